@@ -1,0 +1,130 @@
+"""Diary entries as callers see them, and what callers hand in to make or change one."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from diary_mcp.domain.fields import (
+    AgentName,
+    Content,
+    EndTime,
+    EntryId,
+    EntryType,
+    Importance,
+    Label,
+    Tags,
+    Time,
+    Title,
+)
+
+Role = Literal["owner", "viewer"]
+Sharing = Literal["settled", "pending"]
+Scope = Literal["mine", "shared", "all"]
+SearchMode = Literal["hybrid", "text", "semantic"]
+
+
+class Signature(BaseModel, frozen=True):
+    """Whether the entry is signed."""
+
+    state: Literal["pending", "signed", "none"] = "none"
+
+
+class EntryFields(BaseModel, frozen=True):
+    """What a list shows of an entry: all of it but the content."""
+
+    id: EntryId
+    key: str | None
+    owner: AgentName
+    author: str
+    session: str | None
+    type: EntryType
+    title: str | None
+    tags: tuple[str, ...]
+    importance: float
+    supersedes: EntryId | None
+    superseded_by: EntryId | None
+    version: int
+    date: Time
+    created_at: Time
+    updated_at: Time
+    content_hash: str
+    signature: Signature = Signature()
+    role: Role
+    sharing: Sharing
+
+
+class Entry(EntryFields, frozen=True):
+    """An entry as one caller sees it: `role` is that caller's."""
+
+    content: str
+
+
+class EntrySummary(EntryFields, frozen=True):
+    """An entry in a list: the beginning of its content in place of the whole."""
+
+    snippet: str
+
+
+class SearchHit(EntrySummary, frozen=True):
+    """An entry that a search found.
+
+    `score` orders hits of one search and means nothing beside another's. `matched` says why:
+    the words of the query that the entry has.
+    """
+
+    score: float
+    matched: tuple[str, ...]
+
+
+class EntryDraft(BaseModel):
+    """What makes a new entry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    content: Content = Field(description="Markdown, kept to the character.")
+    title: Title | None = None
+    type: EntryType = "note"
+    tags: Tags = Field(default_factory=list[str])
+    importance: Importance = 0.5
+    supersedes: Label | None = Field(
+        default=None, description="Id or key of your entry that this one corrects."
+    )
+    date: Time | None = Field(
+        default=None, description="When it happened, RFC 3339; now if left out."
+    )
+    author: Label | None = Field(
+        default=None, description="Who wrote it, such as a model's name; you if left out."
+    )
+    session: Label | None = None
+    key: Label | None = Field(default=None, description="Your own unique name for it.")
+
+
+class EntryChanges(BaseModel):
+    """What an update may change; a field that was not given stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    title: Title | None = Field(default=None, description="null takes the title away.")
+    content: Content | None = None
+    type: EntryType | None = None
+    tags: Tags | None = None
+    importance: Importance | None = None
+
+
+class EntryFilters(BaseModel):
+    """Which entries a list or a search looks at; every filter that is given must hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    scope: Scope = Field(default="mine", description="Whose: yours, shared with you, or both.")
+    types: list[EntryType] | None = None
+    tags: Tags | None = Field(default=None, description="All of these.")
+    any_tags: Tags | None = Field(default=None, description="At least one of these.")
+    exclude_tags: Tags | None = Field(default=None, description="None of these.")
+    author: Label | None = None
+    since: Time | None = Field(default=None, description="Earliest date, RFC 3339.")
+    until: EndTime | None = Field(
+        default=None, description="Latest date; a plain day counts whole."
+    )
+    min_importance: Importance | None = None
+    include_superseded: bool = True

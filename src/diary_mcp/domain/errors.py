@@ -1,0 +1,59 @@
+"""What can go wrong, told to the caller: one class per thing a caller may do differently.
+
+Every message names the thing and the next step. `code` is the stable word that a tool error
+begins with (docs/tools.md).
+"""
+
+from typing import ClassVar, Literal
+
+ErrorCode = Literal[
+    "invalid_argument", "not_found", "forbidden", "conflict", "unavailable", "internal"
+]
+
+
+class DiaryError(Exception):
+    """Base of every error that a caller is meant to read."""
+
+    code: ClassVar[ErrorCode] = "internal"
+
+
+class InvalidArgumentError(DiaryError):
+    """An argument, a file or a setting that cannot be used as it is."""
+
+    code: ClassVar[ErrorCode] = "invalid_argument"
+
+
+class NotFoundError(DiaryError):
+    """Nothing of that name that the caller may read; never tells whether it exists."""
+
+    code: ClassVar[ErrorCode] = "not_found"
+
+
+class ForbiddenError(DiaryError):
+    """The caller may read the entry, but not do this to it."""
+
+    code: ClassVar[ErrorCode] = "forbidden"
+
+
+class ConflictError(DiaryError):
+    """Somebody else was first: version, idempotency key, key, or supersession."""
+
+    code: ClassVar[ErrorCode] = "conflict"
+
+
+class UnavailableError(DiaryError):
+    """A backend does not answer; nothing was changed, and trying again is right."""
+
+    code: ClassVar[ErrorCode] = "unavailable"
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """PostgreSQL cannot be started or reached."""
+
+
+class PermissionBackendUnavailableError(UnavailableError):
+    """The permission backend gave no usable answer: neither yes nor no."""
+
+
+class PermissionRefusedError(DiaryError):
+    """The permission backend refuses this write for good; repeating it would not help."""

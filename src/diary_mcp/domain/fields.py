@@ -1,0 +1,96 @@
+"""The limits of every field that comes from outside, as annotated types.
+
+Strings are counted in Unicode characters. NUL cannot be stored by PostgreSQL and a lone
+surrogate cannot be encoded; both are refused in every string, never replaced.
+"""
+
+from datetime import UTC, datetime, time
+from typing import Annotated, Literal, NewType, get_args
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
+
+EntryId = NewType("EntryId", UUID)
+AgentName = NewType("AgentName", str)
+GroupName = NewType("GroupName", str)
+Grantee = NewType("Grantee", str)
+"""Whom an entry is shared with: an agent's name, or `group:` and a group's name."""
+
+EntryType = Literal[
+    "decision",
+    "discovery",
+    "problem",
+    "progress",
+    "reflection",
+    "handoff",
+    "correction",
+    "note",
+]
+ENTRY_TYPES: tuple[EntryType, ...] = get_args(EntryType)
+
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+MAX_CONTENT_CHARACTERS = 100_000
+MAX_TAGS = 20
+
+
+def _refuse_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL (U+0000)")
+    return text
+
+
+def _keep_first_of_each(tags: list[str]) -> list[str]:
+    return list(dict.fromkeys(tags))
+
+
+def parse_time(value: object) -> datetime:
+    """Reads an RFC 3339 time; a plain date means its midnight, no offset means UTC."""
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(
+                "must be an RFC 3339 time such as 2026-01-31T18:00:00Z, or a date"
+            ) from error
+    else:
+        raise ValueError("must be a string with an RFC 3339 time")  # noqa: TRY004  # pydantic collects ValueError only
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range") from error
+
+
+def parse_end(value: object) -> datetime:
+    """Like `parse_time`, but a plain date means the last microsecond of its day."""
+    moment = parse_time(value)
+    is_plain_date = isinstance(value, str) and len(value) == len("2026-01-31")
+    return datetime.combine(moment, time.max, UTC) if is_plain_date else moment
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, with `Z`; microseconds only where there are any."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Text = Annotated[str, AfterValidator(_refuse_nul)]
+Name = Annotated[Text, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
+Label = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+Title = Annotated[Text, StringConstraints(max_length=200)]
+Content = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_CONTENT_CHARACTERS)]
+Tag = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
+Tags = Annotated[list[Tag], AfterValidator(_keep_first_of_each), Field(max_length=MAX_TAGS)]
+Importance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Time = Annotated[
+    datetime,
+    BeforeValidator(parse_time, json_schema_input_type=str),
+    PlainSerializer(format_time, when_used="json"),
+]
+EndTime = Annotated[
+    datetime,
+    BeforeValidator(parse_end, json_schema_input_type=str),
+    PlainSerializer(format_time, when_used="json"),
+]

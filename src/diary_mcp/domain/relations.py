@@ -1,0 +1,64 @@
+"""Relation tuples: who stands in which relation to what, in Keto's terms.
+
+Only the shapes built here are ever written. Agents are plain subject ids; a group stands for
+its members as the subject set `Group:NAME#member`. The rules over them are in
+`permissions/diary.opl.ts`.
+"""
+
+from dataclasses import dataclass
+
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+
+GROUP_PREFIX = "group:"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SubjectSet:
+    """Everybody who stands in `relation` to `namespace:object`."""
+
+    namespace: str
+    object: str
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelationTuple:
+    """`namespace:object#relation@subject`."""
+
+    namespace: str
+    object: str
+    relation: str
+    subject: str | SubjectSet
+
+
+def owner_tuple(entry_id: EntryId, owner: AgentName) -> RelationTuple:
+    """The tuple that makes `owner` the owner of an entry."""
+    return RelationTuple("DiaryEntry", str(entry_id), "owner", owner)
+
+
+def viewer_tuple(entry_id: EntryId, grantee: Grantee) -> RelationTuple:
+    """The tuple that makes an agent, or the members of a group, viewers of an entry."""
+    return RelationTuple("DiaryEntry", str(entry_id), "viewer", subject_of(grantee))
+
+
+def member_tuple(group: GroupName, member: Grantee) -> RelationTuple:
+    """The tuple that makes an agent, or the members of another group, members of `group`."""
+    return RelationTuple("Group", group, "member", subject_of(member))
+
+
+def subject_of(grantee: Grantee) -> str | SubjectSet:
+    """The subject that stands for `grantee` in a tuple."""
+    group = group_of(grantee)
+    return grantee if group is None else SubjectSet("Group", group, "member")
+
+
+def group_of(grantee: Grantee) -> GroupName | None:
+    """The group that `grantee` names, or `None` for an agent."""
+    if not grantee.startswith(GROUP_PREFIX):
+        return None
+    return GroupName(grantee.removeprefix(GROUP_PREFIX))
+
+
+def group_grantee(group: GroupName) -> Grantee:
+    """The grantee that stands for a group."""
+    return Grantee(GROUP_PREFIX + group)
