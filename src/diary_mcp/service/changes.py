@@ -1,0 +1,48 @@
+"""Permission changes: what is put on the durable queue in the transaction that causes it.
+
+Names, ids and arguments here are a wire format: rows written by an older version are run by a
+newer one, so they are added to and never changed. Arguments carry ids, never content.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from diary_mcp.domain.fields import EntryId, Grantee
+
+PERMISSION_QUEUE = "permissions"
+APPLICATION_NAME = "diary-mcp"
+
+PermissionWorkflow = Literal[
+    "grant_ownership", "grant_viewer", "revoke_viewer", "remove_entry_relations"
+]
+
+
+@dataclass(frozen=True)
+class PermissionChange:
+    """One event that the permission backend must come to agree with.
+
+    `generation` is the entry's, raised in the same transaction. A batch of new entries is one
+    change: all of them are at generation 1, and the first names it.
+    """
+
+    workflow: PermissionWorkflow
+    entry_ids: tuple[EntryId, ...]
+    generation: int = 1
+    grantee: Grantee | None = None
+    repetition: str | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        """Names the event, never the pair: an id that has run once never runs again."""
+        event = f"{self.workflow}:{self.partition}:{self.generation}"
+        return event if self.repetition is None else f"{event}:{self.repetition}"
+
+    @property
+    def partition(self) -> str:
+        """The queue partition: work of one entry runs one at a time."""
+        return str(self.entry_ids[0])
+
+    @property
+    def arguments(self) -> list[list[str] | str | None]:
+        """Positional arguments of the workflow, as JSON values."""
+        return [[str(entry_id) for entry_id in self.entry_ids], self.grantee]

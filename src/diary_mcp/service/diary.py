@@ -1,0 +1,58 @@
+"""The diary: every use case, wired to one store and one permission backend."""
+
+from dataclasses import dataclass, field
+
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.access import Access
+from diary_mcp.service.browsing import BrowsingService
+from diary_mcp.service.entries import EntryService
+from diary_mcp.service.ports import PermissionReader, Store
+from diary_mcp.service.sharing import SharingService
+
+
+@dataclass(frozen=True)
+class Backends:
+    """What the diary runs on, by name."""
+
+    database: str
+    permissions: str
+
+
+@dataclass(frozen=True)
+class Diary:
+    """Everything that an agent can do."""
+
+    entries: EntryService
+    sharing: SharingService
+    browsing: BrowsingService
+    agents: "AgentRegistry"
+    backends: Backends
+
+
+@dataclass(frozen=True)
+class AgentRegistry:
+    """Makes every agent known that calls a tool, so that others can share with it."""
+
+    _store: Store
+    # Agents are never removed, so what was registered once needs no second statement.
+    _registered: set[AgentName] = field(default_factory=set[AgentName])
+
+    async def register(self, agent: AgentName) -> None:
+        """Raises: DatabaseUnavailableError: PostgreSQL gives no answer in time."""
+        if agent in self._registered:
+            return
+        async with self._store.reading() as rows:
+            await rows.agents.register(agent)
+        self._registered.add(agent)
+
+
+def build_diary(store: Store, permissions: PermissionReader, backends: Backends) -> Diary:
+    """Wires the use cases. Nothing is opened here."""
+    access = Access(store, permissions)
+    return Diary(
+        entries=EntryService(store, access),
+        sharing=SharingService(store, access),
+        browsing=BrowsingService(store, permissions, access),
+        agents=AgentRegistry(store),
+        backends=backends,
+    )

@@ -1,0 +1,271 @@
+"""Writing, reading, correcting and deleting entries."""
+
+from datetime import UTC, datetime
+
+from uuid_utils.compat import uuid7
+
+from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
+from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.access import Access, not_found
+from diary_mcp.service.changes import PermissionChange
+from diary_mcp.service.hashing import arguments_hash, content_hash
+from diary_mcp.service.ports import Store, UnitOfWork
+from diary_mcp.service.records import (
+    EntryRecord,
+    EntryRevision,
+    RememberedRequest,
+    owner_readership,
+)
+
+
+class EntryService:
+    """Entries of one diary. Each change is one unit of work."""
+
+    def __init__(self, store: Store, access: Access) -> None:
+        self._store = store
+        self._access = access
+
+    async def create(
+        self, caller: AgentName, draft: EntryDraft, *, idempotency_key: str | None = None
+    ) -> Entry:
+        """Adds an entry; its row and its `grant_ownership` workflow commit together.
+
+        Raises:
+            NotFoundError: `draft.supersedes` names no entry of the caller's.
+            ConflictError: the key is taken, the entry to supersede is superseded, or the
+                idempotency key was used with other arguments.
+        """
+        entry_id = EntryId(uuid7())
+        async with self._store.unit_of_work() as unit:
+            earlier = await _claim(unit, caller, entry_id, draft, idempotency_key)
+            if earlier is None:
+                record = await _record(unit, caller, entry_id, draft)
+                superseded_by = await unit.entry_changes.insert(record)
+                await unit.workflows.enqueue(PermissionChange("grant_ownership", (entry_id,)))
+                return _as_created(record, superseded_by)
+        return await self._get_created_earlier(caller, earlier, idempotency_key)
+
+    async def get(self, caller: AgentName, reference: str) -> Entry:
+        """The entry, by id or by a key of the caller's own.
+
+        Raises:
+            NotFoundError: there is none that the caller may read.
+        """
+        return await self._access.get(caller, reference)
+
+    async def update(
+        self, caller: AgentName, reference: str, expected_version: int, changes: EntryChanges
+    ) -> Entry:
+        """Makes the next version; the present one stays in the history.
+
+        Raises:
+            ConflictError: the entry is not at `expected_version` any more.
+            ForbiddenError: the caller may only read it.
+            NotFoundError: there is none that the caller may read.
+        """
+        if not changes.model_fields_set:
+            raise InvalidArgumentError(
+                "Nothing to change: give at least one of title, content, type, tags, importance."
+            )
+        async with self._store.unit_of_work() as unit:
+            entry = await find_own(unit, caller, reference)
+            if entry is not None:
+                revised = _revised(entry, changes)
+                is_expected = entry.version == expected_version
+                if not is_expected or not await unit.entry_changes.update(
+                    entry, _revision(revised)
+                ):
+                    raise _outdated(entry, expected_version)
+                return revised
+        raise await self._access.refusal(caller, reference)
+
+    async def delete(self, caller: AgentName, reference: str) -> EntryId:
+        """Removes the content, the history and the shares for good.
+
+        The removal and its `remove_entry_relations` workflow commit together.
+
+        Raises:
+            ForbiddenError: the caller may only read it.
+            NotFoundError: there is none that the caller may read.
+        """
+        async with self._store.unit_of_work() as unit:
+            entry = await find_own(unit, caller, reference)
+            if entry is not None:
+                generation = await raise_generation(unit, caller, entry)
+                await unit.entry_changes.delete(entry.id)
+                await unit.workflows.enqueue(
+                    PermissionChange("remove_entry_relations", (entry.id,), generation)
+                )
+                return entry.id
+        raise await self._access.refusal(caller, reference)
+
+    async def _get_created_earlier(
+        self, caller: AgentName, earlier: RememberedRequest, idempotency_key: str | None
+    ) -> Entry:
+        try:
+            return await self._access.get(caller, str(earlier.entry_id))
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"The entry made with idempotency_key {idempotency_key!r} was deleted since; "
+                "use a new key to write another."
+            ) from error
+
+
+async def find_own(unit: UnitOfWork, caller: AgentName, reference: str) -> Entry | None:
+    """The caller's own entry, or `None` where it has none of this id or key."""
+    entry = await unit.entries.find(owner_readership(caller), reference)
+    return entry if entry is not None and entry.role == "owner" else None
+
+
+async def raise_generation(unit: UnitOfWork, caller: AgentName, entry: Entry) -> int:
+    """Counts one more permission change of an entry, and holds it for this unit of work.
+
+    Raises:
+        NotFoundError: it was deleted a moment ago.
+    """
+    generation = await unit.entry_changes.raise_generation(entry.id, caller)
+    if generation is None:
+        raise not_found(str(entry.id))
+    return generation
+
+
+async def _claim(
+    unit: UnitOfWork,
+    caller: AgentName,
+    entry_id: EntryId,
+    draft: EntryDraft,
+    idempotency_key: str | None,
+) -> RememberedRequest | None:
+    """The earlier call with this key, or `None` where this is the first."""
+    if idempotency_key is None:
+        return None
+    request = RememberedRequest(arguments_hash(draft.model_dump(mode="json")), entry_id)
+    holder = await unit.requests.claim(caller, idempotency_key, request)
+    if holder == request:
+        return None
+    if holder.arguments_hash != request.arguments_hash:
+        raise ConflictError(
+            f"idempotency_key {idempotency_key!r} was used for entry {holder.entry_id} with other "
+            "arguments; repeat the first call's arguments, or use a new key."
+        )
+    return holder
+
+
+async def _record(
+    unit: UnitOfWork, caller: AgentName, entry_id: EntryId, draft: EntryDraft
+) -> EntryRecord:
+    now = datetime.now(UTC)
+    author = draft.author or caller
+    date = draft.date or now
+    return EntryRecord(
+        id=entry_id,
+        key=draft.key,
+        owner=caller,
+        author=author,
+        session=draft.session,
+        type=draft.type,
+        title=draft.title,
+        content=draft.content,
+        tags=draft.tags,
+        importance=draft.importance,
+        supersedes=await _superseded(unit, caller, draft.supersedes),
+        date=date,
+        created_at=now,
+        content_hash=content_hash(
+            entry_id=entry_id,
+            owner=caller,
+            author=author,
+            session=draft.session,
+            entry_type=draft.type,
+            title=draft.title,
+            content=draft.content,
+            tags=draft.tags,
+            importance=draft.importance,
+            date=date,
+            version=1,
+        ),
+    )
+
+
+async def _superseded(unit: UnitOfWork, caller: AgentName, reference: str | None) -> EntryId | None:
+    if reference is None:
+        return None
+    entry = await find_own(unit, caller, reference)
+    if entry is None:
+        raise NotFoundError(
+            f"`supersedes` names no entry of yours: {reference!r}. Give the id or key of an entry "
+            "that you own; diary_list shows them."
+        )
+    return entry.id
+
+
+def _as_created(record: EntryRecord, superseded_by: EntryId | None) -> Entry:
+    return Entry(
+        id=record.id,
+        key=record.key,
+        owner=record.owner,
+        author=record.author,
+        session=record.session,
+        type=record.type,
+        title=record.title,
+        content=record.content,
+        tags=tuple(record.tags),
+        importance=record.importance,
+        supersedes=record.supersedes,
+        superseded_by=superseded_by,
+        version=1,
+        date=record.date,
+        created_at=record.created_at,
+        updated_at=record.created_at,
+        content_hash=record.content_hash,
+        role="owner",
+        sharing="pending",
+    )
+
+
+def _revised(entry: Entry, changes: EntryChanges) -> Entry:
+    given = changes.model_dump(exclude_unset=True)
+    # Only a title can be taken away; any other field that is null stays as it is.
+    changed = {name: value for name, value in given.items() if value is not None or name == "title"}
+    revised = entry.model_copy(
+        update={**changed, "version": entry.version + 1, "updated_at": datetime.now(UTC)}
+    )
+    return revised.model_copy(
+        update={
+            "tags": tuple(revised.tags),
+            "content_hash": content_hash(
+                entry_id=revised.id,
+                owner=revised.owner,
+                author=revised.author,
+                session=revised.session,
+                entry_type=revised.type,
+                title=revised.title,
+                content=revised.content,
+                tags=revised.tags,
+                importance=revised.importance,
+                date=revised.date,
+                version=revised.version,
+            ),
+        }
+    )
+
+
+def _revision(entry: Entry) -> EntryRevision:
+    return EntryRevision(
+        type=entry.type,
+        title=entry.title,
+        content=entry.content,
+        tags=entry.tags,
+        importance=entry.importance,
+        version=entry.version,
+        updated_at=entry.updated_at,
+        content_hash=entry.content_hash,
+    )
+
+
+def _outdated(entry: Entry, expected_version: int) -> ConflictError:
+    return ConflictError(
+        f"Entry {entry.id} is not at version {expected_version} any more; read it again with "
+        "diary_get, and repeat the change with its `version` as expected_version."
+    )
