@@ -1,0 +1,141 @@
+"""Entries as import and export see them, in PostgreSQL."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+
+from psycopg import errors
+from psycopg.rows import args_row, class_row
+
+from diary_mcp.domain.errors import ConflictError
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.access import as_entry_id
+from diary_mcp.service.archive import (
+    Claim,
+    EntryReference,
+    EntryVersion,
+    StoredEntry,
+    Supersession,
+)
+from diary_mcp.service.records import EntryPosition, EntryRecord
+from diary_mcp.store.database import Connection
+from diary_mcp.store.sql import load_queries
+
+_SQL = load_queries("archive")
+_ENTRY_SQL = load_queries("entry")
+
+
+class PostgresArchive:
+    """`ArchiveReader` and `ArchiveWriter` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def find_stored(
+        self,
+        owner: AgentName,
+        *,
+        keys: Collection[str] = (),
+        ids: Collection[EntryId] = (),
+        keyless_hashes: Collection[str] = (),
+    ) -> list[StoredEntry]:
+        cursor = self._connection.cursor(row_factory=class_row(StoredEntry))
+        await cursor.execute(
+            _SQL["find_stored"],
+            {
+                "owner": owner,
+                "keys": list(keys),
+                "ids": list(ids),
+                "hashes": list(keyless_hashes),
+            },
+        )
+        return await cursor.fetchall()
+
+    async def find_taken_ids(self, ids: Collection[EntryId]) -> set[EntryId]:
+        if not ids:
+            return set()
+        cursor = self._connection.cursor(row_factory=args_row(EntryId))
+        await cursor.execute(_SQL["find_taken_ids"], {"ids": list(ids)})
+        return set(await cursor.fetchall())
+
+    async def list_stored(
+        self, owner: AgentName, after: EntryPosition | None, limit: int
+    ) -> list[StoredEntry]:
+        cursor = self._connection.cursor(row_factory=class_row(StoredEntry))
+        await cursor.execute(
+            _SQL["list_stored"],
+            {
+                "owner": owner,
+                "after_date": after and after.date,
+                "after_id": after and after.id,
+                "limit": limit,
+            },
+        )
+        return await cursor.fetchall()
+
+    async def list_references(self, owner: AgentName) -> list[EntryReference]:
+        cursor = self._connection.cursor(row_factory=class_row(EntryReference))
+        await cursor.execute(_SQL["list_references"], {"owner": owner})
+        return await cursor.fetchall()
+
+    async def list_versions(self, entry_id: EntryId) -> list[EntryVersion]:
+        cursor = self._connection.cursor(row_factory=class_row(EntryVersion))
+        await cursor.execute(_SQL["list_versions"], {"id": entry_id})
+        return await cursor.fetchall()
+
+    async def insert_many(self, records: Sequence[EntryRecord]) -> None:
+        rows = [{**asdict(record), "tags": list(record.tags)} for record in records]
+        try:
+            await self._connection.cursor().executemany(_ENTRY_SQL["insert_entry"], rows)
+        except errors.UniqueViolation as error:
+            raise _changed_meanwhile() from error
+
+    async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
+        cursor = await self._connection.execute(
+            _SQL["replace_entry"], {**_columns(revised), "previous_version": previous.version}
+        )
+        if cursor.rowcount != 1:
+            raise _changed_meanwhile()
+        await self._connection.execute(_ENTRY_SQL["keep_version"], _columns(previous))
+
+    async def list_claims(self, owner: AgentName) -> list[Claim]:
+        cursor = self._connection.cursor(row_factory=class_row(Claim))
+        await cursor.execute(_SQL["list_claims"], {"owner": owner})
+        return await cursor.fetchall()
+
+    async def find_superseded_by_nothing(
+        self, owner: AgentName, names: Collection[str]
+    ) -> list[EntryReference]:
+        ids = [entry_id for entry_id in map(as_entry_id, names) if entry_id is not None]
+        cursor = self._connection.cursor(row_factory=class_row(EntryReference))
+        await cursor.execute(
+            _SQL["find_superseded_by_nothing"],
+            {"owner": owner, "names": list(names), "ids": ids},
+        )
+        return await cursor.fetchall()
+
+    async def list_supersessions(self, owner: AgentName) -> list[Supersession]:
+        cursor = self._connection.cursor(row_factory=class_row(Supersession))
+        await cursor.execute(_SQL["list_supersessions"], {"owner": owner})
+        return await cursor.fetchall()
+
+    async def link(self, supersessions: Sequence[Supersession]) -> int:
+        newer = [supersession.newer for supersession in supersessions]
+        older = [supersession.older for supersession in supersessions]
+        # Another transaction that supersedes or deletes one of them is waited for here, so that
+        # the next statement sees what it did.
+        await self._connection.execute(_SQL["lock_entries"], {"ids": [*newer, *older]})
+        cursor = await self._connection.execute(
+            _SQL["link_entries"], {"newer": newer, "older": older}
+        )
+        return cursor.rowcount
+
+
+def _columns(entry: StoredEntry) -> dict[str, object]:
+    return {**asdict(entry), "tags": list(entry.tags)}
+
+
+def _changed_meanwhile() -> ConflictError:
+    return ConflictError(
+        "Entries that are being imported were changed by somebody else at the same time; run the "
+        "import again."
+    )

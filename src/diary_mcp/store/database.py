@@ -1,0 +1,149 @@
+"""Connections to PostgreSQL, and what their failures mean to a caller."""
+
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import LiteralString
+
+import anyio
+import anyio.lowlevel
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import scalar_row
+from psycopg_pool import AsyncConnectionPool
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.service.changes import APPLICATION_NAME
+
+Connection = AsyncConnection[tuple[object, ...]]
+
+CONNECT_TIMEOUT_S = 5
+# Bounds on the server's side: a shielded transaction cannot be cancelled from here.
+_SESSION_OPTIONS = (
+    "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+    " -c timezone=UTC"
+)
+
+
+class Database:
+    """A small pool of connections to one PostgreSQL database."""
+
+    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Connection]:
+        """A connection in autocommit: each statement is its own transaction.
+
+        Raises:
+            DatabaseUnavailableError: no connection in time, or it failed under the block.
+        """
+        with failures_told():
+            async with self._pool.connection() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Connection]:
+        """One transaction, shielded from cancellation: it ends by commit or by rollback.
+
+        A tool call that the client cancels would otherwise be cut anywhere, and closing the
+        connection is all that psycopg could do then.
+
+        Raises:
+            DatabaseUnavailableError: no connection in time, or it failed under the block. Where
+                it failed during the commit, the outcome is unknown.
+        """
+        with anyio.CancelScope(shield=True), failures_told():
+            async with self._pool.connection() as connection, connection.transaction():
+                yield connection
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncGenerator[Connection]:
+    """One connection in autocommit, outside any pool, without limits on the server's side.
+
+    Raises:
+        DatabaseUnavailableError: no connection in time, or it failed under the block.
+    """
+    with failures_told():
+        async with await AsyncConnection.connect(
+            url,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name=APPLICATION_NAME,
+        ) as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def open_database(url: str, *, max_size: int, min_size: int = 1) -> AsyncGenerator[Database]:
+    """Opens a pool on `url` for as long as the block runs.
+
+    Raises:
+        DatabaseUnavailableError: the server gives no answer, or refuses the user or database.
+    """
+    # The pool would only say that it timed out; one plain connection says why.
+    async with connect(url):
+        pass
+    pool = AsyncConnectionPool[Connection](
+        url,
+        kwargs={
+            "autocommit": True,
+            "options": _SESSION_OPTIONS,
+            "application_name": APPLICATION_NAME,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+        },
+        min_size=min_size,
+        max_size=max_size,
+        timeout=CONNECT_TIMEOUT_S,
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        # psycopg_pool 3.3 loses a slot when a task is cancelled while it returns a connection;
+        # with any reset callback the return runs in a worker of the pool instead.
+        reset=_reset,
+    )
+    async with pool:
+        yield Database(pool)
+
+
+async def fetch_flag(
+    connection: Connection, statement: LiteralString, parameters: Mapping[str, object]
+) -> bool:
+    """Whether the statement's one value is true; no row is `False`."""
+    cursor = await connection.execute(statement, parameters)
+    row = await cursor.fetchone()
+    return row is not None and row[0] is True
+
+
+async def fetch_count(
+    connection: Connection, statement: LiteralString, parameters: Mapping[str, object]
+) -> int | None:
+    """The statement's one integer; `None` where it gave no row."""
+    cursor = connection.cursor(row_factory=scalar_row)
+    await cursor.execute(statement, parameters)
+    value: object = await cursor.fetchone()
+    return value if isinstance(value, int) else None
+
+
+@contextmanager
+def failures_told() -> Generator[None]:
+    """Turns a connection's failure inside the block into a `DatabaseUnavailableError`."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError) as error:
+        if not _is_unavailability(error):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DatabaseUnavailableError(
+            f"PostgreSQL does not answer as it should ({reason}). Try again in a moment; "
+            "`diary-mcp status` shows what is wrong. If this was a change, look whether it was "
+            "made before you repeat it."
+        ) from error
+
+
+def _is_unavailability(error: psycopg.Error) -> bool:
+    # A URL that cannot be parsed is a ProgrammingError without an SQLSTATE.
+    return not isinstance(error, psycopg.ProgrammingError) or error.sqlstate is None
+
+
+async def _reset(_connection: Connection) -> None:
+    await anyio.lowlevel.checkpoint()

@@ -1,0 +1,105 @@
+"""Which processes run workflows, and what happens to the work of one that dies.
+
+Every process holds an advisory lock in the name of its executor for as long as its connection
+lives. PostgreSQL frees the lock however the process ends, and keeps it while the process is
+merely stopped: there is no heartbeat to miss.
+"""
+
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from psycopg import AsyncConnection
+from psycopg.rows import scalar_row
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.service.changes import PERMISSION_QUEUE
+from diary_mcp.store.database import CONNECT_TIMEOUT_S, Connection, failures_told
+from diary_mcp.store.sql import load_queries
+
+_SQL = load_queries("executor")
+_SESSION_OPTIONS = "-c statement_timeout=5s -c lock_timeout=5s -c idle_session_timeout=0"
+
+
+class PostgresExecutors:
+    """`Executors` by advisory locks; each living one costs a connection."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+
+    @asynccontextmanager
+    async def living(self, executor_id: str) -> AsyncGenerator["PostgresExecutor"]:
+        executor = PostgresExecutor(self._database_url, executor_id)
+        try:
+            await executor.announce()
+            yield executor
+        finally:
+            await executor.close()
+
+
+class PostgresExecutor:
+    """One executor: its connection, the lock on it, and the silence of the others."""
+
+    def __init__(self, database_url: str, executor_id: str) -> None:
+        self._database_url = database_url
+        self._executor_id = executor_id
+        self._connection: Connection | None = None
+        self._silent: set[str] = set()
+
+    async def announce(self) -> None:
+        await self.close()
+        # After a restart of PostgreSQL everybody is silent for a moment.
+        self._silent = set()
+        with failures_told():
+            self._connection = await AsyncConnection.connect(
+                self._database_url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                application_name="diary-mcp executor",
+                options=_SESSION_OPTIONS,
+                # This end of a broken network must not take itself for alive much longer than
+                # the other end does.
+                keepalives_idle=5,
+                keepalives_interval=2,
+                keepalives_count=3,
+                tcp_user_timeout=10_000,
+            )
+            await self._connection.execute(_SQL["announce"], {"executor_id": self._executor_id})
+
+    async def watch(self, duration_s: float) -> None:
+        with failures_told():
+            # Nobody notifies: this waits on the socket, which PostgreSQL closes when it goes.
+            async for _ in self._alive.notifies(timeout=duration_s):
+                pass
+
+    async def take_over(self) -> Sequence[str]:
+        silent = set(await self._list("list_silent", {}))
+        dead = self._silent & silent
+        self._silent = silent - dead
+        if not dead:
+            return []
+        return await self._list("take_over", {"executor_ids": list(dead)})
+
+    async def hand_back(self, *, running: Collection[str] = (), started_by: float) -> Sequence[str]:
+        return await self._list(
+            "hand_back", {"running": list(running), "started_by_ms": round(started_by * 1000)}
+        )
+
+    async def close(self) -> None:
+        """Goes silent."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    @property
+    def _alive(self) -> Connection:
+        if self._connection is None:
+            raise DatabaseUnavailableError("This executor has not announced itself yet.")
+        return self._connection
+
+    async def _list(self, query: str, parameters: Mapping[str, object]) -> list[str]:
+        with failures_told():
+            cursor = self._alive.cursor(row_factory=scalar_row)
+            await cursor.execute(
+                _SQL[query],
+                {"queue": PERMISSION_QUEUE, "executor_id": self._executor_id, **parameters},
+            )
+            return [str(value) for value in await cursor.fetchall()]

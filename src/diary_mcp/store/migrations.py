@@ -1,0 +1,130 @@
+"""Migrations: plain SQL files, applied in name order, each in one transaction.
+
+Several processes may start at once: an advisory lock lets them migrate one after another, and
+each finds done what another did. A file that was edited after it was applied is refused.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import LiteralString, cast
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import class_row
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.domain.resources import resource_path
+from diary_mcp.store.database import Connection, connect, fetch_flag
+from diary_mcp.store.sql import load_queries
+from diary_mcp.store.workflow_queue import check_workflow_schema
+
+_SQL = load_queries("migration")
+_OLDEST_SERVER = 150_000
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file, or what the ledger says of one."""
+
+    name: str
+    sha256: str
+
+
+async def pending_migrations(url: str) -> list[Migration]:
+    """Files that the database has not seen, in the order in which they will be applied.
+
+    Raises:
+        DatabaseUnavailableError: no answer, too old a server, or a file that was edited.
+    """
+    async with _migrating(url) as connection:
+        return await _pending(connection)
+
+
+async def migrate(url: str) -> list[Migration]:
+    """Applies what is pending; each file entirely or not at all.
+
+    Returns:
+        What this call applied; empty where another process was first.
+
+    Raises:
+        DatabaseUnavailableError: as for `pending_migrations`, or a file failed; the files
+            before it stay applied.
+    """
+    applied: list[Migration] = []
+    async with _migrating(url) as connection:
+        while await _pending(connection):
+            async with connection.transaction():
+                await connection.execute(_SQL["lock_migrations"])
+                await connection.execute(_SQL["bound_waiting"])
+                await connection.execute(_SQL["create_ledger"])
+                for migration in (await _pending(connection))[:1]:
+                    await _apply(connection, migration)
+                    applied.append(migration)
+    return applied
+
+
+async def is_workflow_schema_current(url: str) -> bool:
+    """Whether DBOS's own tables are there and recent enough; asks without importing DBOS.
+
+    Raises:
+        DatabaseUnavailableError: no answer.
+    """
+    async with _migrating(url) as connection:
+        return await check_workflow_schema(connection)
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    text = (resource_path("migrations") / migration.name).read_text("utf-8")
+    # The file ships with the package and holds no user input.
+    await connection.execute(cast("LiteralString", text))
+    await connection.execute(
+        _SQL["record_migration"], {"name": migration.name, "sha256": migration.sha256}
+    )
+
+
+async def _pending(connection: Connection) -> list[Migration]:
+    applied = {migration.name: migration.sha256 for migration in await _ledger(connection)}
+    files = _files()
+    for migration in files:
+        if applied.get(migration.name, migration.sha256) != migration.sha256:
+            raise DatabaseUnavailableError(
+                f"Migration {migration.name} was edited after it was applied to this database. "
+                "Install the release that applied it, or an unedited newer one."
+            )
+    return [migration for migration in files if migration.name not in applied]
+
+
+async def _ledger(connection: Connection) -> list[Migration]:
+    if not await fetch_flag(connection, _SQL["ledger_exists"], {}):
+        return []
+    cursor = connection.cursor(row_factory=class_row(Migration))
+    await cursor.execute(_SQL["list_applied"])
+    return await cursor.fetchall()
+
+
+def _files() -> list[Migration]:
+    paths = sorted(resource_path("migrations").glob("*.sql"))
+    return [Migration(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
+
+
+@asynccontextmanager
+async def _migrating(url: str) -> AsyncGenerator[Connection]:
+    async with connect(url) as connection:
+        if connection.info.server_version < _OLDEST_SERVER:
+            raise DatabaseUnavailableError(
+                f"This is PostgreSQL {connection.info.server_version // 10_000}; diary-mcp needs "
+                "15 or newer. Point DIARY_MCP_DATABASE_URL at one."
+            )
+        try:
+            yield connection
+        except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
+            raise DatabaseUnavailableError(
+                f"The database user {connection.info.user!r} may not migrate this database "
+                f"({_first_line(error)}). Let its owner run `diary-mcp migrate` once."
+            ) from error
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,110 @@
+-- name: find_stored
+-- An owner's entries by key or id; keyless ones also by the hash of what was imported.
+select
+    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
+    e.supersedes, older.key as superseded_key, e.version, e.date, e.created_at, e.updated_at,
+    e.content_hash, e.source_key, e.source_hash, e.front_matter
+from diary.entry as e
+left join diary.entry as older on older.id = e.supersedes
+where
+    e.owner = %(owner)s
+    and (
+        e.key = any(%(keys)s::text [])
+        or e.id = any(%(ids)s::uuid [])
+        or (e.key is null and e.source_hash = any(%(hashes)s::text []))
+    )
+
+-- name: find_taken_ids
+-- Tombstones count: the id of an entry that was deleted a moment ago is not free yet.
+select p.entry_id
+from diary.entry_permission as p
+where p.entry_id = any(%(ids)s::uuid [])
+
+-- name: list_stored
+-- One page of an owner's entries, whole.
+select
+    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
+    e.supersedes, older.key as superseded_key, e.version, e.date, e.created_at, e.updated_at,
+    e.content_hash, e.source_key, e.source_hash, e.front_matter
+from diary.entry as e
+left join diary.entry as older on older.id = e.supersedes
+where
+    e.owner = %(owner)s
+    and (
+        %(after_date)s::timestamptz is null
+        or e.date < %(after_date)s
+        or (e.date = %(after_date)s and e.id > %(after_id)s)
+    )
+order by e.date desc, e.id
+limit %(limit)s
+
+-- name: list_references
+select e.id, e.key
+from diary.entry as e
+where e.owner = %(owner)s
+
+-- name: list_versions
+select v.type, v.title, v.content, v.tags, v.importance
+from diary.entry_version as v
+where v.entry_id = %(id)s
+order by v.version
+
+-- name: replace_entry
+-- An import may change every field but the id, the key and the owner.
+update diary.entry
+set
+    author = %(author)s,
+    session = %(session)s,
+    type = %(type)s,
+    title = %(title)s,
+    content = %(content)s,
+    tags = %(tags)s,
+    importance = %(importance)s,
+    supersedes = %(supersedes)s,
+    source_key = %(source_key)s,
+    source_hash = %(source_hash)s,
+    front_matter = %(front_matter)s,
+    version = %(version)s,
+    date = %(date)s,
+    updated_at = %(updated_at)s,
+    content_hash = %(content_hash)s,
+    search = diary.search_vector(%(title)s, %(tags)s, %(content)s)
+where id = %(id)s and version = %(previous_version)s
+
+-- name: list_claims
+-- What imported files say they supersede and is not linked, the first claim first.
+select e.id, e.source_key
+from diary.entry as e
+where e.owner = %(owner)s and e.source_key is not null and e.supersedes is null
+order by e.date, e.key, e.id
+
+-- name: find_superseded_by_nothing
+select e.id, e.key
+from diary.entry as e
+where
+    e.owner = %(owner)s
+    and (e.key = any(%(names)s::text []) or e.id = any(%(ids)s::uuid []))
+    and not exists (select from diary.entry as newer where newer.supersedes = e.id)
+
+-- name: list_supersessions
+select e.id as newer, e.supersedes as older
+from diary.entry as e
+where e.owner = %(owner)s and e.supersedes is not null
+
+-- name: lock_entries
+-- Nobody else supersedes these, or deletes them, before this transaction ends.
+select e.id
+from diary.entry as e
+where e.id = any(%(ids)s::uuid [])
+order by e.id
+for update
+
+-- name: link_entries
+update diary.entry as e
+set supersedes = older.id
+from unnest(%(newer)s::uuid [], %(older)s::uuid []) as link (newer, older)
+inner join diary.entry as older on older.id = link.older
+where
+    e.id = link.newer
+    and e.supersedes is null
+    and not exists (select from diary.entry as other where other.supersedes = older.id)

@@ -1,0 +1,263 @@
+-- name: insert_entry
+-- A new entry, its owner if it is the owner's first call, and the state of its permissions.
+with owner as (
+    insert into diary.agent (name) values (%(owner)s)
+    on conflict on constraint agent_pkey do nothing
+),
+permission as (
+    insert into diary.entry_permission (entry_id, owner) values (%(id)s, %(owner)s)
+)
+insert into diary.entry (
+    id, key, owner, author, session, type, title, content, tags, importance, supersedes,
+    source_key, source_hash, front_matter, version, date, created_at, updated_at, content_hash,
+    search
+)
+values (
+    %(id)s, %(key)s, %(owner)s, %(author)s, %(session)s, %(type)s, %(title)s, %(content)s,
+    %(tags)s, %(importance)s, %(supersedes)s, %(source_key)s, %(source_hash)s, %(front_matter)s,
+    1, %(date)s, %(created_at)s, %(created_at)s, %(content_hash)s,
+    diary.search_vector(%(title)s, %(tags)s, %(content)s)
+)
+
+-- name: link_waiting_source
+-- The first imported entry that waits for this key supersedes the new entry.
+update diary.entry as waiting
+set supersedes = %(id)s
+where
+    waiting.id = (
+        select first.id
+        from diary.entry as first
+        where
+            first.owner = %(owner)s
+            and first.source_key = %(key)s
+            and first.supersedes is null
+            and first.id <> %(id)s
+        order by first.date, first.key
+        limit 1
+    )
+returning waiting.id
+
+-- name: keep_version
+-- What an entry was before its update goes into the history.
+insert into diary.entry_version (
+    entry_id, version, type, title, content, tags, importance, content_hash, updated_at
+)
+values (
+    %(id)s, %(version)s, %(type)s, %(title)s, %(content)s, %(tags)s, %(importance)s,
+    %(content_hash)s, %(updated_at)s
+)
+
+-- name: update_entry
+update diary.entry
+set
+    type = %(type)s,
+    title = %(title)s,
+    content = %(content)s,
+    tags = %(tags)s,
+    importance = %(importance)s,
+    version = %(version)s,
+    updated_at = %(updated_at)s,
+    content_hash = %(content_hash)s,
+    search = diary.search_vector(%(title)s, %(tags)s, %(content)s)
+where id = %(id)s and version = %(previous_version)s
+
+-- name: delete_entry
+delete from diary.entry
+where id = %(id)s
+
+-- name: bury_entry
+-- Ids only: what is left until the permission backend has forgotten the entry too.
+update diary.entry_permission
+set deleted_at = clock_timestamp()
+where entry_id = %(id)s
+
+-- name: raise_generation
+update diary.entry_permission
+set generation = generation + 1, changed_at = clock_timestamp(), refusal = null
+where entry_id = %(id)s and owner = %(owner)s and deleted_at is null
+returning generation
+
+-- name: find_entry
+-- By id, or by a key of the reader's own.
+select
+    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
+    visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
+    e.content_hash, visible.role, visible.sharing
+from diary.entry as e
+cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
+as visible
+where
+    (e.id = %(id)s or (e.owner = %(caller)s and e.key = %(key)s))
+    and (
+        e.owner = %(caller)s
+        or exists (
+            select
+            from diary.share as s
+            where
+                s.entry_id = e.id
+                and s.grantee = any(%(grantees)s)
+                and (s.expires_at is null or s.expires_at > clock_timestamp())
+        )
+    )
+order by (e.id = %(id)s) desc nulls last
+limit 1
+
+-- name: has_group_share
+select exists (
+    select
+    from diary.share as s
+    where
+        s.entry_id = %(id)s
+        and starts_with(s.grantee, 'group:')
+        and (s.expires_at is null or s.expires_at > clock_timestamp())
+)
+
+-- name: list_entries
+-- One page: what the reader owns and what is shared with it, each by its own index.
+with candidate as (
+    (
+        select e.id, e.date
+        from diary.entry as e
+        where
+            %(mine)s
+            and e.owner = %(caller)s
+            and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+            and (
+                %(include_superseded)s
+                or not exists (
+                    select from diary.entry as newer where newer.supersedes = e.id
+                )
+            )
+            and (
+                %(after_date)s::timestamptz is null
+                or e.date < %(after_date)s
+                or (e.date = %(after_date)s and e.id > %(after_id)s)
+            )
+        order by e.date desc, e.id
+        limit %(limit)s
+    )
+    union
+    (
+        select e.id, e.date
+        from diary.entry as e
+        where
+            %(shared)s
+            and e.id in (
+                select s.entry_id
+                from diary.share as s
+                where
+                    s.grantee = any(%(grantees)s)
+                    and (s.expires_at is null or s.expires_at > clock_timestamp())
+            )
+            and e.owner <> %(caller)s
+            and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+            and (
+                %(include_superseded)s
+                or not exists (
+                    select from diary.entry as newer where newer.supersedes = e.id
+                )
+            )
+            and (
+                %(after_date)s::timestamptz is null
+                or e.date < %(after_date)s
+                or (e.date = %(after_date)s and e.id > %(after_id)s)
+            )
+        order by e.date desc, e.id
+        limit %(limit)s
+    )
+)
+select
+    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
+    visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
+    e.content_hash, visible.role, visible.sharing, left(e.content, %(snippet)s) as snippet
+from candidate
+inner join diary.entry as e on e.id = candidate.id
+cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
+as visible
+order by e.date desc, e.id
+limit %(limit)s
+
+-- name: search_entries
+-- One page of what has any word of the query, the best match first. Text only.
+with query as (
+    select diary.any_word(%(query)s) as words
+),
+hit as (
+    select
+        e.id,
+        ts_rank_cd(e.search, query.words, 1)::double precision as score
+    from query
+    inner join diary.entry as e on e.search @@ query.words
+    where
+        (
+            (%(mine)s and e.owner = %(caller)s)
+            or (
+                %(shared)s
+                and e.owner <> %(caller)s
+                and e.id in (
+                    select s.entry_id
+                    from diary.share as s
+                    where
+                        s.grantee = any(%(grantees)s)
+                        and (s.expires_at is null or s.expires_at > clock_timestamp())
+                )
+            )
+        )
+        and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+        and (
+            %(include_superseded)s
+            or not exists (select from diary.entry as newer where newer.supersedes = e.id)
+        )
+),
+page as (
+    select hit.id, hit.score
+    from hit
+    where
+        %(after_score)s::double precision is null
+        or hit.score < %(after_score)s
+        or (hit.score = %(after_score)s and hit.id > %(after_id)s)
+    order by hit.score desc, hit.id
+    limit %(limit)s
+)
+select
+    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
+    visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
+    e.content_hash, visible.role, visible.sharing, page.score,
+    ts_headline(
+        'english', e.content, query.words,
+        'StartSel="", StopSel="", MinWords=25, MaxWords=45, MaxFragments=1'
+    ) as snippet,
+    array(
+        select distinct word.lexeme
+        from unnest(e.search) as word
+        where word.lexeme = any(tsvector_to_array(to_tsvector('english', %(query)s)))
+        order by word.lexeme
+    ) as matched
+from page
+cross join query
+inner join diary.entry as e on e.id = page.id
+cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
+as visible
+order by page.score desc, e.id
+
+-- name: list_tags
+-- The owner's tags with counts, the most used first.
+select
+    tag.name as tag,
+    count(*)::integer as count
+from diary.entry as e
+cross join lateral unnest(e.tags) as tag (name)
+where e.owner = %(owner)s and starts_with(tag.name, %(prefix)s)
+group by tag.name
+order by count(*) desc, tag.name
+limit %(limit)s
+
+-- name: count_entries
+-- The owner's entries, those shared with it, and the shares it gave.
+select
+    (select count(*) from diary.entry as e where e.owner = %(caller)s)::integer as entries,
+    (
+        select count(distinct s.entry_id)
+        from diary.share as s
+        where s.granted_by = %(caller)s and (s.expires_at is null or s.expires_at > clock_timestamp())
+    )::integer as shared

@@ -1,0 +1,54 @@
+-- name: announce
+-- The sign of life: a lock that goes with the connection, however the process ends. Waits where
+-- PostgreSQL has not noticed yet that an earlier connection of this executor is gone.
+select pg_advisory_lock(hashtextextended('diary-mcp executor ' || %(executor_id)s::text, 0))
+
+-- name: list_silent
+-- Executors that own running work and give no sign of life at this moment.
+with owner as materialized (
+    select distinct workflow.executor_id
+    from dbos.workflow_status as workflow
+    where
+        workflow.queue_name = %(queue)s
+        and workflow.status = 'PENDING'
+        and workflow.executor_id <> %(executor_id)s
+)
+select owner.executor_id
+from owner
+where pg_try_advisory_xact_lock(hashtextextended('diary-mcp executor ' || owner.executor_id, 0))
+
+-- name: take_over
+-- Back on the queue, with the columns that DBOS itself sets when it recovers a workflow. The locks
+-- are held to the end, so an executor that comes back meanwhile waits for its own.
+with dead as materialized (
+    select executor.id
+    from unnest(%(executor_ids)s::text []) as executor (id)
+    where pg_try_advisory_xact_lock(hashtextextended('diary-mcp executor ' || executor.id, 0))
+)
+update dbos.workflow_status
+set
+    status = 'ENQUEUED',
+    owner_xid = null,
+    started_at_epoch_ms = null,
+    updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+where
+    queue_name = %(queue)s
+    and status = 'PENDING'
+    and executor_id in (select dead.id from dead)
+returning workflow_uuid
+
+-- name: hand_back
+-- What this executor owns but does not run (any more) goes back on the queue.
+update dbos.workflow_status
+set
+    status = 'ENQUEUED',
+    owner_xid = null,
+    started_at_epoch_ms = null,
+    updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+where
+    queue_name = %(queue)s
+    and status = 'PENDING'
+    and executor_id = %(executor_id)s
+    and workflow_uuid <> all(%(running)s::text [])
+    and started_at_epoch_ms <= %(started_by_ms)s
+returning workflow_uuid

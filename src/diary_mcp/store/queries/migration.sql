@@ -1,0 +1,26 @@
+-- name: create_ledger
+-- The ledger lives outside the schema that the first migration creates.
+create table if not exists public.diary_migration (
+    name text primary key,
+    sha256 text not null,
+    applied_at timestamptz not null default clock_timestamp()
+)
+
+-- name: ledger_exists
+select to_regclass('public.diary_migration') is not null
+
+-- name: list_applied
+select m.name, m.sha256
+from public.diary_migration as m
+order by m.name
+
+-- name: record_migration
+insert into public.diary_migration (name, sha256) values (%(name)s, %(sha256)s)
+
+-- name: lock_migrations
+-- Held to the end of the transaction: processes that start at once migrate one after another.
+select pg_advisory_xact_lock(hashtextextended('diary-mcp migrations', 0))
+
+-- name: bound_waiting
+-- A migration that waits for a busy table makes everybody behind it wait as well.
+set local lock_timeout = '10s'

@@ -1,0 +1,76 @@
+-- name: lock_relations
+-- Held to the end of the transaction. The keys come sorted, so that two batches cannot wait for
+-- each other in a circle.
+select pg_advisory_xact_lock(key)
+from unnest(%(keys)s::bigint []) as key
+
+-- name: read_wanted
+-- One statement, hence one snapshot: the generations belong to exactly these shares. Taken after
+-- the lock, so it is no older than what the previous settling wrote.
+select
+    permission.entry_id,
+    permission.generation,
+    permission.deleted_at is null as live,
+    permission.owner,
+    array(
+        select s.grantee
+        from diary.share as s
+        where
+            s.entry_id = permission.entry_id
+            and (s.expires_at is null or s.expires_at > clock_timestamp())
+            and (
+                exists (select from diary.agent as a where a.name = s.grantee)
+                or exists (
+                    select from diary.agent_group as g where 'group:' || g.name = s.grantee
+                )
+            )
+    ) as grantees
+from diary.entry_permission as permission
+where permission.entry_id = any(%(entry_ids)s)
+
+-- name: mark_applied
+-- Never back to an older generation; what is right already is not written again.
+update diary.entry_permission as permission
+set
+    applied_generation = greatest(permission.applied_generation, settled.generation),
+    refusal = null
+from unnest(%(entry_ids)s::uuid [], %(generations)s::bigint []) as settled (entry_id, generation)
+where
+    permission.entry_id = settled.entry_id
+    and (
+        permission.applied_generation < settled.generation
+        or permission.refusal is not null
+    )
+
+-- name: remove_tombstones
+-- The permission backend has forgotten these entries; now so do we.
+delete from diary.entry_permission
+where
+    entry_id = any(%(entry_ids)s)
+    and deleted_at is not null
+    and applied_generation >= generation
+
+-- name: mark_refused
+-- The time lets the sweep try a refused entry again, but not soon.
+update diary.entry_permission
+set refusal = %(reason)s, changed_at = clock_timestamp()
+where entry_id = any(%(entry_ids)s)
+
+-- name: count_backlog
+-- What the permission backend does not agree with yet, and what it has refused.
+select
+    (
+        select count(*)
+        from diary.entry_permission as permission
+        where permission.applied_generation < permission.generation and permission.refusal is null
+    )::integer as pending,
+    (
+        select min(permission.changed_at)
+        from diary.entry_permission as permission
+        where permission.applied_generation < permission.generation and permission.refusal is null
+    ) as pending_since,
+    (
+        select count(*)
+        from diary.entry_permission as permission
+        where permission.refusal is not null
+    )::integer as refused

@@ -1,0 +1,60 @@
+-- name: put_share
+-- Sharing again replaces what the share says.
+insert into diary.share (entry_id, grantee, granted_by, expires_at, note, created_at)
+select e.id, %(grantee)s, e.owner, %(expires_at)s, %(note)s, clock_timestamp()
+from diary.entry as e
+where e.id = %(entry_id)s
+on conflict on constraint share_pkey do update
+set expires_at = excluded.expires_at, note = excluded.note
+
+-- name: remove_share
+-- An expired share is gone already, but for its row.
+delete from diary.share
+where entry_id = %(entry_id)s and grantee = %(grantee)s
+returning expires_at is null or expires_at > clock_timestamp()
+
+-- name: find_share
+select
+    s.entry_id, s.grantee, s.granted_by, s.created_at, s.expires_at, s.note,
+    case
+        when permission.applied_generation < permission.generation then 'pending' else 'settled'
+    end as sharing
+from diary.share as s
+inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
+where s.entry_id = %(entry_id)s and s.grantee = %(grantee)s
+
+-- name: list_shares
+-- Active shares that an owner gave, oldest first; of one entry where one is named.
+select
+    s.entry_id, s.grantee, s.granted_by, s.created_at, s.expires_at, s.note,
+    case
+        when permission.applied_generation < permission.generation then 'pending' else 'settled'
+    end as sharing
+from diary.share as s
+inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
+where
+    s.granted_by = %(owner)s
+    and (%(entry_id)s::uuid is null or s.entry_id = %(entry_id)s)
+    and (s.expires_at is null or s.expires_at > clock_timestamp())
+    and (
+        %(after_created_at)s::timestamptz is null
+        or (s.created_at, s.entry_id, s.grantee)
+        > (%(after_created_at)s, %(after_entry_id)s::uuid, %(after_grantee)s)
+    )
+order by s.created_at, s.entry_id, s.grantee
+limit %(limit)s
+
+-- name: count_group_shares
+select count(*)::integer
+from diary.share as s
+where s.entry_id = %(entry_id)s and starts_with(s.grantee, 'group:')
+
+-- name: may_reach
+-- Whether any active share names the agent, or any group.
+select exists (
+    select
+    from diary.share as s
+    where
+        (s.grantee = %(agent)s or starts_with(s.grantee, 'group:'))
+        and (s.expires_at is null or s.expires_at > clock_timestamp())
+)

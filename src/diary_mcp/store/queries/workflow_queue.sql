@@ -1,0 +1,20 @@
+-- name: enqueue
+-- DBOS installs this function; by named arguments, because its parameters grow over versions.
+-- No application version: a row is run by whatever version is alive.
+select dbos.enqueue_workflow(
+    workflow_name => %(workflow)s,
+    queue_name => %(queue)s,
+    positional_args => %(arguments)s::json [],
+    workflow_id => %(workflow_id)s,
+    queue_partition_key => %(partition)s,
+    application_name => %(application)s
+)
+
+-- name: schema_exists
+-- Whether DBOS has ever been set up here.
+select to_regclass('dbos.dbos_migrations') is not null
+
+-- name: get_schema_version
+-- How many of its migrations DBOS has applied.
+select coalesce(max(m.version), 0)
+from dbos.dbos_migrations as m

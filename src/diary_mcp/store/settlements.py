@@ -1,0 +1,115 @@
+"""What the rows want the permission backend to hold, read and recorded under a lock per entry."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+
+from psycopg.rows import class_row
+
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.domain.relations import RelationTuple, owner_tuple, viewer_tuple
+from diary_mcp.store.database import Connection, Database
+from diary_mcp.store.sql import load_queries
+
+_SQL = load_queries("settlement")
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How far the permission backend is behind the rows.
+
+    `pending_since` is when the oldest change that is not settled yet was made. `refused` entries
+    are not pending: the backend will not take them, and each keeps the reason.
+    """
+
+    pending: int
+    pending_since: datetime | None
+    refused: int
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One entry's rows; a tombstone has no tuples."""
+
+    entry_id: EntryId
+    generation: int
+    live: bool
+    owner: AgentName
+    grantees: list[Grantee]
+
+    def list_tuples(self) -> set[RelationTuple]:
+        if not self.live:
+            return set()
+        viewers = {viewer_tuple(self.entry_id, grantee) for grantee in self.grantees}
+        return {owner_tuple(self.entry_id, self.owner), *viewers}
+
+
+class PostgresSettlements:
+    """`SettlementStore` on a pool of its own.
+
+    The connection is held while the permission backend is asked. A backend in the same PostgreSQL
+    must take its connections from another pool, or both wait for each other.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def lock_relations(
+        self, entry_ids: Sequence[EntryId]
+    ) -> AsyncGenerator["PostgresLockedRelations"]:
+        """Locks the entries; an unknown id wants nothing and is no error."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(entry_ids)})
+            cursor = connection.cursor(row_factory=class_row(_Wanted))
+            await cursor.execute(_SQL["read_wanted"], {"entry_ids": list(entry_ids)})
+            yield PostgresLockedRelations(connection, entry_ids, await cursor.fetchall())
+
+    async def count_backlog(self) -> Backlog:
+        async with self._database.connection() as connection:
+            cursor = connection.cursor(row_factory=class_row(Backlog))
+            await cursor.execute(_SQL["count_backlog"])
+            backlog = await cursor.fetchone()
+        return backlog or Backlog(pending=0, pending_since=None, refused=0)
+
+
+class PostgresLockedRelations:
+    """`LockedRelations` of the entries that one transaction has locked."""
+
+    def __init__(
+        self, connection: Connection, entry_ids: Sequence[EntryId], rows: Sequence[_Wanted]
+    ) -> None:
+        self._connection = connection
+        self._entry_ids = entry_ids
+        self._rows = rows
+
+    @property
+    def wanted(self) -> set[RelationTuple]:
+        return {wanted for row in self._rows for wanted in row.list_tuples()}
+
+    async def mark_applied(self) -> None:
+        """Also removes what is left of deleted entries that the backend has forgotten."""
+        await self._connection.execute(
+            _SQL["mark_applied"],
+            {
+                "entry_ids": [row.entry_id for row in self._rows],
+                "generations": [row.generation for row in self._rows],
+            },
+        )
+        if any(not row.live for row in self._rows):
+            await self._connection.execute(
+                _SQL["remove_tombstones"], {"entry_ids": list(self._entry_ids)}
+            )
+
+    async def mark_refused(self, reason: str) -> None:
+        await self._connection.execute(
+            _SQL["mark_refused"], {"entry_ids": list(self._entry_ids), "reason": reason}
+        )
+
+
+def _lock_keys(entry_ids: Sequence[EntryId]) -> list[int]:
+    """Advisory lock keys, sorted; two entries that share one merely settle one after the other."""
+    digests = (blake2b(b"settle" + entry_id.bytes, digest_size=8) for entry_id in entry_ids)
+    return sorted({int.from_bytes(digest.digest(), "big", signed=True) for digest in digests})

@@ -1,0 +1,71 @@
+"""Shares in PostgreSQL."""
+
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.domain.share import Share
+from diary_mcp.service.records import SharePosition
+from diary_mcp.store.database import Connection, fetch_count, fetch_flag
+from diary_mcp.store.sql import load_queries
+
+_SQL = load_queries("share")
+
+
+class PostgresShares:
+    """`ShareReader` and `ShareWriter` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def may_reach(self, agent: AgentName) -> bool:
+        return await fetch_flag(self._connection, _SQL["may_reach"], {"agent": agent})
+
+    async def list_page(
+        self,
+        owner: AgentName,
+        entry_id: EntryId | None,
+        after: SharePosition | None,
+        limit: int,
+    ) -> list[Share]:
+        cursor = self._connection.cursor(row_factory=class_row(Share))
+        await cursor.execute(
+            _SQL["list_shares"],
+            {
+                "owner": owner,
+                "entry_id": entry_id,
+                "after_created_at": after and after.created_at,
+                "after_entry_id": after and after.entry_id,
+                "after_grantee": after and after.grantee,
+                "limit": limit,
+            },
+        )
+        return await cursor.fetchall()
+
+    async def put(
+        self, entry_id: EntryId, grantee: Grantee, expires_at: datetime | None, note: str | None
+    ) -> Share:
+        wanted = {
+            "entry_id": entry_id,
+            "grantee": grantee,
+            "expires_at": expires_at,
+            "note": note,
+        }
+        await self._connection.execute(_SQL["put_share"], wanted)
+        cursor = self._connection.cursor(row_factory=class_row(Share))
+        await cursor.execute(_SQL["find_share"], wanted)
+        share = await cursor.fetchone()
+        assert share is not None, "the transaction holds the entry"  # noqa: S101  # an invariant
+        return share
+
+    async def remove(self, entry_id: EntryId, grantee: Grantee) -> bool:
+        return await fetch_flag(
+            self._connection, _SQL["remove_share"], {"entry_id": entry_id, "grantee": grantee}
+        )
+
+    async def count_groups(self, entry_id: EntryId) -> int:
+        count = await fetch_count(
+            self._connection, _SQL["count_group_shares"], {"entry_id": entry_id}
+        )
+        return count or 0

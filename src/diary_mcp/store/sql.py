@@ -1,0 +1,21 @@
+"""Named SQL: every statement stands in `store/queries/*.sql` under a `-- name: x` line."""
+
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from types import MappingProxyType
+from typing import LiteralString, cast
+
+_NAME_LINE = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def load_queries(table: str) -> Mapping[str, LiteralString]:
+    """The statements of `store/queries/{table}.sql` by name.
+
+    The files ship with the package and hold no user input, which is what psycopg asks of a
+    `LiteralString`.
+    """
+    text = files("diary_mcp.store").joinpath(f"queries/{table}.sql").read_text("utf-8")
+    _, *parts = _NAME_LINE.split(text)
+    statements = zip(parts[::2], parts[1::2], strict=True)
+    return MappingProxyType({name: cast("LiteralString", sql.strip()) for name, sql in statements})

@@ -1,0 +1,48 @@
+"""The durable queue as the store sees it: DBOS's tables and its SQL function, without DBOS.
+
+Importing DBOS costs more than everything else at start-up, and writing to its queue needs
+nothing but SQL.
+"""
+
+from psycopg.types.json import Json
+
+from diary_mcp.service.changes import APPLICATION_NAME, PERMISSION_QUEUE, PermissionChange
+from diary_mcp.store.database import Connection, fetch_count, fetch_flag
+from diary_mcp.store.sql import load_queries
+
+REQUIRED_SCHEMA_VERSION = 125
+"""What DBOS 3.4.0 migrates to; a later 3.4 may be further, and is as good."""
+
+_SQL = load_queries("workflow_queue")
+
+
+class DbosQueue:
+    """The durable queue on one connection: what is enqueued commits or rolls back with it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def enqueue(self, change: PermissionChange) -> None:
+        """Schedules the change's workflow; it exists once the transaction commits.
+
+        A change whose id is there already, even finished, adds nothing.
+        """
+        await self._connection.execute(
+            _SQL["enqueue"],
+            {
+                "workflow": change.workflow,
+                "queue": PERMISSION_QUEUE,
+                "arguments": [Json(argument) for argument in change.arguments],
+                "workflow_id": change.workflow_id,
+                "partition": change.partition,
+                "application": APPLICATION_NAME,
+            },
+        )
+
+
+async def check_workflow_schema(connection: Connection) -> bool:
+    """Whether DBOS's tables are there, and no older than the queue and the takeover need."""
+    if not await fetch_flag(connection, _SQL["schema_exists"], {}):
+        return False
+    version = await fetch_count(connection, _SQL["get_schema_version"], {})
+    return version is not None and version >= REQUIRED_SCHEMA_VERSION
