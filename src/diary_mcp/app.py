@@ -1,0 +1,173 @@
+"""The composition root: everything is opened, wired and closed here.
+
+Opening is in two parts, because they cost differently. The foundation (database, migrations,
+permission backend, diary) is what a tool call needs. The workflows come after it: importing and
+launching DBOS costs more than all the rest, and a mutation only needs DBOS's tables.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from diary_mcp.permissions.embedded import EmbeddedPermissions
+from diary_mcp.permissions.keto import KetoPermissions, open_keto
+from diary_mcp.permissions.opl import load_permission_model
+from diary_mcp.postgres.embedded import embedded_postgres
+from diary_mcp.service.diary import Backends, Diary, build_diary
+from diary_mcp.service.reconciliation import DriftCounts, count_drift, reconcile
+from diary_mcp.service.settlement import settle
+from diary_mcp.settings import Settings
+from diary_mcp.store.database import Database, open_database
+from diary_mcp.store.drift import PostgresDriftFinder
+from diary_mcp.store.executors import PostgresExecutors
+from diary_mcp.store.housekeeping import PostgresHousekeeping
+from diary_mcp.store.migrations import is_workflow_schema_current, migrate
+from diary_mcp.store.postgres import PostgresStore
+from diary_mcp.store.relation_tuples import PostgresTuples
+from diary_mcp.store.settlements import PostgresSettlements
+from diary_mcp.store.sweep import PostgresSweep
+
+_log = structlog.get_logger()
+
+_CALL_CONNECTIONS = 6
+_SETTLING_CONNECTIONS = 8
+
+PermissionBackend = EmbeddedPermissions | KetoPermissions
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What is open while the diary is up. Settling has connections of its own."""
+
+    database_url: str
+    database: Database
+    settling_database: Database
+    store: PostgresStore
+    settlements: PostgresSettlements
+    permissions: PermissionBackend
+    diary: Diary
+
+
+@asynccontextmanager
+async def open_foundation(settings: Settings) -> AsyncGenerator[Foundation]:
+    """Opens the database, migrated, the permission backend and the diary on them.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL cannot be started, reached or migrated.
+    """
+    async with (
+        open_migrated_database(settings) as url,
+        open_database(url, max_size=_CALL_CONNECTIONS) as database,
+        open_database(url, min_size=0, max_size=_SETTLING_CONNECTIONS) as settling_database,
+        _open_permissions(settings, database) as permissions,
+    ):
+        store = PostgresStore(database)
+        backends = Backends(_database_name(settings), permissions.name)
+        yield Foundation(
+            database_url=url,
+            database=database,
+            settling_database=settling_database,
+            store=store,
+            settlements=PostgresSettlements(settling_database),
+            permissions=permissions,
+            diary=build_diary(store, permissions, backends),
+        )
+
+
+@asynccontextmanager
+async def open_migrated_database(settings: Settings) -> AsyncGenerator[str]:
+    """The URL of the database, with our migrations and DBOS's applied.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL cannot be started, reached or migrated.
+    """
+    async with open_postgres(settings) as url:
+        for migration in await migrate(url):
+            _log.info("migration.applied", name=migration.name)
+        if not await is_workflow_schema_current(url):
+            await anyio.to_thread.run_sync(_migrate_dbos, url)
+            _log.info("migration.applied", name="dbos")
+        yield url
+
+
+@asynccontextmanager
+async def open_postgres(settings: Settings) -> AsyncGenerator[str]:
+    """The URL of the database as it is: the one that is set, or the embedded one, started."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    async with embedded_postgres(settings.data_dir) as url:
+        yield url
+
+
+@asynccontextmanager
+async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
+    """Runs permission workflows in this process for as long as the block runs.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL does not answer now; this can be tried again.
+    """
+    runtime = await anyio.to_thread.run_sync(_import_runtime)
+
+    async with runtime(
+        database_url=foundation.database_url,
+        executors=PostgresExecutors(foundation.database_url),
+        settle=lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
+        sweep=PostgresSweep(foundation.settling_database),
+        housekeeping=PostgresHousekeeping(foundation.settling_database),
+    ):
+        yield
+
+
+async def count_rows_adrift(foundation: Foundation) -> DriftCounts:
+    """How much settled rows and tuples differ; changes nothing.
+
+    Raises:
+        PermissionBackendUnavailableError: the backend gives no usable answer.
+    """
+    return await count_drift(PostgresDriftFinder(foundation.database_url), foundation.permissions)
+
+
+async def repair_rows_adrift(foundation: Foundation) -> DriftCounts:
+    """Finds drift and repairs it; what was found.
+
+    Raises:
+        PermissionBackendUnavailableError: the backend gives no usable answer.
+        PermissionRefusedError: the backend refuses what the rows want.
+    """
+    return await reconcile(
+        PostgresDriftFinder(foundation.database_url),
+        foundation.settlements,
+        foundation.permissions,
+    )
+
+
+@asynccontextmanager
+async def _open_permissions(
+    settings: Settings, database: Database
+) -> AsyncGenerator[PermissionBackend]:
+    if settings.keto_urls is None:
+        yield EmbeddedPermissions(PostgresTuples(database), load_permission_model())
+        return
+    async with open_keto(*settings.keto_urls) as permissions:
+        yield permissions
+
+
+def _database_name(settings: Settings) -> str:
+    return "embedded" if settings.database_url is None else "postgresql"
+
+
+def _migrate_dbos(url: str) -> None:
+    from diary_mcp.workflows.dbos_process import migrate_dbos  # noqa: PLC0415  # imports DBOS
+
+    migrate_dbos(url)
+
+
+def _import_runtime():  # noqa: ANN202  # inferred: naming the type would import DBOS
+    from diary_mcp.workflows.runtime import workflow_runtime  # noqa: PLC0415  # imports DBOS
+
+    return workflow_runtime

@@ -1,0 +1,54 @@
+"""The command `diary-mcp`: one module of `commands/` for each of its commands."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from diary_mcp.domain.errors import DiaryError
+
+_USAGE_ERROR = 2
+
+# name: (module, attribute, one line for `--help`). A command is imported when it is run, so that
+# the start of a server does not pay for all of them.
+_COMMANDS = {
+    "serve": ("serve", "serve", "Run the MCP server."),
+    "status": ("status", "status", "Show what is running against what, and whether all is well."),
+    "reconcile": ("operations", "reconcile", "Compare rows with relation tuples; repair drift."),
+    "migrate": ("operations", "migrate", "Apply pending migrations."),
+    "group": ("groups", "group", "Groups of agents to share with."),
+}
+
+
+class _LateCommands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        command: object = getattr(import_module(f"diary_mcp.commands.{module}"), attribute)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LateCommands)
+@click.version_option(package_name="diary-mcp")
+def _diary_mcp() -> None:
+    """The diary that AI agents can trust: an MCP server, and the commands around it."""
+
+
+def main() -> None:
+    """Runs the command; an error that a person can mend is one line on stderr."""
+    try:
+        _diary_mcp()
+    except DiaryError as error:
+        click.echo(f"diary-mcp: {error}", err=True)
+        sys.exit(_USAGE_ERROR if error.code == "invalid_argument" else 1)

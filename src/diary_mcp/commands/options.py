@@ -1,0 +1,48 @@
+"""The settings as command-line options, the same for every command."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import click
+
+from diary_mcp.logs import configure_logs
+from diary_mcp.settings import load_settings
+
+_OPTIONS = (
+    click.option("--database-url", metavar="URL", help="PostgreSQL 15+; embedded if left out."),
+    click.option(
+        "--data-dir", type=click.Path(path_type=Path), help="Embedded database, keys, logs."
+    ),
+    click.option("--keto-read-url", metavar="URL", help="Ory Keto; embedded if left out."),
+    click.option("--keto-write-url", metavar="URL", help="Ory Keto's write API."),
+    click.option("--agent", metavar="NAME", help="Who is calling; local if left out."),
+)
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Hands a command its settings first, from the options or the environment."""
+
+    @wraps(command)
+    def run(  # click passes them by name
+        database_url: str | None,
+        data_dir: Path | None,
+        keto_read_url: str | None,
+        keto_write_url: str | None,
+        agent: str | None,
+        **arguments: object,
+    ) -> None:
+        configure_logs(logging.WARNING)
+        settings = load_settings(
+            database_url=database_url,
+            data_dir=data_dir,
+            keto_read_url=keto_read_url,
+            keto_write_url=keto_write_url,
+            agent=agent,
+        )
+        command(settings, **arguments)
+
+    for option in reversed(_OPTIONS):
+        run = option(run)
+    return run

@@ -1,0 +1,106 @@
+"""`diary-mcp status`."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import anyio
+import click
+from pydantic import BaseModel
+
+from diary_mcp.app import Foundation, count_rows_adrift, open_foundation, open_postgres
+from diary_mcp.commands.options import with_settings
+from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.settings import Settings
+from diary_mcp.store.migrations import pending_migrations
+
+_PENDING_IS_WELL = timedelta(minutes=1)
+
+
+class Status(BaseModel):
+    """What runs against what, and whether it agrees. A count is null where nobody could tell."""
+
+    ok: bool = False
+    version: str
+    database: str
+    permission_backend: str
+    pending_migrations: int | None = None
+    pending: int | None = None
+    failed: int | None = None
+    drift: int | None = None
+    problems: list[str] = []
+
+
+@click.command()
+@with_settings
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(settings: Settings, *, as_json: bool) -> None:
+    """Show what is running against what; exit status 0 only if all is well."""
+    report = anyio.run(_look, settings)
+    click.echo(report.model_dump_json(indent=2) if as_json else _as_text(report))
+    sys.exit(0 if report.ok else 1)
+
+
+async def _look(settings: Settings) -> Status:
+    report = Status(
+        version=version("diary-mcp"),
+        database="embedded" if settings.database_url is None else "postgresql",
+        permission_backend="embedded" if settings.keto_urls is None else "keto",
+    )
+    try:
+        if settings.database_url is not None:
+            report.pending_migrations = await _count_pending_migrations(settings)
+        if report.pending_migrations:
+            report.problems.append(
+                "The database is not migrated: run `diary-mcp migrate`, or start a server."
+            )
+            return report
+        async with open_foundation(settings) as foundation:
+            report.pending_migrations = 0
+            await _look_at_settlement(foundation, report)
+            await _look_at_drift(foundation, report)
+    except UnavailableError as error:
+        report.problems.append(str(error))
+    report.ok = not report.problems
+    return report
+
+
+async def _count_pending_migrations(settings: Settings) -> int:
+    async with open_postgres(settings) as url:
+        return len(await pending_migrations(url))
+
+
+async def _look_at_settlement(foundation: Foundation, report: Status) -> None:
+    backlog = await foundation.settlements.count_backlog()
+    report.pending = backlog.pending
+    report.failed = backlog.refused
+    if backlog.refused:
+        report.problems.append(
+            f"The permission backend refuses the relations of {backlog.refused} entries; "
+            "docs/operations.md says how to find out why."
+        )
+    since = backlog.pending_since
+    if since is not None and datetime.now(UTC) - since > _PENDING_IS_WELL:
+        report.problems.append(
+            f"{backlog.pending} permission changes wait since {since.isoformat()}; a running "
+            "server settles them. Start one, or run `diary-mcp reconcile`."
+        )
+
+
+async def _look_at_drift(foundation: Foundation, report: Status) -> None:
+    await foundation.permissions.check_ready()
+    drift = await count_rows_adrift(foundation)
+    report.drift = drift.total
+    if drift.total:
+        report.problems.append(
+            f"{drift.missing} relation tuples are missing and {drift.stray} are stray; "
+            "`diary-mcp reconcile` repairs them."
+        )
+
+
+def _as_text(report: Status) -> str:
+    fields = report.model_dump(exclude={"problems"})
+    lines = [
+        f"{name:<20} {'unknown' if value is None else value}" for name, value in fields.items()
+    ]
+    return "\n".join([*lines, *(f"! {problem}" for problem in report.problems)])

@@ -1,0 +1,96 @@
+"""The arguments of every tool: what a client may send, with its limits.
+
+Strict: a number is no string, and an unknown name is refused.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
+from diary_mcp.domain.fields import Label, Text, Time
+
+EntryReference = Annotated[Label, Field(description="An entry's id, or a key of your own entry.")]
+Cursor = Annotated[Text, Field(max_length=1_000, description="next_cursor of the page before.")]
+GranteeName = Annotated[
+    Text, Field(min_length=1, max_length=100, description="Agent name, or group:NAME.")
+]
+
+
+class Arguments(BaseModel):
+    """Base of every tool's arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NoArguments(Arguments):
+    pass
+
+
+class CreateArguments(EntryDraft, Arguments):
+    idempotency_key: Label | None = Field(
+        default=None, description="Repeating the call with it gives the same entry."
+    )
+
+    @property
+    def draft(self) -> EntryDraft:
+        return EntryDraft(**self.model_dump(exclude={"idempotency_key"}))
+
+
+class EntryArguments(Arguments):
+    entry_id: EntryReference
+
+
+class ListArguments(EntryFilters, Arguments):
+    limit: int = Field(default=20, ge=1, le=100)
+    cursor: Cursor | None = None
+
+    @property
+    def filters(self) -> EntryFilters:
+        return EntryFilters(**self.model_dump(exclude={"limit", "cursor"}))
+
+
+class SearchArguments(EntryFilters, Arguments):
+    query: Text = Field(min_length=1, max_length=1_000)
+    mode: SearchMode = "hybrid"
+    scope: Scope = "all"
+    include_superseded: bool = False
+    limit: int = Field(default=10, ge=1, le=50)
+    cursor: Cursor | None = None
+
+    @property
+    def filters(self) -> EntryFilters:
+        return EntryFilters(**self.model_dump(exclude={"query", "mode", "limit", "cursor"}))
+
+
+class UpdateArguments(EntryChanges, Arguments):
+    entry_id: EntryReference
+    expected_version: int = Field(ge=1, description="The version that you read.")
+
+    @property
+    def changes(self) -> EntryChanges:
+        given = self.model_dump(exclude={"entry_id", "expected_version"}, exclude_unset=True)
+        return EntryChanges(**given)
+
+
+class ShareArguments(Arguments):
+    entry_id: EntryReference
+    grantee: GranteeName = Field(alias="with")
+    expires_at: Time | None = Field(default=None, description="RFC 3339; never if left out.")
+    note: Text | None = Field(default=None, max_length=1_000)
+
+
+class UnshareArguments(Arguments):
+    entry_id: EntryReference
+    grantee: GranteeName = Field(alias="with")
+
+
+class SharesArguments(Arguments):
+    entry_id: EntryReference | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+    cursor: Cursor | None = None
+
+
+class TagsArguments(Arguments):
+    prefix: Annotated[Text, Field(max_length=64)] = ""
+    limit: int = Field(default=50, ge=1, le=200)

@@ -1,0 +1,67 @@
+"""What each tool returns, as clients see it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from diary_mcp.domain.entry import EntrySummary, SearchHit
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.share import Share
+
+
+class Result(BaseModel, frozen=True):
+    """Base of every result that is not simply an entry."""
+
+
+class EntriesResult(Result, frozen=True):
+    entries: list[EntrySummary]
+    next_cursor: str | None
+
+
+class SearchResult(Result, frozen=True):
+    hits: list[SearchHit]
+    next_cursor: str | None
+    notice: str | None
+
+
+class DeletedResult(Result, frozen=True):
+    entry_id: EntryId
+    deleted: Literal[True] = True
+
+
+class RevokedResult(Result, frozen=True):
+    entry_id: EntryId
+    grantee: Grantee = Field(serialization_alias="with")
+    revoked: Literal[True] = True
+
+
+class SharesResult(Result, frozen=True):
+    shares: list[Share]
+    next_cursor: str | None
+
+
+class TagResult(Result, frozen=True):
+    tag: str
+    count: int
+
+
+class TagsResult(Result, frozen=True):
+    tags: list[TagResult]
+
+
+class Counts(Result, frozen=True):
+    entries: int
+    shared: int
+
+
+class Backends(Result, frozen=True):
+    database: str
+    permissions: str
+
+
+class WhoamiResult(Result, frozen=True):
+    agent: AgentName
+    groups: list[GroupName] | None
+    counts: Counts
+    version: str
+    backends: Backends
