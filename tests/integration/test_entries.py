@@ -1,0 +1,62 @@
+"""Writing, reading, correcting and deleting entries, on PostgreSQL."""
+
+import pytest
+
+from diary_mcp.app import Foundation
+from diary_mcp.domain.entry import EntryChanges, EntryDraft
+from diary_mcp.domain.errors import ConflictError, NotFoundError
+from diary_mcp.domain.fields import AgentName
+
+pytestmark = pytest.mark.anyio
+
+ALICE = AgentName("alice")
+BOB = AgentName("bob")
+
+
+async def test_a_created_entry_reads_back_exactly(foundation: Foundation) -> None:
+    entries = foundation.diary.entries
+    draft = EntryDraft(
+        content="# Ünïcode\r\n\ttab 🦊\n",
+        title="Title",
+        type="decision",
+        tags=["b", "a", "b"],
+        importance=0.25,
+        author="model-1",
+        session="s-1",
+        key="my-key",
+    )
+
+    created = await entries.create(ALICE, draft)
+    read = await entries.get(ALICE, str(created.id))
+
+    assert read == created
+    assert read.content == draft.content
+    assert read.tags == ("b", "a")
+    assert await entries.get(ALICE, "my-key") == created
+
+
+async def test_an_entry_of_somebody_else_is_answered_as_if_it_were_not_there(
+    foundation: Foundation,
+) -> None:
+    entries = foundation.diary.entries
+    created = await entries.create(ALICE, EntryDraft(content="mine", key="k"))
+
+    with pytest.raises(NotFoundError) as hidden:
+        await entries.get(BOB, str(created.id))
+    with pytest.raises(NotFoundError) as absent:
+        await entries.get(BOB, "01a209f7-3236-76fc-9537-63feee86b6c8")
+
+    assert str(hidden.value).replace(str(created.id), "X") == str(absent.value).replace(
+        "01a209f7-3236-76fc-9537-63feee86b6c8", "X"
+    )
+
+
+async def test_an_update_at_an_outdated_version_is_a_conflict(foundation: Foundation) -> None:
+    entries = foundation.diary.entries
+    created = await entries.create(ALICE, EntryDraft(content="one"))
+    await entries.update(ALICE, str(created.id), 1, EntryChanges(content="two"))
+
+    with pytest.raises(ConflictError):
+        await entries.update(ALICE, str(created.id), 1, EntryChanges(content="three"))
+
+    assert (await entries.get(ALICE, str(created.id))).content == "two"
