@@ -20,7 +20,8 @@ CONNECT_TIMEOUT_S = 5
 # Bounds on the server's side: a shielded transaction cannot be cancelled from here.
 _SESSION_OPTIONS = (
     "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
-    " -c timezone=UTC"
+    # The settling lock relies on it: a statement after the lock must see what came before it.
+    r" -c default_transaction_isolation=read\ committed -c timezone=UTC"
 )
 
 
@@ -40,6 +41,15 @@ class Database:
         with failures_told():
             async with self._pool.connection() as connection:
                 yield connection
+
+    async def check(self) -> None:
+        """Makes sure that PostgreSQL answers now; the pool asks it before it hands out.
+
+        Raises:
+            DatabaseUnavailableError: it does not.
+        """
+        async with self.connection():
+            pass
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:

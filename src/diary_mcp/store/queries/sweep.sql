@@ -26,8 +26,11 @@ with removed as (
 )
 update diary.entry_permission as permission
 set generation = permission.generation + 1, changed_at = clock_timestamp(), refusal = null
-from (select removed.entry_id, min(removed.grantee) as grantee from removed group by removed.entry_id)
-as expired
+from (
+    select removed.entry_id, min(removed.grantee) as grantee
+    from removed
+    group by removed.entry_id
+) as expired
 where permission.entry_id = expired.entry_id
 returning permission.entry_id, permission.generation, expired.grantee
 
@@ -50,8 +53,10 @@ select
 from diary.entry_permission as permission
 where
     permission.applied_generation < permission.generation
-    and permission.changed_at < clock_timestamp()
-    - case when permission.refusal is null then %(patience)s else %(refusal_patience)s end
+    and permission.changed_at < clock_timestamp() - case
+        when permission.refusal is null then %(patience)s::interval
+        else %(refusal_patience)s::interval
+    end
     and not exists (
         select from waiting where waiting.entry_id = permission.entry_id::text
     )

@@ -1,0 +1,152 @@
+"""DBOS in this process: what it is told, how it starts and how it ends. One at a time."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from dbos import DBOS, DBOSClient, DBOSConfig
+from sqlalchemy.exc import SQLAlchemyError
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.service.changes import APPLICATION_NAME, PERMISSION_QUEUE
+
+DBOS_SCHEMA = "dbos"
+# Constant: by default it is a hash of the workflows' source, and rows that are bound to the
+# source of yesterday are run by nobody.
+APPLICATION_VERSION = "diary-mcp"
+_POOL_SIZE = 3
+_THREADS = 16
+_SETTLED_AT_ONCE = 8
+# DBOS starts with the interval that the database has from before, and shortens it only slowly.
+POLLING_INTERVAL_S = 0.1
+# DBOS wakes up so often to pass on events that are not used here; its end waits for it, too.
+_NOTIFIER_INTERVAL_S = 0.1
+_SILENCE_S = 60
+
+
+def migrate_dbos(database_url: str) -> None:
+    """Brings DBOS's own tables up to date; safe beside others that do the same. Blocks.
+
+    The queue is made, too: a launch that has to make it itself finds it a second later.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL gives no answer, or refuses.
+    """
+    _quieten()
+    try:
+        DBOS.migrate(_sqlalchemy_url(database_url), schema=DBOS_SCHEMA)
+        client = DBOSClient(
+            system_database_url=_sqlalchemy_url(database_url),
+            dbos_system_schema=DBOS_SCHEMA,
+            application_name=APPLICATION_NAME,
+            retry_connection_errors=False,
+            lazy=True,
+        )
+        try:
+            client.register_queue(
+                PERMISSION_QUEUE,
+                partition_concurrency=1,
+                worker_concurrency=_SETTLED_AT_ONCE,
+                polling_interval_sec=POLLING_INTERVAL_S,
+                on_conflict="never_update",
+            )
+        finally:
+            client.destroy()
+    except SQLAlchemyError as error:
+        raise _unavailable(error) from error
+
+
+def launch_dbos(
+    database_url: str,
+    executor_id: str,
+    polling_interval_s: float,
+    register: Callable[[], None],
+) -> None:
+    """Starts DBOS with a loop and threads of its own; `destroy_dbos` ends it. Blocks.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL gives no answer; after `destroy_dbos` it can be tried
+            again.
+    """
+    _quieten()
+    config = _configuration(database_url, executor_id)
+    try:
+        DBOS(config=config)
+        register()
+        DBOS.listen_queues([PERMISSION_QUEUE])
+        DBOS.launch()
+        DBOS.register_queue(
+            PERMISSION_QUEUE,
+            partition_concurrency=1,
+            worker_concurrency=_SETTLED_AT_ONCE,
+            polling_interval_sec=polling_interval_s,
+        )
+    except SQLAlchemyError as error:
+        raise _unavailable(error) from error
+
+
+def destroy_dbos() -> None:
+    """Ends DBOS without waiting for its workflows: they stay pending in the database. Blocks."""
+    # What is cut off would be told as failures.
+    logging.getLogger("dbos").setLevel(logging.CRITICAL)
+    DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0)
+
+
+def _configuration(database_url: str, executor_id: str) -> DBOSConfig:
+    return DBOSConfig(
+        name=APPLICATION_NAME,
+        system_database_url=_sqlalchemy_url(database_url),
+        dbos_system_schema=DBOS_SCHEMA,
+        application_version=APPLICATION_VERSION,
+        executor_id=executor_id,
+        sys_db_pool_size=_POOL_SIZE,
+        max_executor_threads=_THREADS,
+        notification_coalesce_sec=_NOTIFIER_INTERVAL_S,
+        log_level="WARNING",
+        enable_otlp=False,
+    )
+
+
+def _sqlalchemy_url(database_url: str) -> str:
+    """SQLAlchemy does not know the short scheme that libpq takes as well."""
+    scheme, separator, rest = database_url.partition("://")
+    return f"postgresql{separator}{rest}" if scheme == "postgres" else database_url
+
+
+def _quieten() -> None:
+    """Leaves warnings, now and then, to the handlers of the application.
+
+    DBOS adds a handler of its own, and stops propagating, where its logger has none.
+    """
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.WARNING)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    if not any(isinstance(present, _NowAndThen) for present in logger.filters):
+        logger.addFilter(_NowAndThen())
+
+
+class _NowAndThen(logging.Filter):
+    """Lets every place in the code speak once in a while.
+
+    While PostgreSQL is away, each thread of DBOS says so at each poll.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spoke_at: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place = (record.pathname, record.lineno)
+        now = time.monotonic()
+        if now - self._spoke_at.get(place, -_SILENCE_S) < _SILENCE_S:
+            return False
+        self._spoke_at[place] = now
+        return True
+
+
+def _unavailable(error: SQLAlchemyError) -> DatabaseUnavailableError:
+    reason = str(error).strip().splitlines()[0]
+    return DatabaseUnavailableError(
+        f"DBOS cannot use PostgreSQL ({reason}). `diary-mcp status` shows what is wrong."
+    )

@@ -1,0 +1,66 @@
+"""What the workflow runtime needs from the store, as narrow Protocols."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from diary_mcp.domain.fields import EntryId
+
+Settle = Callable[[Sequence[EntryId]], Awaitable[None]]
+"""Makes the permission backend agree with the rows of these entries, or raises."""
+
+
+class Executor(Protocol):
+    """This process, as the others see it: alive until its sign of life is gone.
+
+    Raises (every method): DatabaseUnavailableError: the sign of life may be gone; `announce`
+    gives it again.
+    """
+
+    async def announce(self) -> None:
+        """Gives the sign of life (again), on a new connection."""
+        ...
+
+    async def watch(self, duration_s: float) -> None:
+        """Waits for so long; raises at once when the sign of life is lost meanwhile."""
+        ...
+
+    async def take_over(self) -> Sequence[str]:
+        """Puts running work of dead executors back on the queue; the ids of what it was.
+
+        An executor is dead when it was silent at two calls in a row, so one that has just lost
+        its connection has the time between them to give its sign again.
+        """
+        ...
+
+    async def hand_back(self, *, running: Collection[str] = (), started_by: float) -> Sequence[str]:
+        """Puts own work that started by then (in seconds since 1970) back, except `running`."""
+        ...
+
+
+class Executors(Protocol):
+    def living(self, executor_id: str) -> AbstractAsyncContextManager[Executor]:
+        """The executor `executor_id`, alive for as long as the block runs.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer in time.
+        """
+        ...
+
+
+class Sweep(Protocol):
+    async def sweep(self) -> int:
+        """Puts on the queue what should be there and is not; how many entries that were.
+
+        Does nothing while another process is at it.
+        """
+        ...
+
+
+class Housekeeping(Protocol):
+    async def tidy(self) -> int:
+        """Removes what nobody needs any more; how many rows that were.
+
+        Does nothing while another process is at it.
+        """
+        ...

@@ -1,0 +1,183 @@
+"""The workflow runtime of one process: DBOS, its sign of life, and the chores of the queue.
+
+Several processes share one database all the time, and none of them is in charge. Each runs work
+from the queue, takes over what dead ones leave, and does whatever chore nobody else is at.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from uuid import uuid4
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.workflows.dbos_process import POLLING_INTERVAL_S, destroy_dbos, launch_dbos
+from diary_mcp.workflows.permission_workflows import register_workflows
+from diary_mcp.workflows.ports import Executor, Executors, Housekeeping, Settle, Sweep
+from diary_mcp.workflows.settling import DEFAULT_RETRIES, RetryPolicy, Settling
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often the runtime does what it does, in seconds."""
+
+    polling_s: float = POLLING_INTERVAL_S
+    takeover_s: float = 1
+    sweep_s: float = 60
+    housekeeping_s: float = 3600
+    first_housekeeping_s: float = 30
+    orphaned_after_s: float = 15
+    reconnect_s: float = 0.2
+    stop_s: float = 1
+
+
+DEFAULT_RHYTHM = Rhythm()
+
+
+@asynccontextmanager
+async def workflow_runtime(
+    *,
+    database_url: str,
+    executors: Executors,
+    settle: Settle,
+    sweep: Sweep,
+    housekeeping: Housekeeping,
+    retries: RetryPolicy = DEFAULT_RETRIES,
+    rhythm: Rhythm = DEFAULT_RHYTHM,
+) -> AsyncGenerator[str]:
+    """Runs workflows for as long as the block runs; gives the id of this executor.
+
+    One at a time in a process, as often as wanted one after the other. At the end nothing is
+    waited for: work that is not finished goes back on the queue, for the others or for the next
+    start.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL gives no answer; trying again is right.
+    """
+    executor_id = str(uuid4())
+    settling = Settling(settle, retries)
+    # The sign of life comes first: work that this executor claims must never look abandoned.
+    async with executors.living(executor_id) as executor:
+        launch = partial(
+            launch_dbos,
+            database_url,
+            executor_id,
+            rhythm.polling_s,
+            partial(register_workflows, settling.run),
+        )
+        try:
+            await anyio.to_thread.run_sync(launch)
+            async with _background(
+                _stay_alive(executor, settling, rhythm),
+                _repeat("sweep", sweep.sweep, rhythm.sweep_s),
+                _repeat(
+                    "housekeeping",
+                    housekeeping.tidy,
+                    rhythm.housekeeping_s,
+                    after_s=rhythm.first_housekeeping_s,
+                ),
+            ):
+                yield executor_id
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _stop(executor, settling, rhythm)
+
+
+async def _stay_alive(executor: Executor, settling: Settling, rhythm: Rhythm) -> None:
+    while True:
+        try:
+            await _rescue(executor, settling, rhythm)
+            await executor.watch(rhythm.takeover_s)
+        except DatabaseUnavailableError as error:
+            _log.warning("executor.silent", reason=str(error))
+            await _announce_again(executor, rhythm)
+        except Exception:  # noqa: BLE001  # a chore must outlive its own mistakes
+            _log.exception("executor.failed")
+            await asyncio.sleep(rhythm.takeover_s)
+
+
+async def _rescue(executor: Executor, settling: Settling, rhythm: Rhythm) -> None:
+    """Puts back what nobody runs: work of the dead, and own work that DBOS has dropped.
+
+    It drops what it cannot record the end of, as when PostgreSQL restarts at that moment.
+    """
+    orphaned = await executor.hand_back(
+        running=settling.running, started_by=time.time() - rhythm.orphaned_after_s
+    )
+    taken_over = await executor.take_over()
+    if orphaned or taken_over:
+        _log.info("executor.rescued", orphaned=orphaned, taken_over=taken_over)
+
+
+async def _announce_again(executor: Executor, rhythm: Rhythm) -> None:
+    while True:
+        try:
+            await executor.announce()
+        except DatabaseUnavailableError:
+            await asyncio.sleep(rhythm.reconnect_s)
+        else:
+            _log.info("executor.alive_again")
+            return
+
+
+async def _repeat(
+    chore: str, run: Callable[[], Awaitable[int]], interval_s: float, *, after_s: float = 0
+) -> None:
+    await asyncio.sleep(after_s)
+    while True:
+        try:
+            count = await run()
+        except DatabaseUnavailableError as error:
+            _log.warning("chore.put_off", chore=chore, reason=str(error))
+        except Exception:  # noqa: BLE001  # a chore must outlive its own mistakes
+            _log.exception("chore.failed", chore=chore)
+        else:
+            if count:
+                _log.info("chore.done", chore=chore, count=count)
+        await asyncio.sleep(interval_s)
+
+
+@asynccontextmanager
+async def _background(*chores: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    """Runs the chores beside the block. They never end, and never raise."""
+    tasks = [asyncio.create_task(chore) for chore in chores]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _stop(executor: Executor, settling: Settling, rhythm: Rhythm) -> None:
+    """Stops claiming, calls off what runs, and goes silent only when no step runs any more.
+
+    With PostgreSQL away, DBOS goes on trying and may never end; its threads are left behind then.
+    """
+    with anyio.move_on_after(rhythm.stop_s):
+        await _destroy_in_thread().wait()
+    with anyio.move_on_after(rhythm.stop_s), suppress(DatabaseUnavailableError):
+        await settling.stop()
+        await executor.hand_back(running=settling.running, started_by=time.time())
+
+
+def _destroy_in_thread() -> asyncio.Event:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def destroy() -> None:
+        destroy_dbos()
+        with suppress(RuntimeError):  # the loop did not wait
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=destroy, name="dbos-destroy", daemon=True).start()
+    return ended

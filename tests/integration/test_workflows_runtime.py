@@ -1,0 +1,155 @@
+"""The runtime starts, ends and starts again, and its chores outlive their failures."""
+
+import logging
+import time
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.domain.relations import owner_tuple
+from diary_mcp.store.workflow_queue import check_workflow_schema
+from diary_mcp.workflows.dbos_process import migrate_dbos
+from diary_mcp.workflows.runtime import workflow_runtime
+from support.workflows import ALICE, QUICK, eventually, open_diary, other_process
+
+pytestmark = pytest.mark.anyio
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+async def test_a_launch_without_a_database_fails_clearly_and_can_be_tried_again(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        diary.database_url = NOWHERE
+        with pytest.raises(DatabaseUnavailableError):
+            await diary.runtime().__aenter__()
+
+        diary.database_url = database_url
+        entry_id = await diary.create()
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
+
+
+async def test_dbos_that_cannot_be_launched_is_a_database_that_is_unavailable(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        runtime = workflow_runtime(
+            database_url=NOWHERE,
+            executors=diary.executors,
+            settle=diary.settle,
+            sweep=diary.sweep,
+            housekeeping=diary.housekeeping,
+        )
+        with pytest.raises(DatabaseUnavailableError, match="DBOS"):
+            await runtime.__aenter__()
+
+        async with diary.runtime():
+            await diary.create()
+            await eventually(diary.is_settled)
+
+
+async def test_a_process_can_launch_it_again_as_another_executor(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        executor_ids: list[str] = []
+        for _ in range(3):
+            async with diary.runtime() as executor_id:
+                executor_ids.append(executor_id)
+                await diary.create()
+                await eventually(diary.is_settled)
+
+        assert len(set(executor_ids)) == 3
+        assert await diary.statuses() == ["SUCCESS"] * 3
+
+
+async def test_it_ends_quickly_and_silently_with_work_in_flight(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_diary(database_url) as diary:
+        diary.tuples.answers.clear()
+        async with diary.runtime():
+            for _ in range(8):
+                await diary.create()
+            await eventually(
+                lambda: diary.query("select 1 from public.journal having count(*) = 8")
+            )
+            ended = time.monotonic()
+
+        assert time.monotonic() - ended < 2
+        assert await diary.statuses() == ["ENQUEUED"] * 8
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_the_loop_can_still_use_threads_and_look_up_hosts_afterwards(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        async with diary.runtime():
+            await diary.create()
+            await eventually(diary.is_settled)
+
+        assert await anyio.to_thread.run_sync(lambda: "run") == "run"
+        assert await anyio.getaddrinfo("localhost", 1)
+
+
+async def test_nothing_is_written_to_stdout(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        with other_process(database_url) as other:
+            await diary.create()
+            await eventually(diary.is_settled)
+
+            assert other.end() == ""
+            assert other.process.returncode == 0
+
+
+class FlakySweep:
+    def __init__(self, *faults: Exception) -> None:
+        self.faults = list(faults)
+        self.done = anyio.Event()
+
+    async def sweep(self) -> int:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.done.set()
+        return 0
+
+
+async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:
+    sweep = FlakySweep(DatabaseUnavailableError("away"), ZeroDivisionError())
+    async with open_diary(database_url) as diary:
+        runtime = workflow_runtime(
+            database_url=database_url,
+            executors=diary.executors,
+            settle=diary.settle,
+            sweep=sweep,
+            housekeeping=diary.housekeeping,
+            rhythm=replace(QUICK, sweep_s=0.01),
+        )
+        async with runtime:
+            with anyio.fail_after(5):
+                await sweep.done.wait()
+
+
+async def test_dbos_can_be_migrated_beside_others_and_again(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        await diary.query("drop schema dbos cascade")
+        async with diary.database.connection() as connection:
+            before = await check_workflow_schema(connection)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(anyio.to_thread.run_sync, migrate_dbos, database_url)
+        async with diary.database.connection() as connection:
+            after = await check_workflow_schema(connection)
+
+        assert (before, after) == (False, True)
+
+
+async def test_migrating_dbos_without_a_database_fails_clearly() -> None:
+    with pytest.raises(DatabaseUnavailableError, match="DBOS"):
+        await anyio.to_thread.run_sync(migrate_dbos, NOWHERE)

@@ -1,0 +1,282 @@
+"""The sweep finds what the queue has lost, and housekeeping removes what nobody needs."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from diary_mcp.domain.errors import PermissionBackendUnavailableError, PermissionRefusedError
+from diary_mcp.domain.fields import EntryId, Grantee
+from diary_mcp.domain.relations import owner_tuple, viewer_tuple
+from diary_mcp.service.changes import PermissionChange
+from diary_mcp.store.settlements import Backlog
+from support.workflows import (
+    ALICE,
+    BOB,
+    IMPATIENT,
+    QUICK,
+    Diary,
+    add_entry,
+    eventually,
+    open_diary,
+)
+
+pytestmark = pytest.mark.anyio
+
+LOSSES = {
+    "failed": "update dbos.workflow_status set status = 'ERROR'",
+    "cancelled": "update dbos.workflow_status set status = 'CANCELLED'",
+    "deleted": "delete from dbos.workflow_status",
+    "done but not settled": "update dbos.workflow_status set status = 'SUCCESS'",
+}
+
+
+async def age_changes(diary: Diary, age: timedelta = timedelta(minutes=1)) -> None:
+    await diary.query("update diary.entry_permission set changed_at = changed_at - %s", age)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+async def test_what_the_queue_has_lost_is_settled_after_a_sweep(
+    database_url: str, loss: str
+) -> None:
+    async with open_diary(database_url) as diary:
+        entry_id = await diary.create()
+        await diary.share(entry_id, BOB)
+        await diary.query(loss)
+        await age_changes(diary)
+
+        assert await diary.sweep.sweep() == 1
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+
+        assert await diary.all_tuples() == {
+            owner_tuple(entry_id, ALICE),
+            viewer_tuple(entry_id, Grantee(BOB)),
+        }
+
+
+async def test_a_lost_deletion_is_settled_after_a_sweep(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        deleted = await diary.create()
+        await diary.settle([deleted])
+        await diary.delete(deleted)
+        await diary.query("delete from dbos.workflow_status")
+        await age_changes(diary)
+
+        await diary.sweep.sweep()
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+
+        assert await diary.all_tuples() == set()
+        assert await diary.query("select entry_id from diary.entry_permission") == []
+
+
+async def test_a_workflow_that_gave_up_is_driven_again_by_the_runtime(database_url: str) -> None:
+    rhythm = replace(QUICK, sweep_s=0.05)
+    async with open_diary(database_url) as diary:
+        diary.tuples.fault = PermissionBackendUnavailableError("The backend is down.")
+        async with diary.runtime(rhythm=rhythm, retries=IMPATIENT):
+            entry_id = await diary.create()
+            await eventually(
+                lambda: diary.query("select 1 from dbos.workflow_status where status = 'ERROR'")
+            )
+            diary.tuples.fault = None
+            await age_changes(diary)
+            await eventually(diary.is_settled)
+
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
+
+
+@pytest.mark.parametrize("status", ["ENQUEUED", "PENDING", "DELAYED"])
+async def test_what_is_still_to_be_run_is_not_swept(database_url: str, status: str) -> None:
+    async with open_diary(database_url) as diary:
+        first, second = EntryId(uuid4()), EntryId(uuid4())
+        async with diary.store.unit_of_work() as unit:
+            await add_entry(unit, first)
+            await add_entry(unit, second)
+            await unit.workflows.enqueue(
+                PermissionChange("grant_ownership", (first, second), repetition="batch")
+            )
+        await diary.query(
+            "delete from dbos.workflow_status where workflow_uuid not like %s", "%:batch"
+        )
+        await diary.query("update dbos.workflow_status set status = %s", status)
+        await age_changes(diary)
+
+        assert await diary.sweep.sweep() == 0
+
+
+async def test_a_young_change_is_not_swept(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        await diary.create()
+        await diary.query("delete from dbos.workflow_status")
+
+        assert await diary.sweep.sweep() == 0
+
+
+async def test_a_long_backlog_is_swept_in_changes_of_several_entries(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        entry_ids = [await diary.create() for _ in range(30)]
+        await diary.delete(entry_ids.pop())
+        await diary.query("delete from dbos.workflow_status")
+        await age_changes(diary)
+
+        swept = await diary.sweep.sweep()
+        workflows = await diary.query(
+            "select name, count(*)::integer from dbos.workflow_status group by name order by name"
+        )
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+
+        assert swept == 30
+        assert workflows == [("grant_ownership", 2), ("remove_entry_relations", 1)]
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE) for entry_id in entry_ids}
+
+
+async def test_one_process_sweeps_at_a_time(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        await diary.create()
+        await diary.query("delete from dbos.workflow_status")
+        await age_changes(diary)
+
+        async with diary.database.transaction() as other:
+            await other.execute(
+                "select pg_advisory_xact_lock(hashtextextended('diary-mcp sweep', 0))"
+            )
+            beside = await diary.sweep.sweep()
+        afterwards = await diary.sweep.sweep()
+
+        assert (beside, afterwards) == (0, 1)
+
+
+async def test_an_expired_share_is_removed_and_its_tuple_with_it(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        entry_id = await diary.create()
+        await diary.share(entry_id, BOB, datetime.now(UTC) + timedelta(hours=1))
+        await diary.share(entry_id, ALICE)
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+            before = await diary.all_tuples()
+            await diary.query(
+                "update diary.share set expires_at = clock_timestamp() where grantee = %s", BOB
+            )
+            await diary.sweep.sweep()
+            await eventually(diary.is_settled)
+
+        assert before == await diary.all_tuples() | {viewer_tuple(entry_id, Grantee(BOB))}
+        assert await diary.query("select grantee from diary.share") == [(ALICE,)]
+        assert await diary.query(
+            "select name from dbos.workflow_status where workflow_uuid = %s",
+            f"revoke_viewer:{entry_id}:4",
+        ) == [("revoke_viewer",)]
+
+
+async def test_a_share_that_expires_before_it_is_settled_is_never_granted(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        entry_id = await diary.create()
+        await diary.share(entry_id, BOB, datetime.now(UTC))
+
+        await diary.settle([entry_id])
+
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
+
+
+async def test_a_refusal_is_kept_on_the_entry_and_tried_again_only_after_a_while(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        diary.tuples.fault = PermissionRefusedError("No such namespace.")
+        async with diary.runtime():
+            entry_id = await diary.create()
+            await eventually(
+                lambda: diary.query(
+                    "select 1 from diary.entry_permission where refusal = 'No such namespace.'"
+                )
+            )
+            backlog = await diary.settlements.count_backlog()
+            await age_changes(diary)
+            soon = await diary.sweep.sweep()
+            diary.tuples.fault = None
+            await age_changes(diary, timedelta(hours=1))
+            later = await diary.sweep.sweep()
+            await eventually(diary.is_settled)
+
+        assert backlog == Backlog(pending=0, pending_since=None, refused=1)
+        assert (soon, later) == (0, 1)
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
+        assert await diary.settlements.count_backlog() == Backlog(0, None, 0)
+
+
+async def test_one_refused_entry_does_not_keep_its_batch_from_settling(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        refused, settled = await diary.create(), await diary.create()
+        diary.tuples.refused = refused
+
+        with pytest.raises(PermissionRefusedError):
+            await diary.settle([refused, settled])
+
+        assert await diary.all_tuples() == {owner_tuple(settled, ALICE)}
+        assert (await diary.settlements.count_backlog()).refused == 1
+
+
+async def test_pending_is_what_is_not_settled_yet(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        before = datetime.now(UTC)
+        await diary.create()
+        await diary.settle([await diary.create()])
+
+        backlog = await diary.settlements.count_backlog()
+
+        assert (backlog.pending, backlog.refused) == (1, 0)
+        assert backlog.pending_since is not None
+        assert before <= backlog.pending_since <= datetime.now(UTC)
+
+
+async def test_housekeeping_removes_old_finished_workflows_from_all_four_tables(
+    database_url: str,
+) -> None:
+    tables = ("workflow_status", "workflow_input", "workflow_output", "operation_outputs")
+
+    async def ids(diary: Diary) -> list[set[object]]:
+        return [
+            {row[0] for row in await diary.query(f"select workflow_uuid from dbos.{table}")}
+            for table in tables
+        ]
+
+    async with open_diary(database_url) as diary:
+        async with diary.runtime():
+            old, young = await diary.create(), await diary.create()
+            await eventually(diary.is_settled)
+        waiting = await diary.create()
+        await diary.query(
+            "update dbos.workflow_status set created_at = created_at - 8::bigint * 86400000,"
+            " completed_at = completed_at - 8::bigint * 86400000 where queue_partition_key <> %s",
+            str(young),
+        )
+        before = await ids(diary)
+
+        removed = await diary.housekeeping.tidy()
+
+        assert removed == 1
+        assert before[3] == {f"grant_ownership:{old}:1", f"grant_ownership:{young}:1"}
+        kept, unfinished = f"grant_ownership:{young}:1", f"grant_ownership:{waiting}:1"
+        assert await ids(diary) == [{kept, unfinished}, {kept, unfinished}, {kept}, {kept}]
+
+
+async def test_housekeeping_forgets_create_calls_of_long_ago(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        await diary.query(
+            "insert into diary.create_request"
+            " (agent, idempotency_key, arguments_hash, entry_id, created_at)"
+            " values ('alice', 'old', '', %s, now() - interval '8 days'),"
+            " ('alice', 'young', '', %s, now() - interval '6 days')",
+            uuid4(),
+            uuid4(),
+        )
+
+        await diary.housekeeping.tidy()
+
+        assert await diary.query("select idempotency_key from diary.create_request") == [("young",)]
