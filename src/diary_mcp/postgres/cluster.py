@@ -1,0 +1,83 @@
+"""Where the embedded PostgreSQL keeps its things inside a data directory."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+
+NEXT_STEP = (
+    "Choose another directory with DIARY_MCP_DATA_DIR, or use a PostgreSQL of your own with "
+    "DIARY_MCP_DATABASE_URL."
+)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The paths of one cluster; `data_dir` is absolute and free of symbolic links."""
+
+    data_dir: Path
+
+    @property
+    def directory(self) -> Path:
+        return self.data_dir / "postgres"
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir / "postgres.log"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held alone by whoever starts or stops the server."""
+        return self.data_dir / "postgres.start.lock"
+
+    @property
+    def users_lock(self) -> Path:
+        """Shared by everybody who uses the server."""
+        return self.data_dir / "postgres.users.lock"
+
+    @property
+    def server_lock(self) -> Path:
+        """Held by the server's own processes: free means that none of them is left."""
+        return self.directory / "diary_mcp.lock"
+
+    @property
+    def settings(self) -> Path:
+        """Our part of the configuration; it also marks the cluster as completely made."""
+        return self.directory / "diary_mcp.conf"
+
+    @property
+    def is_complete(self) -> bool:
+        return self.settings.exists()
+
+    @property
+    def name(self) -> str:
+        """What tells this directory from every other on the machine, also from its own copy.
+
+        A directory's inode number is not used again while a server still works in it.
+        """
+        status = self.directory.stat()
+        return f"diary-mcp-{status.st_dev:x}-{status.st_ino:x}"
+
+
+def prepare_cluster(data_dir: Path) -> Cluster:
+    """The cluster of `data_dir`, which is created, for its owner only, where it is missing.
+
+    Raises:
+        DatabaseUnavailableError: There is something else in its place, or it is another user's.
+    """
+    path = Path(os.path.realpath(data_dir))
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DatabaseUnavailableError(
+            f"The data directory {path} cannot be made: there is a file in its place. {NEXT_STEP}"
+        ) from error
+    # A directory of root's is fine: what is inside belongs to us, and root may do anything anyway.
+    owner = path.stat().st_uid
+    if owner not in (os.geteuid(), 0):
+        raise DatabaseUnavailableError(
+            f"The data directory {path} belongs to another user (uid {owner}), and only its owner "
+            f"may use the database in it. Run diary-mcp as that user. {NEXT_STEP}"
+        )
+    return Cluster(path)

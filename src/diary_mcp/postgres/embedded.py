@@ -1,0 +1,47 @@
+"""The PostgreSQL that diary-mcp brings along, for whoever does not name one of their own."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+
+# What leaving costs at the very most, should the disk hang; the thread goes on by itself then.
+_LEAVE_TIMEOUT_S = 3.0
+
+
+@asynccontextmanager
+async def embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
+    """The URL of the database in `data_dir`, whose server runs for as long as the block does.
+
+    Any number of processes may do this on one directory at once; they share one server, and the
+    last one to leave stops it. It is started again if it dies meanwhile, under the same URL: open
+    connections are lost then, new ones are refused until it is back. Only the operating system
+    user we run as can connect.
+
+    Yields:
+        A URL for psycopg, SQLAlchemy and DBOS alike, over a Unix socket.
+
+    Raises:
+        DatabaseUnavailableError: The server is not there within a minute, or cannot be started in
+            this directory at all; the message says which.
+    """
+    if sys.platform == "win32":
+        raise DatabaseUnavailableError(
+            "The embedded PostgreSQL does not run on Windows. Use a PostgreSQL of your own with "
+            "DIARY_MCP_DATABASE_URL, or run diary-mcp in WSL."
+        )
+    from diary_mcp.postgres.session import Session  # noqa: PLC0415  # there is no fcntl on Windows
+
+    session = Session(data_dir)
+    session.start()
+    try:
+        yield await asyncio.wrap_future(session.ready)
+    finally:
+        session.leave()
+        with anyio.move_on_after(_LEAVE_TIMEOUT_S, shield=True):
+            await asyncio.wrap_future(session.ended)

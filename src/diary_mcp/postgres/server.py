@@ -1,0 +1,238 @@
+"""Starting and stopping the one server that all processes on a data directory share."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg
+import structlog
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.postgres.account import ServerAccount, server_account
+from diary_mcp.postgres.binaries import ENVIRONMENT, find_programs, programs_major
+from diary_mcp.postgres.cluster import NEXT_STEP, Cluster
+from diary_mcp.postgres.configuration import write_configuration
+from diary_mcp.postgres.creation import create_cluster
+from diary_mcp.postgres.locks import FileLock, opened_lock
+from diary_mcp.postgres.patience import OutOfTimeError, Patience
+from diary_mcp.postgres.processes import (
+    find_postmaster,
+    is_alive,
+    kill_orphans,
+    pid_file_path,
+    read_pid_file,
+)
+from diary_mcp.postgres.server_log import ServerLog
+from diary_mcp.postgres.sockets import (
+    PORT,
+    database_url,
+    make_private_directory,
+    socket_directory,
+    socket_lock_path,
+    socket_path,
+)
+
+_DATABASE = "diary"
+_MAX_STARTS = 5
+_CONNECT_TIMEOUT_S = 2
+
+# Makes the postmaster nobody's child: it must outlive us, and a client that ends us with all our
+# children must not end it for the others. Its pid is the script's only output.
+_DETACHED = '"$@" </dev/null >&2 & echo "$!"'
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server of a complete cluster. Only the holder of the start lock may change its state."""
+
+    cluster: Cluster
+    account: ServerAccount
+    socket_dir: Path
+
+    @property
+    def url(self) -> str:
+        return database_url(self.socket_dir, _DATABASE)
+
+    def find_postmaster(self) -> psutil.Process | None:
+        return find_postmaster(self.cluster.directory)
+
+    def ensure_running(self, patience: Patience) -> None:
+        """Wait until the server can be used, starting it if there is none.
+
+        Raises:
+            DatabaseUnavailableError: It does not start, or not within the time that `patience` has.
+        """
+        server_log = ServerLog(self.cluster.log)
+        starts = 0
+        refusal: str | None = None
+        try:
+            while (refusal := self._refusal()) is not None:
+                postmaster = self.find_postmaster()
+                if postmaster is not None:
+                    self._end_if_unreachable(postmaster)
+                elif starts == _MAX_STARTS:
+                    raise self._unusable("does not start", server_log.complaints())
+                elif self._start_unless_processes_remain(server_log, patience):
+                    starts += 1
+                patience.pause()
+        except OutOfTimeError as error:
+            reason = refusal or server_log.complaints()
+            raise self._unusable("is not ready in time", reason) from error
+
+    def _refusal(self) -> str | None:
+        """Why the server cannot be used at the moment; None if it can."""
+        # Asking one that is not ready yet, a hundred times a second, would fill its log.
+        alive = self.find_postmaster() is not None
+        if alive and not read_pid_file(self.cluster.directory).is_ready:
+            return "it is still starting, recovering from a crash, or stopping"
+        try:
+            with psycopg.connect(
+                database_url(self.socket_dir, "postgres"),
+                autocommit=True,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+            ) as connection:
+                found = connection.execute(
+                    "select 1 from pg_database where datname = %(name)s", {"name": _DATABASE}
+                )
+                if found.fetchone() is None:
+                    connection.execute("create database diary template template0")
+        except psycopg.Error as error:
+            return str(error).strip()
+        return None
+
+    def _end_if_unreachable(self, postmaster: psutil.Process) -> None:
+        """Stop a server whose socket somebody cleaned away: nobody could reach it ever again."""
+        found = read_pid_file(self.cluster.directory)
+        if found.is_ready and found.socket_dir and not socket_path(found.socket_dir).exists():
+            log.warning("postgres.socket_missing", pid=postmaster.pid)
+            _stop_fast(postmaster)
+
+    def _start_unless_processes_remain(self, server_log: ServerLog, patience: Patience) -> bool:
+        with opened_lock(self.cluster.server_lock) as lock:
+            if lock.try_exclusive():
+                self._start(lock, server_log, patience)
+                return True
+        for pid in kill_orphans(self.cluster.name, self.account.uid):
+            log.warning("postgres.orphan_killed", pid=pid)
+        return False
+
+    def _start(self, lock: FileLock, server_log: ServerLog, patience: Patience) -> None:
+        """Start the postmaster, which inherits `lock`, and wait until it says so or is gone."""
+        self.account.check_usable()
+        _check_version(self.cluster)
+        write_configuration(self.cluster, self.cluster.directory, self.account)
+        if self.socket_dir != self.cluster.directory:
+            make_private_directory(self.socket_dir)  # a cleaner of old files may have been there
+        for stale in (
+            pid_file_path(self.cluster.directory),
+            socket_lock_path(self.socket_dir),
+            socket_path(self.socket_dir),
+        ):
+            stale.unlink(missing_ok=True)
+        server_log.rotate()
+        with server_log.opened() as output:
+            started = subprocess.run(  # noqa: S603  # our own program and words
+                ["/bin/sh", "-c", _DETACHED, "sh", *self._command()],
+                cwd="/",
+                check=True,
+                encoding="ascii",
+                env=ENVIRONMENT,
+                pass_fds=(lock.fileno(),),
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                timeout=10,
+            )
+        pid = int(started.stdout)
+        log.info("postgres.starting", pid=pid, directory=str(self.cluster.directory))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            while is_alive(process) and read_pid_file(self.cluster.directory).pid != pid:
+                patience.pause()
+
+    def _command(self) -> list[str]:
+        quoted = str(self.socket_dir).replace('"', '""')
+        settings = {
+            "cluster_name": self.cluster.name,
+            "listen_addresses": "",
+            "port": str(PORT),
+            "unix_socket_directories": f'"{quoted}"',
+            "unix_socket_permissions": "0700",
+        }
+        program = str(find_programs() / "postgres")
+        command = [*self.account.command_prefix, program, "-D", str(self.cluster.directory)]
+        return [*command, *(f"--{name}={value}" for name, value in settings.items())]
+
+    def _unusable(self, what: str, reason: str) -> DatabaseUnavailableError:
+        return DatabaseUnavailableError(
+            f"The embedded PostgreSQL in {self.cluster.directory} {what}: {reason}. Its log is "
+            f"{self.cluster.log}. Try again once that is mended. {NEXT_STEP}"
+        )
+
+
+def open_server(cluster: Cluster, patience: Patience) -> Server:
+    """The server of `cluster`, which is made first if there is none.
+
+    Only the holder of the start lock may call this.
+
+    Raises:
+        DatabaseUnavailableError: The cluster cannot be made, or is another account's.
+    """
+    account = server_account()
+    if cluster.directory.exists():
+        _check_owner(cluster, account)
+    if not cluster.is_complete:
+        account.check_usable()
+        create_cluster(cluster, account, patience)
+    return Server(cluster, account, socket_directory(cluster))
+
+
+def stop_server(cluster: Cluster, *, within_s: float) -> None:
+    """Tell the server to stop, and give it a moment; whoever starts it next waits for the rest.
+
+    Only the holder of the start lock may call this.
+    """
+    postmaster = find_postmaster(cluster.directory)
+    if postmaster is None:
+        return
+    socket_dir = read_pid_file(cluster.directory).socket_dir
+    _stop_fast(postmaster)
+    deadline = time.monotonic() + within_s
+    while is_alive(postmaster) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if socket_dir and socket_dir.name == cluster.name:
+        with contextlib.suppress(OSError):
+            socket_dir.rmdir()
+
+
+def _stop_fast(postmaster: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        postmaster.send_signal(signal.SIGINT)
+
+
+def _check_owner(cluster: Cluster, account: ServerAccount) -> None:
+    owner = cluster.directory.stat().st_uid
+    if owner not in (account.uid, os.geteuid()):
+        raise DatabaseUnavailableError(
+            f"The database in {cluster.directory} belongs to another user (uid {owner}); here it "
+            f"would be run by uid {account.uid}. Run diary-mcp as the user who made it. {NEXT_STEP}"
+        )
+
+
+def _check_version(cluster: Cluster) -> None:
+    made_by = (cluster.directory / "PG_VERSION").read_text(encoding="ascii").strip()
+    ours = programs_major()
+    if made_by != ours:
+        raise DatabaseUnavailableError(
+            f"The database in {cluster.directory} was made by PostgreSQL {made_by}, and this "
+            f"diary-mcp brings PostgreSQL {ours}. Export the diary with the diary-mcp that made "
+            f"it, move {cluster.directory} away, and import it with this one. {NEXT_STEP}"
+        )

@@ -1,0 +1,134 @@
+"""One user's stay at the server that several processes share, kept by a thread of its own."""
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Generator
+from concurrent.futures import Future
+from pathlib import Path
+
+import structlog
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.postgres.cluster import NEXT_STEP, Cluster, prepare_cluster
+from diary_mcp.postgres.locks import FileLock, opened_lock
+from diary_mcp.postgres.patience import CalledOffError, OutOfTimeError, Patience
+from diary_mcp.postgres.processes import is_alive
+from diary_mcp.postgres.server import Server, open_server, stop_server
+
+_START_TIMEOUT_S = 60.0
+_WATCH_INTERVAL_S = 0.5
+_RETRY_INTERVAL_S = 5.0
+# Together what leaving may cost: an MCP client kills a server two seconds after it hung up.
+_LOCK_PATIENCE_S = 0.5
+_STOP_PATIENCE_S = 1.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Session:
+    """From `start` on until `leave`, the server is kept running for us.
+
+    Everything that blocks happens in a thread, start to end, so that no cancellation of a caller
+    can leave a lock behind.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.ready: Future[str] = Future()
+        """The URL of the database; pending for good if `leave` came first."""
+        self.ended: Future[None] = Future()
+        self._data_dir = data_dir
+        self._leaving = threading.Event()
+
+    def start(self) -> None:
+        # Running futures refuse to be cancelled by whoever stops waiting for them.
+        self.ready.set_running_or_notify_cancel()
+        self.ended.set_running_or_notify_cancel()
+        threading.Thread(target=self._run, name="embedded-postgres", daemon=True).start()
+
+    def leave(self) -> None:
+        self._leaving.set()
+
+    def _run(self) -> None:
+        try:
+            with _system_errors_named(self._data_dir):
+                self._stay()
+        except Exception as error:
+            if self.ready.done():
+                log.exception("postgres.session_failed")
+            else:
+                self.ready.set_exception(error)
+        finally:
+            self.ended.set_result(None)
+
+    def _stay(self) -> None:
+        cluster = prepare_cluster(self._data_dir)
+        with opened_lock(cluster.users_lock) as users:
+            # A failed start leaves the server alone: a long crash recovery may be going on.
+            with contextlib.suppress(CalledOffError):
+                server = self._join(cluster, users)
+                self.ready.set_result(server.url)
+                self._watch(server)
+            _part(cluster, users)
+
+    def _join(self, cluster: Cluster, users: FileLock) -> Server:
+        patience = Patience(_START_TIMEOUT_S, self._leaving)
+        with _start_lock_held(cluster, patience):
+            users.wait_shared(patience)
+            server = open_server(cluster, patience)
+            server.ensure_running(patience)
+        return server
+
+    def _watch(self, server: Server) -> None:
+        """Start the server again whenever it died under its users."""
+        postmaster = server.find_postmaster()
+        interval_s = _WATCH_INTERVAL_S
+        while not self._leaving.wait(interval_s):
+            if postmaster is not None and is_alive(postmaster):
+                continue
+            try:
+                with _system_errors_named(self._data_dir):
+                    patience = Patience(_START_TIMEOUT_S, self._leaving)
+                    with _start_lock_held(server.cluster, patience):
+                        server.ensure_running(patience)
+                interval_s = _WATCH_INTERVAL_S
+            except DatabaseUnavailableError:
+                log.exception("postgres.restart_failed")
+                interval_s = _RETRY_INTERVAL_S
+            postmaster = server.find_postmaster()
+
+
+def _part(cluster: Cluster, users: FileLock) -> None:
+    """Stop using the server, and stop it if nobody else uses it."""
+    with opened_lock(cluster.start_lock) as start_lock:
+        try:
+            start_lock.wait_exclusive(Patience(_LOCK_PATIENCE_S, threading.Event()))
+        except OutOfTimeError:
+            return  # whoever is busy starting it also uses it
+        if users.try_exclusive():
+            stop_server(cluster, within_s=_STOP_PATIENCE_S)
+
+
+@contextlib.contextmanager
+def _start_lock_held(cluster: Cluster, patience: Patience) -> Generator[None]:
+    with opened_lock(cluster.start_lock) as start_lock:
+        try:
+            start_lock.wait_exclusive(patience)
+        except OutOfTimeError as error:
+            raise DatabaseUnavailableError(
+                f"Another diary-mcp has been busy starting the PostgreSQL in {cluster.directory} "
+                f"all the time. Its log is {cluster.log}. Try again, or end that process. "
+                f"{NEXT_STEP}"
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def _system_errors_named(data_dir: Path) -> Generator[None]:
+    try:
+        yield
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DatabaseUnavailableError(
+            f"The data directory {data_dir} cannot be used: {error}. It has to be writable for "
+            f"this user, on a disk with space left. {NEXT_STEP}"
+        ) from error

@@ -1,0 +1,165 @@
+"""Other processes that use the embedded PostgreSQL of a data directory; run as a script, one."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import psutil
+import psycopg
+import structlog
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.postgres.cluster import Cluster
+from diary_mcp.postgres.embedded import embedded_postgres
+
+
+class PostgresUser:
+    """A process that uses the server until its stdin ends."""
+
+    def __init__(self, data_dir: Path, *, through: tuple[str, ...]) -> None:
+        self.process = subprocess.Popen(
+            [*through, sys.executable, __file__, str(data_dir)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+
+    def next_line(self) -> str:
+        """What it says next: `starting`, then the URL or the error, then whatever it is asked."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+    def url(self) -> str:
+        assert self.next_line() == "starting"
+        return self.next_line()
+
+    def tell(self, query: str) -> None:
+        """Have it run a query of one line, in a transaction of its own."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{query}\n")
+        self.process.stdin.flush()
+
+    def hang_up(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def leave(self) -> str:
+        """Let it end by itself, and give the rest of what it said."""
+        self.hang_up()
+        return self.rest()
+
+    def rest(self) -> str:
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read()
+        self.process.wait(timeout=10)
+        return rest
+
+    def kill(self) -> None:
+        self.process.kill()
+        with self.process, contextlib.suppress(BrokenPipeError):
+            self.hang_up()
+
+
+@contextlib.contextmanager
+def users(
+    data_dir: Path, count: int, *, through: tuple[str, ...] = ()
+) -> Generator[list[PostgresUser]]:
+    """Processes that use it; `through` is a command that starts them, say as somebody else."""
+    started = [PostgresUser(data_dir, through=through) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for user in started:
+            user.kill()
+
+
+def processes_of(data_dir: Path) -> list[psutil.Process]:
+    """Everything that runs on a data directory: users, `initdb`, the server and its backends."""
+    return [process for process in psutil.process_iter() if _belongs(process, data_dir)]
+
+
+def server_processes_of(data_dir: Path) -> list[psutil.Process]:
+    return [process for process in processes_of(data_dir) if process.name() == "postgres"]
+
+
+def unfinished_clusters(data_dir: Path) -> list[str]:
+    return [path.name for path in data_dir.glob("postgres.init-*")]
+
+
+def wait_until_stopped(data_dir: Path) -> None:
+    deadline = time.monotonic() + 5
+    while remaining := server_processes_of(data_dir):
+        assert time.monotonic() < deadline, remaining
+        time.sleep(0.01)
+
+
+def query_as_a_new_user(data_dir: Path, query: str = "select 1") -> object:
+    """Use the server for one query, from this very process."""
+
+    async def use() -> object:
+        async with embedded_postgres(data_dir) as url:
+            return ask(url, query)
+
+    return asyncio.run(use())
+
+
+def ask(url: str, query: str) -> object:
+    """The first row of the answer, or its only column."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    return row[0] if row and len(row) == 1 else row
+
+
+def kill_all(data_dir: Path) -> None:
+    # Again and again: what is killed may just have started something else.
+    while remaining := processes_of(data_dir):
+        for process in remaining:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(remaining, timeout=0.1)
+
+
+def _belongs(process: psutil.Process, data_dir: Path) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE or process.pid == psutil.Process().pid:
+            return False
+        command = " ".join(process.cmdline())
+        # Where a process works is told to its own account only, and to the mightiest of roots.
+        return (
+            str(data_dir) in command
+            or command.startswith(_backend_title(data_dir))
+            or Path(process.cwd()).is_relative_to(data_dir)
+        )
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _backend_title(data_dir: Path) -> str:
+    cluster = Cluster(data_dir)
+    return f"postgres: {cluster.name}" if cluster.directory.exists() else "postgres: none"
+
+
+async def _use(data_dir: Path) -> None:
+    say("starting")
+    try:
+        async with embedded_postgres(data_dir) as url:
+            say(url)
+            for line in iter(sys.stdin.readline, ""):
+                say(str(ask(url, line)))
+    except DatabaseUnavailableError as error:
+        say(f"{type(error).__name__}: {error}")
+
+
+def say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    asyncio.run(_use(Path(sys.argv[1])))
