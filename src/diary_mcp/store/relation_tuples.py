@@ -25,9 +25,9 @@ class PostgresTuples:
         self._database = database
 
     async def list_granted(
-        self, grant: Grant, subject: str, *, among: Collection[str] | None, max_depth: int
+        self, grant: Grant, subject: str, objects: Collection[str], *, max_depth: int
     ) -> list[str]:
-        """Objects that `subject` is granted, each once; only of `among` where it is given.
+        """Those of the objects that `subject` is granted, each once.
 
         `max_depth` is how many sets, one in the other, a chain of tuples may lead through.
         """
@@ -35,10 +35,23 @@ class PostgresTuples:
             **_rule_columns("granting", grant.granting),
             **_rule_columns("membership", grant.membership),
             "subject": subject,
-            "objects": None if among is None else list(among),
+            "objects": list(objects),
             "max_depth": max_depth,
         }
         return await self._list_objects("list_granted", question)
+
+    async def list_memberships(
+        self, held: Membership, rules: Collection[Rule], subject: str, *, max_depth: int
+    ) -> list[str]:
+        """Objects that hold `subject`, by itself or in at most `max_depth` sets, each once."""
+        question = {
+            **_rule_columns("membership", rules),
+            "namespace": held.namespace,
+            "relation": held.relation,
+            "subject": subject,
+            "max_depth": max_depth,
+        }
+        return await self._list_objects("list_memberships", question)
 
     async def list_containing(self, holder: Membership, subjects: SubjectSet) -> list[str]:
         """Objects whose `holder` relation names `subjects` directly."""

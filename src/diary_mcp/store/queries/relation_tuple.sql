@@ -1,21 +1,6 @@
--- name: list_granted
--- Objects on which a tuple that the granting rules admit names the subject itself, or members that
--- the subject is among, at most max_depth sets away; where objects are given, only of these.
-with recursive granting as (
-    select
-        rule.namespace,
-        rule.relation,
-        rule.subject_namespace,
-        rule.subject_relation
-    from unnest(
-        %(granting_namespaces)s::text [],
-        %(granting_relations)s::text [],
-        %(granting_subject_namespaces)s::text [],
-        %(granting_subject_relations)s::text []
-    ) as rule (namespace, relation, subject_namespace, subject_relation)
-),
-
-admitted as (
+-- name: list_memberships
+-- Objects whose relation the subject stands in, at most max_depth sets away.
+with recursive admitted as (
     select
         rule.namespace,
         rule.relation,
@@ -58,31 +43,118 @@ membership (namespace, object, relation, depth) as (
         and m.relation = t.subject_relation
         and a.namespace = t.namespace
         and a.relation = t.relation
-    where m.depth < %(max_depth)s
+    where
+        m.depth < %(max_depth)s
+        -- These follow from the rest, but the index on subject sets wants them said: without, all
+        -- that was ever shared with a group is read to find the groups around it.
+        and t.subject_id is null
+        and t.namespace = any(%(membership_namespaces)s::text [])
+        and t.relation = any(%(membership_relations)s::text [])
 )
 
-select t.object
-from diary.relation_tuple as t
-inner join granting as g
-    on t.namespace = g.namespace
-    and t.relation = g.relation
-where
-    t.subject_id = %(subject)s
-    and g.subject_namespace is null
-    and (%(objects)s::text [] is null or t.object = any(%(objects)s::text []))
-union
-select t.object
+select distinct m.object
 from membership as m
-inner join granting as g
-    on m.namespace = g.subject_namespace
-    and m.relation = g.subject_relation
-inner join diary.relation_tuple as t
-    on m.namespace = t.subject_namespace
-    and m.object = t.subject_object
-    and m.relation = t.subject_relation
-    and g.namespace = t.namespace
-    and g.relation = t.relation
-where (%(objects)s::text [] is null or t.object = any(%(objects)s::text []))
+where
+    m.namespace = %(namespace)s
+    and m.relation = %(relation)s
+
+-- name: list_granted
+-- Those of the objects on which a tuple that the granting rules admit names the subject itself, or
+-- members that it is among, at most max_depth sets away. The tuples on the objects are few, those
+-- of a group may be very many: so these are gathered first.
+with recursive admitted as (
+    select
+        rule.namespace,
+        rule.relation,
+        rule.subject_namespace,
+        rule.subject_relation
+    from unnest(
+        %(membership_namespaces)s::text [],
+        %(membership_relations)s::text [],
+        %(membership_subject_namespaces)s::text [],
+        %(membership_subject_relations)s::text []
+    ) as rule (namespace, relation, subject_namespace, subject_relation)
+),
+
+membership (namespace, object, relation, depth) as (
+    select
+        t.namespace,
+        t.object,
+        t.relation,
+        1
+    from diary.relation_tuple as t
+    inner join admitted as a
+        on t.namespace = a.namespace
+        and t.relation = a.relation
+    where
+        t.subject_id = %(subject)s
+        and a.subject_namespace is null
+    union
+    select
+        t.namespace,
+        t.object,
+        t.relation,
+        m.depth + 1
+    from membership as m
+    inner join admitted as a
+        on m.namespace = a.subject_namespace
+        and m.relation = a.subject_relation
+    inner join diary.relation_tuple as t
+        on m.namespace = t.subject_namespace
+        and m.object = t.subject_object
+        and m.relation = t.subject_relation
+        and a.namespace = t.namespace
+        and a.relation = t.relation
+    where
+        m.depth < %(max_depth)s
+        -- These follow from the rest, but the index on subject sets wants them said: without, all
+        -- that was ever shared with a group is read to find the groups around it.
+        and t.subject_id is null
+        and t.namespace = any(%(membership_namespaces)s::text [])
+        and t.relation = any(%(membership_relations)s::text [])
+),
+
+granting as (
+    select
+        rule.namespace,
+        rule.relation,
+        rule.subject_namespace,
+        rule.subject_relation
+    from unnest(
+        %(granting_namespaces)s::text [],
+        %(granting_relations)s::text [],
+        %(granting_subject_namespaces)s::text [],
+        %(granting_subject_relations)s::text []
+    ) as rule (namespace, relation, subject_namespace, subject_relation)
+),
+
+candidate as materialized (
+    select
+        t.object,
+        t.subject_id,
+        t.subject_namespace,
+        t.subject_object,
+        t.subject_relation
+    from diary.relation_tuple as t
+    inner join granting as g
+        on t.namespace = g.namespace
+        and t.relation = g.relation
+        and t.subject_namespace is not distinct from g.subject_namespace
+        and t.subject_relation is not distinct from g.subject_relation
+    where t.object = any(%(objects)s::text [])
+)
+
+select distinct c.object
+from candidate as c
+where
+    c.subject_id = %(subject)s
+    or (c.subject_namespace, c.subject_object, c.subject_relation) in (
+        select
+            m.namespace,
+            m.object,
+            m.relation
+        from membership as m
+    )
 
 -- name: list_tuples
 -- Every tuple on one of the objects.
@@ -128,7 +200,8 @@ order by t.object
 select distinct t.object
 from diary.relation_tuple as t
 where
-    t.subject_namespace = %(subject_namespace)s
+    t.subject_id is null
+    and t.subject_namespace = %(subject_namespace)s
     and t.subject_object = %(subject_object)s
     and t.subject_relation = %(subject_relation)s
     and t.namespace = %(namespace)s

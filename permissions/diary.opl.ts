@@ -1,0 +1,29 @@
+// Who may do what with a diary entry, in the Ory Permission Language.
+// The embedded permission backend evaluates this very file, so it keeps to the subset that
+// src/diary_mcp/permissions/opl.py reads. Agents are plain subject ids, never `Agent:NAME#`.
+import { Context, Namespace, SubjectSet } from "@ory/keto-namespace-types"
+
+class Agent implements Namespace {}
+
+class Group implements Namespace {
+  related: {
+    manager: Agent[]
+    member: (Agent | SubjectSet<Group, "member">)[]
+  }
+}
+
+class DiaryEntry implements Namespace {
+  related: {
+    owner: Agent[]
+    viewer: (Agent | SubjectSet<Group, "member">)[]
+  }
+
+  permits = {
+    view: (ctx: Context): boolean =>
+      this.related.owner.includes(ctx.subject) ||
+      this.related.viewer.includes(ctx.subject),
+    edit: (ctx: Context): boolean => this.related.owner.includes(ctx.subject),
+    delete: (ctx: Context): boolean => this.related.owner.includes(ctx.subject),
+    share: (ctx: Context): boolean => this.related.owner.includes(ctx.subject),
+  }
+}

@@ -1,0 +1,341 @@
+"""The permission backend on a real Ory Keto server, over its REST API (v0.13 to v26).
+
+Denial is an answer. Whatever is no clear answer is an error: time-outs, 5xx, nonsense, a limit that
+Keto reached. What Keto says about its errors is never passed on: it may name its database.
+"""
+
+import ssl
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Generator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Final, TypeVar
+
+import anyio
+import httpx
+import structlog
+
+from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.relations import RelationTuple, SubjectSet, member_tuple
+from diary_mcp.permissions.circuit import CircuitBreaker
+from diary_mcp.permissions.concurrency import ask_all
+from diary_mcp.permissions.groups import as_subject_set, members_in, require_shallow
+from diary_mcp.permissions.keto_wire import (
+    Delta,
+    TuplesPage,
+    UndecidedError,
+    UnusableAnswerError,
+    as_deltas,
+    as_json,
+    patch_refused,
+    read_batch,
+    read_check,
+    read_namespaces,
+    read_page,
+    read_patch,
+    read_success,
+    subject_query,
+)
+from diary_mcp.permissions.shapes import (
+    ENTRY,
+    GROUP_MEMBER,
+    is_usable_name,
+    require_deletable,
+    require_insertable,
+)
+
+TIMEOUT_S = 2.0
+FAILURES_TO_OPEN = 3
+PAUSE_S = 2.0
+NAMESPACES_GOOD_FOR_S = 30.0
+# httpx's pool collapses at 16 concurrent requests: fewer a second than at 4.
+_REQUESTS_AT_ONCE = 4
+# The default of `limit.max_batch_check_size`.
+_CHECKS_A_BATCH = 10
+_DELTAS_A_PATCH = 500
+_TUPLES_A_PAGE = 500
+_NAMESPACES = frozenset({"Agent", "Group", ENTRY})
+
+Answer = TypeVar("Answer")
+
+_log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_keto(
+    read_url: str, write_url: str, *, timeout_s: float = TIMEOUT_S
+) -> AsyncGenerator["KetoPermissions"]:
+    """Connections to one Keto server for as long as the block runs; connects at first use.
+
+    `timeout_s` bounds every question as a whole, and every request of a write; connecting may take
+    a quarter of it.
+    """
+    async with _client(read_url, timeout_s) as reading, _client(write_url, timeout_s) as writing:
+        yield KetoPermissions(_Api("read", reading, timeout_s), _Api("write", writing, timeout_s))
+
+
+class KetoPermissions:
+    """`PermissionReader`, `PermissionWriter` and `GroupMembers` on an Ory Keto server.
+
+    What a caller waits for takes 2 s at most, however many requests it needs; what only workflows
+    and commands ask takes 2 s a request.
+    """
+
+    name: Final = "keto"
+
+    def __init__(self, reading: "_Api", writing: "_Api") -> None:
+        self._reading = reading
+        self._writing = writing
+        self._namespaces_good_until = 0.0
+        self._has_batches = True
+
+    async def check_ready(self) -> None:
+        """Asks both APIs, and through the read API Keto's database.
+
+        Raises:
+            PermissionBackendUnavailableError: one of them does not answer, or Keto runs without
+                our namespaces.
+        """
+        with self._reading.in_time():
+            self._namespaces_good_until = 0.0
+            await self._require_namespaces()
+            await self._ask_page({"namespace": ENTRY}, {"page_size": "1"})
+            await self._writing.ask("GET", "/health/alive", read_success)
+
+    async def check_view(self, agent: AgentName, entry_ids: Collection[EntryId]) -> set[EntryId]:
+        asked = list(entry_ids)
+        if not asked or not is_usable_name(agent):
+            return set()
+        with self._reading.in_time():
+            await self._require_namespaces()
+            batches = [
+                asked[start : start + _CHECKS_A_BATCH]
+                for start in range(0, len(asked), _CHECKS_A_BATCH)
+            ]
+            viewable = await ask_all(partial(self._check_batch, agent), batches)
+        return set[EntryId]().union(*viewable)
+
+    async def list_groups(self, agent: AgentName) -> set[GroupName]:
+        if not is_usable_name(agent):
+            return set()
+        with self._reading.in_time():
+            await self._require_namespaces()
+            direct = await self._list_groups_of(agent)
+            containing = await ask_all(self.list_containing, direct)
+        return direct.union(*containing)
+
+    async def list_entry_tuples(self, entry_ids: Collection[EntryId]) -> set[RelationTuple]:
+        await self._require_namespaces()
+
+        async def list_one(entry_id: EntryId) -> set[RelationTuple]:
+            return await self._list_tuples({"namespace": ENTRY, "object": str(entry_id)})
+
+        return set[RelationTuple]().union(*await ask_all(list_one, entry_ids))
+
+    async def patch(
+        self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]
+    ) -> None:
+        """Atomic up to 500 tuples; beyond, Keto may keep a part, and a repetition completes it."""
+        require_insertable(insert)
+        require_deletable(delete)
+        await self._require_namespaces()
+        deltas = as_deltas(insert, delete)
+        for start in range(0, len(deltas), _DELTAS_A_PATCH):
+            await self._patch(deltas[start : start + _DELTAS_A_PATCH])
+
+    async def scan_entry_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
+        await self._require_namespaces()
+        async for page in self._pages({"namespace": ENTRY}):
+            yield page
+
+    async def add(self, group: GroupName, member: Grantee) -> None:
+        wanted = member_tuple(group, member)
+        require_insertable([wanted])
+        await self._require_namespaces()
+        await require_shallow(group, member, self)
+        # Keto would store a second copy.
+        if wanted not in await self._list_group_tuples(group):
+            await self.patch(insert=[wanted], delete=())
+
+    async def remove(self, group: GroupName, member: Grantee) -> bool:
+        unwanted = member_tuple(group, member)
+        require_deletable([unwanted])
+        await self._require_namespaces()
+        if unwanted not in await self._list_group_tuples(group):
+            return False
+        await self.patch(insert=(), delete=[unwanted])
+        return True
+
+    async def list_members(self, group: GroupName) -> list[Grantee]:
+        await self._require_namespaces()
+        return members_in(await self._list_group_tuples(group))
+
+    async def list_containing(self, group: GroupName) -> set[GroupName]:
+        """Groups that `group` is a direct member of."""
+        return await self._list_groups_of(as_subject_set(group))
+
+    async def _require_namespaces(self) -> None:
+        # Keto starts, and calls itself ready, with a missing or broken OPL file; it then denies
+        # every check without an error.
+        if time.monotonic() < self._namespaces_good_until:
+            return
+        missing = _NAMESPACES - await self._reading.ask("GET", "/namespaces", read_namespaces)
+        if missing:
+            raise PermissionBackendUnavailableError(
+                f"Ory Keto runs without the namespaces {', '.join(sorted(missing))}. Its "
+                "administrator must start it with permissions/diary.opl.ts (docs/permissions.md)."
+            )
+        self._namespaces_good_until = time.monotonic() + NAMESPACES_GOOD_FOR_S
+
+    async def _check_batch(self, agent: AgentName, entry_ids: Sequence[EntryId]) -> set[EntryId]:
+        answers = await self._ask_batch(agent, entry_ids) if len(entry_ids) > 1 else None
+        if answers is None:
+            answers = [None] * len(entry_ids)
+        viewable = {each for each, allowed in zip(entry_ids, answers, strict=True) if allowed}
+        unanswered = [
+            each for each, allowed in zip(entry_ids, answers, strict=True) if allowed is None
+        ]
+        return viewable.union(*await ask_all(partial(self._check_one, agent), unanswered))
+
+    async def _ask_batch(
+        self, agent: AgentName, entry_ids: Sequence[EntryId]
+    ) -> Sequence[bool | None] | None:
+        if not self._has_batches:
+            return None
+        body = {"tuples": [as_json(_view_of(each, agent)) for each in entry_ids]}
+        answers = await self._reading.ask(
+            "POST", "/relation-tuples/batch/check", partial(read_batch, len(entry_ids)), body=body
+        )
+        self._has_batches = answers is not None
+        return answers
+
+    async def _check_one(self, agent: AgentName, entry_id: EntryId) -> set[EntryId]:
+        allowed = await self._reading.ask(
+            "POST",
+            "/relation-tuples/check/openapi",
+            read_check,
+            body=as_json(_view_of(entry_id, agent)),
+        )
+        if allowed is None:
+            _log.warning("keto.entry_has_broken_tuples", entry_id=str(entry_id))
+        return {entry_id} if allowed else set()
+
+    async def _list_groups_of(self, subject: str | SubjectSet) -> set[GroupName]:
+        members = {"namespace": GROUP_MEMBER.namespace, "relation": GROUP_MEMBER.relation}
+        held = await self._list_tuples({**members, **subject_query(subject)})
+        return {GroupName(each.object) for each in held}
+
+    async def _list_group_tuples(self, group: GroupName) -> set[RelationTuple]:
+        return await self._list_tuples({"namespace": GROUP_MEMBER.namespace, "object": group})
+
+    async def _list_tuples(self, query: Mapping[str, str]) -> set[RelationTuple]:
+        return {each async for page in self._pages(query) for each in page}
+
+    async def _pages(self, query: Mapping[str, str]) -> AsyncIterator[list[RelationTuple]]:
+        page = await self._ask_page(query, {"page_size": str(_TUPLES_A_PAGE)})
+        yield page.tuples
+        while page.next_page_token:
+            position = {"page_size": str(_TUPLES_A_PAGE), "page_token": page.next_page_token}
+            page = await self._ask_page(query, position)
+            yield page.tuples
+
+    async def _ask_page(self, query: Mapping[str, str], position: Mapping[str, str]) -> TuplesPage:
+        return await self._reading.ask(
+            "GET", "/relation-tuples", partial(read_page, query), params={**query, **position}
+        )
+
+    async def _patch(self, deltas: Sequence[Delta]) -> None:
+        applied = await self._writing.ask(
+            "PATCH", "/admin/relation-tuples", read_patch, body=deltas
+        )
+        if not applied:
+            self._namespaces_good_until = 0.0
+            await self._require_namespaces()
+            raise patch_refused(404)
+
+
+class _Api:
+    """One of Keto's two APIs: few requests at once, each bounded in time, failures counted."""
+
+    def __init__(self, name: str, client: httpx.AsyncClient, timeout_s: float) -> None:
+        self._name = name
+        self._client = client
+        self._timeout_s = timeout_s
+        self._breaker = CircuitBreaker(failures=FAILURES_TO_OPEN, pause_s=PAUSE_S)
+        self._limiter = anyio.CapacityLimiter(_REQUESTS_AT_ONCE)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[int, bytes], Answer],
+        *,
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> Answer:
+        """What `read` makes of the answer's status and content.
+
+        Raises:
+            PermissionBackendUnavailableError: no answer in time, or `read` cannot use it.
+        """
+        async with self._limiter:
+            if self._breaker.is_open():
+                raise self._unavailable("it failed several times in a row just now")
+            try:
+                with anyio.fail_after(self._timeout_s):
+                    response = await self._client.request(method, path, params=params, json=body)
+                answer = read(response.status_code, response.content)
+            except (httpx.TimeoutException, TimeoutError):
+                raise self._failed("no answer in time") from None
+            except httpx.HTTPError as error:
+                raise self._failed(type(error).__name__) from error
+            except UnusableAnswerError as error:
+                raise self._failed(str(error)) from None
+            except UndecidedError:
+                raise self._unavailable("it reached a limit before it knew") from None
+        self._breaker.record_success()
+        return answer
+
+    @contextmanager
+    def in_time(self) -> Generator[None]:
+        """Bounds everything that one question asks of Keto."""
+        try:
+            with anyio.fail_after(self._timeout_s):
+                yield
+        except TimeoutError:
+            raise self._failed("no answer in time") from None
+
+    def _failed(self, reason: str) -> PermissionBackendUnavailableError:
+        self._breaker.record_failure()
+        return self._unavailable(reason)
+
+    def _unavailable(self, reason: str) -> PermissionBackendUnavailableError:
+        return PermissionBackendUnavailableError(
+            f"Ory Keto's {self._name} API gives no usable answer ({reason}). Try again in a "
+            "moment; `diary-mcp status` shows what is wrong."
+        )
+
+
+def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=url,
+        # Reading the system's certificates takes longer than a check.
+        verify=ssl.create_default_context() if url.startswith("https:") else False,
+        # Everything but connecting is bounded as a whole, by the one that asks.
+        timeout=httpx.Timeout(None, connect=timeout_s / 4),
+        # The environment is read in one place, and a proxy in it is not meant for Keto.
+        trust_env=False,
+    )
+
+
+def _view_of(entry_id: EntryId, agent: AgentName) -> RelationTuple:
+    return RelationTuple(ENTRY, str(entry_id), "view", agent)

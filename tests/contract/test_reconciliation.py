@@ -1,0 +1,149 @@
+"""Every kind of drift is found and repaired, in either backend."""
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from diary_mcp.app import Foundation
+from diary_mcp.domain.entry import Entry, EntryDraft
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
+from diary_mcp.service.reconciliation import DriftCounts, count_drift, reconcile
+from diary_mcp.service.settlement import settle
+from diary_mcp.store.drift import PostgresDriftFinder
+from support.backends import Backend
+
+pytestmark = pytest.mark.anyio
+
+ALICE = AgentName("alice")
+BOB = AgentName("bob")
+EVE = AgentName("eve")
+GONE = EntryId(UUID("01a209f7-3236-76fc-9537-63feee86b6c8"))
+THE_ENTRY = "the entry"
+NO_DRIFT = DriftCounts(missing=0, stray=0)
+
+
+@dataclass(frozen=True)
+class Diary:
+    """One entry of alice's, shared with bob, settled; rows here, tuples in the backend."""
+
+    foundation: Foundation
+    backend: Backend
+    entry: Entry
+
+    @property
+    def finder(self) -> PostgresDriftFinder:
+        return PostgresDriftFinder(self.foundation.database_url)
+
+    async def count(self) -> DriftCounts:
+        return await count_drift(self.finder, self.backend.permissions)
+
+    async def repair(self) -> DriftCounts:
+        return await reconcile(self.finder, self.foundation.settlements, self.backend.permissions)
+
+    async def all_tuples(self) -> set[RelationTuple]:
+        pages = [page async for page in self.backend.permissions.scan_entry_tuples()]
+        return {each for page in pages for each in page}
+
+    @property
+    def wanted(self) -> set[RelationTuple]:
+        return {owner_tuple(self.entry.id, ALICE), viewer_tuple(self.entry.id, Grantee(BOB))}
+
+
+@pytest.fixture
+async def diary(foundation: Foundation, backend: Backend) -> Diary:
+    services = foundation.diary
+    for agent in (ALICE, BOB, EVE):
+        await services.agents.register(agent)
+    entry = await services.entries.create(ALICE, EntryDraft(content="shared with bob"))
+    await services.sharing.share(ALICE, str(entry.id), Grantee(BOB))
+    await settle([entry.id], foundation.settlements, backend.permissions)
+    return Diary(foundation, backend, entry)
+
+
+async def test_what_is_settled_is_no_drift(diary: Diary) -> None:
+    assert await diary.count() == NO_DRIFT
+    assert await diary.all_tuples() == diary.wanted
+
+
+async def test_missing_tuples_are_put_back(diary: Diary) -> None:
+    await diary.backend.administrator.empty()
+
+    found = await diary.repair()
+
+    assert found == DriftCounts(missing=2, stray=0)
+    assert await diary.all_tuples() == diary.wanted
+    assert await diary.count() == NO_DRIFT
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        pytest.param(RelationTuple("DiaryEntry", THE_ENTRY, "viewer", "eve"), id="viewer"),
+        pytest.param(
+            RelationTuple("DiaryEntry", THE_ENTRY, "viewer", SubjectSet("Group", "x", "member")),
+            id="group",
+        ),
+        pytest.param(RelationTuple("DiaryEntry", THE_ENTRY, "owner", "eve"), id="second owner"),
+        pytest.param(
+            RelationTuple("DiaryEntry", THE_ENTRY, "viewer", SubjectSet("Agent", "eve", "")),
+            id="odd shape",
+        ),
+        pytest.param(owner_tuple(GONE, ALICE), id="entry that is gone"),
+        pytest.param(RelationTuple("DiaryEntry", "no id at all", "viewer", "eve"), id="no id"),
+    ],
+)
+async def test_a_stray_tuple_is_removed(diary: Diary, stray: RelationTuple) -> None:
+    if stray.object == THE_ENTRY:
+        stray = replace(stray, object=str(diary.entry.id))
+    await diary.backend.administrator.place([stray])
+
+    before = await diary.count()
+    found = await diary.repair()
+
+    assert (before, found) == (DriftCounts(0, 1), DriftCounts(0, 1))
+    assert await diary.all_tuples() == diary.wanted
+
+
+async def test_counting_changes_nothing(diary: Diary) -> None:
+    await diary.backend.administrator.place([owner_tuple(GONE, ALICE)])
+
+    await diary.count()
+
+    assert await diary.all_tuples() == {*diary.wanted, owner_tuple(GONE, ALICE)}
+
+
+async def test_the_tuples_of_an_agent_that_was_removed_are_removed(diary: Diary) -> None:
+    async with await psycopg.AsyncConnection.connect(diary.foundation.database_url) as connection:
+        await connection.execute("delete from diary.agent where name = 'bob'")
+
+    found = await diary.repair()
+
+    assert found == DriftCounts(missing=0, stray=1)
+    assert await diary.all_tuples() == {owner_tuple(diary.entry.id, ALICE)}
+
+
+async def test_a_change_that_is_not_settled_yet_is_no_drift(diary: Diary) -> None:
+    services = diary.foundation.diary
+    await services.sharing.unshare(ALICE, str(diary.entry.id), Grantee(BOB))
+    await services.entries.create(ALICE, EntryDraft(content="just written"))
+
+    assert await diary.count() == NO_DRIFT
+
+
+async def test_more_than_one_page_is_repaired(diary: Diary) -> None:
+    services = diary.foundation.diary
+    entries = [
+        await services.entries.create(ALICE, EntryDraft(content=f"number {number}"))
+        for number in range(250)
+    ]
+    ids = [entry.id for entry in entries]
+    await settle(ids, diary.foundation.settlements, diary.backend.permissions)
+    await diary.backend.administrator.empty()
+
+    found = await diary.repair()
+
+    assert found == DriftCounts(missing=252, stray=0)
+    assert len(await diary.all_tuples()) == 252

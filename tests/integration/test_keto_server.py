@@ -1,0 +1,103 @@
+"""The Keto client and a real server that comes, goes, and loses its rules or its database."""
+
+from collections.abc import Generator
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+
+from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.relations import owner_tuple
+from diary_mcp.domain.resources import resource_path
+from diary_mcp.permissions.keto import KetoPermissions, open_keto
+from support.keto_config import PATIENCE_S
+from support.keto_process import KetoServer, keto_server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("keto")]
+
+ANN = AgentName("ann")
+ENTRY = EntryId(UUID(int=1))
+
+
+@pytest.fixture
+def server(database_url: str, tmp_path: Path) -> Generator[KetoServer]:
+    with keto_server(database_url, tmp_path) as running:
+        yield running
+
+
+async def own(keto: KetoPermissions) -> None:
+    await keto.patch(insert=[owner_tuple(ENTRY, ANN)], delete=())
+
+
+async def test_keto_finds_no_fault_in_our_rules(server: KetoServer) -> None:
+    rules = (resource_path("opl") / "diary.opl.ts").read_bytes()
+
+    async with httpx.AsyncClient(verify=False) as client:
+        answer = await client.post(f"{server.opl_url}/opl/syntax/check", content=rules)
+
+    assert (answer.status_code, answer.json()) == (200, {})
+
+
+async def test_a_server_that_starts_late_is_used_as_soon_as_it_is_there(
+    server: KetoServer,
+) -> None:
+    server.stop()
+
+    async with open_keto(server.read_url, server.write_url, timeout_s=PATIENCE_S) as keto:
+        with pytest.raises(PermissionBackendUnavailableError):
+            await own(keto)
+        server.start()
+        await own(keto)
+        assert await keto.check_view(ANN, [ENTRY]) == {ENTRY}
+
+
+async def test_a_killed_and_restarted_server_has_lost_nothing(server: KetoServer) -> None:
+    async with open_keto(server.read_url, server.write_url, timeout_s=PATIENCE_S) as keto:
+        await own(keto)
+
+        server.kill()
+        with pytest.raises(PermissionBackendUnavailableError):
+            await keto.check_view(ANN, [ENTRY])
+        server.start()
+
+        assert await keto.check_view(ANN, [ENTRY]) == {ENTRY}
+        assert await keto.list_entry_tuples([ENTRY]) == {owner_tuple(ENTRY, ANN)}
+
+
+async def test_a_server_whose_database_fails_denies_nobody(
+    server: KetoServer, database_url: str
+) -> None:
+    async with (
+        open_keto(server.read_url, server.write_url, timeout_s=PATIENCE_S) as keto,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as administrator,
+    ):
+        await own(keto)
+        await administrator.execute("alter schema keto rename to lost")
+
+        for question in (
+            keto.check_view(ANN, [ENTRY]),
+            keto.list_groups(ANN),
+            keto.check_ready(),
+        ):
+            with pytest.raises(PermissionBackendUnavailableError) as caught:
+                await question
+            assert "postgres:" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rules", ["class Agent implements Namespace {}", "these are no rules"], ids=["few", "broken"]
+)
+async def test_a_server_without_our_rules_denies_nobody(
+    database_url: str, tmp_path: Path, rules: str
+) -> None:
+    opl = tmp_path / "other.opl.ts"
+    opl.write_text(rules)
+    with keto_server(database_url, tmp_path, opl=opl) as server:
+        async with open_keto(server.read_url, server.write_url, timeout_s=PATIENCE_S) as keto:
+            with pytest.raises(PermissionBackendUnavailableError, match="DiaryEntry"):
+                await keto.check_view(ANN, [ENTRY])
+            with pytest.raises(PermissionBackendUnavailableError, match="DiaryEntry"):
+                await own(keto)
