@@ -12,7 +12,7 @@ from diary_mcp.service.access import as_entry_id
 from diary_mcp.service.archive import (
     Claim,
     EntryReference,
-    EntryVersion,
+    FormerVersion,
     StoredEntry,
     Supersession,
 )
@@ -77,8 +77,8 @@ class PostgresArchive:
         await cursor.execute(_SQL["list_references"], {"owner": owner})
         return await cursor.fetchall()
 
-    async def list_versions(self, entry_id: EntryId) -> list[EntryVersion]:
-        cursor = self._connection.cursor(row_factory=class_row(EntryVersion))
+    async def list_versions(self, entry_id: EntryId) -> list[FormerVersion]:
+        cursor = self._connection.cursor(row_factory=class_row(FormerVersion))
         await cursor.execute(_SQL["list_versions"], {"id": entry_id})
         return await cursor.fetchall()
 
@@ -91,10 +91,11 @@ class PostgresArchive:
 
     async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
         cursor = await self._connection.execute(
-            _SQL["replace_entry"], {**_columns(revised), "previous_version": previous.version}
+            _ENTRY_SQL["update_entry"], {**_columns(revised), "previous_version": previous.version}
         )
         if cursor.rowcount != 1:
             raise _changed_meanwhile()
+        await self._connection.execute(_SQL["set_source"], _columns(revised))
         await self._connection.execute(_ENTRY_SQL["keep_version"], _columns(previous))
 
     async def list_claims(self, owner: AgentName) -> list[Claim]:

@@ -1,18 +1,25 @@
 -- name: find_stored
 -- An owner's entries by key or id; keyless ones also by the hash of what was imported.
+with found as (
+    select e.id
+    from diary.entry as e
+    where e.owner = %(owner)s and e.key = any(%(keys)s::text [])
+    union
+    select e.id
+    from diary.entry as e
+    where e.owner = %(owner)s and e.id = any(%(ids)s::uuid [])
+    union
+    select e.id
+    from diary.entry as e
+    where e.owner = %(owner)s and e.key is null and e.source_hash = any(%(hashes)s::text [])
+)
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     e.supersedes, older.key as superseded_key, e.version, e.date, e.created_at, e.updated_at,
     e.content_hash, e.source_key, e.source_hash, e.front_matter
-from diary.entry as e
+from found
+inner join diary.entry as e on e.id = found.id
 left join diary.entry as older on older.id = e.supersedes
-where
-    e.owner = %(owner)s
-    and (
-        e.key = any(%(keys)s::text [])
-        or e.id = any(%(ids)s::uuid [])
-        or (e.key is null and e.source_hash = any(%(hashes)s::text []))
-    )
 
 -- name: find_taken_ids
 -- Tombstones count: the id of an entry that was deleted a moment ago is not free yet.
@@ -49,27 +56,18 @@ from diary.entry_version as v
 where v.entry_id = %(id)s
 order by v.version
 
--- name: replace_entry
--- An import may change every field but the id, the key and the owner.
+-- name: set_source
+-- What an import may change besides what any update may.
 update diary.entry
 set
     author = %(author)s,
     session = %(session)s,
-    type = %(type)s,
-    title = %(title)s,
-    content = %(content)s,
-    tags = %(tags)s,
-    importance = %(importance)s,
+    date = %(date)s,
     supersedes = %(supersedes)s,
     source_key = %(source_key)s,
     source_hash = %(source_hash)s,
-    front_matter = %(front_matter)s,
-    version = %(version)s,
-    date = %(date)s,
-    updated_at = %(updated_at)s,
-    content_hash = %(content_hash)s,
-    search = diary.search_vector(%(title)s, %(tags)s, %(content)s)
-where id = %(id)s and version = %(previous_version)s
+    front_matter = %(front_matter)s
+where id = %(id)s
 
 -- name: list_claims
 -- What imported files say they supersede and is not linked, the first claim first.

@@ -1,0 +1,104 @@
+"""`diary-mcp import` and `diary-mcp export`."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import anyio
+import click
+
+from diary_mcp.app import Foundation, open_foundation, run_workflows
+from diary_mcp.commands.options import with_settings
+from diary_mcp.files.exporting import ExportReport, export_entries
+from diary_mcp.files.importing import ImportReport, OnProgress, import_paths
+from diary_mcp.settings import Settings
+
+_SETTLING_S = 10
+_LOOK_EVERY_S = 0.1
+
+
+@click.command("import")
+@with_settings
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--dry-run", is_flag=True, help="Read and compare, write nothing.")
+def import_files(settings: Settings, *, paths: tuple[Path, ...], dry_run: bool) -> None:
+    """Read Markdown files with YAML front matter, folders of them, and JSON Lines."""
+    is_terminal = sys.stderr.isatty()
+    with click.progressbar(
+        length=1, label="importing", file=sys.stderr, hidden=not is_terminal
+    ) as bar:
+
+        def on_progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        report = anyio.run(_import, settings, paths, dry_run, on_progress)
+    for rejection in report.rejected:
+        click.echo(f"{rejection.path}: {rejection.reason}", err=True)
+    click.echo(
+        f"imported {report.imported}, unchanged {report.unchanged}, rejected {len(report.rejected)}"
+    )
+    sys.exit(1 if report.rejected else 0)
+
+
+@click.command("export")
+@with_settings
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["markdown", "jsonl"]),
+    default="markdown",
+    show_default=True,
+)
+def export_files(
+    settings: Settings, *, directory: Path, file_format: Literal["markdown", "jsonl"]
+) -> None:
+    """Write every entry that the agent owns into DIR."""
+    report = anyio.run(_export, settings, directory, file_format)
+    for kept in report.kept:
+        click.echo(f"{kept.path}: {kept.reason}", err=True)
+    click.echo(f"exported {report.written}, unchanged {report.unchanged}, kept {len(report.kept)}")
+    sys.exit(1 if report.kept else 0)
+
+
+async def _import(
+    settings: Settings,
+    paths: tuple[Path, ...],
+    dry_run: bool,  # noqa: FBT001  # anyio.run passes by position
+    on_progress: OnProgress,
+) -> ImportReport:
+    async with open_foundation(settings) as foundation:
+        report = await import_paths(
+            paths,
+            owner=settings.agent,
+            store=foundation.store,
+            dry_run=dry_run,
+            on_progress=on_progress,
+        )
+        if report.imported and not dry_run:
+            await _settle(foundation)
+    return report
+
+
+async def _settle(foundation: Foundation) -> None:
+    """Does the permission work here and now: perhaps no server runs that would."""
+    async with run_workflows(foundation):
+        with anyio.move_on_after(_SETTLING_S):
+            while (await foundation.settlements.count_backlog()).pending:  # noqa: ASYNC110  # in another process, perhaps
+                await anyio.sleep(_LOOK_EVERY_S)
+            return
+    click.echo(
+        "Some permission changes are still pending; a running server settles them.", err=True
+    )
+
+
+async def _export(
+    settings: Settings, directory: Path, file_format: Literal["markdown", "jsonl"]
+) -> ExportReport:
+    async with open_foundation(settings) as foundation:
+        return await export_entries(
+            directory, owner=settings.agent, store=foundation.store, file_format=file_format
+        )

@@ -1,0 +1,108 @@
+"""Entries as JSON Lines: one object a line, with the entry's field names."""
+
+import json
+from collections.abc import Mapping
+
+from diary_mcp.domain.entry import EntryFields
+from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import format_time
+from diary_mcp.files.drafts import decode_text, read_draft, source_hash
+from diary_mcp.files.names import find_entry_id
+from diary_mcp.service.archive import StoredEntry
+from diary_mcp.service.importing import ImportedEntry
+
+_ENTRY_FIELDS = frozenset({*EntryFields.model_fields, "content"})
+# What the diary decides itself is allowed in a line, because an export writes it; it is not
+# believed.
+_DRAFT_FIELDS = (
+    "content",
+    "title",
+    "type",
+    "tags",
+    "importance",
+    "supersedes",
+    "date",
+    "author",
+    "session",
+    "key",
+)
+_MAY_BE_NULL = frozenset({"title", "supersedes", "date", "author", "session", "key"})
+
+
+def read_line(raw: bytes) -> ImportedEntry:
+    """The entry that one line holds.
+
+    Raises:
+        InvalidArgumentError: the line cannot be imported; the message says why.
+    """
+    values = _read_object(decode_text(raw))
+    unknown = sorted(values.keys() - _ENTRY_FIELDS)
+    if unknown:
+        raise InvalidArgumentError(
+            f"{', '.join(map(repr, unknown[:3]))} is no field of an entry; the fields are "
+            f"{', '.join(sorted(_ENTRY_FIELDS))}."
+        )
+    given = {
+        name: values[name]
+        for name in _DRAFT_FIELDS
+        if name in values and (values[name] is not None or name not in _MAY_BE_NULL)
+    }
+    entry_id = values.get("id")
+    return ImportedEntry(
+        draft=read_draft(given),
+        source_hash=source_hash(raw.strip()),
+        entry_id=find_entry_id(entry_id) if isinstance(entry_id, str) else None,
+    )
+
+
+def render_line(entry: StoredEntry) -> bytes:
+    """The line that an export writes; `supersedes` is a key where the other entry has one."""
+    superseded = entry.source_key
+    if entry.supersedes is not None:
+        superseded = entry.superseded_key or str(entry.supersedes)
+    values = {
+        "id": str(entry.id),
+        "key": entry.key,
+        "owner": entry.owner,
+        "author": entry.author,
+        "session": entry.session,
+        "type": entry.type,
+        "title": entry.title,
+        "content": entry.content,
+        "tags": list(entry.tags),
+        "importance": entry.importance,
+        "supersedes": superseded,
+        "version": entry.version,
+        "date": format_time(entry.date),
+        "created_at": format_time(entry.created_at),
+        "updated_at": format_time(entry.updated_at),
+        "content_hash": entry.content_hash,
+    }
+    return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+
+
+def _read_object(text: str) -> Mapping[str, object]:
+    try:
+        value: object = json.loads(
+            text, object_pairs_hook=_refuse_repeated_names, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"is not JSON that can be read: {error}.") from error
+    if not isinstance(value, _Object):
+        raise InvalidArgumentError("is not a JSON object; write one entry a line, in { }.")
+    return value
+
+
+class _Object(dict[str, object]):
+    """A JSON object, told apart from what else `json` makes."""
+
+
+def _refuse_repeated_names(pairs: list[tuple[str, object]]) -> _Object:
+    values = _Object(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name is there twice in one object")
+    return values
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")

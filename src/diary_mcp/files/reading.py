@@ -1,0 +1,124 @@
+"""From paths to entries, one after another; what cannot be read is named and passed over."""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.files.json_lines import read_line
+from diary_mcp.files.markdown import read_markdown
+from diary_mcp.files.names import SUFFIX
+from diary_mcp.files.sources import (
+    MAX_LINE_BYTES,
+    Rejection,
+    Source,
+    find_modification_time,
+    open_regular,
+    read_bytes,
+    shown,
+)
+from diary_mcp.service.importing import ImportedEntry
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass
+class Batch:
+    """Entries to import together, and what was passed over on the way to them."""
+
+    entries: list[ImportedEntry] = field(default_factory=list[ImportedEntry])
+    rejected: list[Rejection] = field(default_factory=list[Rejection])
+    repeated: int = 0
+    """Lines without key and id that say to the byte what an earlier one says."""
+    files_done: int = 0
+    """Of the whole run, files that were read to their end."""
+
+
+def read_batches(sources: Iterable[Source], size: int) -> Generator[Batch]:
+    """What the files hold, at most `size` entries at a time.
+
+    A key or an id that was there before in the same run is rejected.
+    """
+    origins: dict[str, str] = {}
+    batch = Batch()
+    for files_done, source in enumerate(sources, start=1):
+        for item in _read(source):
+            if len(batch.entries) == size:
+                yield batch
+                batch = Batch(files_done=files_done - 1)
+            if isinstance(item, Rejection):
+                batch.rejected.append(item)
+            else:
+                _add(item, batch, origins)
+        batch.files_done = files_done
+    yield batch
+
+
+@dataclass(frozen=True)
+class _Found:
+    origin: str
+    entry: ImportedEntry
+
+
+def _add(found: _Found, batch: Batch, origins: dict[str, str]) -> None:
+    """Adds an entry, unless an earlier one of the run has its key or id."""
+    names = _names(found.entry)
+    taken = next((name for name in names if name in origins), None)
+    if taken is None:
+        origins.update(dict.fromkeys(names, found.origin))
+        batch.entries.append(found.entry)
+    elif taken == found.entry.source_hash:
+        batch.repeated += 1
+    else:
+        reason = (
+            f"has the key or id {taken!r} of {origins[taken]}, which is imported already; rename "
+            "one of the two."
+        )
+        batch.rejected.append(Rejection(found.origin, reason))
+
+
+def _names(entry: ImportedEntry) -> Sequence[str]:
+    names = [entry.draft.key, entry.entry_id and str(entry.entry_id)]
+    return [name for name in names if name is not None] or [entry.source_hash]
+
+
+def _read(source: Source) -> Generator[_Found | Rejection]:
+    origin = shown(source.path)
+    try:
+        if source.kind == "json_lines":
+            yield from _read_lines(source.path, origin)
+        else:
+            yield _Found(origin, _read_file(source.path))
+    except InvalidArgumentError as error:
+        yield Rejection(origin, str(error))
+
+
+def _read_file(path: Path) -> ImportedEntry:
+    return read_markdown(
+        read_bytes(path),
+        name=path.name[: -len(SUFFIX)],
+        modified_at=find_modification_time(path),
+    )
+
+
+def _read_lines(path: Path, origin: str) -> Generator[_Found | Rejection]:
+    number = 0
+    with open_regular(path) as file:
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(MAX_LINE_BYTES)
+                reason = "is longer than an entry can be; divide it."
+                yield Rejection(f"{origin}:{number}", reason)
+            elif text := line.removeprefix(_BYTE_ORDER_MARK if number == 1 else b"").strip():
+                yield _read_one(text, f"{origin}:{number}")
+    if number == 0:
+        yield Rejection(origin, "is empty; there is nothing to import.")
+
+
+def _read_one(line: bytes, origin: str) -> _Found | Rejection:
+    try:
+        return _Found(origin, read_line(line))
+    except InvalidArgumentError as error:
+        return Rejection(origin, str(error))

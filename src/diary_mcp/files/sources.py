@@ -1,0 +1,162 @@
+"""Which files an import reads, and their bytes.
+
+Folders are walked in the order of their names. Hidden files and folders are passed over, a folder
+that was walked already is not walked again (so a loop of symbolic links ends), and what is
+neither Markdown nor JSON Lines is not looked at.
+"""
+
+import os
+import stat
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import MAX_CONTENT_CHARACTERS
+from diary_mcp.files.front_matter import MAX_FRONT_MATTER_CHARACTERS
+
+_LONGEST_CHARACTER_BYTES = 4
+MAX_FILE_BYTES = _LONGEST_CHARACTER_BYTES * (MAX_CONTENT_CHARACTERS + MAX_FRONT_MATTER_CHARACTERS)
+# JSON may write a character as two escapes of six bytes.
+MAX_LINE_BYTES = 12 * MAX_CONTENT_CHARACTERS + 100_000
+
+SourceKind = Literal["markdown", "json_lines"]
+_KINDS: dict[str, SourceKind] = {".md": "markdown", ".jsonl": "json_lines"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read."""
+
+    path: Path
+    kind: SourceKind
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """What was not imported, and why."""
+
+    path: str
+    reason: str
+
+
+def find_sources(paths: Iterable[Path]) -> Generator[Source | Rejection]:
+    """The files that `paths` name, each once, and those paths that cannot be used."""
+    seen: set[Path] = set()
+    for path in paths:
+        for found in _find_at(path):
+            if isinstance(found, Source):
+                place = found.path.parent.resolve() / found.path.name
+                if place in seen:
+                    continue
+                seen.add(place)
+            yield found
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InvalidArgumentError: it cannot be read, is no file, or is larger than an entry can be.
+    """
+    with open_regular(path) as file:
+        raw = file.read(MAX_FILE_BYTES + 1)
+    if len(raw) > MAX_FILE_BYTES:
+        raise InvalidArgumentError(
+            f"is larger than an entry can be ({MAX_CONTENT_CHARACTERS:,} characters); divide it."
+        )
+    return raw
+
+
+def find_modification_time(path: Path) -> datetime:
+    """Raises: InvalidArgumentError: it cannot be read, or is no time that an entry can have."""
+    try:
+        return _EPOCH + timedelta(microseconds=path.stat().st_mtime_ns // 1_000)
+    except OSError as error:
+        raise unreadable(error) from error
+    except OverflowError as error:
+        raise InvalidArgumentError(
+            "has a modification time that is out of range; give it a `date` in front matter."
+        ) from error
+
+
+@contextmanager
+def open_regular(path: Path) -> Generator[BinaryIO]:
+    """A file, open to read; never a pipe or a device, which might not end.
+
+    Raises:
+        InvalidArgumentError: it cannot be opened, or reading it fails inside the block.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InvalidArgumentError("is no regular file; name a file or a folder.")
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise unreadable(error) from error
+
+
+def unreadable(error: OSError) -> InvalidArgumentError:
+    """Why the system will not let a path be read."""
+    return InvalidArgumentError(
+        f"cannot be read ({error.strerror or error}); check that it is there and that you may "
+        "read it."
+    )
+
+
+def shown(path: Path) -> str:
+    """The path as text that any terminal can show."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in str(path)
+    )
+
+
+def _find_at(path: Path) -> Generator[Source | Rejection]:
+    if _is_folder(path):
+        found = list(_walk(path))
+        reason = "holds no entries: no .md or .jsonl file is in it, hidden ones aside."
+        yield from found or [Rejection(shown(path), reason)]
+    elif not os.path.lexists(path):
+        yield Rejection(shown(path), "does not exist; name a file or a folder that does.")
+    elif (kind := _KINDS.get(path.suffix.lower())) is None:
+        reason = "is neither Markdown (.md) nor JSON Lines (.jsonl); name it so, or leave it out."
+        yield Rejection(shown(path), reason)
+    else:
+        yield Source(path, kind)
+
+
+def _walk(top: Path) -> Generator[Source | Rejection]:
+    walked: set[str] = set()
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        place = os.path.realpath(folder)
+        if place in walked:
+            continue
+        walked.add(place)
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            yield Rejection(shown(folder), str(unreadable(error)))
+            continue
+        folders: list[Path] = []
+        for path in paths:
+            if path.name.startswith("."):
+                continue
+            if _is_folder(path):
+                folders.append(path)
+            elif (kind := _KINDS.get(path.suffix.lower())) is not None:
+                yield Source(path, kind)
+        waiting.extend(reversed(folders))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

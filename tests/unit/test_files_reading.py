@@ -1,0 +1,153 @@
+"""From paths to entries: which files are read, and what is passed over."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from diary_mcp.files.reading import Batch, read_batches
+from diary_mcp.files.sources import MAX_FILE_BYTES, MAX_LINE_BYTES, Rejection, Source, find_sources
+
+
+def _find(*paths: Path) -> tuple[list[str], list[Rejection]]:
+    found = list(find_sources(paths))
+    sources = [item.path.name for item in found if isinstance(item, Source)]
+    return sources, [item for item in found if isinstance(item, Rejection)]
+
+
+def _read(*paths: Path, size: int = 100) -> list[Batch]:
+    found = list(find_sources(paths))
+    return list(read_batches([item for item in found if isinstance(item, Source)], size))
+
+
+def _keys(batch: Batch) -> list[str | None]:
+    return [entry.draft.key for entry in batch.entries]
+
+
+def test_folders_are_walked_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("b.md", "a.md", "sub/c.MD", "sub/.hidden.md", ".git/d.md", "e.txt", "f.jsonl"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+
+    assert _find(tmp_path) == (["a.md", "b.md", "f.jsonl", "c.MD"], [])
+
+
+def test_a_file_is_read_once_however_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("x")
+
+    assert _find(path, tmp_path, tmp_path / "." / "a.md") == (["a.md"], [])
+
+
+def test_a_loop_of_symbolic_links_ends(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.md").write_text("x")
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+
+    assert _find(tmp_path) == (["a.md"], [])
+
+
+def test_a_path_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("x")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    missing = tmp_path / "missing\x1b.md"
+
+    _, rejected = _find(missing, text, empty)
+
+    assert [(item.path, item.reason.partition(";")[0].partition(":")[0]) for item in rejected] == [
+        (f"{tmp_path}/missing\\x1b.md", "does not exist"),
+        (str(text), "is neither Markdown (.md) nor JSON Lines (.jsonl)"),
+        (str(empty), "holds no entries"),
+    ]
+
+
+def test_what_cannot_be_read_does_not_keep_the_others_back(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("first")
+    (tmp_path / "b.md").write_bytes(b"\0")
+    (tmp_path / "c.md").write_bytes(b"x" * (MAX_FILE_BYTES + 1))
+    (tmp_path / "d.md").symlink_to(tmp_path / "gone.md")
+    os.mkfifo(tmp_path / "e.md")
+    (tmp_path / "f.md").write_text("last")
+    (tmp_path / ("x" * 250 + ".md")).write_text("long name")
+
+    (batch,) = _read(tmp_path)
+
+    assert _keys(batch) == ["a", "f", "x" * 250]
+    assert [(Path(item.path).name, item.reason.split(";")[0]) for item in batch.rejected] == [
+        ("b.md", "holds NUL bytes, so it is binary or UTF-16"),
+        ("c.md", "is larger than an entry can be (100,000 characters)"),
+        ("d.md", "cannot be read (No such file or directory)"),
+        ("e.md", "is no regular file"),
+    ]
+    assert batch.files_done == 7
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_and_a_folder_without_permission_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("x")
+    (tmp_path / "a.md").chmod(0)
+    (tmp_path / "b").mkdir(0)
+
+    _, rejected = _find(tmp_path)
+    (batch,) = _read(tmp_path)
+
+    assert [Path(item.path).name for item in (*rejected, *batch.rejected)] == ["b", "a.md"]
+    assert "Permission denied" in rejected[0].reason
+
+
+def test_each_line_of_a_json_lines_file_stands_for_itself(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(
+        b'\xef\xbb\xbf{"content": "a", "key": "a"}\r\n\n{"content": 7}\n'
+        + b"x" * (MAX_LINE_BYTES + 5)
+        + b'\n{"content": "b", "key": "b"}'
+    )
+
+    (batch,) = _read(path)
+
+    assert _keys(batch) == ["a", "b"]
+    assert [item.path for item in batch.rejected] == [f"{path}:3", f"{path}:4"]
+
+
+def test_an_empty_json_lines_file_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").touch()
+
+    (batch,) = _read(tmp_path)
+
+    assert batch.rejected[0].reason.startswith("is empty")
+
+
+def test_a_key_that_is_there_twice_is_rejected_naming_both_files(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("x")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.md").write_text("y")
+
+    (batch,) = _read(tmp_path)
+
+    assert _keys(batch) == ["a"]
+    assert batch.rejected[0].path == f"{tmp_path}/sub/a.md"
+    assert f"of {tmp_path}/a.md" in batch.rejected[0].reason
+
+
+def test_a_line_without_key_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"content": "x"}\n{"content": "x"} \n{"content": "y"}\n')
+
+    (batch,) = _read(tmp_path)
+
+    assert len(batch.entries) == 2
+    assert batch.repeated == 1
+
+
+def test_batches_hold_no_more_entries_than_they_should(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.md").write_text("x")
+    (tmp_path / "x.jsonl").write_text('{"content": "x"}\n{"content": "y"}\n')
+
+    batches = _read(tmp_path, size=2)
+
+    assert [len(batch.entries) for batch in batches] == [2, 2, 1]
+    assert [batch.files_done for batch in batches] == [2, 3, 4]
