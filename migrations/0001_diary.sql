@@ -39,7 +39,6 @@ create table diary.entry (
     created_at timestamptz not null,
     updated_at timestamptz not null,
     content_hash text not null,
-    search tsvector not null,
     constraint entry_pkey primary key (id),
     constraint entry_owner_exists foreign key (owner) references diary.agent (name),
     constraint entry_key_is_unique_per_owner unique (owner, key),
@@ -49,7 +48,6 @@ create table diary.entry (
 );
 create index entry_by_owner_and_date on diary.entry (owner, date desc, id);
 create index entry_by_tag on diary.entry using gin (tags);
-create index entry_by_search on diary.entry using gin (search);
 create index entry_by_unlinked_source_key on diary.entry (owner, source_key)
 where source_key is not null and supersedes is null;
 

@@ -1,23 +1,5 @@
 -- Functions that the reading statements share.
 
--- What full-text search sees of an entry: the title and the tags weigh more than the content.
-create function diary.search_vector(title text, tags text [], content text) returns tsvector
-language sql stable parallel safe
-return setweight(to_tsvector('english', coalesce(title, '')), 'A')
-|| setweight(to_tsvector('english', array_to_string(tags, ' ')), 'B')
-|| setweight(to_tsvector('english', content), 'C');
-
--- Any of the words of a question, as people write them; matches nothing where it has none.
-create function diary.any_word(question text) returns tsquery
-language sql stable parallel safe
-return coalesce(
-    (
-        select string_agg(quote_literal(word.lexeme), ' | ')::tsquery
-        from unnest(to_tsvector('english', question)) as word
-    ),
-    ''::tsquery
-);
-
 -- Every filter that is given holds. Simple enough for the planner to inline.
 create function diary.matches(
     entry diary.entry,

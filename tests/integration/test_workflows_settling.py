@@ -28,6 +28,7 @@ async def test_commit_gives_the_rows_and_their_workflow(database_url: str) -> No
         assert await diary.query(
             "select workflow_uuid, name, queue_name, queue_partition_key, status,"
             " application_name, application_version from dbos.workflow_status"
+            " where queue_name = 'permissions'"
         ) == [
             (
                 f"grant_ownership:{entry_id}:1",

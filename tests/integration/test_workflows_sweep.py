@@ -124,7 +124,8 @@ async def test_a_long_backlog_is_swept_in_changes_of_several_entries(database_ur
 
         swept = await diary.sweep.sweep()
         workflows = await diary.query(
-            "select name, count(*)::integer from dbos.workflow_status group by name order by name"
+            "select name, count(*)::integer from dbos.workflow_status"
+            " where queue_name = 'permissions' group by name order by name"
         )
         async with diary.runtime():
             await eventually(diary.is_settled)
@@ -242,7 +243,11 @@ async def test_housekeeping_removes_old_finished_workflows_from_all_four_tables(
 
     async def ids(diary: Diary) -> list[set[object]]:
         return [
-            {row[0] for row in await diary.query(f"select workflow_uuid from dbos.{table}")}
+            {
+                row[0]
+                for row in await diary.query(f"select workflow_uuid from dbos.{table}")
+                if ":" in str(row[0])
+            }
             for table in tables
         ]
 

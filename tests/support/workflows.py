@@ -234,7 +234,7 @@ class Diary:
             await self.query(
                 "select 1 from diary.entry_permission where applied_generation < generation"
                 " union all select 1 from dbos.workflow_status"
-                " where status in ('ENQUEUED', 'PENDING')"
+                " where status in ('ENQUEUED', 'PENDING') and queue_name = 'permissions'"
             )
             == []
         )
@@ -247,8 +247,11 @@ class Diary:
         return [str(call) for (call,) in rows]
 
     async def statuses(self) -> list[str]:
-        """The state of every workflow, oldest id first."""
-        rows = await self.query("select status from dbos.workflow_status order by workflow_uuid")
+        """The state of every permission workflow, oldest id first."""
+        rows = await self.query(
+            "select status from dbos.workflow_status where queue_name = 'permissions'"
+            " order by workflow_uuid"
+        )
         return [str(status) for (status,) in rows]
 
 

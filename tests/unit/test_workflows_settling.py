@@ -13,6 +13,7 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
 )
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.workflows.home_loop import HomeLoop
 from diary_mcp.workflows.settling import RetryPolicy, Settling, settle_with_retries
 
 pytestmark = pytest.mark.anyio
@@ -84,14 +85,15 @@ async def test_what_runs_is_known_by_its_workflow_until_it_is_stopped() -> None:
         finally:
             let_go.set()
 
-    settling = Settling(settle, POLICY)
+    loop = HomeLoop()
+    settling = Settling(settle, POLICY, loop)
     run = asyncio.create_task(settling.run("grant_ownership:1", [ENTRY]))
     await started.wait()
-    running = settling.running
-    await settling.stop()
+    running = loop.running
+    await loop.stop()
 
     assert set(running) == {"grant_ownership:1"}
     assert let_go.is_set()
-    assert set(settling.running) == set()
+    assert set(loop.running) == set()
     with pytest.raises(asyncio.CancelledError):
         await run

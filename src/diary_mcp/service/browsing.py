@@ -1,4 +1,4 @@
-"""Finding entries: lists, search, tags, shares, and who the caller is.
+"""Finding entries: lists, tags, shares, and who the caller is.
 
 Every page is filled from the rows that the caller may read: candidates come from the rows in
 order, the permission backend is asked about exactly those, and more are fetched until the page
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from diary_mcp.domain.entry import EntryFilters, EntrySummary, SearchHit, SearchMode
+from diary_mcp.domain.entry import EntryFilters, EntrySummary
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
 from diary_mcp.domain.share import Share
@@ -20,16 +20,9 @@ from diary_mcp.service.records import (
     EntryCounts,
     EntryPosition,
     Readership,
-    SearchPosition,
     SharePosition,
     TagCount,
     owner_readership,
-)
-
-_WORDS_ONLY = "Searched by words only: there is no embedding model."
-_SHARED_NOT_SEARCHED = (
-    "Entries that others shared with you were not searched: the permission backend does not "
-    "answer. Try again in a moment."
 )
 
 Row = TypeVar("Row")
@@ -92,35 +85,6 @@ class BrowsingService:
             else None,
         )
 
-    async def search(
-        self,
-        caller: AgentName,
-        query: str,
-        filters: EntryFilters,
-        *,
-        mode: SearchMode,
-        cursor: str | None,
-        limit: int,
-    ) -> Page[SearchHit]:
-        """Entries that have words of the query, the best match first.
-
-        Where the permission backend does not answer, the caller's own entries are searched and
-        `notice` says so.
-
-        Raises:
-            InvalidArgumentError: the cursor is damaged or belongs to another search.
-        """
-        notice = None if mode == "text" else _WORDS_ONLY
-        try:
-            page = await self._search(caller, query, filters, cursor, limit)
-            return Page(page.rows, page.next_cursor, notice)
-        except PermissionBackendUnavailableError:
-            if filters.scope != "all" or cursor is not None:
-                raise
-            own = filters.model_copy(update={"scope": "mine"})
-            page = await self._search(caller, query, own, None, limit)
-            return Page(page.rows, None, _SHARED_NOT_SEARCHED)
-
     async def list_tags(self, caller: AgentName, prefix: str, limit: int) -> list[TagCount]:
         """The caller's own tags, the most used first."""
         async with self._store.reading() as rows:
@@ -154,26 +118,6 @@ class BrowsingService:
         except PermissionBackendUnavailableError:
             groups = None
         return Identity(caller, groups, counts)
-
-    async def _search(
-        self, caller: AgentName, query: str, filters: EntryFilters, cursor: str | None, limit: int
-    ) -> Page[SearchHit]:
-        listing = f"search:{caller}:{filters.model_dump_json()}:{query}"
-        start = None if cursor is None else cursors.decode_search(cursor, listing)
-        reader = await self._readership(caller, filters)
-
-        async def fetch(after: SearchHit | None, count: int) -> list[SearchHit]:
-            position = start if after is None else SearchPosition(after.score, after.id)
-            async with self._store.reading() as rows:
-                return await rows.entries.search_page(reader, query, filters, position, count)
-
-        hits, has_more = await self._fill(caller, fetch, limit)
-        return Page(
-            hits,
-            cursors.encode_search(SearchPosition(hits[-1].score, hits[-1].id), listing)
-            if has_more
-            else None,
-        )
 
     async def _readership(self, caller: AgentName, filters: EntryFilters) -> Readership:
         if filters.scope == "mine":

@@ -1,4 +1,4 @@
-"""Permission changes: what is put on the durable queue in the transaction that causes it.
+"""What is put on the durable queue in the transaction that causes it.
 
 Names, ids and arguments here are a wire format: rows written by an older version are run by a
 newer one, so they are added to and never changed. Arguments carry ids, never content.
@@ -10,6 +10,9 @@ from typing import Literal
 from diary_mcp.domain.fields import EntryId, Grantee
 
 PERMISSION_QUEUE = "permissions"
+INDEXING_QUEUE = "indexing"
+INDEXING_WORKFLOW = "index_entries"
+QUEUES = (PERMISSION_QUEUE, INDEXING_QUEUE)
 APPLICATION_NAME = "diary-mcp"
 
 PermissionWorkflow = Literal[
@@ -36,6 +39,11 @@ class PermissionChange:
         """Names the event, never the pair: an id that has run once never runs again."""
         event = f"{self.workflow}:{self.partition}:{self.generation}"
         return event if self.repetition is None else f"{event}:{self.repetition}"
+
+    @property
+    def adds_entries(self) -> bool:
+        """Whether its entries may still have to be indexed for search."""
+        return self.workflow == "grant_ownership"
 
     @property
     def partition(self) -> str:

@@ -1,8 +1,8 @@
 """Cursors: where a list stopped, as text that a client hands back unread.
 
-A cursor names the last row that was shown, so rows that come or go meanwhile neither repeat nor
-hide others. It carries a digest of the list it belongs to and of itself: a damaged one, or one
-of another list, is refused. It is no secret and grants nothing.
+A cursor names the last row that was shown, or, of a search, every one, so rows that come or go
+meanwhile neither repeat nor hide others. It carries a digest of the list it belongs to and of
+itself: a damaged one, or one of another list, is refused. It is no secret and grants nothing.
 """
 
 import base64
@@ -20,6 +20,7 @@ from diary_mcp.domain.fields import EntryId, Grantee, format_time
 from diary_mcp.service.records import EntryPosition, SearchPosition, SharePosition
 
 _DIGEST_BYTES = 6
+_MARK_BYTES = 5
 _VALUES = TypeAdapter(list[str])
 
 
@@ -35,14 +36,23 @@ def decode_entries(cursor: str, listing: str) -> EntryPosition:
 
 
 def encode_search(position: SearchPosition, listing: str) -> str:
-    """A cursor after a hit of the search that `listing` describes."""
-    return _encode([repr(position.score), str(position.id)], listing)
+    """A cursor after the hits of the search that `listing` describes which were shown.
+
+    It names them all, some eight characters each: scores change with every entry that is written.
+    """
+    seen = base64.b85encode(b"".join(sorted(position.seen))).decode()
+    return _encode([format_time(position.created_by), seen, repr(position.score)], listing)
 
 
 def decode_search(cursor: str, listing: str) -> SearchPosition:
     """Raises: InvalidArgumentError: the cursor is damaged, or belongs to another search."""
-    score, entry_id = _decode(cursor, listing, 2)
-    return SearchPosition(float(score), EntryId(UUID(entry_id)))
+    created_by, seen, score = _decode(cursor, listing, 3)
+    marks = base64.b85decode(seen)
+    return SearchPosition(
+        datetime.fromisoformat(created_by),
+        frozenset(marks[i : i + _MARK_BYTES] for i in range(0, len(marks), _MARK_BYTES)),
+        float(score),
+    )
 
 
 def encode_shares(position: SharePosition, listing: str) -> str:

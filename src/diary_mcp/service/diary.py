@@ -6,8 +6,14 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.access import Access
 from diary_mcp.service.browsing import BrowsingService
 from diary_mcp.service.entries import EntryService
+from diary_mcp.service.history import HistoryService
 from diary_mcp.service.ports import PermissionReader, Store
+from diary_mcp.service.reflection import ReflectionService
+from diary_mcp.service.search import SearchService
+from diary_mcp.service.search_ports import Embedder
 from diary_mcp.service.sharing import SharingService
+from diary_mcp.service.suggestions import SuggestionService
+from diary_mcp.service.verification import VerificationService
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,11 @@ class Diary:
     entries: EntryService
     sharing: SharingService
     browsing: BrowsingService
+    search: SearchService
+    reflection: ReflectionService
+    verification: VerificationService
+    history: HistoryService
+    suggestions: SuggestionService
     agents: "AgentRegistry"
     backends: Backends
 
@@ -46,13 +57,23 @@ class AgentRegistry:
         self._registered.add(agent)
 
 
-def build_diary(store: Store, permissions: PermissionReader, backends: Backends) -> Diary:
+def build_diary(
+    store: Store,
+    permissions: PermissionReader,
+    backends: Backends,
+    embedder: Embedder | None = None,
+) -> Diary:
     """Wires the use cases. Nothing is opened here."""
     access = Access(store, permissions)
     return Diary(
         entries=EntryService(store, access),
         sharing=SharingService(store, access),
         browsing=BrowsingService(store, permissions, access),
+        search=SearchService(store, permissions, access, embedder),
+        reflection=ReflectionService(store),
+        verification=VerificationService(store, access),
+        history=HistoryService(store, access),
+        suggestions=SuggestionService(store),
         agents=AgentRegistry(store),
         backends=backends,
     )

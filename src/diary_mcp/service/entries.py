@@ -77,6 +77,7 @@ class EntryService:
                     entry, _revision(revised)
                 ):
                     raise _outdated(entry, expected_version)
+                await unit.workflows.request_indexing()
                 return revised
         raise await self._access.refusal(caller, reference)
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary, SearchHit
+from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.history import EntryVersion, VersionSummary
 from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.domain.share import Share
-from diary_mcp.service.archive import ArchiveReader, ArchiveWriter
+from diary_mcp.service.archive import ArchiveReader, ArchiveWriter, EntryReference
 from diary_mcp.service.changes import PermissionChange
+from diary_mcp.service.digests import ReflectionReader
 from diary_mcp.service.records import (
     EntryCounts,
     EntryPosition,
@@ -23,10 +25,10 @@ from diary_mcp.service.records import (
     EntryRevision,
     Readership,
     RememberedRequest,
-    SearchPosition,
     SharePosition,
     TagCount,
 )
+from diary_mcp.service.search_ports import SearchReader
 
 
 class PermissionReader(Protocol):
@@ -76,9 +78,16 @@ class GroupMembers(Protocol):
 
     Raises (every method):
         PermissionBackendUnavailableError: no usable answer in time.
+        PermissionRefusedError: the backend refuses the request for good; nothing was written.
     """
 
-    async def add(self, group: GroupName, member: Grantee) -> None: ...
+    async def add(self, group: GroupName, member: Grantee) -> None:
+        """Makes `member` a direct member; nothing changes where it is one.
+
+        Raises:
+            InvalidArgumentError: a group that would nest more than two levels deep.
+        """
+        ...
 
     async def remove(self, group: GroupName, member: Grantee) -> bool:
         """`False` where it was no direct member."""
@@ -93,7 +102,14 @@ class WorkflowQueue(Protocol):
     """The durable queue of permission changes, on the connection of a unit of work."""
 
     async def enqueue(self, change: PermissionChange) -> None:
-        """Schedules the change's workflow; it exists once the unit of work commits."""
+        """Schedules the change's workflow; it exists once the unit of work commits.
+
+        A change that grants new entries to their owner also asks for their indexing.
+        """
+        ...
+
+    async def request_indexing(self) -> None:
+        """Schedules that what is not indexed is, unless that waits to be run already."""
         ...
 
 
@@ -117,17 +133,6 @@ class EntryReader(Protocol):
         self, reader: Readership, filters: EntryFilters, after: EntryPosition | None, limit: int
     ) -> list[EntrySummary]:
         """At most `limit` entries after `after`, newest `date` first, then by id."""
-        ...
-
-    async def search_page(
-        self,
-        reader: Readership,
-        query: str,
-        filters: EntryFilters,
-        after: SearchPosition | None,
-        limit: int,
-    ) -> list[SearchHit]:
-        """At most `limit` hits after `after`, best first, then by id."""
         ...
 
     async def list_tags(self, owner: AgentName, prefix: str, limit: int) -> list[TagCount]:
@@ -232,6 +237,32 @@ class RequestLog(Protocol):
         ...
 
 
+class HistoryReader(Protocol):
+    """What entries said before."""
+
+    async def list_versions(self, entry_id: EntryId, limit: int) -> list[VersionSummary]:
+        """Versions before the present one, the newest first."""
+        ...
+
+    async def find_version(self, entry_id: EntryId, version: int) -> EntryVersion | None: ...
+
+
+class SuggestionReader(Protocol):
+    """What begins with a few characters."""
+
+    async def suggest_entries(
+        self, owner: AgentName, prefix: str, limit: int
+    ) -> list[EntryReference]:
+        """Own entries by key or id, the newest first."""
+        ...
+
+    async def suggest_sessions(self, owner: AgentName, prefix: str, limit: int) -> list[str]: ...
+
+    async def suggest_names(self, prefix: str, limit: int) -> list[str]:
+        """Agents and groups, sorted."""
+        ...
+
+
 @dataclass(frozen=True)
 class Reading:
     """Everything that can be read, on one connection."""
@@ -240,6 +271,10 @@ class Reading:
     shares: ShareReader
     agents: AgentDirectory
     archive: ArchiveReader
+    reflection: ReflectionReader
+    history: HistoryReader
+    suggestions: SuggestionReader
+    search: SearchReader
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,13 @@ class EntryPosition:
 
 @dataclass(frozen=True)
 class SearchPosition:
-    """Where a search goes on: after this hit."""
+    """Where a search goes on: with what was there by then and was not shown yet."""
 
+    created_by: datetime
+    seen: frozenset[bytes]
+    """A mark of each entry that was shown."""
     score: float
-    id: EntryId
+    """The last one's."""
 
 
 @dataclass(frozen=True)

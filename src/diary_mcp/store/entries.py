@@ -5,7 +5,7 @@ from dataclasses import asdict
 from psycopg import errors
 from psycopg.rows import args_row, class_row
 
-from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary, SearchHit
+from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.errors import ConflictError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.access import as_entry_id
@@ -15,7 +15,6 @@ from diary_mcp.service.records import (
     EntryRecord,
     EntryRevision,
     Readership,
-    SearchPosition,
     TagCount,
 )
 from diary_mcp.store.database import Connection, fetch_count, fetch_flag
@@ -35,7 +34,7 @@ class PostgresEntries:
         cursor = self._connection.cursor(row_factory=class_row(Entry))
         await cursor.execute(
             _SQL["find_entry"],
-            {**_reader(reader), "id": as_entry_id(reference), "key": reference},
+            {**reader_parameters(reader), "id": as_entry_id(reference), "key": reference},
         )
         return await cursor.fetchone()
 
@@ -49,34 +48,12 @@ class PostgresEntries:
         await cursor.execute(
             _SQL["list_entries"],
             {
-                **_reader(reader),
-                **_filters(filters),
+                **reader_parameters(reader),
+                **filter_parameters(filters),
                 "after_date": after and after.date,
                 "after_id": after and after.id,
                 "limit": limit,
                 "snippet": _SNIPPET_CHARACTERS,
-            },
-        )
-        return await cursor.fetchall()
-
-    async def search_page(
-        self,
-        reader: Readership,
-        query: str,
-        filters: EntryFilters,
-        after: SearchPosition | None,
-        limit: int,
-    ) -> list[SearchHit]:
-        cursor = self._connection.cursor(row_factory=class_row(SearchHit))
-        await cursor.execute(
-            _SQL["search_entries"],
-            {
-                **_reader(reader),
-                **_filters(filters),
-                "query": query,
-                "after_score": after and after.score,
-                "after_id": after and after.id,
-                "limit": limit,
             },
         )
         return await cursor.fetchall()
@@ -142,11 +119,13 @@ def _columns(record: EntryRecord) -> dict[str, object]:
     return {**asdict(record), "tags": list(record.tags)}
 
 
-def _reader(reader: Readership) -> dict[str, object]:
+def reader_parameters(reader: Readership) -> dict[str, object]:
+    """The reader as every reading statement takes it."""
     return {"caller": reader.caller, "grantees": list(reader.grantees)}
 
 
-def _filters(filters: EntryFilters) -> dict[str, object]:
+def filter_parameters(filters: EntryFilters) -> dict[str, object]:
+    """The filters as every reading statement takes them."""
     return {
         **filters.model_dump(exclude={"scope"}),
         "mine": filters.scope in {"mine", "all"},

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import PERMISSION_QUEUE
+from diary_mcp.service.changes import QUEUES
 from diary_mcp.store.database import CONNECT_TIMEOUT_S, Connection, failures_told
 from diary_mcp.store.sql import load_queries
 
@@ -100,6 +100,6 @@ class PostgresExecutor:
             cursor = self._alive.cursor(row_factory=scalar_row)
             await cursor.execute(
                 _SQL[query],
-                {"queue": PERMISSION_QUEUE, "executor_id": self._executor_id, **parameters},
+                {"queues": list(QUEUES), "executor_id": self._executor_id, **parameters},
             )
             return [str(value) for value in await cursor.fetchall()]

@@ -8,7 +8,11 @@ from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.archive import PostgresArchive
 from diary_mcp.store.database import Database
 from diary_mcp.store.entries import PostgresEntries
+from diary_mcp.store.history import PostgresHistory
+from diary_mcp.store.reflection import PostgresReflection
+from diary_mcp.store.search import PostgresSearch
 from diary_mcp.store.shares import PostgresShares
+from diary_mcp.store.suggestions import PostgresSuggestions
 from diary_mcp.store.workflow_queue import DbosQueue
 
 
@@ -26,6 +30,10 @@ class PostgresStore:
                 shares=PostgresShares(connection),
                 agents=PostgresAgents(connection),
                 archive=PostgresArchive(connection),
+                reflection=PostgresReflection(connection),
+                history=PostgresHistory(connection),
+                suggestions=PostgresSuggestions(connection),
+                search=PostgresSearch(connection),
             )
 
     @asynccontextmanager

@@ -6,7 +6,13 @@ nothing but SQL.
 
 from psycopg.types.json import Json
 
-from diary_mcp.service.changes import APPLICATION_NAME, PERMISSION_QUEUE, PermissionChange
+from diary_mcp.service.changes import (
+    APPLICATION_NAME,
+    INDEXING_QUEUE,
+    INDEXING_WORKFLOW,
+    PERMISSION_QUEUE,
+    PermissionChange,
+)
 from diary_mcp.store.database import Connection, fetch_count, fetch_flag
 from diary_mcp.store.sql import load_queries
 
@@ -14,6 +20,11 @@ REQUIRED_SCHEMA_VERSION = 125
 """What DBOS 3.4.0 migrates to; a later 3.4 may be further, and is as good."""
 
 _SQL = load_queries("workflow_queue")
+_INDEXING = {
+    "indexing_workflow": INDEXING_WORKFLOW,
+    "indexing_queue": INDEXING_QUEUE,
+    "application": APPLICATION_NAME,
+}
 
 
 class DbosQueue:
@@ -28,16 +39,20 @@ class DbosQueue:
         A change whose id is there already, even finished, adds nothing.
         """
         await self._connection.execute(
-            _SQL["enqueue"],
+            _SQL["enqueue_with_indexing" if change.adds_entries else "enqueue"],
             {
+                **_INDEXING,
                 "workflow": change.workflow,
                 "queue": PERMISSION_QUEUE,
                 "arguments": [Json(argument) for argument in change.arguments],
                 "workflow_id": change.workflow_id,
                 "partition": change.partition,
-                "application": APPLICATION_NAME,
             },
         )
+
+    async def request_indexing(self) -> None:
+        """Schedules the indexing of whatever waits for it, unless that is scheduled already."""
+        await self._connection.execute(_SQL["request_indexing"], _INDEXING)
 
 
 async def check_workflow_schema(connection: Connection) -> bool:

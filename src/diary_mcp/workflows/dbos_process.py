@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 from sqlalchemy.exc import SQLAlchemyError
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import APPLICATION_NAME, PERMISSION_QUEUE
+from diary_mcp.service.changes import APPLICATION_NAME, INDEXING_QUEUE, PERMISSION_QUEUE, QUEUES
 
 DBOS_SCHEMA = "dbos"
 # Constant: by default it is a hash of the workflows' source, and rows that are bound to the
@@ -16,7 +16,11 @@ DBOS_SCHEMA = "dbos"
 APPLICATION_VERSION = "diary-mcp"
 _POOL_SIZE = 3
 _THREADS = 16
-_SETTLED_AT_ONCE = 8
+# Work of one entry runs one at a time; one run indexes whatever there is.
+_PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None}
+_WORKER_CONCURRENCY = {PERMISSION_QUEUE: 8, INDEXING_QUEUE: 1}
+# Nobody waits for the index.
+_SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25}
 # DBOS starts with the interval that the database has from before, and shortens it only slowly.
 POLLING_INTERVAL_S = 0.1
 # DBOS wakes up so often to pass on events that are not used here; its end waits for it, too.
@@ -27,7 +31,7 @@ _SILENCE_S = 60
 def migrate_dbos(database_url: str) -> None:
     """Brings DBOS's own tables up to date; safe beside others that do the same. Blocks.
 
-    The queue is made, too: a launch that has to make it itself finds it a second later.
+    The queues are made, too: a launch that has to make them itself finds them a second later.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer, or refuses.
@@ -43,13 +47,14 @@ def migrate_dbos(database_url: str) -> None:
             lazy=True,
         )
         try:
-            client.register_queue(
-                PERMISSION_QUEUE,
-                partition_concurrency=1,
-                worker_concurrency=_SETTLED_AT_ONCE,
-                polling_interval_sec=POLLING_INTERVAL_S,
-                on_conflict="never_update",
-            )
+            for queue in QUEUES:
+                client.register_queue(
+                    queue,
+                    partition_concurrency=_PARTITION_CONCURRENCY[queue],
+                    worker_concurrency=_WORKER_CONCURRENCY[queue],
+                    polling_interval_sec=POLLING_INTERVAL_S,
+                    on_conflict="never_update",
+                )
         finally:
             client.destroy()
     except SQLAlchemyError as error:
@@ -61,6 +66,8 @@ def launch_dbos(
     executor_id: str,
     polling_interval_s: float,
     register: Callable[[], None],
+    *,
+    queues: Sequence[str],
 ) -> None:
     """Starts DBOS with a loop and threads of its own; `destroy_dbos` ends it. Blocks.
 
@@ -73,14 +80,15 @@ def launch_dbos(
     try:
         DBOS(config=config)
         register()
-        DBOS.listen_queues([PERMISSION_QUEUE])
+        DBOS.listen_queues(list(queues))
         DBOS.launch()
-        DBOS.register_queue(
-            PERMISSION_QUEUE,
-            partition_concurrency=1,
-            worker_concurrency=_SETTLED_AT_ONCE,
-            polling_interval_sec=polling_interval_s,
-        )
+        for queue in queues:
+            DBOS.register_queue(
+                queue,
+                partition_concurrency=_PARTITION_CONCURRENCY[queue],
+                worker_concurrency=_WORKER_CONCURRENCY[queue],
+                polling_interval_sec=max(polling_interval_s, _SHORTEST_POLLING_S[queue]),
+            )
     except SQLAlchemyError as error:
         raise _unavailable(error) from error
 

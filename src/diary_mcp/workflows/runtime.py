@@ -18,7 +18,11 @@ import anyio.to_thread
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.service.changes import PERMISSION_QUEUE, QUEUES
 from diary_mcp.workflows.dbos_process import POLLING_INTERVAL_S, destroy_dbos, launch_dbos
+from diary_mcp.workflows.home_loop import HomeLoop
+from diary_mcp.workflows.indexing import Indexer, index_with_retries
+from diary_mcp.workflows.indexing_workflow import register_indexing
 from diary_mcp.workflows.permission_workflows import register_workflows
 from diary_mcp.workflows.ports import Executor, Executors, Housekeeping, Settle, Sweep
 from diary_mcp.workflows.settling import DEFAULT_RETRIES, RetryPolicy, Settling
@@ -51,6 +55,7 @@ async def workflow_runtime(
     settle: Settle,
     sweep: Sweep,
     housekeeping: Housekeeping,
+    indexer: Indexer | None = None,
     retries: RetryPolicy = DEFAULT_RETRIES,
     rhythm: Rhythm = DEFAULT_RHYTHM,
 ) -> AsyncGenerator[str]:
@@ -58,13 +63,14 @@ async def workflow_runtime(
 
     One at a time in a process, as often as wanted one after the other. At the end nothing is
     waited for: work that is not finished goes back on the queue, for the others or for the next
-    start.
+    start. Without an indexer, indexing is left to others.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer; trying again is right.
     """
     executor_id = str(uuid4())
-    settling = Settling(settle, retries)
+    loop = HomeLoop()
+    settling = Settling(settle, retries, loop)
     # The sign of life comes first: work that this executor claims must never look abandoned.
     async with executors.living(executor_id) as executor:
         launch = partial(
@@ -72,13 +78,16 @@ async def workflow_runtime(
             database_url,
             executor_id,
             rhythm.polling_s,
-            partial(register_workflows, settling.run),
+            partial(_register, settling, indexer, loop),
+            queues=[PERMISSION_QUEUE] if indexer is None else QUEUES,
         )
+        chores = [] if indexer is None else [("indexing", indexer.request_if_waiting)]
         try:
             await anyio.to_thread.run_sync(launch)
             async with _background(
-                _stay_alive(executor, settling, rhythm),
+                _stay_alive(executor, loop, rhythm),
                 _repeat("sweep", sweep.sweep, rhythm.sweep_s),
+                *(_repeat(name, run, rhythm.sweep_s) for name, run in chores),
                 _repeat(
                     "housekeeping",
                     housekeeping.tidy,
@@ -89,13 +98,21 @@ async def workflow_runtime(
                 yield executor_id
         finally:
             with anyio.CancelScope(shield=True):
-                await _stop(executor, settling, rhythm)
+                await _stop(executor, loop, rhythm)
 
 
-async def _stay_alive(executor: Executor, settling: Settling, rhythm: Rhythm) -> None:
+def _register(settling: Settling, indexer: Indexer | None, loop: HomeLoop) -> None:
+    register_workflows(settling.run)
+    if indexer is not None:
+        register_indexing(
+            lambda workflow_id: loop.run(workflow_id, lambda: index_with_retries(indexer))
+        )
+
+
+async def _stay_alive(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
     while True:
         try:
-            await _rescue(executor, settling, rhythm)
+            await _rescue(executor, loop, rhythm)
             await executor.watch(rhythm.takeover_s)
         except DatabaseUnavailableError as error:
             _log.warning("executor.silent", reason=str(error))
@@ -105,13 +122,13 @@ async def _stay_alive(executor: Executor, settling: Settling, rhythm: Rhythm) ->
             await asyncio.sleep(rhythm.takeover_s)
 
 
-async def _rescue(executor: Executor, settling: Settling, rhythm: Rhythm) -> None:
+async def _rescue(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
     """Puts back what nobody runs: work of the dead, and own work that DBOS has dropped.
 
     It drops what it cannot record the end of, as when PostgreSQL restarts at that moment.
     """
     orphaned = await executor.hand_back(
-        running=settling.running, started_by=time.time() - rhythm.orphaned_after_s
+        running=loop.running, started_by=time.time() - rhythm.orphaned_after_s
     )
     taken_over = await executor.take_over()
     if orphaned or taken_over:
@@ -158,7 +175,7 @@ async def _background(*chores: Coroutine[None, None, None]) -> AsyncGenerator[No
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _stop(executor: Executor, settling: Settling, rhythm: Rhythm) -> None:
+async def _stop(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
     """Stops claiming, calls off what runs, and goes silent only when no step runs any more.
 
     With PostgreSQL away, DBOS goes on trying and may never end; its threads are left behind then.
@@ -166,8 +183,8 @@ async def _stop(executor: Executor, settling: Settling, rhythm: Rhythm) -> None:
     with anyio.move_on_after(rhythm.stop_s):
         await _destroy_in_thread().wait()
     with anyio.move_on_after(rhythm.stop_s), suppress(DatabaseUnavailableError):
-        await settling.stop()
-        await executor.hand_back(running=settling.running, started_by=time.time())
+        await loop.stop()
+        await executor.hand_back(running=loop.running, started_by=time.time())
 
 
 def _destroy_in_thread() -> asyncio.Event:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import uniform
 
@@ -14,6 +14,7 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
 )
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.workflows.home_loop import HomeLoop
 from diary_mcp.workflows.ports import Settle
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -32,22 +33,12 @@ DEFAULT_RETRIES = RetryPolicy()
 
 
 class Settling:
-    """Runs the settling of all workflows on the loop that this was made on.
+    """Runs the settling of all workflows on the application's loop."""
 
-    DBOS has a loop of its own in another thread, while the connections that `settle` uses belong
-    to the application's.
-    """
-
-    def __init__(self, settle: Settle, policy: RetryPolicy) -> None:
+    def __init__(self, settle: Settle, policy: RetryPolicy, loop: HomeLoop) -> None:
         self._settle = settle
         self._policy = policy
-        self._loop = asyncio.get_running_loop()
-        self._workflow_ids: dict[asyncio.Task[None], str] = {}
-
-    @property
-    def running(self) -> Collection[str]:
-        """Ids of the workflows that settle at this moment."""
-        return set(self._workflow_ids.values())
+        self._loop = loop
 
     async def run(self, workflow_id: str, entry_ids: Sequence[EntryId]) -> None:
         """Settles the entries from whatever loop this is called on; ends when that is cancelled.
@@ -56,26 +47,9 @@ class Settling:
             PermissionBackendUnavailableError: still no answer when the policy gives up.
             DatabaseUnavailableError: likewise.
         """
-        settled = asyncio.run_coroutine_threadsafe(
-            self._run_here(workflow_id, entry_ids), self._loop
+        await self._loop.run(
+            workflow_id, lambda: settle_with_retries(entry_ids, self._settle, self._policy)
         )
-        await asyncio.wrap_future(settled)
-
-    async def stop(self) -> None:
-        """Calls off what is running, and waits until it has let go of its locks."""
-        tasks = list(self._workflow_ids)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _run_here(self, workflow_id: str, entry_ids: Sequence[EntryId]) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "a coroutine runs in a task"  # noqa: S101  # an invariant
-        self._workflow_ids[task] = workflow_id
-        try:
-            await settle_with_retries(entry_ids, self._settle, self._policy)
-        finally:
-            del self._workflow_ids[task]
 
 
 async def settle_with_retries(

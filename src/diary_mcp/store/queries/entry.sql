@@ -6,17 +6,18 @@ with owner as (
 ),
 permission as (
     insert into diary.entry_permission (entry_id, owner) values (%(id)s, %(owner)s)
+),
+document as (
+    insert into diary.search_document (entry_id, owner) values (%(id)s, %(owner)s)
 )
 insert into diary.entry (
     id, key, owner, author, session, type, title, content, tags, importance, supersedes,
-    source_key, source_hash, front_matter, version, date, created_at, updated_at, content_hash,
-    search
+    source_key, source_hash, front_matter, version, date, created_at, updated_at, content_hash
 )
 values (
     %(id)s, %(key)s, %(owner)s, %(author)s, %(session)s, %(type)s, %(title)s, %(content)s,
     %(tags)s, %(importance)s, %(supersedes)s, %(source_key)s, %(source_hash)s, %(front_matter)s,
-    1, %(date)s, %(created_at)s, %(created_at)s, %(content_hash)s,
-    diary.search_vector(%(title)s, %(tags)s, %(content)s)
+    1, %(date)s, %(created_at)s, %(created_at)s, %(content_hash)s
 )
 
 -- name: link_waiting_source
@@ -48,18 +49,25 @@ values (
 )
 
 -- name: update_entry
-update diary.entry
-set
-    type = %(type)s,
-    title = %(title)s,
-    content = %(content)s,
-    tags = %(tags)s,
-    importance = %(importance)s,
-    version = %(version)s,
-    updated_at = %(updated_at)s,
-    content_hash = %(content_hash)s,
-    search = diary.search_vector(%(title)s, %(tags)s, %(content)s)
-where id = %(id)s and version = %(previous_version)s
+-- The entry, and that its index is outdated; no row where another change was first.
+with revised as (
+    update diary.entry
+    set
+        type = %(type)s,
+        title = %(title)s,
+        content = %(content)s,
+        tags = %(tags)s,
+        importance = %(importance)s,
+        version = %(version)s,
+        updated_at = %(updated_at)s,
+        content_hash = %(content_hash)s
+    where id = %(id)s and version = %(previous_version)s
+    returning id, version
+)
+update diary.search_document as document
+set version = revised.version, words_by = null, vectors_by = null
+from revised
+where document.entry_id = revised.id
 
 -- name: delete_entry
 delete from diary.entry
@@ -176,69 +184,6 @@ cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(
 as visible
 order by e.date desc, e.id
 limit %(limit)s
-
--- name: search_entries
--- One page of what has any word of the query, the best match first. Text only.
-with query as (
-    select diary.any_word(%(query)s) as words
-),
-hit as (
-    select
-        e.id,
-        ts_rank_cd(e.search, query.words, 1)::double precision as score
-    from query
-    inner join diary.entry as e on e.search @@ query.words
-    where
-        (
-            (%(mine)s and e.owner = %(caller)s)
-            or (
-                %(shared)s
-                and e.owner <> %(caller)s
-                and e.id in (
-                    select s.entry_id
-                    from diary.share as s
-                    where
-                        s.grantee = any(%(grantees)s)
-                        and (s.expires_at is null or s.expires_at > clock_timestamp())
-                )
-            )
-        )
-        and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-        and (
-            %(include_superseded)s
-            or not exists (select from diary.entry as newer where newer.supersedes = e.id)
-        )
-),
-page as (
-    select hit.id, hit.score
-    from hit
-    where
-        %(after_score)s::double precision is null
-        or hit.score < %(after_score)s
-        or (hit.score = %(after_score)s and hit.id > %(after_id)s)
-    order by hit.score desc, hit.id
-    limit %(limit)s
-)
-select
-    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
-    visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing, page.score,
-    ts_headline(
-        'english', e.content, query.words,
-        'StartSel="", StopSel="", MinWords=25, MaxWords=45, MaxFragments=1'
-    ) as snippet,
-    array(
-        select distinct word.lexeme
-        from unnest(e.search) as word
-        where word.lexeme = any(tsvector_to_array(to_tsvector('english', %(query)s)))
-        order by word.lexeme
-    ) as matched
-from page
-cross join query
-inner join diary.entry as e on e.id = page.id
-cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
-as visible
-order by page.score desc, e.id
 
 -- name: list_tags
 -- The owner's tags with counts, the most used first.

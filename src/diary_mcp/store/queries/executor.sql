@@ -9,7 +9,7 @@ with owner as materialized (
     select distinct workflow.executor_id
     from dbos.workflow_status as workflow
     where
-        workflow.queue_name = %(queue)s
+        workflow.queue_name = any(%(queues)s)
         and workflow.status = 'PENDING'
         and workflow.executor_id <> %(executor_id)s
 )
@@ -32,7 +32,7 @@ set
     started_at_epoch_ms = null,
     updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
 where
-    queue_name = %(queue)s
+    queue_name = any(%(queues)s)
     and status = 'PENDING'
     and executor_id in (select dead.id from dead)
 returning workflow_uuid
@@ -46,7 +46,7 @@ set
     started_at_epoch_ms = null,
     updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
 where
-    queue_name = %(queue)s
+    queue_name = any(%(queues)s)
     and status = 'PENDING'
     and executor_id = %(executor_id)s
     and workflow_uuid <> all(%(running)s::text [])

@@ -10,6 +10,41 @@ select dbos.enqueue_workflow(
     application_name => %(application)s
 )
 
+-- name: enqueue_with_indexing
+-- The same, and the indexing of new entries in the same round trip.
+select dbos.enqueue_workflow(
+    workflow_name => %(workflow)s,
+    queue_name => %(queue)s,
+    positional_args => %(arguments)s::json [],
+    workflow_id => %(workflow_id)s,
+    queue_partition_key => %(partition)s,
+    application_name => %(application)s
+)
+union all
+select dbos.enqueue_workflow(
+    workflow_name => %(indexing_workflow)s,
+    queue_name => %(indexing_queue)s,
+    application_name => %(application)s
+)
+where not exists (
+    select
+    from dbos.workflow_status as waiting
+    where waiting.queue_name = %(indexing_queue)s and waiting.status = 'ENQUEUED'
+)
+
+-- name: request_indexing
+-- One that waits to be run finds what this transaction adds: it begins with a pause.
+select dbos.enqueue_workflow(
+    workflow_name => %(indexing_workflow)s,
+    queue_name => %(indexing_queue)s,
+    application_name => %(application)s
+)
+where not exists (
+    select
+    from dbos.workflow_status as waiting
+    where waiting.queue_name = %(indexing_queue)s and waiting.status = 'ENQUEUED'
+)
+
 -- name: schema_exists
 -- Whether DBOS has ever been set up here.
 select to_regclass('dbos.dbos_migrations') is not null

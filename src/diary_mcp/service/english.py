@@ -1,0 +1,13 @@
+"""The English stemmer, typed: the package ships no types."""
+
+from importlib import import_module
+from typing import Protocol, cast
+
+
+class Stemmer(Protocol):
+    def stemWord(self, word: str) -> str: ...  # noqa: N802  # the package's name
+
+
+def english_stemmer() -> Stemmer:
+    """A new Snowball stemmer for English."""
+    return cast("Stemmer", import_module("snowballstemmer").stemmer("english"))

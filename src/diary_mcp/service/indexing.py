@@ -1,0 +1,96 @@
+"""Indexing: words and vectors of whatever entries lack them, after the commit.
+
+Level-triggered, as settling is: whatever was asked, a run takes what is not indexed now, in
+batches, so that a burst of writes becomes a few of them. Running it twice does nothing.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import anyio
+import anyio.to_thread
+
+from diary_mcp.service.search_ports import (
+    Embedder,
+    IndexStore,
+    SearchText,
+    VectorsOfEntry,
+    WordsOfEntry,
+)
+from diary_mcp.service.search_versions import WORDS_VERSION, model_version
+
+_WORDS_AT_ONCE = 64
+_VECTORS_AT_ONCE = 16
+_PAUSE_S = 0.1
+
+
+class EntryIndexer:
+    """Indexes until nothing waits. Without an embedder it leaves vectors alone."""
+
+    def __init__(self, store: IndexStore, embedder: Embedder | None) -> None:
+        self._store = store
+        self._embedder = embedder
+
+    async def index_waiting(self) -> int:
+        """Indexes everything that waits and that nobody else is at; how many steps that were.
+
+        Words go first, also those that are written meanwhile: they are quick, and without them an
+        old entry is not found at all.
+
+        Raises:
+            EmbeddingUnavailableError: there is no usable model; the words are indexed.
+            DatabaseUnavailableError: PostgreSQL gives no answer; what was written stays.
+        """
+        indexed = 0
+        while count := await self._index_words() or await self._index_vectors():
+            indexed += count
+        return indexed
+
+    async def request_if_waiting(self) -> int:
+        """Schedules a run if there is anything to do, as after a change of the model."""
+        model = None if self._embedder is None else model_version(self._embedder.name)
+        return await self._store.request_if_waiting(WORDS_VERSION, model)
+
+    async def _index_words(self) -> int:
+        async with self._store.claim("words", WORDS_VERSION, _WORDS_AT_ONCE) as texts:
+            if not texts:
+                return 0
+            rows = await anyio.to_thread.run_sync(_count_words, texts)
+            written = await self._store.write_words(WORDS_VERSION, rows)
+        return await _unless_none(written, len(texts))
+
+    async def _index_vectors(self) -> int:
+        if self._embedder is None:
+            return 0
+        version = model_version(self._embedder.name)
+        async with self._store.claim("vectors", version, _VECTORS_AT_ONCE) as texts:
+            if not texts:
+                return 0
+            embed = partial(_embed, self._embedder, texts)
+            rows = await anyio.to_thread.run_sync(embed)
+            written = await self._store.write_vectors(version, rows)
+        return await _unless_none(written, len(texts))
+
+
+async def _unless_none(written: int, claimed: int) -> int:
+    """Waits a little where somebody was changing every one of them."""
+    if not written:
+        await anyio.sleep(_PAUSE_S)
+    return claimed
+
+
+# Both import what costs a tenth of a second to import.
+def _count_words(texts: Sequence[SearchText]) -> list[WordsOfEntry]:
+    from diary_mcp.service.search_text import asks  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.search_words import count_terms  # noqa: PLC0415  # late, see above
+
+    return [WordsOfEntry(text, count_terms(text), asks(text)) for text in texts]
+
+
+def _embed(embedder: Embedder, texts: Sequence[SearchText]) -> list[VectorsOfEntry]:
+    from diary_mcp.service.search_text import list_passages  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.vectors import pack_vectors  # noqa: PLC0415  # late, see above
+
+    return [
+        VectorsOfEntry(text, pack_vectors(embedder.embed(list_passages(text)))) for text in texts
+    ]

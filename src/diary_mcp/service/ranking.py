@@ -1,0 +1,262 @@
+"""The ranking: pure functions on columns, one value for each entry that may be searched.
+
+`docs/search.md` tells the formula, what each part is worth, and how the weights were found.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diary_mcp.domain.entry import SearchMode
+from diary_mcp.service.search_dates import DateSpan
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_NOWHERE = -1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each part of a score is worth; 1 is one standard deviation of the cosines."""
+
+    saturation: float = 1.0
+    """BM25's k1: how soon a repeated word stops counting."""
+    length_share: float = 0.35
+    """BM25's b: how much a long entry's words count less."""
+    text: float = 8.0
+    vector: float = 1.0
+    similar_term: float = 0.5
+    """Of a term that was found in place of a misspelt one."""
+    best_chunks: int = 2
+    before: tuple[float, ...] = (0.35, 0.25)
+    after: tuple[float, ...] = (0.2, 0.2)
+    context_length: int = 400
+    """An entry up to this long takes context in full, a longer one in proportion."""
+    after_question: float = 0.2
+    question: float = 0.5
+    author: float = 1.5
+    first_author: float = 0.5
+    date: float = 3.0
+    days_after: float = 7.0
+    days_before: float = 3.0
+    name: float = 20.0
+    """Of an entry whose id or key stands in the query."""
+    least_cosine: float = 0.25
+    """What is less alike than this is no hit by meaning alone."""
+    least_context: float = 1.5
+    """Nor is what does not get as much as this from its neighbours."""
+    near_cosine_deviations: float = 1.0
+    """From here on a hit says that its meaning matched."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The entries that may be searched, as columns in one order."""
+
+    days: Floats
+    sessions: Integers
+    """0 where an entry has no session."""
+    order: NDArray[np.uint64]
+    """The id's halves in two columns: what breaks ties."""
+    lengths: Floats
+    words: Floats
+    asks: Flags
+    authors: NDArray[np.object_]
+    vector_counts: Integers
+
+    @property
+    def size(self) -> int:
+        return len(self.days)
+
+
+@dataclass(frozen=True)
+class TermMatch:
+    """A term of the query: which entries have it and how often; `weight` is less for a guess."""
+
+    entries: Integers
+    counts: Floats
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a query asks of every entry."""
+
+    terms: Sequence[TermMatch]
+    cosines: Floats | None
+    """Of every vector, in the order of the entries; `None` where there is no model."""
+    authors: Sequence[str]
+    """Those that the query names, the first one first."""
+    spans: Sequence[DateSpan]
+    named: Flags
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Scores, and why; `best_chunks` tells which of an entry's vectors is nearest, or -1."""
+
+    scores: Floats
+    text: Floats
+    cosines: Floats
+    deviations: Floats
+    context: Floats
+    dated: Floats
+    by_author: Flags
+    best_chunks: Integers
+
+    def find_hits(self, mode: SearchMode, weights: Weights, *, by_meaning: bool) -> Flags:
+        """Which entries are hits at all: by a word, a date, their meaning or their neighbours.
+
+        Everything is alike a little, so meaning alone needs `least_cosine`; a neighbour counts
+        where it lifts an entry to `least_context`.
+        """
+        hits = self.dated >= 1
+        if mode != "semantic":
+            hits = hits | (self.text > 0)
+        if mode == "text":
+            return hits | (self.context > 0)
+        if not by_meaning:
+            return hits
+        return (
+            hits | (self.cosines >= weights.least_cosine) | (self.context >= weights.least_context)
+        )
+
+    def best_first(self, corpus: Corpus) -> Integers:
+        """Every entry, the best first, then by id."""
+        return np.lexsort((corpus.order[:, 1], corpus.order[:, 0], -self.scores))
+
+
+def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights) -> Ranking:
+    """Scores every entry of the corpus; what is not in it has no influence."""
+    text = _score_text(corpus, question.terms, weights)
+    cosines, best_chunks = _nearest(corpus, question.cosines, weights.best_chunks)
+    deviations = np.zeros(corpus.size) if mode == "text" else _deviations(cosines)
+    own = weights.vector * deviations
+    if mode != "semantic":
+        own = own + weights.text * text
+    context = _in_context(corpus, own, weights)
+    by_author, author_bonus = _score_authors(corpus, question.authors, weights)
+    dated = _score_dates(corpus, question.spans, weights)
+    short_question = corpus.asks & (corpus.lengths < weights.context_length)
+    scores = (
+        context
+        - weights.question * short_question
+        + author_bonus
+        + weights.date * dated
+        + weights.name * question.named
+    )
+    return Ranking(
+        scores=scores,
+        text=text,
+        cosines=np.nan_to_num(cosines, nan=-1.0),
+        deviations=deviations,
+        context=context,
+        dated=dated,
+        by_author=by_author,
+        best_chunks=best_chunks,
+    )
+
+
+def _score_text(corpus: Corpus, terms: Sequence[TermMatch], weights: Weights) -> Floats:
+    """BM25 divided by the sum of the terms' idf: the share of the question that is there.
+
+    A term that occurs nowhere counts in the divisor, which keeps half matches small.
+    """
+    scores = np.zeros(corpus.size)
+    best = 0.0
+    average = corpus.words.mean() if corpus.size else 0.0
+    share = corpus.words / average if average else np.zeros(corpus.size)
+    norm = weights.saturation * (1 - weights.length_share + weights.length_share * share)
+    for term in terms:
+        found = len(term.entries)
+        rarity = math.log(1 + (corpus.size - found + 0.5) / (found + 0.5))
+        best += rarity
+        counts = term.counts
+        frequency = counts * (weights.saturation + 1) / (counts + norm[term.entries])
+        scores[term.entries] += term.weight * rarity * frequency
+    return scores / best if best else scores
+
+
+def _nearest(corpus: Corpus, cosines: Floats | None, count: int) -> tuple[Floats, Integers]:
+    """The mean of each entry's best cosines (NaN without a vector), and which was the best."""
+    means = np.full(corpus.size, np.nan)
+    best = np.full(corpus.size, _NOWHERE, dtype=np.int64)
+    if cosines is None or not len(cosines):
+        return means, best
+    owners = np.repeat(np.arange(corpus.size), corpus.vector_counts)
+    order = np.lexsort((-cosines, owners))
+    having = np.flatnonzero(corpus.vector_counts)
+    counts = corpus.vector_counts[having]
+    starts = np.cumsum(counts) - counts
+    total = np.zeros(len(having))
+    for place in range(count):
+        present = counts > place
+        total[present] += cosines[order[starts[present] + place]]
+    means[having] = total / np.minimum(counts, count)
+    best[having] = order[starts] - starts
+    return means, best
+
+
+def _deviations(cosines: Floats) -> Floats:
+    """How far each cosine is from the mean, in standard deviations; 0 where there is none."""
+    present = ~np.isnan(cosines)
+    if not present.any():
+        return np.zeros(len(cosines))
+    spread = cosines[present].std() or 1.0
+    return np.nan_to_num((cosines - cosines[present].mean()) / spread)
+
+
+def _in_context(corpus: Corpus, own: Floats, weights: Weights) -> Floats:
+    """The weighted mean of an entry's own score and its neighbours' in the same session."""
+    total, weight = own.copy(), np.ones(corpus.size)
+    share = np.minimum(1.0, weights.context_length / np.maximum(corpus.lengths, 1))
+    line = np.lexsort((corpus.order[:, 1], corpus.order[:, 0], corpus.days, corpus.sessions))
+    steps = [(-d, worth) for d, worth in enumerate(weights.before, 1)]
+    steps += [(d, worth) for d, worth in enumerate(weights.after, 1)]
+    for distance, worth in steps:
+        neighbours = _neighbours(corpus, line, distance)
+        present = neighbours != _NOWHERE
+        near = np.where(present, share * worth, 0.0)
+        if distance == -1:
+            answers = present & corpus.asks[neighbours] & (corpus.lengths < weights.context_length)
+            near += share * weights.after_question * answers
+        total += near * own[neighbours]
+        weight += near
+    return total / weight
+
+
+def _neighbours(corpus: Corpus, line: Integers, distance: int) -> Integers:
+    """Which entry stands so far behind each in its session."""
+    beside = np.full(corpus.size, _NOWHERE, dtype=np.int64)
+    first, second = (line[-distance:], line[:distance]) if distance < 0 else (
+        line[:-distance], line[distance:]
+    )  # fmt: skip
+    together = (corpus.sessions[first] == corpus.sessions[second]) & (corpus.sessions[first] != 0)
+    beside[first[together]] = second[together]
+    return beside
+
+
+def _score_authors(corpus: Corpus, named: Sequence[str], weights: Weights) -> tuple[Flags, Floats]:
+    if not named:
+        return np.zeros(corpus.size, dtype=np.bool_), np.zeros(corpus.size)
+    by_any = np.isin(corpus.authors, list(named))
+    by_first = corpus.authors == named[0]
+    return by_any, weights.author * by_any + weights.first_author * by_first
+
+
+def _score_dates(corpus: Corpus, spans: Sequence[DateSpan], weights: Weights) -> Floats:
+    """1 within a span that the query names, less the further outside."""
+    best = np.zeros(corpus.size)
+    days = np.floor(corpus.days)
+    for span in spans:
+        late = (days - (span.last.toordinal() - _EPOCH)) / weights.days_after
+        early = ((span.first.toordinal() - _EPOCH) - days) / weights.days_before
+        best = np.maximum(best, np.exp(-np.maximum(np.maximum(late, early), 0)))
+    return best

@@ -1,0 +1,144 @@
+"""Search: what an agent asks its diary.
+
+Importing what ranks costs a tenth of a second, so it is left to the first search, in a thread.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from diary_mcp.domain.entry import EntryFilters, SearchHit, SearchMode
+from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service import cursors
+from diary_mcp.service.access import Access
+from diary_mcp.service.browsing import Page
+from diary_mcp.service.ports import PermissionReader, Store
+from diary_mcp.service.records import SearchPosition, owner_readership
+from diary_mcp.service.search_ports import Embedder
+
+if TYPE_CHECKING:
+    from diary_mcp.service.finding import Finder
+    from diary_mcp.service.ranking import Weights
+
+MOST_HITS = 1_000
+"""How far a search can be paged."""
+
+_SHARED_NOT_SEARCHED = (
+    "Entries that others shared with you were not searched: the permission backend does not "
+    "answer. Try again in a moment."
+)
+_NO_MORE = f"A search ends after {MOST_HITS} hits: ask for something narrower to see others."
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """One page of one search. `seen` are those that the pages before showed."""
+
+    caller: AgentName
+    query: str
+    filters: EntryFilters
+    mode: SearchMode
+    limit: int
+    position: SearchPosition | None
+
+    @property
+    def created_by(self) -> datetime | None:
+        return None if self.position is None else self.position.created_by
+
+
+class SearchService:
+    """Searches the entries that one caller may read."""
+
+    def __init__(
+        self,
+        store: Store,
+        permissions: PermissionReader,
+        access: Access,
+        embedder: Embedder | None = None,
+        weights: "Weights | None" = None,
+    ) -> None:
+        self._store = store
+        self._permissions = permissions
+        self._access = access
+        self._embedder = embedder
+        self._weights = weights
+        self._finder: Finder | None = None
+
+    async def search(
+        self,
+        caller: AgentName,
+        query: str,
+        filters: EntryFilters,
+        *,
+        mode: SearchMode,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[SearchHit]:
+        """Entries that answer the query, the best first, then by id.
+
+        Each further page is the best of what was there when the first was asked for and was not
+        shown yet. Where the permission backend does not answer, the caller's own entries are
+        searched and `notice` says so; without an embedding model, the words.
+
+        Raises:
+            InvalidArgumentError: the cursor is damaged or belongs to another search.
+            PermissionBackendUnavailableError: only shared entries were asked for, and nobody can
+                say which the caller may read.
+        """
+        listing = f"search:{caller}:{mode}:{filters.model_dump_json()}:{query}"
+        position = None if cursor is None else cursors.decode_search(cursor, listing)
+        request = SearchRequest(caller, query, filters, mode, limit, position)
+        asked_at = datetime.now(UTC) if position is None else position.created_by
+        seen = frozenset[bytes]() if position is None else position.seen
+        finder = await self._get_finder()
+        try:
+            reader = (
+                owner_readership(caller)
+                if filters.scope == "mine"
+                else await self._access.readership(caller)
+            )
+            found = await finder.find(request, reader)
+            notices = found.notices
+        except PermissionBackendUnavailableError:
+            if filters.scope != "all":
+                raise
+            found = await finder.find(_own_only(request), owner_readership(caller))
+            notices = (_SHARED_NOT_SEARCHED, *found.notices)
+        seen |= {mark(hit.id) for hit in found.hits}
+        next_cursor = None
+        if found.has_more and len(seen) >= MOST_HITS:
+            notices = (*notices, _NO_MORE)
+        elif found.has_more and found.hits:
+            next_position = SearchPosition(asked_at, seen, found.hits[-1].score)
+            next_cursor = cursors.encode_search(next_position, listing)
+        return Page(found.hits, next_cursor, " ".join(notices) or None)
+
+    async def _get_finder(self) -> "Finder":
+        if self._finder is None:
+            finding = await anyio.to_thread.run_sync(_import_finding)
+            self._finder = finding.Finder(
+                self._store, self._permissions, self._access, self._embedder, self._weights
+            )
+        return self._finder
+
+
+def mark(entry_id: EntryId) -> bytes:
+    """What a cursor remembers of an entry: short, and different enough within one search."""
+    return blake2b(entry_id.bytes, digest_size=5).digest()
+
+
+def _own_only(request: SearchRequest) -> SearchRequest:
+    own = request.filters.model_copy(update={"scope": "mine"})
+    return SearchRequest(
+        request.caller, request.query, own, request.mode, request.limit, request.position
+    )
+
+
+def _import_finding():  # noqa: ANN202  # inferred: a module
+    from diary_mcp.service import finding  # noqa: PLC0415  # late, see above
+
+    return finding

@@ -1,0 +1,177 @@
+"""What search and its index need from the outside, as narrow Protocols.
+
+Nothing here imports numpy: what is many rows long travels as packed columns.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from diary_mcp.domain.entry import Entry, EntryFilters
+from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.records import Readership
+
+IndexStage = Literal["words", "vectors"]
+
+
+class EmbeddingUnavailableError(UnavailableError):
+    """There is no usable embedding model; search goes on by words."""
+
+
+class Embedder(Protocol):
+    """A sentence model. Blocks: it is called in threads, by several at once."""
+
+    @property
+    def name(self) -> str:
+        """Names the model and its version; vectors of another name are computed again."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> list[bytes]:
+        """One vector for each text, as 32-bit floats in little-endian order.
+
+        Raises:
+            EmbeddingUnavailableError: the model cannot be loaded, or does not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SearchText:
+    """What search sees of one entry's text."""
+
+    id: EntryId
+    owner: AgentName
+    author: str
+    title: str | None
+    content: str
+    tags: Sequence[str]
+    version: int
+
+
+@dataclass(frozen=True)
+class PackedCorpus:
+    """Every entry that may be searched, one value each in every column, big-endian."""
+
+    ids: bytes
+    """16 bytes each."""
+    owned: bytes
+    """One byte each: 1 where the caller owns it."""
+    eligible: bytes
+    """One byte each: 1 where it passes the filters. The others are context only."""
+    named: bytes
+    """One byte each: 1 where the query names its id or key."""
+    worded: bytes
+    """One byte each: 1 where its words are in the index."""
+    days: bytes
+    """Days since 1970, 64-bit floats."""
+    sessions: bytes
+    """A 64-bit hash of owner and session each; 0 where it has no session."""
+    lengths: bytes
+    """Characters of the content, 32 bits."""
+    words: bytes
+    """Weighted count of words, 32 bits."""
+    asks: bytes
+    """One byte each: 1 where it ends with a question mark."""
+    vector_sizes: bytes
+    """How many bytes of `vectors` are its own, 32 bits."""
+    vectors: bytes
+    authors: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Postings:
+    """In which entries a term occurs, and how often."""
+
+    term: str
+    ids: bytes
+    """16 bytes each."""
+    counts: bytes
+    """32 bits each, big-endian."""
+
+
+class SearchReader(Protocol):
+    """The index as rows. Whether the caller may see them is the service's to decide."""
+
+    async def read_corpus(
+        self,
+        reader: Readership,
+        filters: EntryFilters,
+        *,
+        names: Collection[str],
+        model: str | None,
+        created_by: datetime | None,
+    ) -> PackedCorpus:
+        """Everything within the scope, with the vectors of `model` (none where that is `None`).
+
+        Entries created after `created_by` are left out.
+        """
+        ...
+
+    async def read_postings(
+        self, caller: AgentName, shared: Collection[EntryId], terms: Collection[str]
+    ) -> list[Postings]:
+        """Of the caller's own entries, and of the shared ones that are named."""
+        ...
+
+    async def list_terms(
+        self, caller: AgentName, shared: Collection[EntryId], prefixes: Collection[str]
+    ) -> list[str]:
+        """Distinct terms of these entries that begin with one of the prefixes, sorted."""
+        ...
+
+    async def read_texts(self, ids: Collection[EntryId]) -> list[SearchText]: ...
+
+    async def list_with_phrase(self, ids: Collection[EntryId], phrase: str) -> set[EntryId]:
+        """Those whose title or content has the phrase, whatever its case and white space."""
+        ...
+
+    async def list_entries(self, reader: Readership, ids: Collection[EntryId]) -> list[Entry]:
+        """Those that are still there, in no order."""
+        ...
+
+
+@dataclass(frozen=True)
+class WordsOfEntry:
+    """One entry's part of the word index."""
+
+    text: SearchText
+    counts: Mapping[str, int]
+    asks: bool
+
+
+@dataclass(frozen=True)
+class VectorsOfEntry:
+    """One entry's vectors, packed."""
+
+    text: SearchText
+    vectors: bytes
+
+
+class IndexStore(Protocol):
+    """Raises (every method): DatabaseUnavailableError: PostgreSQL gives no answer in time."""
+
+    def claim(
+        self, stage: IndexStage, version: str, limit: int
+    ) -> AbstractAsyncContextManager[Sequence[SearchText]]:
+        """Entries whose words or vectors are not of `version`, the newest first.
+
+        Nobody else claims them until the block ends or this process does. No row is locked: a
+        write never waits for the index.
+        """
+        ...
+
+    async def write_words(self, version: str, rows: Sequence[WordsOfEntry]) -> int:
+        """Replaces the entries' postings; how many were written.
+
+        Those that were changed or deleted meanwhile are left out.
+        """
+        ...
+
+    async def write_vectors(self, version: str, rows: Sequence[VectorsOfEntry]) -> int: ...
+
+    async def request_if_waiting(self, words_version: str, model: str | None) -> int:
+        """Schedules the indexing workflow if anything is left to index; how much, 1 or 0."""
+        ...

@@ -1,0 +1,96 @@
+"""Words as search counts them: the same for entries and for questions.
+
+The tokeniser is our own, not PostgreSQL's, whose parser keeps hosts and paths whole. A change here
+changes what is found: raise `WORDS_VERSION` (search_versions.py), and every entry is indexed again.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+
+from diary_mcp.service.english import english_stemmer
+from diary_mcp.service.search_ports import SearchText
+from diary_mcp.service.search_text import without_author
+
+# Rows of an index hold at most 2,700 bytes.
+_LONGEST_TERM = 64
+_TITLE_WEIGHT = 2
+
+# English stop words, as PostgreSQL ships them (english.stop).
+_STOP_WORDS = frozenset(
+    """
+    i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she
+    her hers herself it its itself they them their theirs themselves what which who whom this that
+    these those am is are was were be been being have has had having do does did doing a an the and
+    but if or because as until while of at by for with about against between into through during
+    before after above below to from up down in out on off over under again further then once here
+    there when where why how all any both each few more most other some such no nor not only own
+    same so than too very s t can will just don should now
+    """.split()  # noqa: SIM905  # reads as the list that it is
+)
+_WORD = re.compile(r"[^\W_]+(?:[_'./@#:-]+[^\W_]+)*")
+_PART = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_IS_CAMEL = re.compile(r"[a-z][A-Z]")
+# Scripts that are written without spaces: Thai, kana, Han, Hangul.
+_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af]+")  # fmt: skip  # noqa: E501  # one pattern
+
+
+def list_terms(text: str) -> list[str]:
+    """Stems of the words of `text`, in order, without stop words.
+
+    A compound such as `DBOS.launch` counts as its parts, one with underscores also as itself,
+    camelCase also as its parts. Scripts without spaces count in pairs of characters.
+    """
+    terms: list[str] = []
+    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).replace("\u2019", "'")):
+        word = match[0]
+        for part in _PART.findall(word):
+            terms += _part_terms(part)
+        if "_" in word:
+            terms.append(word.lower()[:_LONGEST_TERM])
+    return terms
+
+
+def count_terms(entry: SearchText) -> Counter[str]:
+    """How often each term occurs in an entry; the title counts twice."""
+    counts = Counter(list_terms(without_author(entry)))
+    for text, weight in (
+        (entry.title or "", _TITLE_WEIGHT),
+        (" ".join(entry.tags), 1),
+        (entry.author, 1),
+    ):
+        for term in list_terms(text):
+            counts[term] += weight
+    return counts
+
+
+def _part_terms(part: str) -> Iterator[str]:
+    if _UNSPACED.search(part):
+        yield from _unspaced_terms(part)
+        return
+    bare, _, ending = part.partition("'")
+    word = bare.lower()
+    if ending.lower() == "t" or word in _STOP_WORDS:  # don't, isn't
+        return
+    yield _stem(word[:_LONGEST_TERM])
+    if _IS_CAMEL.search(bare):
+        for piece in map(str.lower, _CAMEL.findall(bare)):
+            if len(piece) > 1 and piece not in _STOP_WORDS:
+                yield _stem(piece[:_LONGEST_TERM])
+
+
+def _unspaced_terms(part: str) -> Iterator[str]:
+    for run in _UNSPACED.findall(part):
+        yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
+    for rest in _UNSPACED.sub(" ", part).split():
+        yield from _part_terms(rest)
+
+
+# Words repeat; the stemmer is pure Python.
+@lru_cache(maxsize=50_000)
+def _stem(word: str) -> str:
+    # A stemmer has a state of its own, and several threads stem.
+    return english_stemmer().stemWord(word)

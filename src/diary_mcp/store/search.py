@@ -1,0 +1,100 @@
+"""The search index in PostgreSQL, read."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from psycopg.rows import class_row, scalar_row
+
+from diary_mcp.domain.entry import Entry, EntryFilters
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.access import as_entry_id
+from diary_mcp.service.records import Readership
+from diary_mcp.service.search_ports import PackedCorpus, Postings, SearchText
+from diary_mcp.service.search_versions import WORDS_VERSION
+from diary_mcp.store.database import Connection
+from diary_mcp.store.entries import filter_parameters, reader_parameters
+from diary_mcp.store.sql import load_queries
+
+_SQL = load_queries("search")
+_LAST_CHARACTER = "\U0010ffff"
+
+
+class PostgresSearch:
+    """`SearchReader` on one connection. Columns travel in binary form: they are long."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def read_corpus(
+        self,
+        reader: Readership,
+        filters: EntryFilters,
+        *,
+        names: Collection[str],
+        model: str | None,
+        created_by: datetime | None,
+    ) -> PackedCorpus:
+        ids = [entry_id for entry_id in map(as_entry_id, names) if entry_id is not None]
+        cursor = self._connection.cursor(row_factory=class_row(PackedCorpus))
+        await cursor.execute(
+            _SQL["read_corpus"],
+            {
+                **reader_parameters(reader),
+                **filter_parameters(filters),
+                "names": list(names),
+                "ids": ids,
+                "words_by": WORDS_VERSION,
+                "model": model,
+                "created_by": created_by,
+            },
+            binary=True,
+        )
+        (corpus,) = await cursor.fetchall()
+        return corpus
+
+    async def read_postings(
+        self, caller: AgentName, shared: Collection[EntryId], terms: Collection[str]
+    ) -> list[Postings]:
+        if not terms:
+            return []
+        cursor = self._connection.cursor(row_factory=class_row(Postings))
+        await cursor.execute(
+            _SQL["read_postings"],
+            {"caller": caller, "shared": list(shared), "terms": list(terms)},
+            binary=True,
+        )
+        return await cursor.fetchall()
+
+    async def list_terms(
+        self, caller: AgentName, shared: Collection[EntryId], prefixes: Collection[str]
+    ) -> list[str]:
+        cursor = self._connection.cursor(row_factory=scalar_row)
+        await cursor.execute(
+            _SQL["list_terms"],
+            {
+                "caller": caller,
+                "shared": list(shared),
+                "firsts": list(prefixes),
+                "ends": [prefix + _LAST_CHARACTER for prefix in prefixes],
+            },
+        )
+        return [str(term) for term in await cursor.fetchall()]
+
+    async def read_texts(self, ids: Collection[EntryId]) -> list[SearchText]:
+        if not ids:
+            return []
+        cursor = self._connection.cursor(row_factory=class_row(SearchText))
+        await cursor.execute(_SQL["read_texts"], {"ids": list(ids)})
+        return await cursor.fetchall()
+
+    async def list_with_phrase(self, ids: Collection[EntryId], phrase: str) -> set[EntryId]:
+        cursor = self._connection.cursor(row_factory=scalar_row)
+        await cursor.execute(_SQL["list_with_phrase"], {"ids": list(ids), "phrase": phrase})
+        return set(await cursor.fetchall())
+
+    async def list_entries(self, reader: Readership, ids: Collection[EntryId]) -> list[Entry]:
+        if not ids:
+            return []
+        cursor = self._connection.cursor(row_factory=class_row(Entry))
+        await cursor.execute(_SQL["list_entries"], {**reader_parameters(reader), "ids": list(ids)})
+        return await cursor.fetchall()

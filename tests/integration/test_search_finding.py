@@ -1,0 +1,340 @@
+"""What search finds, in which order, and what it says about it; on PostgreSQL."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from diary_mcp.app import Foundation
+from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchMode
+from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.embeddings.offline import OfflineEmbedder
+from support.searching import ALICE, BOB, Searching, SilentPermissions, WordEmbedder
+
+pytestmark = pytest.mark.anyio
+
+MODES: tuple[SearchMode, ...] = ("hybrid", "text", "semantic")
+
+
+@pytest.fixture
+def diary(foundation: Foundation) -> Searching:
+    return Searching(foundation, WordEmbedder())
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "text"])
+async def test_an_entry_is_found_as_soon_as_it_was_created(
+    diary: Searching, mode: SearchMode
+) -> None:
+    await diary.write("The weather was fine.")
+    (entry,) = await diary.write("The backup of the disk failed.")
+
+    page = await diary.find("backup", mode=mode)
+
+    assert [hit.id for hit in page.rows] == [entry.id]
+    assert page.rows[0].matched[0] == "backup"
+    assert page.rows[0].snippet == "The backup of the disk failed."
+
+
+async def test_words_rank_the_same_before_and_after_they_are_indexed(diary: Searching) -> None:
+    await diary.write(
+        *(f"Entry {number} about the backup. {'And more. ' * number}" for number in range(12))
+    )
+
+    before = await diary.find("which backup failed?", mode="text", limit=50)
+    await diary.index()
+    after = await diary.find("which backup failed?", mode="text", limit=50)
+
+    assert len(before.rows) == 12
+    assert [(hit.id, hit.score) for hit in before.rows] == [
+        (hit.id, hit.score) for hit in after.rows
+    ]
+
+
+async def test_a_changed_entry_is_found_by_what_it_says_now(diary: Searching) -> None:
+    (entry,) = await diary.write("The backup failed.")
+    await diary.index()
+    await diary.foundation.diary.entries.update(
+        ALICE, str(entry.id), 1, EntryChanges(content="The restore went well.")
+    )
+
+    assert (await diary.find("backup", mode="text")).rows == []
+    assert [hit.id for hit in (await diary.find("restore", mode="text")).rows] == [entry.id]
+
+
+async def test_what_has_no_embedding_yet_is_searched_by_words_and_counted(
+    diary: Searching,
+) -> None:
+    await diary.write("An old backup.")
+    await diary.index()
+    await diary.write("A new backup.")
+
+    page = await diary.find("what about the backup?")
+
+    assert len(page.rows) == 2
+    assert page.notice is not None
+    assert page.notice.startswith("1 of 2 entries have no embedding yet")
+
+
+async def test_an_exact_identifier_comes_first_and_alone(diary: Searching) -> None:
+    await diary.write(
+        "We run every transaction twice.",
+        "Call run_transaction before the launch.",
+        "A launch of DBOS happened; the transaction did not run.",
+        "Nothing to see here.",
+    )
+    await diary.index()
+
+    found = [hit.snippet for hit in (await diary.find("run_transaction")).rows]
+
+    assert found[0] == "Call run_transaction before the launch."
+    assert "Nothing to see here." not in found
+
+
+async def test_a_paraphrase_is_found_by_meaning(foundation: Foundation) -> None:
+    diary = Searching(foundation, OfflineEmbedder())
+    (wanted,) = await diary.write("The database ran out of disk space and refused all writes.")
+    await diary.write(
+        "The new colleague starts on Monday.",
+        "Lunch was soup and bread.",
+        "We chose the blue logo for the site.",
+        "The garden needs water in summer.",
+    )
+    await diary.index()
+
+    page = await diary.find("storage was full so nothing could be saved")
+
+    assert page.rows[0].id == wanted.id
+    assert "meaning" in page.rows[0].matched
+
+
+async def test_a_key_and_a_file_name_lead_to_their_entry(diary: Searching) -> None:
+    other, wanted = await diary.write(
+        EntryDraft(content="About 2026 and January.", key="other"),
+        EntryDraft(content="What was handed over.", key="2026-01-31-handoff"),
+    )
+
+    for query in ("2026-01-31-handoff.md", f"what does {wanted.id} say?"):
+        hit = (await diary.find(query)).rows[0]
+        assert hit.id == wanted.id != other.id
+        assert "name" in hit.matched
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ('"disk is full"', "a"),
+        ('"DISK  IS full" disk', "a"),
+        ("disk -full", "b"),
+        ('disk -"is full"', "b"),
+        ("full OR empty", "ab"),
+        ("emtpy", "b"),
+        ("8199be6", "c"),
+        ("Übergabe", "d"),
+        ("データ", "e"),
+        ("🦊", "e"),
+        ("50%", "f"),
+    ],
+)
+async def test_queries_as_people_write_them(diary: Searching, query: str, expected: str) -> None:
+    contents = {
+        "a": "The disk is full.",
+        "b": "The disk was empty.",
+        "c": "Fixed by 8199be6f699a395f99f89df973f9dc5285fbcfcd.",
+        "d": "Die Übergabe war kurz.",
+        "e": "データベース 🦊",
+        "f": "Now at 50% of it.",
+    }
+    names = dict(zip([e.id for e in await diary.write(*contents.values())], contents, strict=True))
+    await diary.index()
+
+    page = await diary.find(query, mode="text")
+
+    assert "".join(sorted(names[hit.id] for hit in page.rows)) == expected
+
+
+async def test_a_date_in_the_query_prefers_what_it_is_about(diary: Searching) -> None:
+    now = datetime.now(UTC)
+    await diary.write(
+        *(
+            EntryDraft(content="We met the team.", date=now - timedelta(days=days), key=str(days))
+            for days in (400, 90, 1)
+        )
+    )
+
+    page = await diary.find("when did we meet the team, yesterday?")
+
+    assert page.rows[0].key == "1"
+    assert "date" in page.rows[0].matched
+
+
+async def test_the_named_author_and_the_answer_beside_a_question_rank_higher(
+    diary: Searching,
+) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    lines = [
+        ("ann", "Where do you keep the spare key?"),
+        ("bo", "Under the mat."),
+        ("ann", "Good to know."),
+        ("bo", "The spare tyre is flat."),
+    ]
+    await diary.write(
+        *(
+            EntryDraft(
+                content=line,
+                author=author,
+                session="s",
+                key=str(number),
+                date=start + timedelta(minutes=number),
+            )
+            for number, (author, line) in enumerate(lines)
+        )
+    )
+
+    page = await diary.find("where does Bo keep the spare key?", mode="text")
+
+    assert page.rows[0].key == "1"
+    assert {"author", "neighbour"} <= set(page.rows[0].matched)
+
+
+FILTERS = {
+    "scope": (EntryFilters(scope="mine"), "abcd"),
+    "types": (EntryFilters(scope="all", types=["problem"]), "a"),
+    "tags": (EntryFilters(scope="all", tags=["x", "y"]), "b"),
+    "any_tags": (EntryFilters(scope="all", any_tags=["x", "z"]), "abd"),
+    "exclude_tags": (EntryFilters(scope="all", exclude_tags=["x"]), "cd"),
+    "author": (EntryFilters(scope="all", author="model"), "c"),
+    "since": (EntryFilters(scope="all", since=datetime(2026, 1, 3, tzinfo=UTC)), "cd"),
+    "until": (EntryFilters(scope="all", until=datetime(2026, 1, 2, tzinfo=UTC)), "ab"),
+    "importance": (EntryFilters(scope="all", min_importance=0.5), "cd"),
+    "superseded": (EntryFilters(scope="all", include_superseded=False), "bcd"),
+    "several": (EntryFilters(scope="all", any_tags=["x"], min_importance=0.4), "b"),
+    "nothing": (EntryFilters(scope="shared"), ""),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_every_filter_combines_with_every_mode(diary: Searching, mode: SearchMode) -> None:
+    def draft(day: int, **fields: object) -> EntryDraft:
+        fields |= {"content": "The backup failed.", "date": f"2026-01-0{day}"}
+        return EntryDraft.model_validate(fields)
+
+    await diary.write(
+        draft(1, key="a", type="problem", tags=["x"], importance=0.1),
+        draft(2, key="b", tags=["x", "y"], importance=0.4, supersedes="a"),
+        draft(3, key="c", tags=["y"], importance=0.5, author="model"),
+        draft(4, key="d", tags=["z"], importance=0.9),
+    )
+    await diary.index()
+
+    for name, (filters, expected) in FILTERS.items():
+        page = await diary.find("The backup failed.", mode=mode, filters=filters)
+        assert "".join(sorted(str(hit.key) for hit in page.rows)) == expected, name
+        assert expected or page.notice is not None
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_pages_go_on_while_entries_come_go_and_are_indexed(
+    diary: Searching, mode: SearchMode
+) -> None:
+    texts = [f"A backup, number {number}.{' More.' * (number % 2)}" for number in range(20)]
+    made = {entry.id for entry in await diary.write(*texts)}
+    if mode == "semantic":
+        await diary.index()
+
+    shown: list[EntryId] = []
+    scores: list[float] = []
+    cursor: str | None = None
+    deleted: EntryId | None = None
+    while True:
+        page = await diary.find("which backup?", mode=mode, cursor=cursor, limit=3)
+        shown += [hit.id for hit in page.rows]
+        scores += [hit.score for hit in page.rows]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        await diary.write("A backup backup backup, the newest.")
+        await diary.index()
+        if deleted is None:
+            deleted = next(iter(made - set(shown)))
+            await diary.foundation.diary.entries.delete(ALICE, str(deleted))
+
+    assert len(shown) == len(set(shown))
+    assert set(shown) == made - {deleted}
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_a_cursor_of_another_search_is_refused(diary: Searching) -> None:
+    await diary.write("one backup", "two backups")
+    cursor = (await diary.find("backup", limit=1)).next_cursor
+
+    with pytest.raises(InvalidArgumentError):
+        await diary.find("other", cursor=cursor)
+    with pytest.raises(InvalidArgumentError):
+        await diary.find("backup", mode="text", cursor=cursor)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    query=st.one_of(
+        st.text(min_size=1, max_size=80).filter(lambda text: "\0" not in text),
+        st.text("ab\"'-_.()|&!:*<>%\\ OR“”🦊", min_size=1, max_size=40),
+    ),
+    mode=st.sampled_from(MODES),
+)
+async def test_no_query_is_an_error(diary: Searching, query: str, mode: SearchMode) -> None:
+    if not await diary.query("select from diary.entry limit 1"):
+        await diary.write("a b 'ab' (ab) a_b a-b a.b", 'some "words" 🦊')
+        await diary.index()
+
+    page = await diary.find(query, mode=mode)
+
+    assert page.rows or page.notice
+
+
+async def test_an_empty_result_says_what_was_searched_and_what_to_try(diary: Searching) -> None:
+    nothing = await diary.find("x1", reader=BOB)
+    await diary.write("The backup failed.")
+    no_match = await diary.find("x1", mode="text")
+    filtered = await diary.find("x1", mode="text", filters=EntryFilters(types=["handoff"]))
+
+    assert nothing.notice is not None
+    assert no_match.notice is not None
+    assert filtered.notice is not None
+    assert "there are no" in nothing.notice
+    assert "among 1 entries" in no_match.notice
+    assert "0 of 1" in filtered.notice
+
+
+async def test_without_a_model_words_are_searched_and_the_notice_says_so(
+    foundation: Foundation,
+) -> None:
+    broken = WordEmbedder()
+    broken.is_broken = True
+    for embedder in (None, broken):
+        diary = Searching(foundation, embedder)
+        (entry,) = await diary.write("The backup failed.")
+
+        for mode in ("hybrid", "semantic"):
+            page = await diary.find("why did the backup fail?", mode=mode)
+
+            assert entry.id in [hit.id for hit in page.rows]
+            assert page.notice is not None
+            assert "by words only" in page.notice
+
+
+async def test_while_permissions_are_down_the_own_entries_are_searched(diary: Searching) -> None:
+    (shared,) = await diary.write("A backup of Alice's.")
+    (own,) = await diary.write("A backup of Bob's.", owner=BOB)
+    await diary.share(shared, BOB)
+
+    page = await diary.with_permissions(SilentPermissions()).search(
+        BOB, "backup", EntryFilters(scope="all"), mode="text", cursor=None, limit=10
+    )
+
+    assert [hit.id for hit in page.rows] == [own.id]
+    assert page.notice is not None
+    assert page.notice.startswith("Entries that others shared with you were not searched")

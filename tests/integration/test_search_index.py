@@ -1,0 +1,156 @@
+"""The index: what it holds, what it leaves alone, and that it survives what happens to it."""
+
+from collections.abc import Sequence
+
+import anyio
+import pytest
+
+from diary_mcp.app import Foundation
+from diary_mcp.domain.entry import EntryChanges, EntryDraft
+from diary_mcp.service.search_ports import EmbeddingUnavailableError, WordsOfEntry
+from diary_mcp.store.search_index import PostgresSearchIndex
+from support.ground_truth import ask
+from support.ground_truth import eventually as soon
+from support.searching import ALICE, Searching, WordEmbedder
+from support.sites import site
+
+pytestmark = pytest.mark.anyio
+
+WAITING = (
+    "select count(*)::integer from diary.search_document"
+    " where words_by is null or vectors_by is null"
+)
+
+
+class CountingEmbedder(WordEmbedder):
+    """Knows what it was given."""
+
+    def __init__(self, name: str = "words") -> None:
+        super().__init__(name)
+        self.batches: list[int] = []
+
+    def embed(self, texts: Sequence[str]) -> list[bytes]:
+        self.batches.append(len(texts))
+        return super().embed(texts)
+
+
+@pytest.fixture
+def diary(foundation: Foundation) -> Searching:
+    return Searching(foundation, WordEmbedder())
+
+
+async def test_deleting_an_entry_removes_its_words_and_vectors(diary: Searching) -> None:
+    entry, kept = await diary.write("The backup failed.", "The restore went well.")
+    await diary.index()
+
+    await diary.foundation.diary.entries.delete(ALICE, str(entry.id))
+
+    assert await diary.query("select entry_id from diary.search_document") == [(kept.id,)]
+    assert await diary.query("select distinct entry_id from diary.posting") == [(kept.id,)]
+
+
+async def test_a_run_indexes_what_waits_and_the_next_has_nothing_to_do(diary: Searching) -> None:
+    await diary.write(*(f"Entry {number}." for number in range(70)))
+
+    first, second = await diary.index(), await diary.index()
+
+    assert (first, second) == (140, 0)
+    assert await diary.query(WAITING) == [(0,)]
+
+
+async def test_a_new_model_embeds_everything_again_and_words_stay(foundation: Foundation) -> None:
+    await Searching(foundation, WordEmbedder()).write("The backup failed.")
+    await Searching(foundation, WordEmbedder()).index()
+    newer = Searching(foundation, CountingEmbedder("newer"))
+
+    missing = (await newer.find("backup")).notice
+    indexed = await newer.index()
+    complete = (await newer.find("backup")).notice
+
+    assert missing is not None
+    assert indexed == 1
+    assert complete is None
+
+
+async def test_without_a_model_vectors_of_others_are_left_alone(foundation: Foundation) -> None:
+    diary = Searching(foundation, WordEmbedder())
+    await diary.write("The backup failed.")
+    await diary.index()
+
+    assert await Searching(foundation, None).index() == 0
+    assert (await diary.find("backup")).notice is None
+
+
+async def test_words_are_indexed_even_where_the_model_fails(foundation: Foundation) -> None:
+    broken = WordEmbedder()
+    broken.is_broken = True
+    diary = Searching(foundation, broken)
+    await diary.write("The backup failed.")
+
+    with pytest.raises(EmbeddingUnavailableError):
+        await diary.index()
+
+    assert await diary.query(
+        "select count(*)::integer from diary.posting where term = 'backup'"
+    ) == [(1,)]
+
+
+async def test_what_was_changed_while_it_was_indexed_is_indexed_again(diary: Searching) -> None:
+    (entry,) = await diary.write("The backup failed.")
+    store = PostgresSearchIndex(diary.foundation.settling_database)
+
+    async with store.claim("words", "1", 10) as texts:
+        await diary.foundation.diary.entries.update(
+            ALICE, str(entry.id), 1, EntryChanges(content="The restore went well.")
+        )
+        others = Searching(diary.foundation, None)
+        nothing_left = await others.index()
+        written = await store.write_words("1", [WordsOfEntry(texts[0], {"backup": 1}, asks=False)])
+    await diary.index()
+
+    assert (nothing_left, written) == (0, 0)
+    assert await diary.query("select term from diary.posting order by term") == [
+        ("alic",), ("restor",), ("well",), ("went",)
+    ]  # fmt: skip
+
+
+async def test_a_write_does_not_wait_for_the_index(diary: Searching) -> None:
+    (entry,) = await diary.write("The backup failed.")
+    store = PostgresSearchIndex(diary.foundation.settling_database)
+
+    async with store.claim("vectors", "words/1", 10) as texts:
+        with anyio.fail_after(5):
+            await diary.foundation.diary.entries.update(
+                ALICE, str(entry.id), 1, EntryChanges(importance=0.9)
+            )
+            await diary.foundation.diary.entries.delete(ALICE, str(entry.id))
+
+    assert [text.id for text in texts] == [entry.id]
+
+
+async def test_a_burst_of_writes_asks_for_one_run(diary: Searching) -> None:
+    await diary.write(*(f"Entry {number}." for number in range(10)))
+    (entry,) = await diary.write(EntryDraft(content="The last."))
+    await diary.foundation.diary.entries.update(
+        ALICE, str(entry.id), 1, EntryChanges(importance=0.9)
+    )
+
+    scheduled = await diary.query(
+        "select name, status from dbos.workflow_status where queue_name = 'indexing'"
+    )
+
+    assert scheduled == [("index_entries", "ENQUEUED")]
+
+
+def test_what_a_killed_server_left_is_indexed_by_the_next(postgres_url: str) -> None:
+    with site(postgres_url, "alice") as place:
+        for number in range(5):
+            place.server().create(f"The backup number {number} failed.")
+        place.server().kill()
+
+        place.server().wait_until_up()
+        soon(lambda: ask(place.url, WAITING) == [(0,)], within_s=60)
+
+        answer = place.server().call("diary_search", query="saving a copy did not work").data
+        assert len(answer["hits"]) > 0
+        assert answer["notice"] is None

@@ -1,0 +1,42 @@
+"""Which words of a text count, and as what."""
+
+from uuid import UUID
+
+import pytest
+
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.search_ports import SearchText
+from diary_mcp.service.search_words import count_terms, list_terms
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("The runners were running", ["runner", "run"]),
+        ("run_transaction", ["run", "transact", "run_transaction"]),
+        ("DBOS.launch()", ["dbos", "launch"]),
+        ("parseHTTPHeader", ["parsehttphead", "pars", "http", "header"]),
+        ("src/app/main.py", ["src", "app", "main", "py"]),
+        ("Alice's notes, don't", ["alic", "note"]),
+        ("Cafe\u0301 Über", ["café", "über"]),
+        ("日本語の話", ["日本", "本語", "語の", "の話"]),
+        ("💥 -- ... !?", []),
+        ("a" * 500, ["a" * 64]),
+    ],
+)
+def test_a_word_counts_as_its_stem_and_a_compound_as_its_parts(text: str, terms: list[str]) -> None:
+    assert list_terms(text) == terms
+
+
+def test_a_word_of_the_title_counts_twice_and_the_speaker_once() -> None:
+    text = SearchText(
+        id=EntryId(UUID(int=1)),
+        owner=AgentName("alice"),
+        author="Carol",
+        title="Backups",
+        content="Carol: backup of the disk",
+        tags=["disk"],
+        version=1,
+    )
+
+    assert count_terms(text) == {"backup": 3, "disk": 2, "carol": 1}
