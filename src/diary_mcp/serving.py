@@ -6,10 +6,10 @@ import sys
 import anyio
 from mcp.server.context import ServerRequestContext
 
-from diary_mcp.domain.fields import AgentName
 from diary_mcp.host import DiaryHost
 from diary_mcp.logs import configure_logs
 from diary_mcp.server.build import build_server
+from diary_mcp.server.caller import Caller
 from diary_mcp.server.inflight import InFlight
 from diary_mcp.server.stdio import serve_stdio
 from diary_mcp.settings import Settings
@@ -23,15 +23,15 @@ async def serve_over_stdio(settings: Settings) -> int:
     host = DiaryHost(settings)
     in_flight = InFlight()
 
-    def caller_of(_context: ServerRequestContext[object]) -> AgentName:
-        return settings.agent
+    def caller_of(_context: ServerRequestContext[object]) -> Caller:
+        return Caller(settings.agent)
 
     server = build_server(host, caller_of)
     server.middleware.append(in_flight.middleware)
     status = 0
     async with anyio.create_task_group() as background:
         background.start_soon(host.run, in_flight.first_answer)
-        status = await serve_stdio(server, in_flight)
+        status = await serve_stdio(server, in_flight, host.came_up)
         background.cancel_scope.cancel()
     return status
 

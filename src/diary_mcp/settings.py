@@ -1,7 +1,7 @@
 """Settings: environment variables, or command-line flags of the same name. Read once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
@@ -45,9 +45,25 @@ class Settings(BaseSettings):
     )
     keto_read_url: HttpUrl | None = None
     keto_write_url: HttpUrl | None = None
+    embeddings: Literal["default", "none"] = "default"
     agent: Annotated[AgentName, StringConstraints(pattern=rf"^{NAME_PATTERN}$")] = AgentName(
         "local"
     )
+
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_jwks_url: HttpUrl | None = None
+    jwt_agent_claim: str = "sub"
+
+    @model_validator(mode="after")
+    def _check_issuer_is_whole(self) -> "Settings":
+        told = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url)
+        if None in told and any(told):
+            raise ValueError(
+                "DIARY_MCP_JWT_ISSUER, DIARY_MCP_JWT_AUDIENCE and DIARY_MCP_JWT_JWKS_URL belong "
+                "together: set all three to accept the issuer's tokens, or none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_keto_is_whole(self) -> "Settings":

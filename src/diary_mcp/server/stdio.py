@@ -9,12 +9,12 @@ where the SDK would drop the whole message without an answer.
 
 import asyncio
 import os
-import re
 import signal
 import stat
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from io import RawIOBase
 
 import anyio
@@ -24,38 +24,67 @@ from mcp.server.stdio import stdio_server
 
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.server.inflight import InFlight
+from diary_mcp.server.json_text import decode_json
 
 _log = structlog.get_logger()
 
 _MOST_LINE_BYTES = 64 << 20
 # Clients wait two seconds for a server whose stdin they closed before they kill it.
 _LAST_ANSWERS_S = 1.0
-_ESCAPE = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: one character
-    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    r"|\\."
-)
-_NUL_ESCAPE = r"\u0000"
 
 
-async def serve_stdio(server: DiaryServer, in_flight: InFlight) -> int:
+async def serve_stdio(
+    server: DiaryServer, in_flight: InFlight, came_up: Callable[[], Awaitable[None]]
+) -> int:
     """Serves one client until stdin ends or a signal comes.
+
+    Args:
+        server: the protocol's side of it.
+        in_flight: what the server's middleware counts with.
+        came_up: returns once calls need not wait for the diary any more.
 
     Returns:
         The process's exit status: 0, or 128 and the signal's number.
     """
-    async with _stdin() as stdin, _signals_end(stdin) as received:
-        lines = _messages(stdin, in_flight)
+    async with _stdin() as stdin, _signals_end(stdin) as signals:
+        lines = _messages(stdin, _LastAnswers(in_flight, came_up, signals.came.wait))
         async with stdio_server(stdin=lines) as (read, write):  # pyright: ignore[reportArgumentType]
-            await server.run(read, write, server.create_initialization_options())
-    return 128 + received[0] if received else 0
+            options = server.create_initialization_options()
+            await server.run(read, in_flight.counted(write), options)
+    return 128 + signals.first if signals.first else 0
 
 
-async def _messages(stdin: asyncio.StreamReader, in_flight: InFlight) -> AsyncIterator[str]:
+async def _messages(stdin: asyncio.StreamReader, last: "_LastAnswers") -> AsyncIterator[str]:
     while line := await _read_line(stdin):
-        yield decode_line(line)
-    with anyio.move_on_after(_LAST_ANSWERS_S):
-        await in_flight.wait_until_idle()
+        yield decode_json(line)
+    await last.wait()
+
+
+@dataclass(frozen=True)
+class _LastAnswers:
+    """The answers to what was read before the end."""
+
+    in_flight: InFlight
+    came_up: Callable[[], Awaitable[None]]
+    signalled: Callable[[], Awaitable[None]]
+
+    async def wait(self) -> None:
+        """Returns when they are given, or when that takes too long.
+
+        Calls that were piped in find the diary still coming up, and wait for it. A client that
+        does not want to wait sends a signal.
+        """
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as limits:
+                limits.start_soon(_limit, scope, self.came_up)
+                limits.start_soon(_limit, scope, self.signalled)
+                await self.in_flight.wait_until_idle()
+                limits.cancel_scope.cancel()
+
+
+async def _limit(scope: anyio.CancelScope, begins: Callable[[], Awaitable[None]]) -> None:
+    await begins()
+    scope.deadline = min(scope.deadline, anyio.current_time() + _LAST_ANSWERS_S)
 
 
 async def _read_line(stdin: asyncio.StreamReader) -> bytes:
@@ -65,21 +94,6 @@ async def _read_line(stdin: asyncio.StreamReader) -> bytes:
             return await stdin.readline()
         except ValueError:
             _log.warning("message.too_long", most_bytes=_MOST_LINE_BYTES)
-
-
-def decode_line(line: bytes) -> str:
-    r"""A line of JSON as text, with U+0000 for whatever no string may hold.
-
-    Bytes that are no UTF-8 and escapes of lone surrogates become `\\u0000`, which every string
-    field refuses by name.
-    """
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
-        text = re.sub(
-            "[\udc80-\udcff]", lambda _: _NUL_ESCAPE, line.decode("utf-8", "surrogateescape")
-        )
-    return _ESCAPE.sub(lambda found: _NUL_ESCAPE if found["lone"] else found[0], text)
 
 
 @asynccontextmanager
@@ -107,19 +121,29 @@ def _can_be_waited_for(stdin: RawIOBase) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stdin.isatty()
 
 
+class _Signals:
+    def __init__(self) -> None:
+        self.came = anyio.Event()
+        self.first: int | None = None
+
+    def take(self, number: int) -> None:
+        self.first = self.first or number
+        self.came.set()
+
+
 @asynccontextmanager
-async def _signals_end(stdin: asyncio.StreamReader) -> AsyncGenerator[list[int]]:
-    received: list[int] = []
+async def _signals_end(stdin: asyncio.StreamReader) -> AsyncGenerator[_Signals]:
+    signals = _Signals()
 
     def end(number: int) -> None:
-        received.append(number)
+        signals.take(number)
         stdin.feed_eof()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)
     try:
-        yield received
+        yield signals
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

@@ -1,0 +1,126 @@
+"""MCP over HTTP: streamable HTTP at `/mcp`, and the legacy SSE transport where it is asked for.
+
+Stateless: every request stands for itself, so any replica can answer it. The order in which a
+request is looked at is chosen so that a stranger costs little: its Host and Origin, then its
+token, and only then its body.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.sse import SseServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from diary_mcp.domain.tokens import TOKEN_SCOPES
+from diary_mcp.server.bodies import MOST_BODY_BYTES, Bodies
+from diary_mcp.server.build import DiaryServer
+from diary_mcp.server.gate import Gate
+from diary_mcp.server.health import Readiness, health_routes
+from diary_mcp.server.inflight import InFlight
+from diary_mcp.server.traffic import Traffic
+from diary_mcp.service.identity import TokenReader
+
+SSE_PATH = "/sse"
+_OPEN_PATHS = frozenset({"/health", "/ready"})
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What is offered over HTTP, and to whom."""
+
+    security: TransportSecuritySettings
+    reader: TokenReader | None
+    """`None` lets everybody in."""
+
+    issuer: AuthSettings | None
+    """Who else issues tokens for this server, for the protected-resource metadata."""
+
+    with_sse: bool
+    look: Callable[[], Awaitable[Readiness]]
+
+
+@asynccontextmanager
+async def http_app(
+    server: DiaryServer, surface: Surface, traffic: Traffic, in_flight: InFlight
+) -> AsyncGenerator[ASGIApp]:
+    """The ASGI application, which answers for as long as the block runs."""
+    manager = StreamableHTTPSessionManager(
+        app=server,
+        json_response=True,
+        stateless=True,
+        security_settings=surface.security,
+        max_request_body_size=MOST_BODY_BYTES,
+    )
+    routes: list[BaseRoute] = [
+        *health_routes(surface.look),
+        *_metadata_routes(surface.issuer),
+        Route("/mcp", _gated(manager.handle_request, surface), methods=["POST"]),
+    ]
+    if surface.with_sse:
+        routes += _sse_routes(server, surface, in_flight)
+    async with manager.run():
+        yield _HostCheck(traffic.watch(Starlette(routes=routes)), surface.security)
+
+
+@dataclass(frozen=True)
+class _HostCheck:
+    """Keeps web pages out that a browser was tricked into connecting to this server.
+
+    Load balancers ask for health by address, and learn nothing else from it.
+    """
+
+    app: ASGIApp
+    security: TransportSecuritySettings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = None
+        if scope["path"] not in _OPEN_PATHS:
+            check = TransportSecurityMiddleware(self.security)
+            refusal = await check.validate_request(Request(scope, receive))
+        await (refusal or self.app)(scope, receive, send)
+
+
+def _gated(app: ASGIApp, surface: Surface) -> ASGIApp:
+    whole = Bodies(app)
+    if surface.reader is None:
+        return whole
+    return Gate(whole, surface.reader, _metadata_url(surface.issuer))
+
+
+def _metadata_url(issuer: AuthSettings | None) -> str | None:
+    if issuer is None or issuer.resource_server_url is None:
+        return None
+    return str(build_resource_metadata_url(issuer.resource_server_url))
+
+
+def _metadata_routes(issuer: AuthSettings | None) -> list[Route]:
+    if issuer is None or issuer.resource_server_url is None:
+        return []
+    return create_protected_resource_routes(
+        resource_url=issuer.resource_server_url,
+        authorization_servers=[issuer.issuer_url],
+        scopes_supported=list(TOKEN_SCOPES),
+        resource_name="diary-mcp",
+    )
+
+
+def _sse_routes(server: DiaryServer, surface: Surface, in_flight: InFlight) -> list[BaseRoute]:
+    transport = SseServerTransport("/messages/", security_settings=surface.security)
+
+    async def serve_stream(scope: Scope, receive: Receive, send: Send) -> None:
+        async with transport.connect_sse(scope, receive, send) as (read, write):
+            options = server.create_initialization_options()
+            await server.run(read, in_flight.counted(write), options)
+
+    return [
+        Route(SSE_PATH, _gated(serve_stream, surface), methods=["GET"]),
+        Mount("/messages/", app=_gated(transport.handle_post_message, surface)),
+    ]
