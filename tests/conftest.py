@@ -5,10 +5,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from support.databases import create_template, fresh_database, postgres_server
 
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.settings import Settings
+from support.databases import create_template, fresh_database, postgres_server
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,41 @@
+"""Servers that tests share: four processes on one database, once for each protocol era."""
+
+from collections.abc import Generator
+from contextlib import ExitStack
+from typing import cast
+
+import pytest
+
+from diary_mcp.app import Foundation
+from support.clients import ERAS, Era, environment, raw_client
+from support.ground_truth import check_promise
+from support.in_memory import InMemory
+from support.sites import Deployment, own_database
+
+
+@pytest.fixture(scope="session", params=ERAS)
+def shared_deployment(request: pytest.FixtureRequest, postgres_url: str) -> Generator[Deployment]:
+    era = cast("Era", request.param)
+    with own_database(postgres_url) as url, ExitStack() as servers:
+        alice, elsewhere, bob, eve = (
+            servers.enter_context(raw_client(environment(agent=agent, database_url=url), era=era))
+            for agent in ("alice", "alice", "bob", "eve")
+        )
+        for client in (alice, elsewhere, bob, eve):
+            client.wait_until_up()
+        yield Deployment(url, alice, elsewhere, bob, eve)
+        check_promise(url)
+
+
+@pytest.fixture
+def site(shared_deployment: Deployment) -> Generator[Deployment]:
+    """The shared deployment; every test leaves it alive, and its stdout clean."""
+    yield shared_deployment
+    assert [server.process.poll() for server in shared_deployment.servers] == [None] * 4
+    assert [server.noise for server in shared_deployment.servers] == [[]] * 4
+
+
+@pytest.fixture(params=ERAS)
+def in_memory(request: pytest.FixtureRequest, foundation: Foundation) -> InMemory:
+    """The server and the SDK's client in this process, on a fresh diary."""
+    return InMemory(foundation, cast("Era", request.param))

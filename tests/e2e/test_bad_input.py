@@ -1,0 +1,239 @@
+"""Bad input over stdio, in both protocol eras: refused by name, and the server lives on."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from support.clients import Json, ProtocolError, RawClient, answer_of
+from support.ground_truth import ask
+from support.sites import Deployment
+
+pytestmark = pytest.mark.xdist_group("e2e-shared")
+
+ENTRY = "01a209f7-3236-76fc-9537-63feee86b6c8"
+# What each tool needs at least.
+LEAST: dict[str, Json] = {
+    "diary_create": {"content": "x"},
+    "diary_get": {"entry_id": ENTRY},
+    "diary_list": {},
+    "diary_search": {"query": "x"},
+    "diary_update": {"entry_id": ENTRY, "expected_version": 1, "content": "x"},
+    "diary_delete": {"entry_id": ENTRY},
+    "diary_share": {"entry_id": ENTRY, "with": "bob"},
+    "diary_unshare": {"entry_id": ENTRY, "with": "bob"},
+    "diary_shares": {},
+    "diary_tags": {},
+    "diary_whoami": {},
+}
+# Values that a field of each JSON type must not take.
+OTHERS: dict[str, list[object]] = {
+    "string": [7, True, ["x"], {"x": 1}],
+    "integer": ["7", 1.5, True, [1], {"x": 1}],
+    "number": ["0.5", True, [0.5], {"x": 1}],
+    "boolean": ["true", 1, ["x"]],
+    "array": ["x", 7, {"x": 1}, [7], [None], [["x"]]],
+}
+UNSTORABLE = {"NUL": "x\0y", "lone surrogate": "x\ud800y", "reversed pair": "\udc00\ud800"}
+FILTERS: list[tuple[Json, str]] = [
+    ({"scope": "theirs"}, "scope"),
+    ({"types": ["novel"]}, "types"),
+    ({"tags": [""]}, "tags"),
+    ({"tags": ["t" * 65]}, "tags"),
+    ({"tags": [str(number) for number in range(21)]}, "tags"),
+    ({"since": "yesterday"}, "since"),
+    ({"until": "2026-13-01"}, "until"),
+    ({"min_importance": 1.5}, "min_importance"),
+    ({"limit": 0}, "limit"),
+    ({"cursor": "x" * 1_001}, "cursor"),
+]
+BEYOND: list[tuple[str, Json, str]] = [
+    ("diary_create", {"content": ""}, "content"),
+    ("diary_create", {"content": "x" * 100_001}, "content"),
+    ("diary_create", {"title": "t" * 201}, "title"),
+    ("diary_create", {"type": "novel"}, "type"),
+    ("diary_create", {"tags": [str(number) for number in range(21)]}, "tags"),
+    ("diary_create", {"tags": [""]}, "tags"),
+    ("diary_create", {"tags": ["t" * 65]}, "tags"),
+    ("diary_create", {"importance": -0.1}, "importance"),
+    ("diary_create", {"importance": 1.1}, "importance"),
+    ("diary_create", {"importance": 1e308}, "importance"),
+    ("diary_create", {"date": "yesterday"}, "date"),
+    ("diary_create", {"date": "2026-02-30"}, "date"),
+    ("diary_create", {"date": ""}, "date"),
+    ("diary_create", {"date": "9999-12-31T23:59:59-23:59"}, "date"),
+    ("diary_create", {"key": ""}, "key"),
+    ("diary_create", {"idempotency_key": ""}, "idempotency_key"),
+    ("diary_get", {"entry_id": ""}, "entry_id"),
+    ("diary_update", {"expected_version": 0}, "expected_version"),
+    ("diary_update", {"expected_version": 1e30}, "expected_version"),
+    ("diary_update", {"content": "x" * 100_001}, "content"),
+    ("diary_update", {"title": "t" * 201}, "title"),
+    ("diary_search", {"query": ""}, "query"),
+    ("diary_search", {"query": "x" * 1_001}, "query"),
+    ("diary_search", {"mode": "psychic"}, "mode"),
+    ("diary_search", {"limit": 51}, "limit"),
+    ("diary_list", {"limit": 101}, "limit"),
+    ("diary_list", {"limit": -1}, "limit"),
+    ("diary_shares", {"limit": 0}, "limit"),
+    ("diary_tags", {"limit": 0}, "limit"),
+    *(("diary_list", arguments, name) for arguments, name in FILTERS),
+    *(("diary_search", arguments, name) for arguments, name in FILTERS),
+]
+
+
+def refuses(client: RawClient, tool: str, arguments: Json, name: str) -> None:
+    """The tool refuses the arguments and names the one that is wrong."""
+    answer = answer_of(client.start_call(tool, **arguments))
+    assert (answer.code, name in answer.text) == ("invalid_argument", True), (arguments, answer)
+
+
+@pytest.mark.parametrize("tool", LEAST)
+def test_a_wrong_type_is_refused_by_name(site: Deployment, tool: str) -> None:
+    properties = site.tools()[tool]["inputSchema"]["properties"]
+
+    for name, schema in properties.items():
+        for wrong in OTHERS[schema["type"]]:
+            refuses(site.alice, tool, {**LEAST[tool], name: wrong}, name)
+
+
+@pytest.mark.parametrize("tool", LEAST)
+@pytest.mark.parametrize("what", UNSTORABLE)
+def test_what_cannot_be_stored_is_refused_in_every_string(
+    site: Deployment, tool: str, what: str
+) -> None:
+    properties = site.tools()[tool]["inputSchema"]["properties"]
+    wrong = UNSTORABLE[what]
+
+    for name, schema in properties.items():
+        if schema["type"] == "string":
+            refuses(site.alice, tool, {**LEAST[tool], name: wrong}, name)
+        elif schema["type"] == "array":
+            refuses(site.alice, tool, {**LEAST[tool], name: [wrong]}, name)
+
+
+@pytest.mark.parametrize("tool", LEAST)
+def test_an_unknown_argument_is_refused_by_name(site: Deployment, tool: str) -> None:
+    for name in ("nonsense", "x\0y", "x\ud800y", "", "__class__"):
+        printable = name if name.isascii() and name.isprintable() else ""
+        refuses(site.alice, tool, {**LEAST[tool], name: 1}, printable)
+
+
+@pytest.mark.parametrize("tool", [tool for tool, least in LEAST.items() if least])
+def test_a_missing_argument_is_refused_by_name(site: Deployment, tool: str) -> None:
+    required = site.tools()[tool]["inputSchema"]["required"]
+
+    for name in required:
+        rest = {other: value for other, value in LEAST[tool].items() if other != name}
+        refuses(site.alice, tool, rest, name)
+        refuses(site.alice, tool, {**rest, name: None}, name)
+
+
+@pytest.mark.parametrize(("tool", "arguments", "name"), BEYOND, ids=lambda value: repr(value)[:40])
+def test_what_is_beyond_the_limits_is_refused_by_name(
+    site: Deployment, tool: str, arguments: Json, name: str
+) -> None:
+    refuses(site.alice, tool, {**LEAST[tool], **arguments}, name)
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1" * 400])
+def test_a_number_beyond_all_numbers_is_refused(site: Deployment, number: bytes) -> None:
+    answer = answer_of(
+        site.alice.start_raw_call("diary_create", b'{"content": "x", "importance": %s}' % number)
+    )
+
+    assert answer.code == "invalid_argument"
+    assert "importance" in answer.text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"nonsense\n",
+        b"[]\n",
+        b"{}\n",
+        b"null\n",
+        b"\xff\xfe\x00\n",
+        b'{"jsonrpc": "2.0"\n',
+        b'{"jsonrpc": "2.0", "method": "tools/call"}\n',
+        b'{"jsonrpc": "2.0", "method": "notifications/nonsense"}\n',
+        b'{"jsonrpc": "1.0", "id": 1, "method": "tools/list"}\n',
+        b"[" * 100_000 + b"\n",
+        b'"' + b"x" * 5_000_000 + b'"\n',
+    ],
+    ids=lambda line: repr(line[:40]),
+)
+def test_a_line_that_is_no_request_ends_nothing(site: Deployment, line: bytes) -> None:
+    site.alice.send_bytes(line)
+
+    site.alice.wait_until_up()
+
+
+@pytest.mark.parametrize("content", [rb"\xff", rb"\xc0\x80", rb"\xed\xa0\x80"])
+def test_bytes_that_are_no_utf_8_are_refused(site: Deployment, content: bytes) -> None:
+    arguments = b'{"content": "%s"}' % content.decode("unicode_escape").encode("latin-1")
+
+    answer = answer_of(site.alice.start_raw_call("diary_create", arguments))
+
+    assert answer.code == "invalid_argument"
+    assert "content" in answer.text
+
+
+def test_an_argument_that_is_given_twice_makes_one_entry_at_most(site: Deployment) -> None:
+    first, second = uuid4().hex, uuid4().hex
+
+    answer = answer_of(
+        site.alice.start_raw_call(
+            "diary_create",
+            b'{"content": "%s", "content": "%s"}' % (first.encode(), second.encode()),
+        )
+    )
+
+    assert answer.code in {"ok", "invalid_argument"}
+    found = [site.alice.call("diary_search", query=each).data["hits"] for each in (first, second)]
+    assert sum(map(len, found)) <= 1
+
+
+@pytest.mark.parametrize("name", ["nonsense", "", "diary_create ", "x\0y", "x\ud800y", "__init__"])
+def test_an_unknown_tool_is_told(site: Deployment, name: str) -> None:
+    answer = answer_of(site.alice.request("tools/call", {"name": name, "arguments": {}}))
+
+    assert answer.is_error
+    assert "diary_create" in answer.text
+
+
+def test_an_unknown_method_is_a_protocol_error(site: Deployment) -> None:
+    with pytest.raises(ProtocolError) as told:
+        site.alice.request("nonsense/method").result(30)
+
+    assert told.value.code == -32601
+
+
+def test_arguments_that_are_no_object_are_refused(site: Deployment) -> None:
+    for arguments in (b"[]", b'"x"', b"7"):
+        with pytest.raises(ProtocolError):
+            site.alice.start_raw_call("diary_list", arguments).result(30)
+
+
+def test_no_arguments_at_all_are_none(site: Deployment) -> None:
+    assert answer_of(site.alice.request("tools/call", {"name": "diary_whoami"})).code == "ok"
+
+
+def test_null_counts_as_left_out(site: Deployment) -> None:
+    created = site.alice.create(title=None, tags=None, importance=None, date=None)
+
+    assert (created["tags"], created["importance"]) == ([], 0.5)
+    assert created["date"][:4] == str(datetime.now(UTC).year)
+
+
+def test_what_was_refused_left_nothing_half_written(site: Deployment) -> None:
+    counts = (
+        "select (select count(*) from diary.entry), (select count(*) from dbos.workflow_status)"
+    )
+    before = ask(site.url, counts)
+
+    for tool, arguments, name in BEYOND:
+        refuses(site.alice, tool, {**LEAST[tool], **arguments}, name)
+
+    assert ask(site.url, counts) == before

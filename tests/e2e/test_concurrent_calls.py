@@ -1,0 +1,222 @@
+"""Many tool calls at once, through one server and through two, in both protocol eras."""
+
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import Future
+from random import Random
+from uuid import uuid4
+
+import pytest
+
+from support.clients import Answer, Json, RawClient, answer_of
+from support.ground_truth import ask, check_promise
+from support.sites import Deployment
+
+pytestmark = pytest.mark.xdist_group("e2e-shared")
+
+
+def answers(calls: Iterable[Future[Json]]) -> list[Answer]:
+    return [answer_of(call) for call in list(calls)]
+
+
+def codes(calls: Iterable[Future[Json]]) -> Counter[str]:
+    return Counter(answer.code for answer in answers(calls))
+
+
+@pytest.fixture(params=["one server", "two servers"])
+def writers(request: pytest.FixtureRequest, site: Deployment) -> list[RawClient]:
+    """Ten connections of one agent, to one server or to two."""
+    servers = [site.alice] if request.param == "one server" else [site.alice, site.alice_elsewhere]
+    return (servers * 10)[:10]
+
+
+def test_ten_creates_at_once_make_ten_entries(site: Deployment, writers: list[RawClient]) -> None:
+    tag = uuid4().hex
+
+    made = answers(writer.start_call("diary_create", content="x", tags=[tag]) for writer in writers)
+
+    ids = {answer.data["id"] for answer in made}
+    assert len(ids) == 10
+    listed = site.alice.call("diary_list", tags=[tag]).data["entries"]
+    assert {entry["id"] for entry in listed} == ids
+    assert ids <= check_promise(site.url).entries
+
+
+def test_creates_and_deletes_at_once_do_not_disturb_each_other(
+    site: Deployment, writers: list[RawClient]
+) -> None:
+    tag = uuid4().hex
+    old = [site.alice.create(tags=[tag])["id"] for _ in writers]
+
+    deletes = [
+        writer.start_call("diary_delete", entry_id=entry_id)
+        for writer, entry_id in zip(writers, old, strict=True)
+    ]
+    creates = [writer.start_call("diary_create", content="x", tags=[tag]) for writer in writers]
+    made = {answer.data["id"] for answer in answers(creates)}
+
+    assert codes(deletes) == {"ok": 10}
+    listed = site.alice.call("diary_list", tags=[tag]).data["entries"]
+    assert {entry["id"] for entry in listed} == made
+    assert check_promise(site.url).entries.isdisjoint(old)
+
+
+def test_of_ten_updates_of_one_version_one_wins(site: Deployment, writers: list[RawClient]) -> None:
+    entry = site.alice.create("at first")
+
+    updates = answers(
+        writer.start_call(
+            "diary_update", entry_id=entry["id"], expected_version=1, content=f"{number}"
+        )
+        for number, writer in enumerate(writers)
+    )
+
+    assert Counter(answer.code for answer in updates) == {"ok": 1, "conflict": 9}
+    (winner,) = (answer.data for answer in updates if answer.code == "ok")
+    read = site.alice.call("diary_get", entry_id=entry["id"]).data
+    assert (read["content"], read["version"]) == (winner["content"], 2)
+    assert ask(
+        site.url,
+        "select version, content from diary.entry_version where entry_id = %s",
+        entry["id"],
+    ) == [(1, "at first")]
+
+
+def test_of_ten_deletes_of_one_entry_one_wins(site: Deployment, writers: list[RawClient]) -> None:
+    entry = site.shared()
+
+    deletes = [writer.start_call("diary_delete", entry_id=entry["id"]) for writer in writers]
+
+    assert codes(deletes) == {"ok": 1, "not_found": 9}
+    assert entry["id"] not in check_promise(site.url).entries
+
+
+def test_one_idempotency_key_used_ten_times_at_once_makes_one_entry(
+    site: Deployment, writers: list[RawClient]
+) -> None:
+    arguments = {"content": "once", "tags": [uuid4().hex], "idempotency_key": uuid4().hex}
+
+    made = answers(writer.start_call("diary_create", **arguments) for writer in writers)
+
+    (entry_id,) = {answer.data["id"] for answer in made}
+    listed = site.alice.call("diary_list", tags=arguments["tags"]).data["entries"]
+    assert [entry["id"] for entry in listed] == [entry_id]
+
+
+def test_one_idempotency_key_with_ten_contents_at_once_makes_one_entry(
+    site: Deployment, writers: list[RawClient]
+) -> None:
+    key, tag = uuid4().hex, uuid4().hex
+
+    made = codes(
+        writer.start_call("diary_create", content=f"{number}", tags=[tag], idempotency_key=key)
+        for number, writer in enumerate(writers)
+    )
+
+    assert made == {"ok": 1, "conflict": 9}
+    assert len(site.alice.call("diary_list", tags=[tag]).data["entries"]) == 1
+
+
+def test_one_key_taken_ten_times_at_once_is_given_once(
+    site: Deployment, writers: list[RawClient]
+) -> None:
+    key = uuid4().hex
+
+    made = codes(writer.start_call("diary_create", content="x", key=key) for writer in writers)
+
+    assert made == {"ok": 1, "conflict": 9}
+    assert site.alice.call("diary_get", entry_id=key).code == "ok"
+
+
+def test_one_entry_superseded_ten_times_at_once_is_superseded_once(
+    site: Deployment, writers: list[RawClient]
+) -> None:
+    entry = site.alice.create()
+
+    made = answers(
+        writer.start_call("diary_create", content="x", supersedes=entry["id"]) for writer in writers
+    )
+
+    assert Counter(answer.code for answer in made) == {"ok": 1, "conflict": 9}
+    (winner,) = (answer.data["id"] for answer in made if answer.code == "ok")
+    read = site.alice.call("diary_get", entry_id=entry["id"]).data
+    assert read["superseded_by"] == winner
+
+
+def test_shares_against_unshares_of_one_entry_end_as_the_rows_say(
+    site: Deployment, writers: list[RawClient]
+) -> None:
+    entry = site.alice.create()
+    tools = ["diary_share", "diary_unshare"] * 10
+
+    raced = codes(
+        writer.start_call(tool, entry_id=entry["id"], with_="bob")
+        for tool, writer in zip(tools, writers * 2, strict=True)
+    )
+
+    assert raced.keys() <= {"ok", "not_found"}
+    assert raced["ok"] >= 10
+    check_promise(site.url)
+    shares = site.alice.call("diary_shares", entry_id=entry["id"]).data["shares"]
+    read = site.bob.call("diary_get", entry_id=entry["id"]).code
+    assert (len(shares), read) in {(0, "not_found"), (1, "ok")}
+
+
+def test_a_share_against_the_deletion_of_its_entry_leaves_no_right(
+    site: Deployment, writers: list[RawClient]
+) -> None:
+    entry = site.alice.create()
+    tools = [*["diary_share"] * 4, "diary_delete", *["diary_share"] * 5]
+
+    raced = answers(
+        writer.start_call(
+            tool, entry_id=entry["id"], **({"with": "bob"} if tool == "diary_share" else {})
+        )
+        for tool, writer in zip(tools, writers, strict=True)
+    )
+
+    assert {answer.code for answer in raced} <= {"ok", "not_found"}
+    assert raced[4].code == "ok"
+    truth = check_promise(site.url)
+    assert entry["id"] not in {row[0] for row in truth.tuples}
+    assert site.bob.call("diary_get", entry_id=entry["id"]).code == "not_found"
+
+
+def test_after_a_storm_of_shares_and_unshares_the_tuples_equal_the_rows(
+    site: Deployment, writers: list[RawClient]
+) -> None:
+    random = Random(2026)
+    entries = [site.alice.create()["id"] for _ in range(8)]
+
+    calls = [
+        random.choice(writers).start_call(
+            random.choice(["diary_share", "diary_unshare"]),
+            entry_id=random.choice(entries),
+            with_=random.choice(["bob", "eve"]),
+        )
+        for _ in range(120)
+    ]
+
+    assert codes(calls).keys() <= {"ok", "not_found"}
+    check_promise(site.url)
+
+
+def test_no_unshare_lets_a_reader_in_after_it_returned(site: Deployment) -> None:
+    share = {"entry_id": site.alice.create("at first")["id"], "with": "bob"}
+
+    def reads() -> list[Future[Json]]:
+        return [site.bob.start_call("diary_get", entry_id=share["entry_id"]) for _ in range(5)]
+
+    for version in range(1, 11):
+        shared = site.alice.start_call("diary_share", **share)
+        raced = reads()
+        assert answer_of(shared).code == "ok"
+        unshared = site.alice_elsewhere.start_call("diary_unshare", **share)
+        raced += reads()
+        assert answer_of(unshared).code == "ok"
+        late = reads()
+        secret = {"expected_version": version, "content": f"secret {version}"}
+        site.alice.call("diary_update", entry_id=share["entry_id"], **secret)
+
+        assert codes(late) == {"not_found": 5}
+        assert all(f"secret {version}" not in answer.text for answer in answers(raced))

@@ -1,0 +1,204 @@
+"""How a server ends: quickly, cleanly, with nothing acknowledged lost and no call left unanswered.
+
+MCP clients close stdin, wait two seconds, and then kill. The limit is held against the best of a
+few attempts: on a machine that others use too, one attempt measures them as well.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from support.clients import COMMAND, Answer, Json, RawClient, answer_of, environment, raw_client
+from support.ground_truth import check_promise
+from support.sites import embedded_url
+
+pytestmark = pytest.mark.xdist_group("endings")
+
+LIMIT_S = 2.0
+ATTEMPTS = 3
+ENDINGS: dict[str, tuple[Callable[[RawClient], None], int]] = {
+    "stdin closed": (RawClient.hang_up, 0),
+    "SIGTERM": (lambda client: client.process.terminate(), 128 + signal.SIGTERM),
+    "SIGINT": (lambda client: client.process.send_signal(signal.SIGINT), 128 + signal.SIGINT),
+}
+MESSAGES: list[Json] = [
+    {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "pipe", "version": "0"},
+        },
+    },
+    {"jsonrpc": "2.0", "method": "notifications/initialized"},
+    *(
+        {
+            "jsonrpc": "2.0",
+            "id": number,
+            "method": "tools/call",
+            "params": {"name": "diary_create", "arguments": {"content": f"{number}"}},
+        }
+        for number in (1, 2, 3)
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def server(data_dir: Path) -> Generator[RawClient]:
+    with raw_client(environment(data_dir=data_dir)) as client:
+        yield client.wait_until_up()
+
+
+def end(client: RawClient, how: str) -> float:
+    """Ends the server, checks its status, and gives how long it took."""
+    act, status = ENDINGS[how]
+    started = time.monotonic()
+    act(client)
+    assert client.wait() == status, client.stderr()
+    return time.monotonic() - started
+
+
+def ends_in_time(data_dir: Path, attempt: Callable[[RawClient], float]) -> bool:
+    """Whether one of a few attempts stays within the limit."""
+    for _ in range(ATTEMPTS):
+        with raw_client(environment(data_dir=data_dir)) as client:
+            if attempt(client.wait_until_up()) <= LIMIT_S:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+def test_a_settled_server_ends_within_two_seconds_and_keeps_its_work(
+    data_dir: Path, how: str
+) -> None:
+    made: list[str] = []
+
+    def attempt(client: RawClient) -> float:
+        made.append(client.create()["id"])
+        check_promise(embedded_url(data_dir))
+        return end(client, how)
+
+    assert ends_in_time(data_dir, attempt)
+
+    with raw_client(environment(data_dir=data_dir)) as client:
+        found = [client.call("diary_get", entry_id=entry_id).code for entry_id in made]
+        assert set(found) == {"ok"}
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+def test_a_server_with_calls_in_flight_answers_them_and_ends_within_two_seconds(
+    data_dir: Path, how: str
+) -> None:
+    acknowledged: list[Answer] = []
+
+    def attempt(client: RawClient) -> float:
+        # The last one is read before the end comes: the pipe keeps their order.
+        calls = [client.start_call("diary_create", content=f"{number}") for number in range(20)]
+        client.request("tools/list").result(30)
+        took_s = end(client, how)
+        acknowledged.extend(answer_of(call) for call in calls)
+        return took_s
+
+    assert ends_in_time(data_dir, attempt)
+
+    assert {answer.code for answer in acknowledged} == {"ok"}
+    with raw_client(environment(data_dir=data_dir)) as client:
+        client.wait_until_up()
+        truth = check_promise(embedded_url(data_dir))
+    assert {answer.data["id"] for answer in acknowledged} <= truth.entries
+
+
+def test_a_server_ends_while_it_is_still_coming_up(data_dir: Path) -> None:
+    with raw_client(environment(data_dir=data_dir)) as client:
+        client.initialized()
+
+        status = (client.hang_up(), client.wait())[1]
+
+    assert status == 0
+    assert client.noise == []
+
+
+def serve(data_dir: Path, stdin: IO[bytes] | int | None) -> list[Json]:
+    """Runs a server to its end, and gives the messages that it wrote."""
+    ended = subprocess.run(
+        [COMMAND, "serve"],
+        env=environment(data_dir=data_dir),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def test_an_empty_stdin_ends_the_server(data_dir: Path) -> None:
+    assert serve(data_dir, subprocess.DEVNULL) == []
+
+
+@pytest.mark.parametrize("source", ["file", "pipe"])
+def test_calls_that_came_before_the_end_of_stdin_are_answered(
+    data_dir: Path, tmp_path: Path, source: str
+) -> None:
+    path = tmp_path / "messages.jsonl"
+    path.write_text("".join(f"{json.dumps(message)}\n" for message in MESSAGES), "utf-8")
+
+    if source == "file":
+        with path.open("rb") as file:
+            answers = serve(data_dir, file)
+    else:
+        with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+            answers = serve(data_dir, cat.stdout)
+
+    assert {answer["id"] for answer in answers} == {0, 1, 2, 3}
+    assert [answer["result"].get("isError", False) for answer in answers] == [False] * 4
+
+
+def test_a_person_on_a_terminal_is_greeted_on_stderr(data_dir: Path) -> None:
+    terminal, theirs = os.openpty()
+    with (
+        os.fdopen(terminal, "wb", 0) as keyboard,
+        subprocess.Popen(
+            [COMMAND, "serve"],
+            env=environment(agent="alice", data_dir=data_dir),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        os.close(theirs)
+        assert process.stderr is not None
+        assert select.select([process.stderr], [], [], 30)[0]
+        greeting = os.read(process.stderr.fileno(), 10_000).decode()
+        keyboard.write(b"\x04")  # Ctrl-D
+        stdout, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert stdout == b""
+    for word in ("diary-mcp", "alice", str(data_dir), "diary-mcp config", "Ctrl-C"):
+        assert word in greeting
+
+
+def test_only_protocol_messages_are_on_stdout(server: RawClient) -> None:
+    server.create()
+    server.call("diary_get", entry_id="nothing")
+    server.call("nonsense")
+
+    end(server, "stdin closed")
+
+    assert server.noise == []
+    assert server.stderr()

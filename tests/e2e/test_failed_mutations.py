@@ -1,0 +1,56 @@
+"""A mutation that fails anywhere before its commit, over stdio: told, and as if never asked."""
+
+from collections.abc import Generator
+from uuid import uuid4
+
+import pytest
+
+from support.clients import Json
+from support.failures import FAILURES, Failure, failing, read_everything
+from support.ground_truth import check_promise
+from support.sites import Site, add_agents, site
+
+pytestmark = pytest.mark.xdist_group("failed-mutations")
+
+
+@pytest.fixture(scope="module")
+def deployment(postgres_url: str) -> Generator[Site]:
+    with site(postgres_url, "alice") as opened:
+        add_agents(opened.url, "bob")
+        opened.server().wait_until_up()
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("tool", "is_shared", "more"),
+    [
+        ("diary_create", False, {"content": "never"}),
+        ("diary_share", False, {"with": "bob"}),
+        ("diary_unshare", True, {"with": "bob"}),
+        ("diary_delete", True, {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_before_the_commit_is_told_and_leaves_nothing(
+    deployment: Site, failure: Failure, tool: str, is_shared: bool, more: Json
+) -> None:
+    server = deployment.server()
+    key, new_key = uuid4().hex, uuid4().hex
+    server.create(key=key)
+    if is_shared:
+        server.call("diary_share", entry_id=key, with_="bob")
+    check_promise(deployment.url)
+    before = read_everything(deployment.url)
+    names = {"key": new_key, "idempotency_key": new_key}
+    arguments = more | (names if tool == "diary_create" else {"entry_id": key})
+
+    with failing(deployment.url, failure):
+        answer = server.call(tool, **arguments)
+
+    assert answer.code == ("unavailable" if "lost" in failure else "internal")
+    assert "made to fail" not in answer.text
+    assert read_everything(deployment.url) == before
+    assert server.process.poll() is None
+    assert server.call(tool, **arguments).code == "ok"
+    check_promise(deployment.url)

@@ -1,0 +1,144 @@
+"""A server whose database cannot be had: it lives, says what is wrong, and goes on by itself."""
+
+import os
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from support.clients import COMMAND, RawClient, environment, raw_client
+from support.ground_truth import eventually
+from support.sites import embedded_url
+
+pytestmark = pytest.mark.xdist_group("without-database")
+
+# Root may write everywhere, unless it is told to do without.
+WITHOUT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+AS_A_USER = WITHOUT if os.geteuid() == 0 else ()
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    home = tmp_path_factory.mktemp("home")
+    yield home
+    home.chmod(0o700)
+
+
+def assert_it_lives_and_tells(client: RawClient, *words: str) -> None:
+    """Every tool says `unavailable` and why; what needs no database works."""
+    assert client.initialized()["serverInfo"]["name"] == "diary-mcp"
+    tools = client.request("tools/list").result(30)["tools"]
+    assert tools
+    for _ in range(2):
+        for tool in ("diary_whoami", "diary_create", "diary_list"):
+            arguments = {"content": "x"} if tool == "diary_create" else {}
+            answer = client.call(tool, **arguments)
+            assert answer.code == "unavailable"
+            for word in words:
+                assert word in answer.text
+    assert client.process.poll() is None
+    assert client.noise == []
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("postgresql://diary@127.0.0.1:1/diary", "127.0.0.1"),
+        ("postgresql://diary@/diary?host=/nowhere/at/all", "/nowhere/at/all"),
+        ("postgresql://diary@127.0.0.1:99999/diary", "99999"),
+        ("postgresql://diary@127.0.0.1/diary?nonsense=1", "query parameter"),
+    ],
+    ids=["refused", "no socket", "no such port", "unknown parameter"],
+)
+def test_an_unreachable_database_is_named(url: str, word: str) -> None:
+    with raw_client(environment(database_url=url)) as client:
+        assert_it_lives_and_tells(client, word)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://diary:secret@127.0.0.1:1/diary",
+        "postgresql://diary:secret@[::1/diary",
+        "postgresql://diary:%zzsecret@127.0.0.1/diary",
+        "postgresql://diary:my secret@127.0.0.1/diary",
+        'postgresql://diary:"secret"%00@127.0.0.1/diary',
+    ],
+)
+def test_no_password_is_told_or_logged(url: str) -> None:
+    with raw_client(environment(database_url=url)) as client:
+        answer = client.call("diary_whoami")
+
+        assert answer.code == "unavailable"
+        assert "secret" not in answer.text
+        assert "secret" not in client.stderr()
+
+
+def test_a_database_that_does_not_exist_is_named(postgres_url: str) -> None:
+    url = postgres_url.replace("/diary?", "/no_such_database?")
+    with raw_client(environment(database_url=url)) as client:
+        assert_it_lives_and_tells(client, "no_such_database")
+
+
+def test_a_server_works_as_soon_as_its_database_comes_up(home: Path) -> None:
+    with raw_client(environment(database_url=embedded_url(home))) as client:
+        assert_it_lives_and_tells(client, str(home))
+
+        with raw_client(environment(agent="bob", data_dir=home)) as bob:
+            bob.wait_until_up()
+            eventually(lambda: client.call("diary_whoami").code == "ok")
+            entry = client.create()
+            eventually(
+                lambda: client.call("diary_get", entry_id=entry["id"]).data["sharing"] == "settled"
+            )
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/diary", "nonsense", "postgresql:/x"])
+def test_what_is_no_database_url_ends_the_command_at_once(url: str) -> None:
+    ended = subprocess.run(
+        [COMMAND, "serve"],
+        env=environment(database_url=url),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert ended.returncode != 0
+    assert ended.stdout == b""
+    assert b"DIARY_MCP_DATABASE_URL" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["Bob", "a b", "-x", "b" * 65, "ü"])
+def test_what_is_no_agent_name_ends_the_command_at_once(home: Path, name: str) -> None:
+    ended = subprocess.run(
+        [COMMAND, "serve"],
+        env=environment(agent=name, data_dir=home),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert ended.returncode != 0
+    assert b"DIARY_MCP_AGENT" in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("place", ["it", "its parent"])
+def test_a_read_only_data_directory_is_named(home: Path, place: str) -> None:
+    data_dir = home if place == "it" else home / "inside"
+    home.chmod(0o500)
+
+    with raw_client(environment(data_dir=data_dir), through=AS_A_USER) as client:
+        assert_it_lives_and_tells(client, str(data_dir), "DIARY_MCP_DATA_DIR")
+
+
+def test_a_data_directory_that_is_a_file_is_named(home: Path) -> None:
+    data_dir = home / "file"
+    data_dir.write_text("not a directory", "utf-8")
+
+    with raw_client(environment(data_dir=data_dir)) as client:
+        assert_it_lives_and_tells(client, str(data_dir))

@@ -1,0 +1,321 @@
+"""Rows and the workflow of a mutation commit in one PostgreSQL transaction, or not at all.
+
+PostgreSQL itself is asked: which transaction wrote a row, on which connection, in which order.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+import psycopg
+import pytest
+
+from diary_mcp.app import Foundation, run_workflows
+from diary_mcp.domain.entry import Entry, EntryDraft
+from diary_mcp.domain.errors import ConflictError, DiaryError
+from diary_mcp.domain.fields import AgentName, Grantee
+from diary_mcp.service.changes import PermissionChange
+from support.failures import FAILURES, Failure, failing, read_everything
+from support.ground_truth import ask, check_promise, is_settled
+from support.sites import add_agents
+from support.stop_points import held, install_stop_points
+from support.workflows import add_entry, eventually
+
+pytestmark = pytest.mark.anyio
+
+ALICE = AgentName("alice")
+BOB = Grantee("bob")
+
+Call = Callable[[Foundation, Entry], Coroutine[None, None, object]]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A call on an entry, which is shared with bob before or not."""
+
+    call: Call
+    shared_before: bool = False
+
+
+async def create(diary: Foundation, _entry: Entry) -> object:
+    return await diary.diary.entries.create(ALICE, EntryDraft(content="new"), idempotency_key="k")
+
+
+async def share(diary: Foundation, entry: Entry) -> object:
+    return await diary.diary.sharing.share(ALICE, str(entry.id), BOB)
+
+
+async def unshare(diary: Foundation, entry: Entry) -> object:
+    return await diary.diary.sharing.unshare(ALICE, str(entry.id), BOB)
+
+
+async def delete(diary: Foundation, entry: Entry) -> object:
+    return await diary.diary.entries.delete(ALICE, str(entry.id))
+
+
+MUTATIONS = {
+    "create": Mutation(create),
+    "share": Mutation(share),
+    "unshare": Mutation(unshare, shared_before=True),
+    "delete": Mutation(delete, shared_before=True),
+}
+by_mutation = pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
+
+JOURNAL = """\
+create table public.journal (
+    number bigint generated always as identity,
+    what text, pid integer, xid xid8, began timestamptz, at timestamptz
+);
+create function public.note() returns trigger language plpgsql as $$
+begin
+    insert into public.journal (what, pid, xid, began, at)
+    values (tg_argv[0], pg_backend_pid(), pg_current_xact_id(), now(), clock_timestamp());
+    return null;
+end $$;
+create trigger note after insert or update or delete on diary.entry
+for each statement execute function public.note('rows');
+create trigger note after insert or update or delete on diary.share
+for each statement execute function public.note('rows');
+create trigger note after insert or update on diary.entry_permission
+for each statement execute function public.note('rows');
+create trigger note after insert on dbos.workflow_status
+for each row when (new.queue_name = 'permissions')
+execute function public.note('workflow');
+create trigger note after insert on dbos.workflow_input
+for each row when (new.workflow_uuid like '%:%')
+execute function public.note('input');
+create constraint trigger noted_last after insert on dbos.workflow_status
+deferrable initially deferred for each row when (new.queue_name = 'permissions')
+execute function public.note('commit');
+"""
+
+
+@pytest.fixture
+async def entry(foundation: Foundation) -> Entry:
+    """An entry of alice's; bob is known."""
+    add_agents(foundation.database_url, "bob")
+    return await foundation.diary.entries.create(ALICE, EntryDraft(content="old"))
+
+
+async def prepare(foundation: Foundation, entry: Entry, mutation: Mutation) -> None:
+    if mutation.shared_before:
+        await share(foundation, entry)
+
+
+@by_mutation
+async def test_the_enqueue_is_between_the_first_and_the_last_statement_on_one_connection(
+    foundation: Foundation, entry: Entry, mutation: Mutation
+) -> None:
+    await prepare(foundation, entry, mutation)
+    ask(foundation.database_url, JOURNAL)
+
+    await mutation.call(foundation, entry)
+
+    journal = ask(
+        foundation.database_url,
+        "select what, pid, xid::text, began, at from public.journal order by number",
+    )
+    order = [what for what, *_ in journal]
+    assert order[0] == "rows"
+    assert order[-1] == "commit"
+    assert order.count("workflow") == order.count("input") == order.count("commit") == 1
+    assert 0 < order.index("workflow") < order.index("input") < len(order) - 1
+    ((_, xid, _),) = {(pid, xid, began) for _, pid, xid, began, _ in journal}
+    assert (xid,) in ask(foundation.database_url, "select xmin::text from diary.entry_permission")
+    moments = [str(at) for *_, at in journal]
+    assert moments == sorted(moments)
+
+
+@by_mutation
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_a_failure_before_the_commit_reaches_the_caller_and_leaves_nothing(
+    foundation: Foundation, entry: Entry, mutation: Mutation, failure: Failure
+) -> None:
+    await prepare(foundation, entry, mutation)
+    before = read_everything(foundation.database_url)
+
+    with failing(foundation.database_url, failure):
+        with pytest.raises((DiaryError, psycopg.Error)):
+            await mutation.call(foundation, entry)
+
+        assert read_everything(foundation.database_url) == before
+
+    await mutation.call(foundation, entry)
+    assert read_everything(foundation.database_url) != before
+
+
+async def test_a_failing_statement_after_the_enqueue_takes_the_workflow_back(
+    foundation: Foundation, entry: Entry
+) -> None:
+    before = read_everything(foundation.database_url)
+
+    async def work() -> None:
+        async with foundation.store.unit_of_work() as unit:
+            await unit.workflows.enqueue(PermissionChange("grant_viewer", (entry.id,), 2, BOB))
+            await add_entry(unit, entry.id)
+
+    with pytest.raises(ConflictError):
+        await work()
+
+    assert read_everything(foundation.database_url) == before
+
+
+async def test_an_error_of_the_caller_after_the_enqueue_takes_the_workflow_back(
+    foundation: Foundation, entry: Entry
+) -> None:
+    before = read_everything(foundation.database_url)
+
+    async def work() -> None:
+        async with foundation.store.unit_of_work() as unit:
+            await unit.entry_changes.delete(entry.id)
+            await unit.workflows.enqueue(PermissionChange("remove_entry_relations", (entry.id,), 2))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()
+
+    assert read_everything(foundation.database_url) == before
+
+
+@by_mutation
+async def test_a_call_that_is_cancelled_at_its_commit_is_done_as_a_whole(
+    foundation: Foundation, entry: Entry, mutation: Mutation
+) -> None:
+    url = foundation.database_url
+    await prepare(foundation, entry, mutation)
+    install_stop_points(url)
+    before = read_everything(url)
+
+    with held(url, "before the commit") as stop:
+        async with anyio.create_task_group() as caller:
+            caller.start_soon(mutation.call, foundation, entry)
+            await anyio.to_thread.run_sync(stop.wait_for_arrival)
+            caller.cancel_scope.cancel()
+            stop.let_go()
+
+    after = read_everything(url)
+    changed = {table for table in after if after[table] != before[table]}
+    assert changed >= {"diary.entry_permission", "dbos.workflow_status", "dbos.workflow_input"}
+
+
+@by_mutation
+async def test_a_commit_gives_both_the_rows_and_the_tuples_that_follow(
+    foundation: Foundation, entry: Entry, mutation: Mutation
+) -> None:
+    async with run_workflows(foundation):
+        await prepare(foundation, entry, mutation)
+        await mutation.call(foundation, entry)
+
+        await settled(foundation)
+
+    check_promise(foundation.database_url)
+
+
+@by_mutation
+async def test_a_rollback_gives_neither_also_while_workflows_run(
+    foundation: Foundation, entry: Entry, mutation: Mutation
+) -> None:
+    url = foundation.database_url
+    async with run_workflows(foundation):
+        await prepare(foundation, entry, mutation)
+        await settled(foundation)
+        before = check_promise(url)
+
+        with failing(url, "the commit fails"), pytest.raises(psycopg.Error):
+            await mutation.call(foundation, entry)
+        # A later change was seen and settled: so would have been what came before it.
+        later = await foundation.diary.entries.create(ALICE, EntryDraft(content="later"))
+        await settled(foundation)
+
+    after = check_promise(url)
+    assert after.entries == before.entries | {str(later.id)}
+    assert after.changes == before.changes | {(str(later.id), 1)}
+
+
+async def test_no_workflow_sees_an_entry_before_it_is_committed(
+    foundation: Foundation, entry: Entry
+) -> None:
+    url = foundation.database_url
+    install_stop_points(url)
+    ask(url, "drop trigger stop_4 on dbos.workflow_status")
+    ask(
+        url,
+        """\
+        create constraint trigger stop_4 after insert on dbos.workflow_status
+        deferrable initially deferred
+        for each row when (new.workflow_uuid like 'grant_ownership:%')
+        execute function stop.here('before the commit')
+        """,
+    )
+    async with run_workflows(foundation):
+        await settled(foundation)
+        before = check_promise(url)
+        with held(url, "before the commit") as stop:
+            async with anyio.create_task_group() as caller:
+                caller.start_soon(create, foundation, entry)
+                await anyio.to_thread.run_sync(stop.wait_for_arrival)
+
+                # Others pass: the queue is looked at, and their work is done.
+                await share(foundation, entry)
+                await settled(foundation)
+
+                during = check_promise(url)
+                assert during.entries == before.entries
+                assert during.scheduled == before.scheduled | {(str(entry.id), 2)}
+                stop.let_go()
+        await settled(foundation)
+
+    assert len(check_promise(url).entries) == len(before.entries) + 1
+
+
+async def test_every_tuple_is_written_for_an_entry_that_is_there(foundation: Foundation) -> None:
+    url = foundation.database_url
+    ask(
+        url,
+        """\
+        create function public.require_entry() returns trigger language plpgsql as $$
+        begin
+            if not exists (select from diary.entry where id = new.object::uuid) then
+                raise exception 'a tuple for an entry that is not there';
+            end if;
+            return new;
+        end $$;
+        create trigger required before insert on diary.relation_tuple
+        for each row execute function public.require_entry();
+        create function public.fail_some() returns trigger language plpgsql as $$
+        begin
+            perform pg_sleep(random() / 20);
+            if random() < 0.3 then raise exception 'made to fail'; end if;
+            return null;
+        end $$;
+        create constraint trigger some_fail after insert on dbos.workflow_status
+        deferrable initially deferred for each row when (new.queue_name = 'permissions')
+        execute function public.fail_some();
+        """,
+    )
+    outcomes: list[bool] = []
+
+    async def try_to_create() -> None:
+        try:
+            await foundation.diary.entries.create(ALICE, EntryDraft(content="maybe"))
+            outcomes.append(True)
+        except psycopg.Error:
+            outcomes.append(False)
+
+    async with run_workflows(foundation):
+        async with anyio.create_task_group() as callers:
+            for _ in range(60):
+                callers.start_soon(try_to_create)
+        await settled(foundation)
+
+    truth = check_promise(url)
+    assert 0 < outcomes.count(True) < 60
+    assert len(truth.entries) == outcomes.count(True)
+
+
+async def settled(foundation: Foundation) -> None:
+    async def check() -> bool:
+        return is_settled(foundation.database_url)
+
+    await eventually(check)

@@ -1,0 +1,148 @@
+"""What is true of a diary, told by rows and tuples alone: plain psycopg, no class of the code.
+
+The promise, as a check: every entry has its owner's tuple, every active share its viewer tuple,
+and there is no other tuple; every permission change that was committed has its workflow, and
+every workflow its committed change.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+
+Row = tuple[object, ...]
+Event = tuple[str, int]
+"""A permission change: the entry's id, and the generation that it raised the entry to."""
+
+_TUPLES = """\
+select object, relation,
+    coalesce(subject_id, subject_namespace || ':' || subject_object || '#' || subject_relation)
+from diary.relation_tuple
+where namespace = 'DiaryEntry'
+"""
+_WANTED = """\
+select id::text, 'owner', owner from diary.entry
+union all
+select entry_id::text, 'viewer',
+    case when grantee like 'group:%' then 'Group:' || substr(grantee, 7) || '#member'
+    else grantee end
+from diary.share
+where expires_at is null or expires_at > clock_timestamp()
+"""
+# One generation more for every change; the one of a deletion goes with the tombstone.
+_CHANGES = """\
+select permission.entry_id::text, number
+from diary.entry_permission as permission, generate_series(1, permission.generation) as number
+"""
+# Without those that the sweep has added: their ids have a fourth part.
+_SCHEDULED = """\
+select entry_id, split_part(workflow_uuid, ':', 3)::integer
+from dbos.workflow_status
+inner join dbos.workflow_input as input using (workflow_uuid)
+cross join lateral
+jsonb_array_elements_text(input.inputs::jsonb -> 'positionalArgs' -> 0) as entry_id
+where queue_name = 'permissions' and split_part(workflow_uuid, ':', 4) = ''
+"""
+_UNSETTLED = """\
+select 1 from diary.entry_permission where applied_generation < generation
+union all
+select 1 from dbos.workflow_status
+where status in ('ENQUEUED', 'PENDING') and queue_name = 'permissions'
+limit 1
+"""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The rows and tuples of one moment, and what should follow from them."""
+
+    entries: frozenset[str]
+    tuples: frozenset[Row]
+    wanted: frozenset[Row]
+    changes: frozenset[Event]
+    scheduled: frozenset[Event]
+    deletions: frozenset[str]
+    tombstones: frozenset[str]
+    halves: frozenset[str]
+    """Workflows without their input, and inputs without their workflow."""
+
+    statuses: frozenset[str]
+
+    def check(self) -> None:
+        """Fails unless the promise holds; the diary must be settled."""
+        assert self.tuples == self.wanted
+        assert self.halves == frozenset()
+        # Of a deleted entry nothing is left but its workflows.
+        assert {event for event in self.scheduled if event[0] not in self.deletions} == self.changes
+        assert self.entries == {entry_id for entry_id, _ in self.changes}
+        assert self.tombstones == frozenset()
+        assert self.statuses <= {"SUCCESS"}
+
+
+def read_truth(url: str) -> Truth:
+    """Everything at one moment: one transaction, one snapshot."""
+    with psycopg.connect(url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+
+        def rows(query: str) -> list[Row]:
+            return connection.execute(query.encode()).fetchall()
+
+        def texts(query: str) -> frozenset[str]:
+            return frozenset(str(value) for (value,) in rows(query))
+
+        def events(query: str) -> frozenset[Event]:
+            return frozenset((str(entry_id), int(str(number))) for entry_id, number in rows(query))
+
+        return Truth(
+            entries=texts("select id from diary.entry"),
+            tuples=frozenset(rows(_TUPLES)),
+            wanted=frozenset(rows(_WANTED)),
+            changes=events(_CHANGES),
+            scheduled=events(_SCHEDULED),
+            deletions=texts(
+                "select split_part(workflow_uuid, ':', 2) from dbos.workflow_status"
+                " where workflow_uuid like 'remove_entry_relations:%'"
+            ),
+            tombstones=texts(
+                "select entry_id from diary.entry_permission where deleted_at is not null"
+            ),
+            halves=texts(
+                "select coalesce(status.workflow_uuid, input.workflow_uuid)"
+                " from dbos.workflow_status as status"
+                " full join dbos.workflow_input as input using (workflow_uuid)"
+                " where status.workflow_uuid is null or input.workflow_uuid is null"
+            ),
+            statuses=texts(
+                "select distinct status from dbos.workflow_status where queue_name = 'permissions'"
+            ),
+        )
+
+
+def is_settled(url: str) -> bool:
+    """Whether the tuples follow every change, and no permission workflow waits or runs."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(_UNSETTLED.encode()).fetchone() is None
+
+
+def check_promise(url: str, *, within_s: float = 30) -> Truth:
+    """Waits until the diary is settled, and checks it."""
+    eventually(lambda: is_settled(url), within_s=within_s)
+    truth = read_truth(url)
+    truth.check()
+    return truth
+
+
+def eventually(condition: Callable[[], object], *, within_s: float = 30) -> None:
+    """Waits until the condition holds, or fails."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def ask(url: str, query: str, *parameters: object) -> list[Row]:
+    """Rows of a query of a test's own, in a transaction of its own."""
+    with psycopg.connect(url) as connection:
+        cursor = connection.execute(query.encode(), parameters or None)
+        return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,23 @@
+"""The reviewed snapshot of `tools/list`; run as a script, it writes what the tools say now."""
+
+import json
+import sys
+from pathlib import Path
+
+from diary_mcp.server.tools import TOOLS
+from support.clients import Json
+
+SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "tools_list.json"
+
+
+def tools_list() -> list[Json]:
+    """Every tool as a client gets it."""
+    return [
+        tool.described().model_dump(mode="json", by_alias=True, exclude_none=True)
+        for tool in TOOLS.values()
+    ]
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(tools_list(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    sys.stderr.write(f"Wrote {SNAPSHOT}; review the difference.\n")
