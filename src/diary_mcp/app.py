@@ -13,13 +13,16 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from diary_mcp.embeddings.offline import OfflineEmbedder
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
 from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.diary import Backends, Diary, build_diary
+from diary_mcp.service.indexing import EntryIndexer
 from diary_mcp.service.reconciliation import DriftCounts, count_drift, reconcile
 from diary_mcp.service.settlement import settle
+from diary_mcp.service.tokens import TokenService
 from diary_mcp.settings import Settings
 from diary_mcp.store.database import Database, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
@@ -28,8 +31,10 @@ from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.migrations import is_workflow_schema_current, migrate
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.relation_tuples import PostgresTuples
+from diary_mcp.store.search_index import PostgresSearchIndex
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
+from diary_mcp.store.tokens import PostgresTokens
 
 _log = structlog.get_logger()
 
@@ -49,6 +54,8 @@ class Foundation:
     store: PostgresStore
     settlements: PostgresSettlements
     permissions: PermissionBackend
+    tokens: TokenService
+    indexer: EntryIndexer
     diary: Diary
 
 
@@ -67,6 +74,7 @@ async def open_foundation(settings: Settings) -> AsyncGenerator[Foundation]:
     ):
         store = PostgresStore(database)
         backends = Backends(_database_name(settings), permissions.name)
+        embedder = None if settings.embeddings == "none" else OfflineEmbedder()
         yield Foundation(
             database_url=url,
             database=database,
@@ -74,7 +82,9 @@ async def open_foundation(settings: Settings) -> AsyncGenerator[Foundation]:
             store=store,
             settlements=PostgresSettlements(settling_database),
             permissions=permissions,
-            diary=build_diary(store, permissions, backends),
+            tokens=TokenService(PostgresTokens(database)),
+            indexer=EntryIndexer(PostgresSearchIndex(settling_database), embedder),
+            diary=build_diary(store, permissions, backends, embedder),
         )
 
 
@@ -119,6 +129,7 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
         settle=lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
         sweep=PostgresSweep(foundation.settling_database),
         housekeeping=PostgresHousekeeping(foundation.settling_database),
+        indexer=foundation.indexer,
     ):
         yield
 

@@ -13,10 +13,15 @@ _USAGE_ERROR = 2
 # the start of a server does not pay for all of them.
 _COMMANDS = {
     "serve": ("serve", "serve", "Run the MCP server."),
+    "import": ("files", "import_files", "Read Markdown files, folders of them, and JSON Lines."),
+    "export": ("files", "export_files", "Write every entry of the agent's into a folder."),
     "status": ("status", "status", "Show what is running against what, and whether all is well."),
     "reconcile": ("operations", "reconcile", "Compare rows with relation tuples; repair drift."),
     "migrate": ("operations", "migrate", "Apply pending migrations."),
+    "agent": ("agents", "agent", "Agents, and their bearer tokens for HTTP."),
+    "audit": ("audit", "audit", "Who shared what with whom, and who was given a token."),
     "group": ("groups", "group", "Groups of agents to share with."),
+    "config": ("config", "config", "Print what an MCP client needs to start this installation."),
 }
 
 

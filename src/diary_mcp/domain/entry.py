@@ -69,7 +69,7 @@ class SearchHit(EntrySummary, frozen=True):
     """An entry that a search found.
 
     `score` orders hits of one search and means nothing beside another's. `matched` says why:
-    the words of the query that the entry has.
+    words of the query, and what else speaks for the entry (docs/search.md).
     """
 
     score: float
@@ -81,7 +81,7 @@ class EntryDraft(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    content: Content = Field(description="Markdown, kept to the character.")
+    content: Content = Field(description="Markdown.")
     title: Title | None = None
     type: EntryType = "note"
     tags: Tags = Field(default_factory=list[str])
@@ -89,12 +89,8 @@ class EntryDraft(BaseModel):
     supersedes: Label | None = Field(
         default=None, description="Id or key of your entry that this one corrects."
     )
-    date: Time | None = Field(
-        default=None, description="When it happened, RFC 3339; now if left out."
-    )
-    author: Label | None = Field(
-        default=None, description="Who wrote it, such as a model's name; you if left out."
-    )
+    date: Time | None = Field(default=None, description="RFC 3339; now if left out.")
+    author: Label | None = Field(default=None, description="Who wrote it; you if left out.")
     session: Label | None = None
     key: Label | None = Field(default=None, description="Your own unique name for it.")
 
@@ -116,15 +112,13 @@ class EntryFilters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    scope: Scope = Field(default="mine", description="Whose: yours, shared with you, or both.")
+    scope: Scope = "mine"
     types: list[EntryType] | None = None
     tags: Tags | None = Field(default=None, description="All of these.")
-    any_tags: Tags | None = Field(default=None, description="At least one of these.")
-    exclude_tags: Tags | None = Field(default=None, description="None of these.")
+    any_tags: Tags | None = None
+    exclude_tags: Tags | None = None
     author: Label | None = None
-    since: Time | None = Field(default=None, description="Earliest date, RFC 3339.")
-    until: EndTime | None = Field(
-        default=None, description="Latest date; a plain day counts whole."
-    )
+    since: Time | None = Field(default=None, description="RFC 3339.")
+    until: EndTime | None = Field(default=None, description="A plain day counts whole.")
     min_importance: Importance | None = None
     include_superseded: bool = True

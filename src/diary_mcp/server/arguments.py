@@ -5,16 +5,23 @@ Strict: a number is no string, and an unknown name is refused.
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
-from diary_mcp.domain.fields import Label, Text, Time
+from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import EndTime, EntryType, Label, Text, Time
 
-EntryReference = Annotated[Label, Field(description="An entry's id, or a key of your own entry.")]
-Cursor = Annotated[Text, Field(max_length=1_000, description="next_cursor of the page before.")]
+EntryReference = Annotated[Label, Field(description="Id, or a key of your own.")]
+Cursor = Annotated[Text, Field(max_length=1_000)]
+# It names every hit that was shown.
+SearchCursor = Annotated[
+    Text, Field(max_length=10_000, description="next_cursor of the page before.")
+]
 GranteeName = Annotated[
     Text, Field(min_length=1, max_length=100, description="Agent name, or group:NAME.")
 ]
+
+_LABEL = TypeAdapter[str](Label)
 
 
 class Arguments(BaseModel):
@@ -29,7 +36,7 @@ class NoArguments(Arguments):
 
 class CreateArguments(EntryDraft, Arguments):
     idempotency_key: Label | None = Field(
-        default=None, description="Repeating the call with it gives the same entry."
+        default=None, description="A repeated call with it gives the same entry."
     )
 
     @property
@@ -56,7 +63,7 @@ class SearchArguments(EntryFilters, Arguments):
     scope: Scope = "all"
     include_superseded: bool = False
     limit: int = Field(default=10, ge=1, le=50)
-    cursor: Cursor | None = None
+    cursor: SearchCursor | None = None
 
     @property
     def filters(self) -> EntryFilters:
@@ -65,7 +72,7 @@ class SearchArguments(EntryFilters, Arguments):
 
 class UpdateArguments(EntryChanges, Arguments):
     entry_id: EntryReference
-    expected_version: int = Field(ge=1, description="The version that you read.")
+    expected_version: int = Field(ge=1, description="The version you read.")
 
     @property
     def changes(self) -> EntryChanges:
@@ -94,3 +101,27 @@ class SharesArguments(Arguments):
 class TagsArguments(Arguments):
     prefix: Annotated[Text, Field(max_length=64)] = ""
     limit: int = Field(default=50, ge=1, le=200)
+
+
+class ReflectArguments(Arguments):
+    since: Time | None = None
+    until: EndTime | None = None
+    types: list[EntryType] | None = None
+    limit: int = Field(default=50, ge=1, le=200, description="Of each list.")
+
+
+class VerifyArguments(Arguments):
+    entry_id: EntryReference | None = None
+
+
+def check_label(name: str, text: str) -> str:
+    """`text`, where it can be an id, a key, a tag or any other short word.
+
+    Raises:
+        InvalidArgumentError: it is empty or too long, or holds what no string may hold.
+    """
+    try:
+        return _LABEL.validate_python(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise InvalidArgumentError(f"{name}: {problem}. Correct it and try again.") from error

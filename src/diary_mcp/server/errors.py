@@ -3,26 +3,37 @@
 from collections.abc import Iterable
 
 import structlog
-from mcp_types import CallToolResult, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from diary_mcp.domain.errors import DiaryError
+from diary_mcp.domain.errors import DiaryError, ErrorCode
 
 _log = structlog.get_logger()
 _MOST_PROBLEMS_TOLD = 5
+# Until 2025-11-25 a resource that is not there had a code of its own.
+_RESOURCE_NOT_FOUND = -32002
 
 
 def error_result(error: Exception, tool: str) -> CallToolResult:
     """The tool result that tells `error`; what is no `DiaryError` is logged, not told."""
-    if isinstance(error, DiaryError):
-        return _result(error.code, str(error))
-    _log.exception("tool.failed", tool=tool, exc_info=error)
-    return _result(
-        "internal",
-        f"{tool} failed for a reason that is in the server's log. Try again; if it happens "
-        "again, run `diary-mcp status` and report it.",
-    )
+    return _result(*_told(error, tool))
+
+
+def protocol_error(
+    error: Exception, what: str, protocol_version: str, *, uri: str | None = None
+) -> MCPError:
+    """The JSON-RPC error that tells `error`; what is no `DiaryError` is logged, not told.
+
+    Its text begins with the same code as a tool error's; its data repeat the code, and the URI of
+    the resource that was asked for.
+    """
+    code, text = _told(error, what)
+    data = {"code": code} if uri is None else {"code": code, "uri": uri}
+    number = _number(code, protocol_version, is_resource=uri is not None)
+    return MCPError(number, f"{code}: {text}", data)
 
 
 def invalid_arguments(error: ValidationError, tool: str, known: Iterable[str]) -> CallToolResult:
@@ -50,6 +61,27 @@ def _problem(details: ErrorDetails, known: Iterable[str]) -> str:
         case _:
             told = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
             return f"{path} {told}"
+
+
+def _told(error: Exception, what: str) -> tuple[ErrorCode, str]:
+    if isinstance(error, DiaryError):
+        return error.code, str(error)
+    _log.exception("request.failed", what=what, exc_info=error)
+    told = (
+        f"{what} failed for a reason that is in the server's log. Try again; if it happens "
+        "again, run `diary-mcp status` and report it."
+    )
+    return "internal", told
+
+
+def _number(code: ErrorCode, protocol_version: str, *, is_resource: bool) -> int:
+    match code:
+        case "not_found" if is_resource and protocol_version not in MODERN_PROTOCOL_VERSIONS:
+            return _RESOURCE_NOT_FOUND
+        case "unavailable" | "internal":
+            return INTERNAL_ERROR
+        case _:
+            return INVALID_PARAMS
 
 
 def _result(code: str, text: str) -> CallToolResult:

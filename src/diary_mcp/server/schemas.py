@@ -2,86 +2,95 @@
 
 A model pays for every character of `tools/list`. What pydantic adds for people is left out:
 titles, the docstrings of models, definitions kept apart, and `null` beside an optional argument.
-An entry is spelled out once, by `diary_get`; the other tools show only what they are called for.
+An object is spelled out once, by the tool that is about it; the others say in words what it is.
+A result always has every property that its schema names, so none is listed as required.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pydantic import BaseModel, JsonValue
 
+from diary_mcp.domain.digest import Correction, Mention
+from diary_mcp.domain.entry import Entry, EntrySummary, SearchHit, Signature
+from diary_mcp.domain.share import Share
+
 Schema = dict[str, JsonValue]
 
-_BRIEF_ENTRY = ("id", "title", "snippet", "score", "matched", "version", "sharing")
-_REST_OF_ENTRY = "And the other fields of diary_get."
+_IN_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        Entry.__name__: "The entry, with the other fields of diary_get.",
+        EntrySummary.__name__: "As diary_get; snippet in place of content.",
+        SearchHit.__name__: "As diary_get; snippet in place of content; score; matched: why.",
+        Share.__name__: "As diary_share.",
+        Signature.__name__: "state: pending, signed or none.",
+        Mention.__name__: "id, type, date, importance, title",
+        Correction.__name__: "Likewise; corrects: what it supersedes.",
+    }
+)
+_IDENTITY = ("id", "version")
 
 
 def input_schema(arguments: type[BaseModel]) -> Schema:
     """What a client may send. `null` counts as left out and is not listed."""
     schema = arguments.model_json_schema(mode="validation", by_alias=True)
-    return {**_Input().object(schema), "additionalProperties": False}
+    shrunk: Schema = {
+        "type": "object",
+        "properties": {
+            name: _input_property(_as_object(value))
+            for name, value in _as_object(schema["properties"]).items()
+        },
+        "additionalProperties": False,
+    }
+    return {**shrunk, "required": schema["required"]} if "required" in schema else shrunk
 
 
 def output_schema(result: type[BaseModel], *, whole_entry: bool = False) -> Schema:
     """The shape of a tool's structured content; `whole_entry` spells an entry out."""
     schema = result.model_json_schema(mode="serialization", by_alias=True)
-    return _Output(_as_object(schema.get("$defs", {})), whole_entry=whole_entry).object(schema)
+    output = _Output(_as_object(schema.get("$defs", {})))
+    if result is Entry and not whole_entry:
+        return {**output.object(schema, only=_IDENTITY), "description": _IN_WORDS[result.__name__]}
+    return output.object(schema)
 
 
-class _Input:
-    def object(self, schema: Schema) -> Schema:
-        shrunk: Schema = {
-            "type": "object",
-            "properties": {
-                name: self._property(_as_object(value))
-                for name, value in _as_object(schema["properties"]).items()
-            },
-        }
-        return {**shrunk, "required": schema["required"]} if "required" in schema else shrunk
-
-    def _property(self, schema: Schema) -> Schema:
-        return {
-            key: value
-            for key, value in {**_choice(schema), **schema}.items()
-            if key not in {"title", "anyOf"} and (key, value) != ("default", None)
-        }
+def _input_property(schema: Schema) -> Schema:
+    return {
+        key: value
+        for key, value in {**_choice(schema), **schema}.items()
+        if key not in {"title", "anyOf"} and (key, value) != ("default", None)
+    }
 
 
 @dataclass(frozen=True)
 class _Output:
     definitions: Schema
-    whole_entry: bool
 
-    def object(self, schema: Schema) -> Schema:
+    def object(self, schema: Schema, only: tuple[str, ...] | None = None) -> Schema:
         properties = _as_object(schema["properties"])
-        is_entry = "content_hash" in properties
-        if is_entry and not self.whole_entry:
-            properties = {name: properties[name] for name in _BRIEF_ENTRY if name in properties}
-        shrunk: Schema = {
+        names = only or tuple(properties)
+        return {
             "type": "object",
-            "properties": {
-                name: self._property(_as_object(value)) for name, value in properties.items()
-            },
-            "required": list(properties),
+            "properties": {name: self._property(_as_object(properties[name])) for name in names},
         }
-        if is_entry and not self.whole_entry:
-            return {**shrunk, "description": _REST_OF_ENTRY}
-        return shrunk
 
     def _property(self, schema: Schema) -> Schema:
-        resolved = self._resolved(schema)
-        if "properties" in resolved:
-            return self.object(resolved)
-        if "anyOf" in resolved:
-            return {"type": [_choice(resolved)["type"], "null"]}
-        if "items" in resolved:
-            return {"type": "array", "items": self._property(_as_object(resolved["items"]))}
-        return {"type": resolved.get("type", "boolean")}
+        if "anyOf" in schema:
+            return {"type": [_kind(_choice(schema)), "null"]}
+        name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+        if name in _IN_WORDS:
+            return {"type": "object", "description": _IN_WORDS[name]}
+        if name:
+            return self.object(_as_object(self.definitions[name]))
+        if "items" in schema:
+            return {"type": "array", "items": self._property(_as_object(schema["items"]))}
+        return {"type": _kind(schema)}
 
-    def _resolved(self, schema: Schema) -> Schema:
-        reference = schema.get("$ref")
-        if not isinstance(reference, str):
-            return schema
-        return _as_object(self.definitions[reference.removeprefix("#/$defs/")])
+
+def _kind(schema: Schema) -> JsonValue:
+    # A constant has no type in pydantic's schema; the only ones here are `true`.
+    return schema.get("type", "object" if "$ref" in schema else "boolean")
 
 
 def _choice(schema: Schema) -> Schema:

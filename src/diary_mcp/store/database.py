@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and what their failures mean to a caller."""
 
+import re
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import LiteralString
@@ -142,12 +143,21 @@ def failures_told() -> Generator[None]:
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError) as error:
         if not _is_unavailability(error):
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = _reason(error)
         raise DatabaseUnavailableError(
             f"PostgreSQL does not answer as it should ({reason}). Try again in a moment; "
             "`diary-mcp status` shows what is wrong. If this was a change, look whether it was "
             "made before you repeat it."
         ) from error
+
+
+def _reason(error: psycopg.Error) -> str:
+    told = str(error).strip()
+    reason = told.splitlines()[0] if told else type(error).__name__
+    if isinstance(error, psycopg.ProgrammingError):
+        # What libpq quotes of a URL that it cannot parse may be the password.
+        return re.sub('".*"', '"…"', reason)
+    return reason
 
 
 def _is_unavailability(error: psycopg.Error) -> bool:

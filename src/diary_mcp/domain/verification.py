@@ -1,0 +1,46 @@
+"""What checking entries against their hashes and signatures found."""
+
+from pydantic import BaseModel
+
+from diary_mcp.domain.fields import EntryId
+
+
+class Verification(BaseModel, frozen=True):
+    """One entry. `signature_valid` and `signer` are `None` where it is not signed."""
+
+    entry_id: EntryId
+    hash_matches: bool
+    signature_valid: bool | None = None
+    signer: str | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing speaks against the entry."""
+        return self.hash_matches and self.signature_valid is not False
+
+
+class VerificationTotals(BaseModel, frozen=True):
+    """All entries that were checked, whether they are listed or not."""
+
+    checked: int = 0
+    hash_mismatches: int = 0
+    signed: int = 0
+    invalid_signatures: int = 0
+
+    def plus(self, found: Verification) -> "VerificationTotals":
+        """The totals with one entry more."""
+        return VerificationTotals(
+            checked=self.checked + 1,
+            hash_mismatches=self.hash_mismatches + (not found.hash_matches),
+            signed=self.signed + (found.signature_valid is not None),
+            invalid_signatures=self.invalid_signatures + (found.signature_valid is False),
+        )
+
+
+class VerificationReport(BaseModel, frozen=True):
+    """The entries that were checked, those with a problem first, and what they add up to."""
+
+    entries: tuple[Verification, ...]
+    totals: VerificationTotals
+    notice: str | None = None
+    """What was not listed or not checked, or `None`."""

@@ -1,0 +1,91 @@
+-- name: count_by_type
+-- Each type's entries, and how many of them nothing supersedes; the most frequent first.
+select
+    e.type,
+    count(*)::integer as entries,
+    count(*) filter (where newer.id is null)::integer as current
+from diary.entry as e
+left join diary.entry as newer on newer.supersedes = e.id
+where
+    e.owner = %(owner)s
+    and (%(types)s::text [] is null or e.type = any(%(types)s))
+    and (%(since)s::timestamptz is null or e.date >= %(since)s)
+    and (%(until)s::timestamptz is null or e.date <= %(until)s)
+group by e.type
+order by count(*) desc, e.type
+
+-- name: count_by_tag
+select
+    tag.name as tag,
+    count(*)::integer as count
+from diary.entry as e
+cross join lateral unnest(e.tags) as tag (name)
+where
+    e.owner = %(owner)s
+    and (%(types)s::text [] is null or e.type = any(%(types)s))
+    and (%(since)s::timestamptz is null or e.date >= %(since)s)
+    and (%(until)s::timestamptz is null or e.date <= %(until)s)
+group by tag.name
+order by count(*) desc, tag.name
+limit %(limit)s
+
+-- name: list_newest
+-- Entries that nothing supersedes, the newest first.
+select e.id, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
+from diary.entry as e
+where
+    e.owner = %(owner)s
+    and (%(types)s::text [] is null or e.type = any(%(types)s))
+    and (%(since)s::timestamptz is null or e.date >= %(since)s)
+    and (%(until)s::timestamptz is null or e.date <= %(until)s)
+    and not exists (select from diary.entry as newer where newer.supersedes = e.id)
+order by e.date desc, e.id
+limit %(limit)s
+
+-- name: list_most_important
+-- Entries that nothing supersedes, the most important first, the newer of two alike first.
+select e.id, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
+from diary.entry as e
+where
+    e.owner = %(owner)s
+    and (%(types)s::text [] is null or e.type = any(%(types)s))
+    and (%(since)s::timestamptz is null or e.date >= %(since)s)
+    and (%(until)s::timestamptz is null or e.date <= %(until)s)
+    and not exists (select from diary.entry as newer where newer.supersedes = e.id)
+order by e.importance desc, e.date desc, e.id
+limit %(limit)s
+
+-- name: list_corrections
+-- Corrections that stand, newest first, each followed by what it supersedes, step by step.
+with recursive head as (
+    select e.id, e.date
+    from diary.entry as e
+    where
+        e.owner = %(owner)s
+        and (e.supersedes is not null or e.type = 'correction')
+        and (%(types)s::text [] is null or e.type = any(%(types)s))
+        and (%(since)s::timestamptz is null or e.date >= %(since)s)
+        and (%(until)s::timestamptz is null or e.date <= %(until)s)
+        and not exists (select from diary.entry as newer where newer.supersedes = e.id)
+    order by e.date desc, e.id
+    limit %(limit)s
+),
+step as (
+    select
+        head.id as head_id,
+        head.date as head_date,
+        0 as depth,
+        head.id
+    from head
+    union all
+    select step.head_id, step.head_date, step.depth + 1, e.supersedes
+    from step
+    inner join diary.entry as e on e.id = step.id
+    where e.supersedes is not null and step.depth < %(depth)s
+)
+select
+    step.head_id, e.id, e.type, e.date, e.importance, e.title,
+    left(e.content, %(opening)s) as opening
+from step
+inner join diary.entry as e on e.id = step.id
+order by step.head_date desc, step.head_id, step.depth

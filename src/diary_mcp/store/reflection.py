@@ -1,0 +1,70 @@
+"""What an owner's entries come to, in PostgreSQL."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+
+from psycopg.rows import class_row
+
+from diary_mcp.service.digests import CorrectionStep, EntrySelection, Glimpse, TypeCount
+from diary_mcp.service.records import TagCount
+from diary_mcp.store.database import Connection
+from diary_mcp.store.sql import load_queries
+
+_SQL = load_queries("reflection")
+_OPENING_CHARACTERS = 1_000
+_MOST_STEPS = 5
+
+
+class PostgresReflection:
+    """`ReflectionReader` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def count_by_type(self, selection: EntrySelection) -> list[TypeCount]:
+        cursor = self._connection.cursor(row_factory=class_row(TypeCount))
+        await cursor.execute(_SQL["count_by_type"], _parameters(selection))
+        return await cursor.fetchall()
+
+    async def count_by_tag(self, selection: EntrySelection, limit: int) -> list[TagCount]:
+        cursor = self._connection.cursor(row_factory=class_row(TagCount))
+        await cursor.execute(_SQL["count_by_tag"], {**_parameters(selection), "limit": limit})
+        return await cursor.fetchall()
+
+    async def list_newest(self, selection: EntrySelection, limit: int) -> list[Glimpse]:
+        cursor = self._connection.cursor(row_factory=class_row(Glimpse))
+        await cursor.execute(
+            _SQL["list_newest"],
+            {**_parameters(selection), "limit": limit, "opening": _OPENING_CHARACTERS},
+        )
+        return await cursor.fetchall()
+
+    async def list_most_important(self, selection: EntrySelection, limit: int) -> list[Glimpse]:
+        cursor = self._connection.cursor(row_factory=class_row(Glimpse))
+        await cursor.execute(
+            _SQL["list_most_important"],
+            {**_parameters(selection), "limit": limit, "opening": _OPENING_CHARACTERS},
+        )
+        return await cursor.fetchall()
+
+    async def list_corrections(
+        self, selection: EntrySelection, limit: int
+    ) -> list[Sequence[Glimpse]]:
+        cursor = self._connection.cursor(row_factory=class_row(CorrectionStep))
+        await cursor.execute(
+            _SQL["list_corrections"],
+            {
+                **_parameters(selection),
+                "limit": limit,
+                "depth": _MOST_STEPS,
+                "opening": _OPENING_CHARACTERS,
+            },
+        )
+        steps = await cursor.fetchall()
+        return [list(chain) for _, chain in groupby(steps, key=lambda step: step.head_id)]
+
+
+def _parameters(selection: EntrySelection) -> dict[str, object]:
+    types = selection.types
+    return {**asdict(selection), "types": None if types is None else list(types)}

@@ -1,0 +1,106 @@
+"""`diary-mcp config`: what it prints starts this very installation."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters
+
+from support.clients import COMMAND, Json, environment
+from support.in_memory import good
+
+pytestmark = pytest.mark.anyio
+
+CLIENTS = {
+    "claude-desktop": "mcpServers",
+    "claude-code": "mcpServers",
+    "vscode": "servers",
+    "inspector": "mcpServers",
+}
+
+
+def printed(client: str, settings: dict[str, str], *flags: str) -> Json:
+    """The configuration that the command prints."""
+    done = subprocess.run(
+        [COMMAND, "config", client, *flags],
+        env=settings,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_what_is_printed_starts_this_installation(
+    client: str, database_url: str, tmp_path: Path
+) -> None:
+    settings = environment(agent="alice", database_url=database_url, data_dir=tmp_path)
+
+    configuration = printed(client, settings)
+    server = configuration[CLIENTS[client]]["diary"]
+    parameters = StdioServerParameters(
+        command=server["command"], args=server["args"], env=server["env"], cwd=tmp_path
+    )
+    async with Client(parameters, read_timeout_seconds=60) as connected:
+        identity = await good(connected, "diary_whoami")
+
+    assert list(configuration) == [CLIENTS[client]]
+    assert server.get("type", "stdio") == "stdio"
+    assert Path(server["command"]).is_absolute()
+    assert server["env"] == {
+        "DIARY_MCP_AGENT": "alice",
+        "DIARY_MCP_DATABASE_URL": database_url,
+        "DIARY_MCP_DATA_DIR": str(tmp_path),
+    }
+    assert (identity["agent"], identity["backends"]["database"]) == ("alice", "postgresql")
+
+
+async def test_a_module_in_the_folder_of_the_client_is_not_taken_for_ours(
+    database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "diary_mcp.py").write_text("raise SystemExit('the wrong one')", "utf-8")
+    settings = environment(database_url=database_url)
+    server = printed("claude-desktop", settings)["mcpServers"]["diary"]
+
+    parameters = StdioServerParameters(
+        command=server["command"], args=server["args"], env=server["env"], cwd=tmp_path
+    )
+    async with Client(parameters, read_timeout_seconds=60) as connected:
+        identity = await good(connected, "diary_whoami")
+
+    assert identity["agent"] == "local"
+
+
+def test_flags_and_a_relative_folder_are_told_in_full(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [COMMAND, "config", "vscode", "--agent", "bob", "--data-dir", "data"],
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert json.loads(done.stdout)["servers"]["diary"]["env"] == {
+        "DIARY_MCP_AGENT": "bob",
+        "DIARY_MCP_DATA_DIR": str(tmp_path / "data"),
+    }
+    assert "password" not in done.stderr
+
+
+def test_a_database_address_is_pointed_out(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [COMMAND, "config", "vscode", "--database-url", "postgresql://u:p@localhost/d"],
+        env=environment(data_dir=tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert "password" in done.stderr

@@ -1,0 +1,100 @@
+"""The tools as clients see them, without running any."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+
+from diary_mcp.domain.entry import Entry
+from diary_mcp.server.tools import TOOLS
+from support.clients import Json
+from support.tools_snapshot import SNAPSHOT, tools_list
+
+LISTED = tools_list()
+CONTRACT = {
+    "diary_create": ["content"],
+    "diary_get": ["entry_id"],
+    "diary_list": [],
+    "diary_search": ["query"],
+    "diary_update": ["entry_id", "expected_version"],
+    "diary_delete": ["entry_id"],
+    "diary_share": ["entry_id", "with"],
+    "diary_unshare": ["entry_id", "with"],
+    "diary_shares": [],
+    "diary_reflect": [],
+    "diary_tags": [],
+    "diary_verify": [],
+    "diary_whoami": [],
+}
+MOST_CHARACTERS = 16_000
+ROOM_FOR_LATER_TOOLS = 1_000
+
+
+def by_name(tool: Json) -> str:
+    return str(tool["name"])
+
+
+def test_the_tools_are_those_that_were_reviewed() -> None:
+    reviewed = json.loads(SNAPSHOT.read_text("utf-8"))
+
+    assert reviewed == LISTED, (
+        "tools/list differs from its reviewed snapshot; if that is meant, run "
+        "`PYTHONPATH=tests python -m support.tools_snapshot` and review the difference"
+    )
+
+
+def test_the_tools_are_those_of_the_contract() -> None:
+    required = {tool["name"]: tool["inputSchema"].get("required", []) for tool in LISTED}
+
+    assert required == CONTRACT
+
+
+def test_all_tools_together_stay_small_and_leave_room_for_later_ones() -> None:
+    on_the_wire = json.dumps({"tools": LISTED}, separators=(",", ":"))
+    with_spaces = json.dumps({"tools": LISTED})
+
+    assert len(with_spaces) <= MOST_CHARACTERS
+    assert len(on_the_wire) <= MOST_CHARACTERS - ROOM_FOR_LATER_TOOLS
+
+
+@pytest.mark.parametrize("tool", LISTED, ids=by_name)
+def test_a_tool_has_a_name_that_every_client_takes(tool: Json) -> None:
+    assert re.fullmatch(r"[a-z0-9_-]{1,64}", tool["name"])
+
+
+@pytest.mark.parametrize("tool", LISTED, ids=by_name)
+def test_a_tool_says_what_it_is_for_and_what_it_does(tool: Json) -> None:
+    hints = tool["annotations"]
+
+    assert tool["title"]
+    assert 50 < len(tool["description"]) < 300
+    assert hints["openWorldHint"] is False
+    assert hints["readOnlyHint"] == (TOOLS[tool["name"]].effect == "reads")
+    if not hints["readOnlyHint"]:
+        assert hints["destructiveHint"] == (tool["name"] in {"diary_delete", "diary_unshare"})
+
+
+@pytest.mark.parametrize("tool", LISTED, ids=by_name)
+def test_a_tools_schemas_are_valid_and_refuse_unknown_arguments(tool: Json) -> None:
+    for schema in (tool["inputSchema"], tool["outputSchema"]):
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema["type"] == "object"
+    assert tool["inputSchema"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("tool", LISTED, ids=by_name)
+def test_every_argument_has_a_type_and_a_limit(tool: Json) -> None:
+    limits = {"maxLength", "maximum", "maxItems", "enum", "items"}
+    free = {"since", "until", "date", "expires_at", "expected_version"}
+
+    for name, schema in tool["inputSchema"]["properties"].items():
+        assert schema["type"], name
+        is_limited = schema["type"] == "boolean" or limits & schema.keys()
+        assert is_limited or name in free, name
+
+
+def test_one_tool_spells_out_every_field_of_an_entry() -> None:
+    (described,) = (tool for tool in LISTED if tool["name"] == "diary_get")
+
+    assert set(described["outputSchema"]["properties"]) == set(Entry.model_fields)
