@@ -1,11 +1,15 @@
 """Writing, reading, correcting and deleting entries, on PostgreSQL."""
 
+from pathlib import Path
+
 import pytest
+from pydantic import ValidationError
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import ConflictError, NotFoundError
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.files.importing import import_paths
 
 pytestmark = pytest.mark.anyio
 
@@ -60,3 +64,25 @@ async def test_an_update_at_an_outdated_version_is_a_conflict(foundation: Founda
         await entries.update(ALICE, str(created.id), 1, EntryChanges(content="three"))
 
     assert (await entries.get(ALICE, str(created.id))).content == "two"
+
+
+async def test_an_entry_that_waits_for_a_key_does_not_close_a_circle(
+    foundation: Foundation, tmp_path: Path
+) -> None:
+    (tmp_path / "w.md").write_text("---\nsupersedes: n\n---\nwaits\n", encoding="utf-8")
+    await import_paths([tmp_path], owner=ALICE, store=foundation.store)
+
+    created = await foundation.diary.entries.create(
+        ALICE, EntryDraft(content="new", key="n", supersedes="w")
+    )
+
+    waiting = await foundation.diary.entries.get(ALICE, "w")
+    assert (waiting.supersedes, waiting.superseded_by) == (None, created.id)
+    assert created.superseded_by is None
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"], ids=["NUL", "lone surrogate"])
+@pytest.mark.parametrize("name", ["content", "title", "author", "session", "key"])
+def test_what_no_database_can_hold_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ValidationError):
+        EntryDraft.model_validate({"content": "fine", name: text})

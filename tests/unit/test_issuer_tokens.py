@@ -233,7 +233,7 @@ async def test_the_agent_is_taken_from_the_claim_that_was_configured() -> None:
         ({"scope": None}, set[str]()),
         ({"scope": {"diary:read": True}}, set[str]()),
     ],
-    ids=str,
+    ids=["one", "scp list", "scp text", "others only", "none", "no text"],
 )
 async def test_scopes_are_those_of_the_diary(changes: dict[str, object], scopes: set[str]) -> None:
     identity = await PublishedKeys([KEY]).reader().identify(signed(changes=changes))

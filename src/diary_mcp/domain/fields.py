@@ -33,9 +33,13 @@ MAX_CONTENT_CHARACTERS = 100_000
 MAX_TAGS = 20
 
 
-def _refuse_nul(text: str) -> str:
+def _refuse_unstorable(text: str) -> str:
     if "\0" in text:
-        raise ValueError("must not contain NUL (U+0000)")
+        raise ValueError("must not contain NUL (U+0000) or what is no character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must not contain lone surrogates") from error
     return text
 
 
@@ -76,12 +80,15 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-Text = Annotated[str, AfterValidator(_refuse_nul)]
-Name = Annotated[Text, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
-Label = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
-Title = Annotated[Text, StringConstraints(max_length=200)]
-Content = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_CONTENT_CHARACTERS)]
-Tag = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
+STORABLE = AfterValidator(_refuse_unstorable)
+"""Comes last in a string's annotation, so that its limits are told in characters."""
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=255), STORABLE]
+Title = Annotated[str, StringConstraints(max_length=200), STORABLE]
+Content = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_CONTENT_CHARACTERS), STORABLE
+]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64), STORABLE]
 Tags = Annotated[list[Tag], AfterValidator(_keep_first_of_each), Field(max_length=MAX_TAGS)]
 Importance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Time = Annotated[

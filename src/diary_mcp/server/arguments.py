@@ -9,16 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import EndTime, EntryType, Label, Text, Time
+from diary_mcp.domain.fields import STORABLE, EndTime, EntryType, Label, Time
 
 EntryReference = Annotated[Label, Field(description="Id, or a key of your own.")]
-Cursor = Annotated[Text, Field(max_length=1_000)]
+Cursor = Annotated[str, Field(max_length=1_000), STORABLE]
 # It names every hit that was shown.
 SearchCursor = Annotated[
-    Text, Field(max_length=10_000, description="next_cursor of the page before.")
+    str, Field(max_length=10_000, description="next_cursor of the page before."), STORABLE
 ]
 GranteeName = Annotated[
-    Text, Field(min_length=1, max_length=100, description="Agent name, or group:NAME.")
+    str,
+    Field(min_length=1, max_length=100, description="Agent name, or group:NAME."),
+    STORABLE,
 ]
 
 _LABEL = TypeAdapter[str](Label)
@@ -58,7 +60,7 @@ class ListArguments(EntryFilters, Arguments):
 
 
 class SearchArguments(EntryFilters, Arguments):
-    query: Text = Field(min_length=1, max_length=1_000)
+    query: Annotated[str, Field(min_length=1, max_length=1_000), STORABLE]
     mode: SearchMode = "hybrid"
     scope: Scope = "all"
     include_superseded: bool = False
@@ -84,7 +86,7 @@ class ShareArguments(Arguments):
     entry_id: EntryReference
     grantee: GranteeName = Field(alias="with")
     expires_at: Time | None = Field(default=None, description="RFC 3339; never if left out.")
-    note: Text | None = Field(default=None, max_length=1_000)
+    note: Annotated[str, Field(max_length=1_000), STORABLE] | None = None
 
 
 class UnshareArguments(Arguments):
@@ -99,7 +101,7 @@ class SharesArguments(Arguments):
 
 
 class TagsArguments(Arguments):
-    prefix: Annotated[Text, Field(max_length=64)] = ""
+    prefix: Annotated[str, Field(max_length=64), STORABLE] = ""
     limit: int = Field(default=50, ge=1, le=200)
 
 

@@ -21,7 +21,17 @@ values (
 )
 
 -- name: link_waiting_source
--- The first imported entry that waits for this key supersedes the new entry.
+-- The first imported entry that waits for this key supersedes the new entry, unless the new entry
+-- supersedes it already, at whatever distance.
+with recursive chain as (
+    select e.id, e.supersedes
+    from diary.entry as e
+    where e.id = %(id)s
+    union
+    select older.id, older.supersedes
+    from chain
+    inner join diary.entry as older on older.id = chain.supersedes
+)
 update diary.entry as waiting
 set supersedes = %(id)s
 where
@@ -32,7 +42,7 @@ where
             first.owner = %(owner)s
             and first.source_key = %(key)s
             and first.supersedes is null
-            and first.id <> %(id)s
+            and first.id not in (select chain.id from chain)
         order by first.date, first.key
         limit 1
     )
