@@ -4,10 +4,12 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 
+from diary_mcp.commands.config import ClientName
 from diary_mcp.domain.fields import NAME_PATTERN
 from diary_mcp.server.tools import TOOLS
 from diary_mcp.settings import ENVIRONMENT_PREFIX, Settings
@@ -81,6 +83,13 @@ REGISTRY_SCHEMA = {
     },
     "additionalProperties": False,
 }
+
+
+@pytest.mark.parametrize("client", get_args(ClientName))
+def test_the_page_on_installing_has_every_client(client: str) -> None:
+    page = (ROOT / "docs" / "install.md").read_text("utf-8")
+
+    assert f"| `diary-mcp config {client}` |" in page
 
 
 def test_the_registrys_entry_has_its_form() -> None:

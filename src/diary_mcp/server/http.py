@@ -16,6 +16,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -85,7 +86,21 @@ class _HostCheck:
         if scope["path"] not in _OPEN_PATHS:
             check = TransportSecurityMiddleware(self.security)
             refusal = await check.validate_request(Request(scope, receive))
-        await (refusal or self.app)(scope, receive, send)
+        if refusal is None:
+            await self.app(scope, receive, send)
+        else:
+            await _strange_name(refusal.status_code)(scope, receive, send)
+
+
+def _strange_name(status: int) -> JSONResponse:
+    return JSONResponse(
+        {
+            "error": "invalid_request",
+            "error_description": "The server is not known by this Host or Origin. Whoever "
+            "operates it can allow further names with --allow-host.",
+        },
+        status,
+    )
 
 
 def _gated(app: ASGIApp, surface: Surface) -> ASGIApp:
