@@ -35,5 +35,7 @@ def configure_logs(level: int) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It tells malformed messages with what they said.
+    logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     for library in _QUIET_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
