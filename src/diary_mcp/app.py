@@ -24,6 +24,7 @@ from diary_mcp.service.reconciliation import DriftCounts, count_drift, reconcile
 from diary_mcp.service.settlement import settle
 from diary_mcp.service.tokens import TokenService
 from diary_mcp.settings import Settings
+from diary_mcp.store.announcements import PostgresAnnouncements
 from diary_mcp.store.database import Database, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
 from diary_mcp.store.executors import PostgresExecutors
@@ -39,7 +40,7 @@ from diary_mcp.store.tokens import PostgresTokens
 _log = structlog.get_logger()
 
 _CALL_CONNECTIONS = 6
-_SETTLING_CONNECTIONS = 8
+_SETTLING_CONNECTIONS = 4
 
 PermissionBackend = EmbeddedPermissions | KetoPermissions
 
@@ -84,7 +85,7 @@ async def open_foundation(settings: Settings) -> AsyncGenerator[Foundation]:
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
             indexer=EntryIndexer(PostgresSearchIndex(settling_database), embedder),
-            diary=build_diary(store, permissions, backends, embedder),
+            diary=build_diary(store, permissions, PostgresAnnouncements(url), backends, embedder),
         )
 
 

@@ -12,6 +12,7 @@ from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.inflight import InFlight
 from diary_mcp.server.stdio import serve_stdio
+from diary_mcp.server.watchers import Watchers
 from diary_mcp.settings import Settings
 
 
@@ -26,11 +27,13 @@ async def serve_over_stdio(settings: Settings) -> int:
     def caller_of(_context: ServerRequestContext[object]) -> Caller:
         return Caller(settings.agent)
 
-    server = build_server(host, caller_of)
+    watchers = Watchers(host)
+    server = build_server(host, caller_of, watchers, keeps_session=True)
     server.middleware.append(in_flight.middleware)
     status = 0
     async with anyio.create_task_group() as background:
         background.start_soon(host.run, in_flight.first_answer)
+        background.start_soon(watchers.run)
         status = await serve_stdio(server, in_flight, host.came_up)
         background.cancel_scope.cancel()
     return status

@@ -24,6 +24,7 @@ from diary_mcp.server.http import Surface, http_app
 from diary_mcp.server.inflight import InFlight
 from diary_mcp.server.listening import is_loopback, listen, serve_http
 from diary_mcp.server.traffic import Traffic
+from diary_mcp.server.watchers import Watchers
 from diary_mcp.service.identity import AnyTokenReader, IssuedTokenReader, TokenReader
 from diary_mcp.settings import Settings
 
@@ -62,12 +63,14 @@ async def serve_over_http(settings: Settings, options: HttpOptions) -> int:
         now = anyio.Event()
         now.set()
         traffic, in_flight = Traffic(), InFlight()
-        server = build_server(host, _caller_of(settings, options))
+        watchers = Watchers(host)
+        server = build_server(host, _caller_of(settings, options), watchers)
         server.middleware.append(in_flight.middleware)
         surface = _surface(host, settings, options)
         status = 0
         async with anyio.create_task_group() as background:
             background.start_soon(host.run, now)
+            background.start_soon(watchers.run)
             async with http_app(server, surface, traffic, in_flight) as app:
                 status = await serve_http(app, listeners, traffic, in_flight)
             background.cancel_scope.cancel()

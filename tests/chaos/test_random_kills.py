@@ -25,7 +25,7 @@ from support.ground_truth import check_promise
 from support.load import GRANTEES, Author, read_notes
 from support.sites import Site, add_agents, site
 
-KILLS = int(os.environ.get("DIARY_MCP_CHAOS_KILLS", "30"))
+KILLS = int(os.environ.get("DIARY_MCP_CHAOS_KILLS", "24"))
 SEED = int(os.environ.get("DIARY_MCP_CHAOS_SEED", str(time.time_ns())))
 KILLS_A_ROUND = 100
 AUTHORS = 3

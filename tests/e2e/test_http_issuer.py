@@ -10,7 +10,6 @@ import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from typing_extensions import override
 
 from support.clients import ERAS, Era, environment
 from support.http_servers import (
@@ -44,8 +43,7 @@ class IssuerServer:
                 self.end_headers()
                 self.wfile.write(json.dumps({"keys": published}).encode())
 
-            @override
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as http.server names it
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

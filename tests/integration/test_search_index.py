@@ -99,13 +99,14 @@ async def test_what_was_changed_while_it_was_indexed_is_indexed_again(diary: Sea
     (entry,) = await diary.write("The backup failed.")
     store = PostgresSearchIndex(diary.foundation.settling_database)
 
-    async with store.claim("words", "1", 10) as texts:
+    async with store.claim("words", "1", 10) as claim:
         await diary.foundation.diary.entries.update(
             ALICE, str(entry.id), 1, EntryChanges(content="The restore went well.")
         )
         others = Searching(diary.foundation, None)
         nothing_left = await others.index()
-        written = await store.write_words("1", [WordsOfEntry(texts[0], {"backup": 1}, asks=False)])
+        outdated = WordsOfEntry(claim.texts[0], {"backup": 1}, asks=False)
+        written = await claim.write_words("1", [outdated])
     await diary.index()
 
     assert (nothing_left, written) == (0, 0)
@@ -118,14 +119,14 @@ async def test_a_write_does_not_wait_for_the_index(diary: Searching) -> None:
     (entry,) = await diary.write("The backup failed.")
     store = PostgresSearchIndex(diary.foundation.settling_database)
 
-    async with store.claim("vectors", "words/1", 10) as texts:
+    async with store.claim("vectors", "words/1", 10) as claim:
         with anyio.fail_after(5):
             await diary.foundation.diary.entries.update(
                 ALICE, str(entry.id), 1, EntryChanges(importance=0.9)
             )
             await diary.foundation.diary.entries.delete(ALICE, str(entry.id))
 
-    assert [text.id for text in texts] == [entry.id]
+    assert [text.id for text in claim.texts] == [entry.id]
 
 
 async def test_a_burst_of_writes_asks_for_one_run(diary: Searching) -> None:

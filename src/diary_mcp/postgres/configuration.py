@@ -16,7 +16,7 @@ ROLE = "diary"
 _SETTINGS = """\
 # Written by diary-mcp before each start. Your own settings: alter system set ...
 # Small enough for a laptop.
-max_connections = 100
+max_connections = 250
 shared_buffers = 64MB
 io_method = sync
 max_logical_replication_workers = 0

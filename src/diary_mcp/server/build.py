@@ -10,6 +10,8 @@ from diary_mcp.server.completions import Completions
 from diary_mcp.server.entrance import CallerOf, DiaryProvider, Entrance
 from diary_mcp.server.prompts import Prompts
 from diary_mcp.server.resources import Resources
+from diary_mcp.server.subscriptions import Subscriptions
+from diary_mcp.server.watchers import Watchers
 
 INSTRUCTIONS = """\
 Your diary: what you decide, discover, correct and hand over, kept for later sessions.
@@ -25,9 +27,26 @@ _FIXED = CacheHint(ttl_ms=600_000, scope="public")
 DiaryServer = Server[object]
 
 
-def build_server(diary: DiaryProvider, caller_of: CallerOf) -> DiaryServer:
-    """A server that answers at once and waits for the diary only when a request needs it."""
+def build_server(
+    diary: DiaryProvider,
+    caller_of: CallerOf,
+    watchers: Watchers | None = None,
+    *,
+    keeps_session: bool = False,
+) -> DiaryServer:
+    """A server that answers at once and waits for the diary only when a request needs it.
+
+    Args:
+        diary: gives the diary.
+        caller_of: says who is calling.
+        watchers: tells of changed entries, while its `run` does; without it there are no
+            subscriptions.
+        keeps_session: whether one client stays connected, so that the server can write to it
+            between its requests.
+    """
     entrance = Entrance(diary, caller_of)
+    subscriptions = watchers and Subscriptions(entrance, watchers)
+    session = subscriptions if keeps_session else None
     tools = ToolCalls(entrance)
     resources = Resources(entrance)
     prompts = Prompts(entrance)
@@ -47,6 +66,9 @@ def build_server(diary: DiaryProvider, caller_of: CallerOf) -> DiaryServer:
         on_list_resources=resources.list,
         on_list_resource_templates=resources.list_templates,
         on_read_resource=resources.read,
+        on_subscribe_resource=session and session.subscribe,
+        on_unsubscribe_resource=session and session.unsubscribe,
+        on_subscriptions_listen=subscriptions and subscriptions.listen,
         on_list_prompts=prompts.list,
         on_get_prompt=prompts.get,
         on_completion=completions.complete,

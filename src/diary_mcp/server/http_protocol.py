@@ -2,7 +2,6 @@
 
 import asyncio
 
-from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MOST_HEAD_BYTES = 64 << 10
@@ -19,17 +18,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _bytes = 0
     _timer: asyncio.TimerHandle | None = None
 
-    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # as in uvicorn
         super().connection_made(transport)
         self._close_after(_HEAD_ARRIVES_S)
 
-    @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
 
-    @override
     def data_received(self, data: bytes) -> None:
         is_late = not self._in_head and self.cycle.response_complete
         if self._in_head or is_late:
@@ -40,27 +36,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif is_late and self._bytes > _MOST_LATE_BYTES:
             self.transport.close()
 
-    @override
     def on_message_begin(self) -> None:
         self._in_head = True
         self._close_after(_HEAD_ARRIVES_S)
         super().on_message_begin()
 
-    @override
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._bytes = 0
         self._stop_timer()
         super().on_headers_complete()
 
-    @override
     def on_message_complete(self) -> None:
         self._in_head = True
         self._bytes = 0
         self._stop_timer()
         super().on_message_complete()
 
-    @override
     def on_response_complete(self) -> None:
         if not self._in_head:
             self._close_after(_LATE_S)

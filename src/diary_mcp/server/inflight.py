@@ -11,6 +11,8 @@ from mcp.shared._stream_protocols import WriteStream
 # A message that was read reaches its handler, and a handler's answer the stream that takes it,
 # within a few turns of the event loop.
 _TURNS = 20
+# Its answer comes when the client hangs up: nobody waits for it.
+_LISTEN = "subscriptions/listen"
 
 Message = TypeVar("Message")
 
@@ -28,6 +30,8 @@ class InFlight:
         self, ctx: ServerRequestContext[object], call_next: CallNext
     ) -> HandlerResult:
         """Counts one request; the server's middleware."""
+        if ctx.method == _LISTEN:
+            return await call_next(ctx)
         self._begin()
         try:
             return await call_next(ctx)

@@ -10,7 +10,6 @@ from ipaddress import ip_address
 import anyio
 import structlog
 from starlette.types import ASGIApp
-from typing_extensions import override
 from uvicorn import Config, Server
 
 from diary_mcp.domain.errors import DiaryError, InvalidArgumentError, UnavailableError
@@ -97,7 +96,6 @@ async def serve_http(
 class _Server(Server):
     """A server that leaves signals alone: the diary behind it has to be closed too."""
 
-    @override
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield

@@ -229,18 +229,28 @@ async def read_resource(diary: Diary, agent: AgentName, uri: str) -> tuple[str, 
     if uri in DOCUMENTS:
         return DOCUMENTS[uri].mime_type, await DOCUMENTS[uri].read(diary, agent)
     found = _ENTRY_URI.fullmatch(uri)
-    if found is None:
+    reference = find_entry_reference(uri)
+    if found is None or reference is None:
         raise NotFoundError(
             f"There is no resource {uri!r}; there are {', '.join(DOCUMENTS)}, and "
             "diary://entries/ with an entry's id or a key of yours."
         )
-    reference = check_label("entry_id", unquote(found["reference"]))
     if found["version"] is not None:
         version = await diary.history.get_version(agent, reference, int(found["version"]))
         return MARKDOWN, version_document(reference, version)
     if found["history"] is not None:
         return JSON, history_document(await diary.history.list_versions(agent, reference))
     return MARKDOWN, entry_document(await diary.entries.get(agent, reference))
+
+
+def find_entry_reference(uri: str) -> str | None:
+    """The id or key that an address of an entry, or of its versions, names; else `None`.
+
+    Raises:
+        InvalidArgumentError: it can be neither.
+    """
+    found = _ENTRY_URI.fullmatch(uri)
+    return None if found is None else check_label("entry_id", unquote(found["reference"]))
 
 
 def entry_uri(reference: str) -> str:

@@ -14,6 +14,7 @@ from diary_mcp.service.search_ports import Embedder
 from diary_mcp.service.sharing import SharingService
 from diary_mcp.service.suggestions import SuggestionService
 from diary_mcp.service.verification import VerificationService
+from diary_mcp.service.watching import Announcer, WatchService
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Diary:
     verification: VerificationService
     history: HistoryService
     suggestions: SuggestionService
+    watching: WatchService
     agents: "AgentRegistry"
     backends: Backends
 
@@ -60,6 +62,7 @@ class AgentRegistry:
 def build_diary(
     store: Store,
     permissions: PermissionReader,
+    announcer: Announcer,
     backends: Backends,
     embedder: Embedder | None = None,
 ) -> Diary:
@@ -74,6 +77,7 @@ def build_diary(
         verification=VerificationService(store, access),
         history=HistoryService(store, access),
         suggestions=SuggestionService(store),
+        watching=WatchService(announcer, access, permissions),
         agents=AgentRegistry(store),
         backends=backends,
     )

@@ -30,6 +30,7 @@ from diary_mcp.service.ranking import (
 from diary_mcp.service.records import Readership
 from diary_mcp.service.search import SearchRequest, mark
 from diary_mcp.service.search_dates import find_spans
+from diary_mcp.service.search_notices import list_notices
 from diary_mcp.service.search_ports import Embedder, EmbeddingUnavailableError, SearchText
 from diary_mcp.service.search_query import Query, named_authors, parse_query, without_names
 from diary_mcp.service.search_text import asks, cut_snippet
@@ -122,7 +123,15 @@ class Finder:
         return FoundPage(
             shown,
             len(places) > request.limit,
-            tuple(_notices(request, entries, unindexed, meaning, empty=not shown)),
+            tuple(
+                list_notices(
+                    request,
+                    entries,
+                    unindexed,
+                    has_model=meaning.vector is not None,
+                    empty=not shown,
+                )
+            ),
         )
 
     async def _read(
@@ -355,51 +364,6 @@ def _unseen(
         if len(places) > request.limit:
             break
     return places
-
-
-def _notices(
-    request: SearchRequest,
-    entries: SearchedEntries,
-    unindexed: Sequence[Unindexed],
-    meaning: _Meaning,
-    *,
-    empty: bool,
-) -> list[str]:
-    notices: list[str] = []
-    if request.mode != "text":
-        if meaning.vector is None:
-            notices.append("Searched by words only: there is no embedding model.")
-        elif missing := int(entries.without_vectors.sum()):
-            notices.append(
-                f"{missing} of {entries.size} entries have no embedding yet and were searched by "
-                "words only; that is being made up for."
-            )
-    uncounted = int((~entries.worded).sum()) - len(unindexed)
-    if uncounted:
-        notices.append(f"{uncounted} entries are not indexed yet and were not searched.")
-    if empty and request.position is None:
-        notices.append(_nothing_found(request, entries))
-    return notices
-
-
-def _nothing_found(request: SearchRequest, entries: SearchedEntries) -> str:
-    whose = {
-        "mine": "entries of yours",
-        "shared": "entries shared with you",
-        "all": "entries, yours and those shared with you",
-    }[request.filters.scope]
-    searched = int(entries.eligible.sum())
-    if not entries.size:
-        return f"Nothing found: there are no {whose}."
-    if searched < entries.size:
-        return (
-            f"Nothing found among the {searched} of {entries.size} {whose}, that pass the "
-            "filters. Try fewer filters, include_superseded, or other words."
-        )
-    return (
-        f"Nothing found among {searched} {whose}. Try other or fewer words, without "
-        "quotes or exclusions, or diary_list and diary_tags to see what is there."
-    )
 
 
 def _as_text(entry: Entry) -> SearchText:

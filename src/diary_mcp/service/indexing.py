@@ -52,24 +52,24 @@ class EntryIndexer:
         return await self._store.request_if_waiting(WORDS_VERSION, model)
 
     async def _index_words(self) -> int:
-        async with self._store.claim("words", WORDS_VERSION, _WORDS_AT_ONCE) as texts:
-            if not texts:
+        async with self._store.claim("words", WORDS_VERSION, _WORDS_AT_ONCE) as claim:
+            if not claim.texts:
                 return 0
-            rows = await anyio.to_thread.run_sync(_count_words, texts)
-            written = await self._store.write_words(WORDS_VERSION, rows)
-        return await _unless_none(written, len(texts))
+            rows = await anyio.to_thread.run_sync(_count_words, claim.texts)
+            written = await claim.write_words(WORDS_VERSION, rows)
+        return await _unless_none(written, len(claim.texts))
 
     async def _index_vectors(self) -> int:
         if self._embedder is None:
             return 0
         version = model_version(self._embedder.name)
-        async with self._store.claim("vectors", version, _VECTORS_AT_ONCE) as texts:
-            if not texts:
+        async with self._store.claim("vectors", version, _VECTORS_AT_ONCE) as claim:
+            if not claim.texts:
                 return 0
-            embed = partial(_embed, self._embedder, texts)
+            embed = partial(_embed, self._embedder, claim.texts)
             rows = await anyio.to_thread.run_sync(embed)
-            written = await self._store.write_vectors(version, rows)
-        return await _unless_none(written, len(texts))
+            written = await claim.write_vectors(version, rows)
+        return await _unless_none(written, len(claim.texts))
 
 
 async def _unless_none(written: int, claimed: int) -> int:

@@ -150,27 +150,33 @@ class VectorsOfEntry:
     vectors: bytes
 
 
+class IndexClaim(Protocol):
+    """Entries that nobody else indexes until the block ends or this process does.
+
+    No row is locked: a write never waits for the index. What was changed or deleted meanwhile is
+    left out of what is written.
+
+    Raises (every method): DatabaseUnavailableError: PostgreSQL gives no answer in time.
+    """
+
+    @property
+    def texts(self) -> Sequence[SearchText]: ...
+
+    async def write_words(self, version: str, rows: Sequence[WordsOfEntry]) -> int:
+        """Replaces the entries' postings; how many entries were written."""
+        ...
+
+    async def write_vectors(self, version: str, rows: Sequence[VectorsOfEntry]) -> int: ...
+
+
 class IndexStore(Protocol):
     """Raises (every method): DatabaseUnavailableError: PostgreSQL gives no answer in time."""
 
     def claim(
         self, stage: IndexStage, version: str, limit: int
-    ) -> AbstractAsyncContextManager[Sequence[SearchText]]:
-        """Entries whose words or vectors are not of `version`, the newest first.
-
-        Nobody else claims them until the block ends or this process does. No row is locked: a
-        write never waits for the index.
-        """
+    ) -> AbstractAsyncContextManager[IndexClaim]:
+        """Some entries whose words or vectors are not of `version`, the newest first."""
         ...
-
-    async def write_words(self, version: str, rows: Sequence[WordsOfEntry]) -> int:
-        """Replaces the entries' postings; how many were written.
-
-        Those that were changed or deleted meanwhile are left out.
-        """
-        ...
-
-    async def write_vectors(self, version: str, rows: Sequence[VectorsOfEntry]) -> int: ...
 
     async def request_if_waiting(self, words_version: str, model: str | None) -> int:
         """Schedules the indexing workflow if anything is left to index; how much, 1 or 0."""

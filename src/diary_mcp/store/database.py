@@ -106,6 +106,8 @@ async def open_database(url: str, *, max_size: int, min_size: int = 1) -> AsyncG
         min_size=min_size,
         max_size=max_size,
         timeout=CONNECT_TIMEOUT_S,
+        # Every client has a server of its own, and all of them share PostgreSQL's connections.
+        max_idle=15,
         open=False,
         check=AsyncConnectionPool.check_connection,
         # psycopg_pool 3.3 loses a slot when a task is cancelled while it returns a connection;

@@ -29,23 +29,40 @@ class PostgresSearchIndex:
     @asynccontextmanager
     async def claim(
         self, stage: IndexStage, version: str, limit: int
-    ) -> AsyncGenerator[list[SearchText]]:
+    ) -> AsyncGenerator["PostgresClaim"]:
         async with self._database.connection() as connection:
             try:
                 cursor = connection.cursor(row_factory=class_row(SearchText))
                 await cursor.execute(_SQL[f"claim_{stage}"], {"version": version, "limit": limit})
-                yield await cursor.fetchall()
+                yield PostgresClaim(connection, await cursor.fetchall())
             finally:
                 if not connection.broken:
                     await connection.execute(_SQL["release_claims"])
 
-    async def write_words(self, version: str, rows: Sequence[WordsOfEntry]) -> int:
+    async def request_if_waiting(self, words_version: str, model: str | None) -> int:
         async with self._database.transaction() as connection:
-            unchanged = await _lock_unchanged(connection, [row.text for row in rows])
+            if not await fetch_flag(
+                connection, _SQL["is_waiting"], {"words_by": words_version, "model": model}
+            ):
+                return 0
+            await DbosQueue(connection).request_indexing()
+        return 1
+
+
+class PostgresClaim:
+    """`IndexClaim` by advisory locks, which go with the connection."""
+
+    def __init__(self, connection: Connection, texts: Sequence[SearchText]) -> None:
+        self._connection = connection
+        self.texts = texts
+
+    async def write_words(self, version: str, rows: Sequence[WordsOfEntry]) -> int:
+        async with self._connection.transaction():
+            unchanged = await _lock_unchanged(self._connection, [row.text for row in rows])
             kept = [row for row in rows if row.text.id in unchanged]
-            await connection.execute(_SQL["remove_postings"], {"ids": list(unchanged)})
-            await _copy_postings(connection, kept)
-            await connection.cursor().executemany(
+            await self._connection.execute(_SQL["remove_postings"], {"ids": list(unchanged)})
+            await _copy_postings(self._connection, kept)
+            await self._connection.cursor().executemany(
                 _SQL["mark_words"],
                 [
                     {
@@ -61,23 +78,14 @@ class PostgresSearchIndex:
         return len(kept)
 
     async def write_vectors(self, version: str, rows: Sequence[VectorsOfEntry]) -> int:
-        async with self._database.transaction() as connection:
-            unchanged = await _lock_unchanged(connection, [row.text for row in rows])
+        async with self._connection.transaction():
+            unchanged = await _lock_unchanged(self._connection, [row.text for row in rows])
             kept = [row for row in rows if row.text.id in unchanged]
-            await connection.cursor().executemany(
+            await self._connection.cursor().executemany(
                 _SQL["write_vectors"],
                 [{"model": version, "vectors": row.vectors, "id": row.text.id} for row in kept],
             )
         return len(kept)
-
-    async def request_if_waiting(self, words_version: str, model: str | None) -> int:
-        async with self._database.transaction() as connection:
-            if not await fetch_flag(
-                connection, _SQL["is_waiting"], {"words_by": words_version, "model": model}
-            ):
-                return 0
-            await DbosQueue(connection).request_indexing()
-        return 1
 
 
 async def _lock_unchanged(connection: Connection, texts: Collection[SearchText]) -> set[EntryId]:

@@ -45,6 +45,8 @@ class Rhythm:
 
 
 DEFAULT_RHYTHM = Rhythm()
+# One connection does for both.
+_AFTER_SWEEP_S = 1
 
 
 @asynccontextmanager
@@ -87,7 +89,10 @@ async def workflow_runtime(
             async with _background(
                 _stay_alive(executor, loop, rhythm),
                 _repeat("sweep", sweep.sweep, rhythm.sweep_s),
-                *(_repeat(name, run, rhythm.sweep_s) for name, run in chores),
+                *(
+                    _repeat(name, run, rhythm.sweep_s, after_s=_AFTER_SWEEP_S)
+                    for name, run in chores
+                ),
                 _repeat(
                     "housekeeping",
                     housekeeping.tidy,
