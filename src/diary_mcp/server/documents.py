@@ -3,8 +3,6 @@
 import json
 from collections.abc import Sequence
 
-import yaml
-
 from diary_mcp.domain.digest import Correction, Mention
 from diary_mcp.domain.entry import Entry, EntrySummary
 from diary_mcp.domain.fields import format_time
@@ -109,27 +107,9 @@ def one_line(text: str, most_bytes: int = _LINE_BYTES) -> str:
 
 
 def _front_matter(fields: dict[str, object]) -> str:
-    written = yaml.dump(
-        fields,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=None,
-        width=1_000_000,
-    )
-    return f"---\n{written}---\n"
+    from diary_mcp.server.front_matter import write_front_matter  # noqa: PLC0415  # imports yaml
 
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what is not printable so that it reads back the same: PyYAML 6 loses U+0085."""
-
-
-def _represent_text(_dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if text.isprintable() else '"'
-    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
+    return write_front_matter(fields)
 
 
 def _handoff(entry: Entry | None) -> str:

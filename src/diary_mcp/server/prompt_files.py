@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
 from mcp_types import Prompt, PromptArgument
 from pydantic import BaseModel, ConfigDict
 
@@ -72,5 +71,7 @@ def load_prompts(folder: Path) -> dict[str, PromptFile]:
 
 
 def _read(path: Path) -> PromptFile:
-    _, head, text = path.read_text("utf-8").split("---\n", 2)
-    return PromptFile(name=path.stem, text=text.strip(), **yaml.safe_load(head))
+    from diary_mcp.server.front_matter import split_front_matter  # noqa: PLC0415  # imports yaml
+
+    fields, text = split_front_matter(path.read_text("utf-8"))
+    return PromptFile.model_validate({"name": path.stem, "text": text.strip(), **fields})
