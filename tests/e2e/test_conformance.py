@@ -1,5 +1,7 @@
 """The official conformance suite, against the server over HTTP."""
 
+import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,15 +13,36 @@ from support.node_tools import CONFORMANCE
 from support.sites import own_database
 
 _BASELINE = Path(__file__).with_name("conformance_baseline.yml")
+_TESTS = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def server(postgres_url: str) -> Generator[HttpServer]:
-    with (
-        own_database(postgres_url) as url,
-        http_server(environment(database_url=url), "--no-auth") as started,
-    ):
+@pytest.fixture
+def database(postgres_url: str) -> Generator[str]:
+    with own_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def server(database: str) -> Generator[HttpServer]:
+    with http_server(environment(database_url=database), "--no-auth") as started:
         yield started.wait_until_ready()
+
+
+@pytest.fixture
+def port_of_fixtures(database: str) -> Generator[int]:
+    """The port of a server from the same factory, with what the suite asks for by name."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "support.conformance_server", database],
+        cwd=_TESTS,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_only_scenarios_that_need_fixtures_fail(server: HttpServer, tmp_path: Path) -> None:
@@ -34,3 +57,12 @@ def test_only_scenarios_that_need_fixtures_fail(server: HttpServer, tmp_path: Pa
     assert "✓ server-initialize: 1 passed, 0 failed" in done.stdout
     assert "✓ completion-complete: 1 passed, 0 failed" in done.stdout
     assert "✓ dns-rebinding-protection: 2 passed, 0 failed" in done.stdout
+
+
+def test_with_the_fixtures_every_scenario_passes(port_of_fixtures: int, tmp_path: Path) -> None:
+    url = f"http://localhost:{port_of_fixtures}/mcp"
+
+    done = CONFORMANCE.run("server", "--url", url, "--suite", "all", "-o", tmp_path)
+
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-1_000:]
+    assert "Total: 44 passed, 0 failed" in done.stdout

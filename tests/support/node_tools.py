@@ -29,8 +29,11 @@ class NodeTool:
     also: tuple[str, ...] = ()
 
     def path(self) -> Path:
-        """The command, installed where that is still to be done."""
-        return _installed(self) / "node_modules" / ".bin" / self.command
+        """The command, installed where that is still to be done; skips the test where it cannot."""
+        folder = _installed(self)
+        if isinstance(folder, str):
+            pytest.skip(folder)
+        return folder / "node_modules" / ".bin" / self.command
 
     def run(
         self, *arguments: str | Path, environment: Mapping[str, str] | None = None
@@ -51,30 +54,34 @@ class NodeTool:
 
 
 @cache
-def _installed(tool: NodeTool) -> Path:
+def _installed(tool: NodeTool) -> Path | str:
+    """The folder with the tool, or why it cannot be installed; asked once."""
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("npm is not installed")
+        return "npm is not installed"
     folder = _CACHE / f"{tool.package.replace('/', '-').removeprefix('@')}-{tool.version}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
-            _install(npm, folder, [f"{tool.package}@{tool.version}", *tool.also])
+            packages = (f"{tool.package}@{tool.version}", *tool.also)
+            if (problem := _install(npm, folder, packages)) is not None:
+                return f"npm cannot install {', '.join(packages)}: {problem}"
             (folder / "complete").touch()
     return folder
 
 
-def _install(npm: str, folder: Path, packages: Sequence[str]) -> None:
+def _install(npm: str, folder: Path, packages: Sequence[str]) -> str | None:
+    """Installs the packages; `None`, or what went wrong."""
+    flags = ["--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
     done = subprocess.run(
-        [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", *packages],
+        [npm, "install", "--prefix", str(folder), *flags, *packages],
         capture_output=True,
         text=True,
         timeout=_INSTALL_S,
         check=False,
     )
-    if done.returncode != 0:
-        pytest.skip(f"npm cannot install {', '.join(packages)}: {done.stderr[-300:]}")
+    return None if done.returncode == 0 else f"status {done.returncode} {done.stderr[-300:]}"
 
 
 INSPECTOR = NodeTool("@modelcontextprotocol/inspector", "2.12.0", "mcp-inspector")
