@@ -52,9 +52,7 @@ async def test_what_is_printed_starts_this_installation(
     assert server.get("type", "stdio") == "stdio"
     assert Path(server["command"]).is_absolute()
     assert server["env"] == {
-        "DIARY_MCP_AGENT": "alice",
-        "DIARY_MCP_DATABASE_URL": database_url,
-        "DIARY_MCP_DATA_DIR": str(tmp_path),
+        name: value for name, value in settings.items() if name.startswith("DIARY_MCP_")
     }
     assert (identity["agent"], identity["backends"]["database"]) == ("alice", "postgresql")
 
@@ -86,10 +84,10 @@ def test_flags_and_a_relative_folder_are_told_in_full(tmp_path: Path) -> None:
         timeout=60,
     )
 
-    assert json.loads(done.stdout)["servers"]["diary"]["env"] == {
-        "DIARY_MCP_AGENT": "bob",
-        "DIARY_MCP_DATA_DIR": str(tmp_path / "data"),
-    }
+    told = json.loads(done.stdout)["servers"]["diary"]["env"]
+    assert told["DIARY_MCP_AGENT"] == "bob"
+    assert told["DIARY_MCP_DATA_DIR"] == str(tmp_path / "data")
+    assert "DIARY_MCP_DATABASE_URL" not in told
     assert "password" not in done.stderr
 
 

@@ -17,7 +17,7 @@ from diary_mcp.domain.errors import ConflictError, DiaryError
 from diary_mcp.domain.fields import AgentName, Grantee
 from diary_mcp.service.changes import PermissionChange
 from support.failures import FAILURES, Failure, failing, read_everything
-from support.ground_truth import ask, check_promise, is_settled
+from support.ground_truth import ask, check_promise, is_quiet
 from support.sites import add_agents
 from support.stop_points import held, install_stop_points
 from support.workflows import add_entry, eventually
@@ -316,6 +316,6 @@ async def test_every_tuple_is_written_for_an_entry_that_is_there(foundation: Fou
 
 async def settled(foundation: Foundation) -> None:
     async def check() -> bool:
-        return is_settled(foundation.database_url)
+        return is_quiet(foundation.database_url)
 
     await eventually(check)

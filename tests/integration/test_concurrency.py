@@ -14,7 +14,7 @@ from diary_mcp.domain.errors import DiaryError
 from diary_mcp.domain.fields import AgentName, Grantee
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings
-from support.ground_truth import ask, check_promise, is_settled
+from support.ground_truth import ask, check_promise, is_quiet
 from support.sites import add_agents
 from support.workflows import eventually
 
@@ -57,7 +57,7 @@ async def race(calls: Iterable[Call]) -> Counter[str]:
 
 async def settled(url: str) -> None:
     async def check() -> bool:
-        return is_settled(url)
+        return is_quiet(url)
 
     await eventually(check, within_s=30)
 

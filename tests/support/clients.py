@@ -70,11 +70,15 @@ def environment(
     database_url: str | None = None,
     data_dir: Path | None = None,
 ) -> dict[str, str]:
-    """The environment of a server: this process's, with no setting but these."""
+    """The environment of a server: this process's, with no setting but these.
+
+    Without an embedding model, which every server would load for itself.
+    """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("DIARY_MCP_")
     }
     settings = {
+        "DIARY_MCP_EMBEDDINGS": "none",
         "DIARY_MCP_AGENT": agent,
         "DIARY_MCP_DATABASE_URL": database_url,
         "DIARY_MCP_DATA_DIR": None if data_dir is None else str(data_dir),

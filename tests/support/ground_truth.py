@@ -125,6 +125,12 @@ def is_settled(url: str) -> bool:
         return connection.execute(_UNSETTLED.encode()).fetchone() is None
 
 
+def is_quiet(url: str) -> bool:
+    """Whether it is settled, and nothing else waits or runs on any queue."""
+    running = "select from dbos.workflow_status where status in ('ENQUEUED', 'PENDING')"
+    return is_settled(url) and ask(url, running) == []
+
+
 def check_promise(url: str, *, within_s: float = 30) -> Truth:
     """Waits until the diary is settled, and checks it."""
     eventually(lambda: is_settled(url), within_s=within_s)
