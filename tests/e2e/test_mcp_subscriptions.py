@@ -14,7 +14,10 @@ from mcp.shared.exceptions import MCPError
 
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
+from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName, Grantee, GroupName
+from diary_mcp.server.watchers import Watchers
+from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings
 from support.clients import ERAS, Era, environment, sdk_client
 from support.http_servers import HttpServer, http_server, issue_token, sdk_http_client
@@ -195,6 +198,31 @@ async def _cut_listeners(database_url: str) -> None:
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where query like '%listen diary_entry' and datname = current_database()"
         )
+
+
+async def test_watching_begins_as_soon_as_the_diary_is_up(foundation: Foundation) -> None:
+    elsewhere = Elsewhere(foundation, "2026-07-28")
+    entry = await elsewhere.write()
+    failures = iter([UnavailableError("not yet")])
+    heard = anyio.Event()
+
+    async def provide() -> Diary:
+        for failure in failures:
+            raise failure
+        return foundation.diary
+
+    async def tell(address: str) -> None:
+        assert address == "x"
+        heard.set()
+
+    watchers = Watchers(provide)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watchers.run)
+            async with watchers.watching(ALICE, {entry.id: frozenset({"x"})}, tell):
+                await elsewhere.change(entry)
+                await heard.wait()
+            tasks.cancel_scope.cancel()
 
 
 async def test_only_addresses_of_entries_that_one_may_read_are_honored(

@@ -2,10 +2,12 @@
 
 import json
 
+import anyio
 import pytest
 from mcp.client.client import Client
 from mcp_types import CallToolResult
 
+from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
@@ -93,6 +95,30 @@ async def test_a_long_verification_tells_how_far_it_is(in_memory: InMemory) -> N
     assert result.structured_content is not None
     assert result.structured_content["totals"]["checked"] == 101
     assert told == [(100, 101), (101, 101)]
+
+
+async def test_a_cancelled_verification_stops_and_the_server_lives_on(
+    in_memory: InMemory,
+) -> None:
+    entries = in_memory.foundation.diary.entries
+    for _ in range(201):
+        await entries.create(AgentName("alice"), EntryDraft(content="x"))
+    told: list[float] = []
+
+    async with in_memory.client() as client:
+        with anyio.CancelScope() as call:
+
+            async def cancel(progress: float, total: float | None, message: str | None) -> None:
+                assert (total, message) == (201, None)
+                told.append(progress)
+                call.cancel()
+
+            await client.call_tool("diary_verify", {}, progress_callback=cancel)
+        identity = await good(client, "diary_whoami")
+
+    assert call.cancelled_caught
+    assert told == [100]
+    assert identity["agent"] == "alice"
 
 
 async def test_null_counts_as_left_out(in_memory: InMemory) -> None:
