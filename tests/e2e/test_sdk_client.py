@@ -105,10 +105,8 @@ async def test_two_agents_go_through_every_tool(database_url: str, era: Era) -> 
         )
         entry_id = entry["id"]
 
-        assert await alice.call("diary_get", entry_id="thought") == first | {
-            "superseded_by": entry_id,
-            "sharing": (await alice.call("diary_get", entry_id="thought"))["sharing"],
-        }
+        thought = await alice.call("diary_get", entry_id="thought")
+        assert thought == first | {"superseded_by": entry_id, "sharing": thought["sharing"]}
         listed = await alice.call("diary_list", limit=1)
         assert [each["id"] for each in listed["entries"]] == [entry_id]
         rest = await alice.call("diary_list", limit=1, cursor=listed["next_cursor"])

@@ -114,6 +114,10 @@ class ArchiveWriter(ArchiveReader, Protocol):
         """
         ...
 
+    async def lock(self, entry_ids: Collection[EntryId]) -> None:
+        """Waits out whoever changes these entries, and keeps others from it to the end."""
+        ...
+
     async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
         """Puts `revised` in the place of `previous`, which goes into the history.
 

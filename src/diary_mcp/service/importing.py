@@ -103,10 +103,11 @@ class EntryImport:
     async def _write_once(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
         async with self._store.unit_of_work() as unit:
             plan = await self._plan(unit.archive, batch)
+            if plan.changed:
+                await unit.archive.lock([previous.id for previous, _ in plan.changed])
+                plan = await self._plan(unit.archive, batch)
             for previous, revised in plan.changed:
                 await unit.archive.replace(previous, revised)
-            if plan.changed:
-                await unit.workflows.request_indexing()
             if plan.new:
                 await _add(unit, plan.new)
             elif plan.changed:

@@ -89,6 +89,9 @@ class PostgresArchive:
         except errors.UniqueViolation as error:
             raise _changed_meanwhile() from error
 
+    async def lock(self, entry_ids: Collection[EntryId]) -> None:
+        await self._connection.execute(_SQL["lock_entries"], {"ids": list(entry_ids)})
+
     async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
         cursor = await self._connection.execute(
             _ENTRY_SQL["update_entry"], {**_columns(revised), "previous_version": previous.version}
@@ -124,7 +127,7 @@ class PostgresArchive:
         older = [supersession.older for supersession in supersessions]
         # Another transaction that supersedes or deletes one of them is waited for here, so that
         # the next statement sees what it did.
-        await self._connection.execute(_SQL["lock_entries"], {"ids": [*newer, *older]})
+        await self.lock([*newer, *older])
         cursor = await self._connection.execute(
             _SQL["link_entries"], {"newer": newer, "older": older}
         )

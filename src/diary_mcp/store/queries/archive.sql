@@ -90,7 +90,7 @@ from diary.entry as e
 where e.owner = %(owner)s and e.supersedes is not null
 
 -- name: lock_entries
--- Nobody else supersedes these, or deletes them, before this transaction ends.
+-- Nobody else changes, supersedes or deletes these before this transaction ends.
 select e.id
 from diary.entry as e
 where e.id = any(%(ids)s::uuid [])
