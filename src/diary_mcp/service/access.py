@@ -9,12 +9,21 @@ from collections.abc import Sequence
 from typing import TypeVar
 from uuid import UUID
 
+import structlog
+
 from diary_mcp.domain.entry import Entry, EntryFields
-from diary_mcp.domain.errors import DiaryError, ForbiddenError, NotFoundError
+from diary_mcp.domain.errors import (
+    DiaryError,
+    ForbiddenError,
+    NotFoundError,
+    PermissionBackendUnavailableError,
+)
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.relations import group_grantee
 from diary_mcp.service.ports import PermissionReader, Store
 from diary_mcp.service.records import Readership, owner_readership
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Listed = TypeVar("Listed", bound=EntryFields)
 
@@ -31,12 +40,16 @@ class Access:
 
         Raises:
             NotFoundError: there is none, or the caller may not read it.
-            PermissionBackendUnavailableError: it is shared, and nobody can say whether the
-                caller may still read it.
+            PermissionBackendUnavailableError: the caller does not own it, and nobody can say
+                whether there is one that it may read.
         """
-        entry = await self._find(caller, reference)
-        if entry is None or not await self.keep_readable(caller, [entry]):
-            raise not_found(reference)
+        try:
+            entry = await self._find(caller, reference)
+            if entry is None or not await self.keep_readable(caller, [entry]):
+                raise not_found(reference)
+        except PermissionBackendUnavailableError as error:
+            _log.warning("access.undecided", reason=str(error))
+            raise _undecided(reference) from error
         return entry
 
     async def refusal(self, caller: AgentName, reference: str) -> DiaryError:
@@ -74,12 +87,20 @@ class Access:
         return [row for row in rows if row.role == "owner" or row.id in viewable]
 
     async def _find(self, caller: AgentName, reference: str) -> Entry | None:
+        """What the rows show the caller.
+
+        For an id that is not the caller's own, what the permission backend is asked depends on the
+        caller alone, never on the entry: its silence, and how long an answer takes, must not tell
+        whether there is one.
+        """
         async with self._store.reading() as rows:
             entry = await rows.entries.find(owner_readership(caller), reference)
             entry_id = as_entry_id(reference)
             if entry is not None or entry_id is None:
                 return entry
-            if not await rows.entries.has_group_share(entry_id):
+            if not await rows.shares.may_reach(caller):
+                return None
+            if await rows.entries.was_owned_by(caller, entry_id):
                 return None
         reader = await self._with_groups(caller)
         async with self._store.reading() as rows:
@@ -96,6 +117,15 @@ def not_found(reference: str) -> NotFoundError:
     return NotFoundError(
         f"No entry {reference!r} that you may read; diary_list shows yours, and with scope=shared "
         "those shared with you."
+    )
+
+
+def _undecided(reference: str) -> PermissionBackendUnavailableError:
+    """The one answer while nobody can say; what failed and how would tell what was asked."""
+    return PermissionBackendUnavailableError(
+        "The permission backend does not answer, so nobody can say whether there is an entry "
+        f"{reference!r} that you may read. Try again in a moment; your own entries can be read "
+        "meanwhile."
     )
 
 

@@ -125,8 +125,8 @@ class EntryReader(Protocol):
         """
         ...
 
-    async def has_group_share(self, entry_id: EntryId) -> bool:
-        """Whether the entry is shared with any group at present."""
+    async def was_owned_by(self, agent: AgentName, entry_id: EntryId) -> bool:
+        """Whether the agent has deleted this entry of its own, and its relations still wait."""
         ...
 
     async def list_page(

@@ -38,8 +38,10 @@ class PostgresEntries:
         )
         return await cursor.fetchone()
 
-    async def has_group_share(self, entry_id: EntryId) -> bool:
-        return await fetch_flag(self._connection, _SQL["has_group_share"], {"id": entry_id})
+    async def was_owned_by(self, agent: AgentName, entry_id: EntryId) -> bool:
+        return await fetch_flag(
+            self._connection, _SQL["was_owned_by"], {"owner": agent, "id": entry_id}
+        )
 
     async def list_page(
         self, reader: Readership, filters: EntryFilters, after: EntryPosition | None, limit: int

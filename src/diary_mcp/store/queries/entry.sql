@@ -120,14 +120,15 @@ where
 order by (e.id = %(id)s) desc nulls last
 limit 1
 
--- name: has_group_share
+-- name: was_owned_by
+-- The tombstone of a deleted entry, until the permission backend has forgotten it too.
 select exists (
     select
-    from diary.share as s
+    from diary.entry_permission as permission
     where
-        s.entry_id = %(id)s
-        and starts_with(s.grantee, 'group:')
-        and (s.expires_at is null or s.expires_at > clock_timestamp())
+        permission.entry_id = %(id)s
+        and permission.owner = %(owner)s
+        and permission.deleted_at is not null
 )
 
 -- name: list_entries
