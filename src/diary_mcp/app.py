@@ -20,7 +20,7 @@ from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.diary import Backends, Diary, build_diary
 from diary_mcp.service.indexing import EntryIndexer
-from diary_mcp.service.reconciliation import DriftCounts, count_drift, reconcile
+from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
 from diary_mcp.service.settlement import settle
 from diary_mcp.service.tokens import TokenService
 from diary_mcp.settings import Settings
@@ -144,8 +144,8 @@ async def count_rows_adrift(foundation: Foundation) -> DriftCounts:
     return await count_drift(PostgresDriftFinder(foundation.database_url), foundation.permissions)
 
 
-async def repair_rows_adrift(foundation: Foundation) -> DriftCounts:
-    """Finds drift and repairs it; what was found.
+async def repair_rows_adrift(foundation: Foundation) -> Repairs:
+    """Settles what waits, finds drift and repairs it; what was found.
 
     Raises:
         PermissionBackendUnavailableError: the backend gives no usable answer.

@@ -8,10 +8,12 @@ import pytest
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryDraft
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.domain.errors import PermissionRefusedError
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
-from diary_mcp.service.reconciliation import DriftCounts, count_drift, reconcile
+from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
 from diary_mcp.service.settlement import settle
+from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.drift import PostgresDriftFinder
 from support.backends import Backend
 
@@ -40,12 +42,19 @@ class Diary:
     async def count(self) -> DriftCounts:
         return await count_drift(self.finder, self.backend.permissions)
 
-    async def repair(self) -> DriftCounts:
+    async def reconcile(self) -> Repairs:
         return await reconcile(self.finder, self.foundation.settlements, self.backend.permissions)
+
+    async def repair(self) -> DriftCounts:
+        """The drift that was found."""
+        return (await self.reconcile()).drift
 
     async def all_tuples(self) -> set[RelationTuple]:
         pages = [page async for page in self.backend.permissions.scan_entry_tuples()]
         return {each for page in pages for each in page}
+
+    async def unsettled(self) -> list[EntryId]:
+        return await self.foundation.settlements.list_unsettled(None, 10)
 
     @property
     def wanted(self) -> set[RelationTuple]:
@@ -93,6 +102,13 @@ async def test_missing_tuples_are_put_back(diary: Diary) -> None:
         ),
         pytest.param(owner_tuple(GONE, ALICE), id="entry that is gone"),
         pytest.param(RelationTuple("DiaryEntry", "no id at all", "viewer", "eve"), id="no id"),
+        pytest.param(RelationTuple("DiaryEntry", "", "viewer", "eve"), id="no object"),
+        pytest.param(RelationTuple("DiaryEntry", "", "viewer", ""), id="nothing"),
+        pytest.param(
+            RelationTuple("DiaryEntry", str(GONE).upper(), "viewer", "eve"), id="id in capitals"
+        ),
+        pytest.param(RelationTuple("DiaryEntry", THE_ENTRY, "nonsense", "eve"), id="relation"),
+        pytest.param(RelationTuple("DiaryEntry", THE_ENTRY, "viewer", ""), id="nobody"),
     ],
 )
 async def test_a_stray_tuple_is_removed(diary: Diary, stray: RelationTuple) -> None:
@@ -107,12 +123,80 @@ async def test_a_stray_tuple_is_removed(diary: Diary, stray: RelationTuple) -> N
     assert await diary.all_tuples() == diary.wanted
 
 
+async def test_an_agent_called_like_a_group_does_not_stand_for_it(diary: Diary) -> None:
+    await add_group(diary, "team")
+    share = viewer_tuple(diary.entry.id, Grantee("group:team"))
+    await diary.foundation.diary.sharing.share(ALICE, str(diary.entry.id), Grantee("group:team"))
+    await diary.reconcile()
+    await diary.backend.permissions.patch(insert=(), delete=[share])
+    await diary.backend.administrator.place([replace(share, subject="group:team")])
+
+    assert await diary.count() == DriftCounts(missing=1, stray=1)
+    await diary.repair()
+
+    assert await diary.all_tuples() == {*diary.wanted, share}
+
+
+async def test_what_waits_is_settled_also_where_no_server_runs(diary: Diary) -> None:
+    services = diary.foundation.diary
+    written = await services.entries.create(ALICE, EntryDraft(content="just written"))
+    deleted = await services.entries.create(ALICE, EntryDraft(content="and this is gone"))
+    await services.entries.delete(ALICE, str(deleted.id))
+    await services.sharing.unshare(ALICE, str(diary.entry.id), Grantee(BOB))
+
+    done = await diary.reconcile()
+
+    assert done == Repairs(settled=3, drift=NO_DRIFT)
+    assert await diary.unsettled() == []
+    assert await diary.all_tuples() == {
+        owner_tuple(diary.entry.id, ALICE),
+        owner_tuple(written.id, ALICE),
+    }
+
+
+async def test_what_was_refused_is_tried_again(diary: Diary) -> None:
+    async with diary.foundation.settlements.lock_relations([diary.entry.id]) as relations:
+        await relations.mark_refused("not then")
+    await diary.backend.administrator.empty()
+    assert await diary.unsettled() == [diary.entry.id]
+
+    await diary.reconcile()
+
+    assert await diary.unsettled() == []
+    assert await diary.all_tuples() == diary.wanted
+
+
+async def test_one_refusal_does_not_keep_the_rest_from_being_repaired(diary: Diary) -> None:
+    async with await psycopg.AsyncConnection.connect(diary.foundation.database_url) as connection:
+        # No agent can be called so, and no tuple is written for it.
+        await connection.execute("alter table diary.agent drop constraint agent_name_is_valid")
+        await connection.execute("insert into diary.agent (name) values (%s)", ("x" * 600,))
+    refused = await diary.foundation.diary.entries.create(
+        AgentName("x" * 600), EntryDraft(content="refused")
+    )
+    strays = [owner_tuple(GONE, ALICE), RelationTuple("DiaryEntry", "", "viewer", "eve")]
+    await diary.backend.administrator.place(strays)
+
+    with pytest.raises(PermissionRefusedError):
+        await diary.reconcile()
+
+    assert await diary.all_tuples() == diary.wanted
+    assert await diary.unsettled() == [refused.id]
+
+
+async def add_group(diary: Diary, name: str) -> None:
+    async with diary.foundation.database.connection() as connection:
+        await PostgresAgents(connection).add_group(GroupName(name))
+
+
 async def test_counting_changes_nothing(diary: Diary) -> None:
     await diary.backend.administrator.place([owner_tuple(GONE, ALICE)])
+    waiting = await diary.foundation.diary.entries.create(ALICE, EntryDraft(content="new"))
 
     await diary.count()
 
     assert await diary.all_tuples() == {*diary.wanted, owner_tuple(GONE, ALICE)}
+    assert await diary.unsettled() == [waiting.id]
 
 
 async def test_the_tuples_of_an_agent_that_was_removed_are_removed(diary: Diary) -> None:

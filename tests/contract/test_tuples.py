@@ -99,7 +99,6 @@ async def test_no_tuple_of_another_shape_is_written(
 @pytest.mark.parametrize(
     "undeletable",
     [
-        RelationTuple("DiaryEntry", "", "viewer", "bob"),
         RelationTuple("", str(entry(1)), "viewer", "bob"),
         RelationTuple("Other", str(entry(1)), "viewer", "bob"),
         RelationTuple("DiaryEntry", str(entry(1)), "viewer", "b\ud800b"),
@@ -107,7 +106,7 @@ async def test_no_tuple_of_another_shape_is_written(
     ],
     ids=repr,
 )
-async def test_nothing_is_deleted_without_a_namespace_and_an_object(
+async def test_nothing_is_deleted_outside_our_namespaces(
     backend: Backend, undeletable: RelationTuple
 ) -> None:
     kept = owner_tuple(entry(1), ANN)
@@ -168,6 +167,22 @@ async def test_of_two_tuples_that_are_almost_alike_only_the_named_one_is_deleted
     await backend.permissions.patch(insert=(), delete=[alike[1]])
 
     assert await backend.permissions.list_entry_tuples([entry(1)]) == {*alike} - {alike[1]}
+
+
+async def test_of_the_tuples_without_an_object_only_the_named_one_is_deleted(
+    backend: Backend,
+) -> None:
+    kept = {
+        RelationTuple("DiaryEntry", "", "viewer", "cat"),
+        RelationTuple("DiaryEntry", "", "owner", "bob"),
+        viewer_tuple(entry(1), agent("bob")),
+    }
+    nameless = RelationTuple("DiaryEntry", "", "viewer", "bob")
+    await backend.administrator.place([*kept, nameless])
+
+    await backend.permissions.patch(insert=(), delete=[nameless])
+
+    assert set(await scan(backend.permissions)) == kept
 
 
 async def test_an_entry_s_tuples_are_deleted_without_touching_another_s(backend: Backend) -> None:

@@ -27,9 +27,7 @@ def migrate(settings: Settings) -> None:
 @click.option("--dry-run", is_flag=True, help="Only report.")
 def reconcile(settings: Settings, *, dry_run: bool) -> None:
     """Compare every row with the permission backend's tuples and repair what differs."""
-    found = anyio.run(_reconcile, settings, dry_run)
-    done = "found" if dry_run else "repaired"
-    click.echo(f"{done} {found.missing} missing and {found.stray} stray relation tuples")
+    click.echo(anyio.run(_reconcile, settings, dry_run))
 
 
 async def _migrate(settings: Settings) -> None:
@@ -37,8 +35,15 @@ async def _migrate(settings: Settings) -> None:
         pass
 
 
-async def _reconcile(settings: Settings, dry_run: bool) -> DriftCounts:  # noqa: FBT001  # anyio.run passes by position
+async def _reconcile(settings: Settings, dry_run: bool) -> str:  # noqa: FBT001  # anyio.run passes by position
     async with open_foundation(settings) as foundation:
         if dry_run:
-            return await count_rows_adrift(foundation)
-        return await repair_rows_adrift(foundation)
+            backlog = await foundation.settlements.count_backlog()
+            waiting = backlog.pending + backlog.refused
+            return f"found {_tuples(await count_rows_adrift(foundation))}; {waiting} changes wait"
+        repairs = await repair_rows_adrift(foundation)
+        return f"repaired {_tuples(repairs.drift)}; settled {repairs.settled} changes that waited"
+
+
+def _tuples(drift: DriftCounts) -> str:
+    return f"{drift.missing} missing and {drift.stray} stray relation tuples"

@@ -76,7 +76,13 @@ def subject_query(subject: str | SubjectSet) -> dict[str, str]:
 
 class _Answer(BaseModel):
     # Keto's texts may show its database's address, so they stay out of our error messages.
-    model_config = ConfigDict(frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        # Pages name each entry once: what was read of the last ones need not stay in memory.
+        cache_strings="keys",
+    )
 
 
 class _WireSubjectSet(_Answer):

@@ -44,17 +44,21 @@ def require_insertable(tuples: Iterable[RelationTuple]) -> None:
 
 
 def require_deletable(tuples: Iterable[RelationTuple]) -> None:
-    """Refuses a delete that does not name one object of ours; its subject may be of any shape.
+    """Refuses a delete outside our namespaces; object, relation and subject may be of any shape.
+
+    Each is deleted by all of its columns, so that also the one with an empty object, which only an
+    accident can have written, takes no other with it. A delete by a query would: Keto reads an
+    object that is missing there as every object.
 
     Raises:
-        PermissionRefusedError: a foreign namespace, no object, or text that nothing can hold.
+        PermissionRefusedError: a foreign namespace, or text that nothing can hold.
     """
     for each in tuples:
-        is_ours = each.namespace in _NAMESPACES and bool(each.object)
-        if not is_ours or not all(map(_is_storable, (each.relation, *_names(each)))):
+        is_storable = all(map(_is_storable, (each.relation, *_names(each))))
+        if each.namespace not in _NAMESPACES or not is_storable:
             raise PermissionRefusedError(
-                "A relation tuple is deleted only from a named object of DiaryEntry or Group. "
-                "Remove others in the permission backend itself."
+                "A relation tuple is deleted only from DiaryEntry or Group. Remove others in the "
+                "permission backend itself."
             )
 
 

@@ -56,7 +56,7 @@ class PostgresDrift:
         await cursor.execute(_SQL["count_drift"])
         return await cursor.fetchone() or DriftCounts(missing=0, stray=0)
 
-    async def list_objects(self, after: str, limit: int) -> list[str]:
+    async def list_objects(self, after: str | None, limit: int) -> list[str]:
         cursor = self._connection.cursor(row_factory=scalar_row)
         await cursor.execute(_SQL["list_objects"], {"after": after, "limit": limit})
         return [str(found) for found in await cursor.fetchall()]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, owner_tuple, viewer_tuple
@@ -66,6 +66,12 @@ class PostgresSettlements:
             cursor = connection.cursor(row_factory=class_row(_Wanted))
             await cursor.execute(_SQL["read_wanted"], {"entry_ids": list(entry_ids)})
             yield PostgresLockedRelations(connection, entry_ids, await cursor.fetchall())
+
+    async def list_unsettled(self, after: EntryId | None, limit: int) -> list[EntryId]:
+        async with self._database.connection() as connection:
+            cursor = connection.cursor(row_factory=args_row(EntryId))
+            await cursor.execute(_SQL["list_unsettled"], {"after": after, "limit": limit})
+            return await cursor.fetchall()
 
     async def count_backlog(self) -> Backlog:
         async with self._database.connection() as connection:

@@ -56,6 +56,8 @@ held as (
         present.object,
         present.relation,
         case
+            -- Only a set of members is a group, whatever an agent is called.
+            when starts_with(present.subject_id, 'group:') then '?' || present.subject_id
             when present.subject_id is not null then present.subject_id
             when
                 present.subject_namespace = 'Group' and present.subject_relation = 'member'
@@ -100,7 +102,7 @@ from drift
 -- name: list_objects
 select distinct drift.object
 from drift
-where drift.object > %(after)s
+where %(after)s::text is null or drift.object > %(after)s
 order by drift.object
 limit %(limit)s
 

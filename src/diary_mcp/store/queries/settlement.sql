@@ -56,6 +56,17 @@ update diary.entry_permission
 set refusal = %(reason)s, changed_at = clock_timestamp()
 where entry_id = any(%(entry_ids)s)
 
+-- name: list_unsettled
+-- Entries that the permission backend does not agree with or has refused, in the order of their
+-- ids.
+select permission.entry_id
+from diary.entry_permission as permission
+where
+    (permission.applied_generation < permission.generation or permission.refusal is not null)
+    and (%(after)s::uuid is null or permission.entry_id > %(after)s)
+order by permission.entry_id
+limit %(limit)s
+
 -- name: count_backlog
 -- What the permission backend does not agree with yet, and what it has refused.
 select
