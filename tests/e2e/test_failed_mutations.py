@@ -7,7 +7,7 @@ import pytest
 
 from support.clients import Json
 from support.failures import FAILURES, Failure, failing, read_everything
-from support.ground_truth import check_promise
+from support.ground_truth import ask, check_promise
 from support.sites import Site, add_agents, site
 
 pytestmark = pytest.mark.xdist_group("failed-mutations")
@@ -54,3 +54,31 @@ def test_a_failure_before_the_commit_is_told_and_leaves_nothing(
     assert server.process.poll() is None
     assert server.call(tool, **arguments).code == "ok"
     check_promise(deployment.url)
+
+
+def test_a_row_that_postgresql_refuses_is_not_quoted_in_the_log(deployment: Site) -> None:
+    server = deployment.server()
+    ask(
+        deployment.url,
+        "alter table diary.entry add constraint no_cats check (content not like '%Ada%') not valid",
+    )
+
+    try:
+        answer = server.call("diary_create", content="The cat's name is Ada.", title="Ada")
+    finally:
+        ask(deployment.url, "alter table diary.entry drop constraint no_cats")
+
+    log = server.stderr()
+    assert answer.code == "internal"
+    assert "Ada" not in answer.text
+    assert "psycopg.errors.CheckViolation (23514, no_cats, entry)" in log
+    assert "Ada" not in log
+
+
+def test_the_name_of_a_tool_that_is_not_there_is_not_in_the_log(deployment: Site) -> None:
+    server = deployment.server()
+
+    answer = server.call("The cat's name is Ada.")
+
+    assert answer.code == "not_found"
+    assert "Ada" not in server.stderr()

@@ -43,7 +43,7 @@ class ToolCalls:
         result = await self._answer(context, caller, params.name, params.arguments or {})
         _log.info(
             "tool.called",
-            tool=params.name,
+            tool=params.name if params.name in TOOLS else "unknown",
             agent=caller.agent,
             duration_ms=round((perf_counter() - started) * 1_000, 1),
             outcome="error" if result.is_error else "ok",
