@@ -4,11 +4,13 @@ Strings are counted in Unicode characters. NUL cannot be stored by PostgreSQL an
 surrogate cannot be encoded; both are refused in every string, never replaced.
 """
 
+import re
 from datetime import UTC, datetime, time
 from typing import Annotated, Literal, NewType, get_args
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
+from pydantic_core import ErrorDetails
 
 EntryId = NewType("EntryId", UUID)
 AgentName = NewType("AgentName", str)
@@ -32,10 +34,18 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 MAX_CONTENT_CHARACTERS = 100_000
 MAX_TAGS = 20
 
+# RFC 3339, and what people and models write in its place: a day alone, no seconds, no offset.
+# Without it `datetime.fromisoformat` would also take weeks, times that end in NUL, and more.
+_TIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
+)
+
 
 def _refuse_unstorable(text: str) -> str:
     if "\0" in text:
-        raise ValueError("must not contain NUL (U+0000) or what is no character")
+        raise ValueError(
+            "must not contain NUL (U+0000), a lone surrogate or bytes that are no UTF-8"
+        )
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -52,12 +62,7 @@ def parse_time(value: object) -> datetime:
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise ValueError(
-                "must be an RFC 3339 time such as 2026-01-31T18:00:00Z, or a date"
-            ) from error
+        moment = _read_time(value)
     else:
         raise ValueError("must be a string with an RFC 3339 time")  # noqa: TRY004  # pydantic collects ValueError only
     if moment.tzinfo is None:
@@ -66,6 +71,15 @@ def parse_time(value: object) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("is out of range") from error
+
+
+def _read_time(text: str) -> datetime:
+    try:
+        if _TIME.fullmatch(text):
+            return datetime.fromisoformat(text.upper())
+    except ValueError:  # a day or an hour that no calendar or clock has
+        pass
+    raise ValueError("must be an RFC 3339 time such as 2026-01-31T18:00:00Z, or a date")
 
 
 def parse_end(value: object) -> datetime:
@@ -78,6 +92,17 @@ def parse_end(value: object) -> datetime:
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with `Z`; microseconds only where there are any."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def value_problem(problem: ErrorDetails) -> str:
+    """What is wrong with a value, to be read after the argument's name."""
+    if problem["type"] == "string_too_long":
+        most = problem.get("ctx", {})["max_length"]
+        return f"should have at most {most:,} characters, not {len(str(problem['input'])):,}"
+    text = problem["msg"].replace(" after validation", "")
+    for subject in ("Value error, ", "Input ", "String ", "Value ", "List "):
+        text = text.removeprefix(subject)
+    return text
 
 
 STORABLE = AfterValidator(_refuse_unstorable)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import value_problem
 
 _MOST_PROBLEMS_TOLD = 3
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -31,8 +32,8 @@ def read_draft(values: Mapping[str, object]) -> EntryDraft:
 def explain(error: ValidationError) -> str:
     """Each field that cannot be used, and why."""
     problems = [
-        f"{'.'.join(map(str, problem['loc'])) or 'entry'}: {problem['msg']}"
-        for problem in error.errors(include_url=False, include_input=False)
+        f"{'.'.join(map(str, problem['loc'])) or 'entry'}: {value_problem(problem)}"
+        for problem in error.errors(include_url=False)
     ]
     told = "; ".join(problems[:_MOST_PROBLEMS_TOLD])
     untold = len(problems) - _MOST_PROBLEMS_TOLD

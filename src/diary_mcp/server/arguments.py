@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import STORABLE, EndTime, EntryType, Label, Time
+from diary_mcp.domain.fields import STORABLE, EndTime, EntryType, Label, Time, value_problem
 
 EntryReference = Annotated[Label, Field(description="Id, or a key of your own.")]
 Cursor = Annotated[str, Field(max_length=1_000), STORABLE]
@@ -125,5 +125,5 @@ def check_label(name: str, text: str) -> str:
     try:
         return _LABEL.validate_python(text)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise InvalidArgumentError(f"{name}: {problem}. Correct it and try again.") from error
+        problem = value_problem(error.errors(include_url=False)[0])
+        raise InvalidArgumentError(f"{name} {problem}. Correct it and try again.") from error

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from diary_mcp.domain.errors import DiaryError, ErrorCode
+from diary_mcp.domain.fields import value_problem
 
 _log = structlog.get_logger()
 _MOST_PROBLEMS_TOLD = 5
@@ -59,8 +60,7 @@ def _problem(details: ErrorDetails, known: Iterable[str]) -> str:
         case "string_unicode":
             return f"{path} must not contain lone surrogates"
         case _:
-            told = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            return f"{path} {told}"
+            return f"{path} {value_problem(details)}"
 
 
 def _told(error: Exception, what: str) -> tuple[ErrorCode, str]:

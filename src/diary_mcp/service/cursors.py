@@ -72,7 +72,7 @@ def decode_shares(cursor: str, listing: str) -> SharePosition:
 
 def _encode(values: Sequence[str], listing: str) -> str:
     payload = json.dumps(values, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(_digest(payload, listing) + payload).decode().rstrip("=")
+    return _as_text(_digest(payload, listing) + payload)
 
 
 def _decode(cursor: str, listing: str, expected: int) -> list[str]:
@@ -81,12 +81,17 @@ def _decode(cursor: str, listing: str, expected: int) -> list[str]:
     except (binascii.Error, ValueError) as error:
         raise _damaged() from error
     digest, payload = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
-    if digest != _digest(payload, listing):
+    # Padding, and the last character's spare bits, would pass unseen.
+    if digest != _digest(payload, listing) or cursor != _as_text(raw):
         raise _damaged()
     values = _VALUES.validate_json(payload)
     if len(values) != expected:
         raise _damaged()
     return values
+
+
+def _as_text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _digest(payload: bytes, listing: str) -> bytes:

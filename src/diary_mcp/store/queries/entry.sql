@@ -209,7 +209,7 @@ order by count(*) desc, tag.name
 limit %(limit)s
 
 -- name: count_entries
--- The owner's entries, those shared with it, and the shares it gave.
+-- The caller's entries, and how many of them it shares at present.
 select
     (select count(*) from diary.entry as e where e.owner = %(caller)s)::integer as entries,
     (
