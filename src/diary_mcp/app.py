@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from diary_mcp.embeddings.offline import OfflineEmbedder
+from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
 from diary_mcp.permissions.opl import load_permission_model
@@ -75,7 +75,7 @@ async def open_foundation(settings: Settings) -> AsyncGenerator[Foundation]:
     ):
         store = PostgresStore(database)
         backends = Backends(_database_name(settings), permissions.name)
-        embedder = None if settings.embeddings == "none" else OfflineEmbedder()
+        embedder = choose_embedder(settings.embedder)
         yield Foundation(
             database_url=url,
             database=database,

@@ -1,16 +1,39 @@
 """Settings: environment variables, or command-line flags of the same name. Read once."""
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated
 
 import platformdirs
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName
+from diary_mcp.embeddings.choice import EmbedderChoice, EmbedderKind
+from diary_mcp.embeddings.onnx_files import MODEL_FILES, find_model
 
 ENVIRONMENT_PREFIX = "DIARY_MCP_"
+
+_NEEDS_MODEL: Mapping[EmbedderKind, str] = MappingProxyType(
+    {
+        "onnx": "the folder of a sentence transformer",
+        "fastembed": "the name of one of its models",
+        "openai": "the name of the endpoint's model",
+    }
+)
+_NEEDS_PACKAGE: Mapping[EmbedderKind, str] = MappingProxyType(
+    {"static": "wordllama", "fastembed": "fastembed"}
+)
 
 
 def _check_postgres_url(url: str) -> str:
@@ -45,7 +68,10 @@ class Settings(BaseSettings):
     )
     keto_read_url: HttpUrl | None = None
     keto_write_url: HttpUrl | None = None
-    embeddings: Literal["default", "none"] = "default"
+    embeddings: EmbedderKind = "default"
+    embeddings_model: str | None = None
+    embeddings_url: HttpUrl | None = None
+    embeddings_api_key: SecretStr | None = None
     agent: Annotated[AgentName, StringConstraints(pattern=rf"^{NAME_PATTERN}$")] = AgentName(
         "local"
     )
@@ -73,6 +99,43 @@ class Settings(BaseSettings):
                 "for an Ory Keto server, or neither for the embedded permission backend"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_embeddings_are_whole(self) -> "Settings":
+        kind, model = self.embeddings, self.embeddings_model
+        if model is None and kind in _NEEDS_MODEL:
+            raise ValueError(
+                f"DIARY_MCP_EMBEDDINGS={kind} needs DIARY_MCP_EMBEDDINGS_MODEL: "
+                f"{_NEEDS_MODEL[kind]}"
+            )
+        if kind == "openai" and self.embeddings_url is None:
+            raise ValueError(
+                "DIARY_MCP_EMBEDDINGS=openai needs DIARY_MCP_EMBEDDINGS_URL, such as "
+                "http://127.0.0.1:11434/v1; /embeddings is added to it"
+            )
+        if kind == "onnx" and find_model(Path(str(model))) is None:
+            raise ValueError(
+                f"DIARY_MCP_EMBEDDINGS_MODEL: {model!r} is no folder with one of "
+                f"{', '.join(MODEL_FILES)}"
+            )
+        package = _NEEDS_PACKAGE.get(kind)
+        if package is not None and find_spec(package) is None:
+            raise ValueError(
+                f"DIARY_MCP_EMBEDDINGS={kind} needs the package {package}: install "
+                f"diary-mcp[{kind}]"
+            )
+        return self
+
+    @property
+    def embedder(self) -> EmbedderChoice:
+        """The embedding model, as the settings together name it."""
+        key = self.embeddings_api_key
+        return EmbedderChoice(
+            self.embeddings,
+            model=self.embeddings_model or "",
+            url=self.embeddings_url or "",
+            api_key=None if key is None else key.get_secret_value(),
+        )
 
     @property
     def keto_urls(self) -> tuple[str, str] | None:

@@ -36,6 +36,8 @@ def config(settings: Settings, *, client: ClientName) -> None:
     click.echo(f"This belongs into {_WHERE[client]}", err=True)
     if settings.database_url is not None:
         click.echo("It holds the database's address, with its password.", err=True)
+    if settings.embeddings_api_key is not None:
+        click.echo("It holds the key of the embedding endpoint.", err=True)
 
 
 def client_configuration(client: ClientName, settings: Settings) -> dict[str, JsonValue]:
@@ -64,4 +66,6 @@ def _environment(settings: Settings) -> dict[str, str]:
         if value != defaults[name]
     }
     chosen["data_dir"] = str(settings.data_dir.absolute())
+    if settings.embeddings_api_key is not None:
+        chosen["embeddings_api_key"] = settings.embeddings_api_key.get_secret_value()
     return {f"{ENVIRONMENT_PREFIX}{name.upper()}": str(value) for name, value in chosen.items()}

@@ -1,30 +1,16 @@
-"""The default embedder: nothing of it is imported before it is needed, and then in a thread."""
+"""The default embedder: the model that comes inside a package."""
 
-from collections.abc import Sequence
-from threading import Lock
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from diary_mcp.embeddings.minilm import MiniLm
+from diary_mcp.embeddings.late import LateEmbedder, Model
 
 
-class OfflineEmbedder:
-    """`Embedder` with the model that comes inside a package."""
-
-    name = "all-minilm-l6-v2-int8"
+class OfflineEmbedder(LateEmbedder):
+    """`Embedder` without a download, a GPU or a key."""
 
     def __init__(self) -> None:
-        self._loading = Lock()
-        self._model: MiniLm | None = None
+        super().__init__("all-minilm-l6-v2-int8", _load)
 
-    def embed(self, texts: Sequence[str]) -> list[bytes]:
-        model = self._load()
-        return [model.embed(text) for text in texts]
 
-    def _load(self) -> "MiniLm":
-        with self._loading:
-            if self._model is None:
-                from diary_mcp.embeddings.minilm import MiniLm  # noqa: PLC0415  # late, see above
+def _load() -> Model:
+    from diary_mcp.embeddings.minilm import load_minilm  # noqa: PLC0415  # late: it costs time
 
-                self._model = MiniLm()
-            return self._model
+    return load_minilm()

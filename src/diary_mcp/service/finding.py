@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import anyio
 import anyio.to_thread
 import numpy as np
 import structlog
@@ -46,6 +47,9 @@ MOST_COUNTED_NOW = 200
 """How many entries that are not indexed yet a search reads itself, the newest ones."""
 
 _NEIGHBOUR_HELPED = 0.3
+_MODEL_WAIT_S = 8.0
+"""How long a search waits for the model; one that is loaded answers in milliseconds."""
+_MODEL_CALLS = 4
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class _Meaning:
 
     vector: bytes | None = None
     cosines: Floats | None = None
+    problem: str | None = None
+    """Why there is no vector although there was to be one."""
 
     @property
     def vector_bytes(self) -> int:
@@ -85,6 +91,8 @@ class Finder:
         self._access = access
         self._embedder = embedder
         self._weights = weights or Weights()
+        # A model that does not answer must not take the threads that everything else needs.
+        self._model_calls = anyio.CapacityLimiter(_MODEL_CALLS)
 
     async def find(self, request: SearchRequest, reader: Readership) -> FoundPage:
         """The best hits that were not seen yet.
@@ -128,7 +136,7 @@ class Finder:
                     request,
                     entries,
                     unindexed,
-                    has_model=meaning.vector is not None,
+                    model_problem=meaning.problem,
                     empty=not shown,
                 )
             ),
@@ -167,15 +175,23 @@ class Finder:
     async def _understand(
         self, mode: SearchMode, query: Query, authors: list[str], entries: SearchedEntries
     ) -> _Meaning:
-        if self._embedder is None or mode == "text":
+        if mode == "text":
             return _Meaning()
+        if self._embedder is None:
+            return _Meaning(problem="there is no embedding model")
         try:
-            return await anyio.to_thread.run_sync(
-                _compare, self._embedder, without_names(query.text, authors), entries.vectors
-            )
-        except EmbeddingUnavailableError as error:
-            _log.warning("search.without_model", reason=str(error))
-            return _Meaning()
+            with anyio.fail_after(_MODEL_WAIT_S):
+                return await anyio.to_thread.run_sync(
+                    _compare,
+                    self._embedder,
+                    without_names(query.text, authors),
+                    entries,
+                    abandon_on_cancel=True,
+                    limiter=self._model_calls,
+                )
+        except (EmbeddingUnavailableError, TimeoutError) as error:
+            _log.warning("search.without_model", reason=str(error) or "no answer in time")
+            return _Meaning(problem="the embedding model does not answer")
 
     async def _look_up(
         self,
@@ -309,9 +325,10 @@ def _count(texts: Sequence[SearchText], places: Mapping[EntryId, int]) -> list[U
     ]
 
 
-def _compare(embedder: Embedder, text: str, vectors: bytes) -> _Meaning:
+def _compare(embedder: Embedder, text: str, entries: SearchedEntries) -> _Meaning:
     (vector,) = embedder.embed([text])
-    return _Meaning(vector, compare(vectors, vector))
+    entries.forget_vectors_unlike(vector_bytes(vector))
+    return _Meaning(vector, compare(entries.vectors, vector))
 
 
 def _guess(unknown: Sequence[str], vocabulary: Sequence[str]) -> dict[str, str]:

@@ -11,14 +11,14 @@ def list_notices(
     entries: SearchedEntries,
     unindexed: Sequence[Unindexed],
     *,
-    has_model: bool,
+    model_problem: str | None,
     empty: bool,
 ) -> list[str]:
     """What could not be searched in full, and after an empty result what to try."""
     notices: list[str] = []
     if request.mode != "text":
-        if not has_model:
-            notices.append("Searched by words only: there is no embedding model.")
+        if model_problem is not None:
+            notices.append(f"Searched by words only: {model_problem}.")
         elif missing := int(entries.without_vectors.sum()):
             notices.append(
                 f"{missing} of {entries.size} entries have no embedding yet and were searched by "

@@ -92,6 +92,17 @@ class SearchedEntries:
         )
         return max(first, last - _WIDEST_YEARS), last
 
+    def forget_vectors_unlike(self, vector_bytes: int) -> None:
+        """Leaves out vectors of another length: the model changed behind its name."""
+        unlike = self._sizes % vector_bytes != 0
+        if unlike.any():
+            ends = np.cumsum(self._sizes)
+            kept = np.flatnonzero(~unlike)
+            self.vectors = b"".join(
+                self.vectors[ends[i] - self._sizes[i] : ends[i]] for i in map(int, kept)
+            )
+            self._sizes = np.where(unlike, 0, self._sizes)
+
     def id_at(self, place: int) -> EntryId:
         return EntryId(UUID(bytes=_key_at(self._ids, place)))
 
