@@ -22,6 +22,8 @@ from typing import Any, Literal, cast
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
+from support.keto_config import KetoAddress
+
 Json = dict[str, Any]
 Era = Literal["2025-11-25", "2026-07-28"]
 ERAS: tuple[Era, ...] = ("2025-11-25", "2026-07-28")
@@ -69,6 +71,7 @@ def environment(
     agent: str = "local",
     database_url: str | None = None,
     data_dir: Path | None = None,
+    keto: KetoAddress | None = None,
 ) -> dict[str, str]:
     """The environment of a server: this process's, with no setting but these.
 
@@ -82,6 +85,8 @@ def environment(
         "DIARY_MCP_AGENT": agent,
         "DIARY_MCP_DATABASE_URL": database_url,
         "DIARY_MCP_DATA_DIR": None if data_dir is None else str(data_dir),
+        "DIARY_MCP_KETO_READ_URL": keto and keto.read_url,
+        "DIARY_MCP_KETO_WRITE_URL": keto and keto.write_url,
     }
     return inherited | {name: value for name, value in settings.items() if value is not None}
 

@@ -46,10 +46,27 @@ def namespaces(*names: str) -> Reply:
     return reply(200, {"namespaces": [{"name": name} for name in names]})
 
 
+async def answer_as_empty(request: Request) -> Reply:
+    match request.path:
+        case "/namespaces":
+            return namespaces(*OUR_NAMESPACES)
+        case "/relation-tuples":
+            return reply(200, {"relation_tuples": [], "next_page_token": ""})
+        case "/relation-tuples/check/openapi":
+            return reply(200, {"allowed": False})
+        case "/admin/relation-tuples":
+            return Reply(b"HTTP/1.1 204 No Content\r\n\r\n")
+        case "/health/alive":
+            return reply(200, {"status": "ok"})
+        case _:
+            return reply(404, "404 page not found")
+
+
 @dataclass
 class FakeKeto:
     """Both APIs on one port. What `answers` does not name is answered as an empty Keto would."""
 
+    otherwise: Handler
     url: str = ""
     answers: dict[str, Handler] = field(default_factory=dict[str, Handler])
     requests: list[Request] = field(default_factory=list[Request])
@@ -72,15 +89,15 @@ class FakeKeto:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            return await self.answers.get(request.path, _answer_as_empty)(request)
+            return await self.answers.get(request.path, self.otherwise)(request)
         finally:
             self.at_once -= 1
 
 
 @asynccontextmanager
-async def fake_keto() -> AsyncGenerator[FakeKeto]:
+async def fake_keto(otherwise: Handler = answer_as_empty) -> AsyncGenerator[FakeKeto]:
     """A running fake; its connections end with the block."""
-    fake = FakeKeto()
+    fake = FakeKeto(otherwise)
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +106,8 @@ async def fake_keto() -> AsyncGenerator[FakeKeto]:
         connections.add(task)
         try:
             await _converse(fake, reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            # The client went, or the block ended, whose stream protocol would tell it as an error.
             pass
         finally:
             writer.close()
@@ -133,19 +151,3 @@ async def _read_request(reader: asyncio.StreamReader) -> Request:
     url = urlsplit(target)
     query = dict(parse_qsl(url.query, keep_blank_values=True))
     return Request(method, url.path, query, body)
-
-
-async def _answer_as_empty(request: Request) -> Reply:
-    match request.path:
-        case "/namespaces":
-            return namespaces(*OUR_NAMESPACES)
-        case "/relation-tuples":
-            return reply(200, {"relation_tuples": [], "next_page_token": ""})
-        case "/relation-tuples/check/openapi":
-            return reply(200, {"allowed": False})
-        case "/admin/relation-tuples":
-            return Reply(b"HTTP/1.1 204 No Content\r\n\r\n")
-        case "/health/alive":
-            return reply(200, {"status": "ok"})
-        case _:
-            return reply(404, "404 page not found")

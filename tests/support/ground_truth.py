@@ -1,4 +1,4 @@
-"""What is true of a diary, told by rows and tuples alone: plain psycopg, no class of the code.
+"""What is true of a diary, told by rows and tuples alone, by no class of the code under test.
 
 The promise, as a check: every entry has its owner's tuple, every active share its viewer tuple,
 and there is no other tuple; every permission change that was committed has its workflow, and
@@ -6,10 +6,14 @@ every workflow its committed change.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import httpx
 import psycopg
+
+from support.keto_config import KetoAddress
 
 Row = tuple[object, ...]
 Event = tuple[str, int]
@@ -80,8 +84,11 @@ class Truth:
         assert self.statuses <= {"SUCCESS"}
 
 
-def read_truth(url: str) -> Truth:
-    """Everything at one moment: one transaction, one snapshot."""
+def read_truth(url: str, keto: KetoAddress | None = None) -> Truth:
+    """Everything at one moment: one transaction, one snapshot.
+
+    With a real Keto, the tuples are those that it lists; the diary must be settled by then.
+    """
     with psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
@@ -96,7 +103,7 @@ def read_truth(url: str) -> Truth:
 
         return Truth(
             entries=texts("select id from diary.entry"),
-            tuples=frozenset(rows(_TUPLES)),
+            tuples=frozenset(rows(_TUPLES) if keto is None else list_keto_tuples(keto)),
             wanted=frozenset(rows(_WANTED)),
             changes=events(_CHANGES),
             scheduled=events(_SCHEDULED),
@@ -131,12 +138,38 @@ def is_quiet(url: str) -> bool:
     return is_settled(url) and ask(url, running) == []
 
 
-def check_promise(url: str, *, within_s: float = 30) -> Truth:
+def check_promise(url: str, keto: KetoAddress | None = None, *, within_s: float = 30) -> Truth:
     """Waits until the diary is settled, and checks it."""
     eventually(lambda: is_settled(url), within_s=within_s)
-    truth = read_truth(url)
+    truth = read_truth(url, keto)
     truth.check()
     return truth
+
+
+def list_keto_tuples(keto: KetoAddress) -> list[Row]:
+    """Every entry's tuples as Keto lists them, copies included."""
+    found: list[Row] = []
+    page: dict[str, str] = {}
+    while True:
+        answer = httpx.get(
+            f"{keto.read_url}/relation-tuples",
+            params={"namespace": "DiaryEntry", "page_size": "500", **page},
+            verify=False,
+        ).raise_for_status()
+        body = answer.json()
+        found += [
+            (each["object"], each["relation"], _subject(each)) for each in body["relation_tuples"]
+        ]
+        if not body.get("next_page_token"):
+            return found
+        page = {"page_token": body["next_page_token"]}
+
+
+def _subject(each: Mapping[str, Any]) -> str:
+    if "subject_id" in each:
+        return each["subject_id"]
+    members = each["subject_set"]
+    return f"{members['namespace']}:{members['object']}#{members['relation']}"
 
 
 def eventually(condition: Callable[[], object], *, within_s: float = 30) -> None:

@@ -11,7 +11,9 @@ from anyio.from_thread import start_blocking_portal
 
 from support.clients import Json, RawClient, environment
 from support.databases import fresh_database
-from support.ground_truth import ask, eventually
+from support.ground_truth import ask, check_promise, eventually
+from support.keto_process import KetoServer, keto_server
+from support.keto_proxy import KetoProxy, keto_proxy
 
 
 @contextmanager
@@ -58,6 +60,35 @@ def site(server_url: str, agent: str) -> Generator[Site]:
             yield opened
         finally:
             opened.close()
+
+
+@dataclass(frozen=True)
+class KetoSite:
+    """A database and a real Keto, with a way between that the diary's processes take."""
+
+    url: str
+    keto: KetoServer
+    proxy: KetoProxy
+
+    def environment(self, agent: str, who: str | None = None) -> dict[str, str]:
+        """The settings of a process; `who` it is to the proxy, else the agent."""
+        return environment(
+            agent=agent, database_url=self.url, keto=self.proxy.address(who or agent)
+        )
+
+    def check(self, *, within_s: float = 60) -> None:
+        """Waits until it is settled; then rows and Keto's tuples must agree."""
+        check_promise(self.url, self.keto.address, within_s=within_s)
+
+
+@contextmanager
+def keto_site(server_url: str, folder: Path) -> Generator[KetoSite]:
+    with (
+        own_database(server_url) as url,
+        keto_server(url, folder) as keto,
+        keto_proxy(keto.address) as proxy,
+    ):
+        yield KetoSite(url, keto, proxy)
 
 
 def embedded_url(data_dir: Path) -> str:
