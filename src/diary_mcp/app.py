@@ -5,14 +5,16 @@ permission backend, diary) is what a tool call needs. The workflows come after i
 launching DBOS costs more than all the rest, and a mutation only needs DBOS's tables.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
 import structlog
 
+from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
@@ -22,6 +24,7 @@ from diary_mcp.service.diary import Backends, Diary, build_diary
 from diary_mcp.service.indexing import EntryIndexer
 from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
 from diary_mcp.service.settlement import settle
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.service.tokens import TokenService
 from diary_mcp.settings import Settings
 from diary_mcp.store.announcements import PostgresAnnouncements
@@ -41,6 +44,7 @@ _log = structlog.get_logger()
 
 _CALL_CONNECTIONS = 6
 _SETTLING_CONNECTIONS = 4
+_BACKLOG_S = 15
 
 PermissionBackend = EmbeddedPermissions | KetoPermissions
 
@@ -58,10 +62,13 @@ class Foundation:
     tokens: TokenService
     indexer: EntryIndexer
     diary: Diary
+    telemetry: Telemetry
 
 
 @asynccontextmanager
-async def open_foundation(settings: Settings) -> AsyncGenerator[Foundation]:
+async def open_foundation(
+    settings: Settings, telemetry: Telemetry = NO_TELEMETRY
+) -> AsyncGenerator[Foundation]:
     """Opens the database, migrated, the permission backend and the diary on them.
 
     Raises:
@@ -73,7 +80,7 @@ async def open_foundation(settings: Settings) -> AsyncGenerator[Foundation]:
         open_database(url, min_size=0, max_size=_SETTLING_CONNECTIONS) as settling_database,
         _open_permissions(settings, database) as permissions,
     ):
-        store = PostgresStore(database)
+        store = PostgresStore(database, telemetry)
         backends = Backends(_database_name(settings), permissions.name)
         embedder = choose_embedder(settings.embedder)
         yield Foundation(
@@ -81,11 +88,12 @@ async def open_foundation(settings: Settings) -> AsyncGenerator[Foundation]:
             database=database,
             settling_database=settling_database,
             store=store,
-            settlements=PostgresSettlements(settling_database),
+            settlements=PostgresSettlements(settling_database, telemetry),
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
             indexer=EntryIndexer(PostgresSearchIndex(settling_database), embedder),
             diary=build_diary(store, permissions, PostgresAnnouncements(url), backends, embedder),
+            telemetry=telemetry,
         )
 
 
@@ -124,14 +132,16 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
     """
     runtime = await anyio.to_thread.run_sync(_import_runtime)
 
-    async with runtime(
+    running = runtime(
         database_url=foundation.database_url,
         executors=PostgresExecutors(foundation.database_url),
         settle=lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
         sweep=PostgresSweep(foundation.settling_database),
         housekeeping=PostgresHousekeeping(foundation.settling_database),
         indexer=foundation.indexer,
-    ):
+        telemetry=foundation.telemetry,
+    )
+    async with running, _telling_backlog(foundation):
         yield
 
 
@@ -156,6 +166,28 @@ async def repair_rows_adrift(foundation: Foundation) -> Repairs:
         foundation.settlements,
         foundation.permissions,
     )
+
+
+@asynccontextmanager
+async def _telling_backlog(foundation: Foundation) -> AsyncGenerator[None]:
+    """Tells the observer now and then, where there is one, what is not settled."""
+    if not foundation.telemetry.is_on:
+        yield
+        return
+    telling = asyncio.create_task(_tell_backlog(foundation))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
+
+
+async def _tell_backlog(foundation: Foundation) -> None:
+    while True:
+        with suppress(DatabaseUnavailableError):
+            backlog = await foundation.settlements.count_backlog()
+            foundation.telemetry.tell_backlog(pending=backlog.pending, failed=backlog.refused)
+        await asyncio.sleep(_BACKLOG_S)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ import structlog
 from diary_mcp.domain.errors import DiaryError, UnavailableError
 from diary_mcp.server.health import Readiness
 from diary_mcp.service.diary import Diary
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.service.tokens import TokenService
 from diary_mcp.settings import Settings
 
@@ -31,8 +32,9 @@ _FIRST_WORD_S = 0.5
 class DiaryHost:
     """Opens the diary in the background, keeps it open, and hands it to whoever waits."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._settings = settings
+        self._telemetry = telemetry
         self._told = anyio.Event()
         self._foundation: Foundation | None = None
         self._failure: UnavailableError | None = None
@@ -75,7 +77,7 @@ class DiaryHost:
         app = await anyio.to_thread.run_sync(_import_app)
         while True:
             try:
-                async with app.open_foundation(self._settings) as foundation:
+                async with app.open_foundation(self._settings, self._telemetry) as foundation:
                     self._foundation = foundation
                     self._told.set()
                     _log.info("diary.up", **vars(foundation.diary.backends))

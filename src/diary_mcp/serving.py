@@ -1,6 +1,7 @@
 """Serving: a transport in front, the diary coming up behind it."""
 
 import logging
+import os
 import sys
 
 import anyio
@@ -11,9 +12,12 @@ from diary_mcp.logs import configure_logs
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.inflight import InFlight
+from diary_mcp.server.observed import observe
 from diary_mcp.server.stdio import serve_stdio
 from diary_mcp.server.watchers import Watchers
+from diary_mcp.service.telemetry import Telemetry
 from diary_mcp.settings import Settings
+from diary_mcp.telemetry.opening import open_telemetry
 
 
 async def serve_over_stdio(settings: Settings) -> int:
@@ -21,7 +25,12 @@ async def serve_over_stdio(settings: Settings) -> int:
     configure_logs(logging.INFO)
     if sys.stdin.isatty():
         _greet(settings)
-    host = DiaryHost(settings)
+    async with open_telemetry(os.environ) as telemetry:
+        return await _serve(settings, telemetry)
+
+
+async def _serve(settings: Settings, telemetry: Telemetry) -> int:
+    host = DiaryHost(settings, telemetry)
     in_flight = InFlight()
 
     def caller_of(_context: ServerRequestContext[object]) -> Caller:
@@ -30,6 +39,7 @@ async def serve_over_stdio(settings: Settings) -> int:
     watchers = Watchers(host)
     server = build_server(host, caller_of, watchers, keeps_session=True)
     server.middleware.append(in_flight.middleware)
+    observe(server, telemetry, caller_of)
     status = 0
     async with anyio.create_task_group() as background:
         background.start_soon(host.run, in_flight.first_answer)

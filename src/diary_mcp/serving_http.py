@@ -1,6 +1,7 @@
 """Serving over HTTP: who may come in, and on which address."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +24,13 @@ from diary_mcp.server.hosts import security_settings
 from diary_mcp.server.http import Surface, http_app
 from diary_mcp.server.inflight import InFlight
 from diary_mcp.server.listening import is_loopback, listen, serve_http
+from diary_mcp.server.observed import observe
 from diary_mcp.server.traffic import Traffic
 from diary_mcp.server.watchers import Watchers
 from diary_mcp.service.identity import AnyTokenReader, IssuedTokenReader, TokenReader
+from diary_mcp.service.telemetry import Telemetry
 from diary_mcp.settings import Settings
+from diary_mcp.telemetry.opening import open_telemetry
 
 _log = structlog.get_logger()
 
@@ -59,22 +63,31 @@ async def serve_over_http(settings: Settings, options: HttpOptions) -> int:
         if sys.stdin.isatty():
             _greet(settings, options, url)
         _log.info("http.listening", url=url)
-        host = DiaryHost(settings)
-        now = anyio.Event()
-        now.set()
-        traffic, in_flight = Traffic(), InFlight()
-        watchers = Watchers(host)
-        server = build_server(host, _caller_of(settings, options), watchers)
-        server.middleware.append(in_flight.middleware)
-        surface = _surface(host, settings, options)
-        status = 0
-        async with anyio.create_task_group() as background:
-            background.start_soon(host.run, now)
-            background.start_soon(watchers.run)
-            async with http_app(server, surface, traffic, in_flight) as app:
-                status = await serve_http(app, listeners, traffic, in_flight)
-            background.cancel_scope.cancel()
-        return status
+        async with open_telemetry(os.environ) as telemetry:
+            return await _serve(settings, options, listeners, telemetry)
+
+
+async def _serve(
+    settings: Settings, options: HttpOptions, listeners: list[socket], telemetry: Telemetry
+) -> int:
+    host = DiaryHost(settings, telemetry)
+    now = anyio.Event()
+    now.set()
+    traffic, in_flight = Traffic(), InFlight()
+    watchers = Watchers(host)
+    caller_of = _caller_of(settings, options)
+    server = build_server(host, caller_of, watchers)
+    server.middleware.append(in_flight.middleware)
+    observe(server, telemetry, caller_of)
+    surface = _surface(host, settings, options)
+    status = 0
+    async with anyio.create_task_group() as background:
+        background.start_soon(host.run, now)
+        background.start_soon(watchers.run)
+        async with http_app(server, surface, traffic, in_flight) as app:
+            status = await serve_http(app, listeners, traffic, in_flight)
+        background.cancel_scope.cancel()
+    return status
 
 
 async def _refuse_unsafe(settings: Settings, options: HttpOptions) -> None:

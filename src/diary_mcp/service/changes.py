@@ -50,7 +50,12 @@ class PermissionChange:
         """The queue partition: work of one entry runs one at a time."""
         return str(self.entry_ids[0])
 
-    @property
-    def arguments(self) -> list[list[str] | str | None]:
-        """Positional arguments of the workflow, as JSON values."""
-        return [[str(entry_id) for entry_id in self.entry_ids], self.grantee]
+    def arguments(self, trace_parent: str | None = None) -> list[list[str] | str | None]:
+        """Positional arguments of the workflow, as JSON values.
+
+        With a W3C `traceparent` the workflow goes on with the trace of the change; there is no
+        third argument otherwise.
+        """
+        entry_ids = [str(entry_id) for entry_id in self.entry_ids]
+        trace = [] if trace_parent is None else [trace_parent]
+        return [entry_ids, self.grantee, *trace]

@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from diary_mcp.service.ports import Reading, UnitOfWork
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.archive import PostgresArchive
-from diary_mcp.store.database import Database
+from diary_mcp.store.database import Connection, Database
 from diary_mcp.store.entries import PostgresEntries
 from diary_mcp.store.history import PostgresHistory
 from diary_mcp.store.reflection import PostgresReflection
@@ -19,8 +20,9 @@ from diary_mcp.store.workflow_queue import DbosQueue
 class PostgresStore:
     """`Store` on a PostgreSQL that holds the diary's schema and DBOS's."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._database = database
+        self._telemetry = telemetry
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Reading]:
@@ -38,15 +40,19 @@ class PostgresStore:
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncGenerator[UnitOfWork]:
-        async with self._database.transaction() as connection:
-            entries = PostgresEntries(connection)
-            agents = PostgresAgents(connection)
-            yield UnitOfWork(
-                entries=entries,
-                entry_changes=entries,
-                shares=PostgresShares(connection),
-                agents=agents,
-                requests=agents,
-                workflows=DbosQueue(connection),
-                archive=PostgresArchive(connection),
-            )
+        with self._telemetry.span("diary.transaction", {}):
+            async with self._database.transaction() as connection:
+                yield self._unit_of_work(connection)
+
+    def _unit_of_work(self, connection: Connection) -> UnitOfWork:
+        entries = PostgresEntries(connection)
+        agents = PostgresAgents(connection)
+        return UnitOfWork(
+            entries=entries,
+            entry_changes=entries,
+            shares=PostgresShares(connection),
+            agents=agents,
+            requests=agents,
+            workflows=DbosQueue(connection, self._telemetry),
+            archive=PostgresArchive(connection),
+        )

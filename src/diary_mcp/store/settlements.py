@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from psycopg.rows import args_row, class_row
+from psycopg.rows import args_row, class_row, scalar_row
 
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, owner_tuple, viewer_tuple
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.database import Connection, Database
 from diary_mcp.store.sql import load_queries
 
@@ -53,8 +54,9 @@ class PostgresSettlements:
     must take its connections from another pool, or both wait for each other.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._database = database
+        self._telemetry = telemetry
 
     @asynccontextmanager
     async def lock_relations(
@@ -65,7 +67,10 @@ class PostgresSettlements:
             await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(entry_ids)})
             cursor = connection.cursor(row_factory=class_row(_Wanted))
             await cursor.execute(_SQL["read_wanted"], {"entry_ids": list(entry_ids)})
-            yield PostgresLockedRelations(connection, entry_ids, await cursor.fetchall())
+            relations = PostgresLockedRelations(connection, entry_ids, await cursor.fetchall())
+            yield relations
+        for latency_s in relations.latencies_s:
+            self._telemetry.count_settling(latency_s)
 
     async def list_unsettled(self, after: EntryId | None, limit: int) -> list[EntryId]:
         async with self._database.connection() as connection:
@@ -90,6 +95,8 @@ class PostgresLockedRelations:
         self._connection = connection
         self._entry_ids = entry_ids
         self._rows = rows
+        self.latencies_s: list[float] = []
+        """How long ago what is applied now was changed."""
 
     @property
     def wanted(self) -> set[RelationTuple]:
@@ -97,13 +104,15 @@ class PostgresLockedRelations:
 
     async def mark_applied(self) -> None:
         """Also removes what is left of deleted entries that the backend has forgotten."""
-        await self._connection.execute(
+        applied = self._connection.cursor(row_factory=scalar_row)
+        await applied.execute(
             _SQL["mark_applied"],
             {
                 "entry_ids": [row.entry_id for row in self._rows],
                 "generations": [row.generation for row in self._rows],
             },
         )
+        self.latencies_s += [latency_s async for latency_s in applied]
         if any(not row.live for row in self._rows):
             await self._connection.execute(
                 _SQL["remove_tombstones"], {"entry_ids": list(self._entry_ids)}

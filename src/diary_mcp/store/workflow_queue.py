@@ -13,6 +13,7 @@ from diary_mcp.service.changes import (
     PERMISSION_QUEUE,
     PermissionChange,
 )
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.database import Connection, fetch_count, fetch_flag
 from diary_mcp.store.sql import load_queries
 
@@ -30,21 +31,23 @@ _INDEXING = {
 class DbosQueue:
     """The durable queue on one connection: what is enqueued commits or rolls back with it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._connection = connection
+        self._telemetry = telemetry
 
     async def enqueue(self, change: PermissionChange) -> None:
         """Schedules the change's workflow; it exists once the transaction commits.
 
         A change whose id is there already, even finished, adds nothing.
         """
+        arguments = change.arguments(self._telemetry.trace_parent)
         await self._connection.execute(
             _SQL["enqueue_with_indexing" if change.adds_entries else "enqueue"],
             {
                 **_INDEXING,
                 "workflow": change.workflow,
                 "queue": PERMISSION_QUEUE,
-                "arguments": [Json(argument) for argument in change.arguments],
+                "arguments": [Json(argument) for argument in arguments],
                 "workflow_id": change.workflow_id,
                 "partition": change.partition,
             },

@@ -19,6 +19,7 @@ import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.changes import PERMISSION_QUEUE, QUEUES
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.dbos_process import POLLING_INTERVAL_S, destroy_dbos, launch_dbos
 from diary_mcp.workflows.home_loop import HomeLoop
 from diary_mcp.workflows.indexing import Indexer, index_with_retries
@@ -60,6 +61,7 @@ async def workflow_runtime(
     indexer: Indexer | None = None,
     retries: RetryPolicy = DEFAULT_RETRIES,
     rhythm: Rhythm = DEFAULT_RHYTHM,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> AsyncGenerator[str]:
     """Runs workflows for as long as the block runs; gives the id of this executor.
 
@@ -72,7 +74,7 @@ async def workflow_runtime(
     """
     executor_id = str(uuid4())
     loop = HomeLoop()
-    settling = Settling(settle, retries, loop)
+    settling = Settling(settle, retries, loop, telemetry)
     # The sign of life comes first: work that this executor claims must never look abandoned.
     async with executors.living(executor_id) as executor:
         launch = partial(

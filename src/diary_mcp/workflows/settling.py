@@ -14,6 +14,7 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
 )
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.home_loop import HomeLoop
 from diary_mcp.workflows.ports import Settle
 
@@ -35,21 +36,34 @@ DEFAULT_RETRIES = RetryPolicy()
 class Settling:
     """Runs the settling of all workflows on the application's loop."""
 
-    def __init__(self, settle: Settle, policy: RetryPolicy, loop: HomeLoop) -> None:
+    def __init__(
+        self,
+        settle: Settle,
+        policy: RetryPolicy,
+        loop: HomeLoop,
+        telemetry: Telemetry = NO_TELEMETRY,
+    ) -> None:
         self._settle = settle
         self._policy = policy
         self._loop = loop
+        self._telemetry = telemetry
 
-    async def run(self, workflow_id: str, entry_ids: Sequence[EntryId]) -> None:
+    async def run(
+        self, workflow_id: str, entry_ids: Sequence[EntryId], trace_parent: str | None = None
+    ) -> None:
         """Settles the entries from whatever loop this is called on; ends when that is cancelled.
 
         Raises:
             PermissionBackendUnavailableError: still no answer when the policy gives up.
             DatabaseUnavailableError: likewise.
         """
-        await self._loop.run(
-            workflow_id, lambda: settle_with_retries(entry_ids, self._settle, self._policy)
-        )
+
+        async def work() -> None:
+            attributes = {"diary.workflow_id": workflow_id, "diary.entries": len(entry_ids)}
+            with self._telemetry.span("diary.settle", attributes, parent=trace_parent):
+                await settle_with_retries(entry_ids, self._settle, self._policy)
+
+        await self._loop.run(workflow_id, work)
 
 
 async def settle_with_retries(

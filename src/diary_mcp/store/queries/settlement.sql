@@ -29,7 +29,8 @@ from diary.entry_permission as permission
 where permission.entry_id = any(%(entry_ids)s)
 
 -- name: mark_applied
--- Never back to an older generation; what is right already is not written again.
+-- Never back to an older generation; what is right already is not written again. Gives how many
+-- seconds ago each entry was changed last.
 update diary.entry_permission as permission
 set
     applied_generation = greatest(permission.applied_generation, settled.generation),
@@ -41,6 +42,7 @@ where
         permission.applied_generation < settled.generation
         or permission.refusal is not null
     )
+returning extract(epoch from clock_timestamp() - permission.changed_at)::double precision
 
 -- name: remove_tombstones
 -- The permission backend has forgotten these entries; now so do we.

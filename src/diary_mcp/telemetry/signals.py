@@ -1,0 +1,54 @@
+"""Which signals OpenTelemetry's own environment variables ask for; imports nothing of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Signal = Literal["traces", "metrics"]
+SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
+
+_OTLP = "OTEL_EXPORTER_OTLP"
+_PROTOCOL = "http/protobuf"
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What is to be exported, and in sentences what was asked for and cannot be."""
+
+    wanted: frozenset[Signal]
+    problems: tuple[str, ...]
+
+
+def read_signals(environment: Mapping[str, str]) -> Signals:
+    """A signal is exported where an endpoint is set for it, or `otlp` as its exporter."""
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return Signals(frozenset(), ())
+    wanted: set[Signal] = set()
+    problems: list[str] = []
+    for signal in SIGNALS:
+        exporters = _exporters(environment, signal)
+        problem = _problem(environment, signal, exporters)
+        if problem is not None:
+            problems.append(problem)
+        elif "otlp" in exporters:
+            wanted.add(signal)
+    return Signals(frozenset(wanted), tuple(problems))
+
+
+def _exporters(environment: Mapping[str, str], signal: Signal) -> set[str]:
+    chosen = environment.get(f"OTEL_{signal.upper()}_EXPORTER", "")
+    names = {name.strip().lower() for name in chosen.split(",")} - {"", "none"}
+    if names or chosen.strip():
+        return names
+    endpoints = (f"{_OTLP}_ENDPOINT", f"{_OTLP}_{signal.upper()}_ENDPOINT")
+    return {"otlp"} if any(environment.get(name) for name in endpoints) else set()
+
+
+def _problem(environment: Mapping[str, str], signal: Signal, exporters: set[str]) -> str | None:
+    if others := exporters - {"otlp"}:
+        return f"{signal} can be exported with otlp only, not with {', '.join(sorted(others))}"
+    specific = environment.get(f"{_OTLP}_{signal.upper()}_PROTOCOL")
+    protocol = specific or environment.get(f"{_OTLP}_PROTOCOL") or _PROTOCOL
+    if exporters and protocol != _PROTOCOL:
+        return f"{signal} can be exported over {_PROTOCOL} only, not over {protocol}"
+    return None
