@@ -68,6 +68,12 @@ async def measure_transactions(foundation: Foundation, table: Table, rounds: int
         for _ in range(rounds):
             await table.time("bare INSERT and commit", insert)
             await table.time("create transaction (rows and workflow)", create)
+        entry = await foundation.diary.entries.create(AGENT, EntryDraft(content=CONTENT))
+        look = partial(foundation.diary.similarity.find_similar, entry)
+        for name in ("among unindexed entries", "among indexed ones"):
+            for _ in range(rounds):
+                await table.time(f"similar entries, {name}", look)
+            await foundation.indexer.index_waiting()
 
 
 async def measure_settling(foundation: Foundation, table: Table, rounds: int) -> None:

@@ -285,3 +285,22 @@ def tables_with(url: str, text: str) -> list[str]:
         for (table,) in tables
         if ask(url, f"select from {table} as t where t::text like %s", f"%{text}%")
     ]
+
+
+def test_a_repetition_is_told_what_was_written_before(site: Deployment) -> None:
+    subject = uuid4().hex
+    arguments = {"content": f"The {subject} limit is 500 requests per minute.", "title": subject}
+    first = site.good(site.alice, "diary_create", **arguments)
+    again = arguments | {"content": f"The {subject} limit is 100 requests per minute."}
+
+    second = site.good(site.alice, "diary_create", **again, idempotency_key=subject)
+    repeated = site.good(site.alice_elsewhere, "diary_create", **again, idempotency_key=subject)
+    others = site.good(site.bob, "diary_create", **arguments)
+    read = site.good(site.alice, "diary_get", entry_id=second["id"])
+
+    assert "similar" not in first
+    assert [(each["id"], each["title"]) for each in second["similar"]] == [(first["id"], subject)]
+    assert 0.55 <= second["similar"][0]["similarity"] < 1
+    assert (repeated["id"], repeated["similar"]) == (second["id"], second["similar"])
+    assert "similar" not in others
+    assert read.keys() == first.keys()

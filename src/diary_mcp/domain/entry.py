@@ -59,6 +59,20 @@ class Entry(EntryFields, frozen=True):
     content: str
 
 
+class SimilarEntry(BaseModel, frozen=True):
+    """An earlier entry that says nearly the same; `similarity` is 1 where all words are."""
+
+    id: EntryId
+    title: str | None
+    similarity: float
+
+
+class CreatedEntry(Entry, frozen=True):
+    """A new entry with what was written before and is much like it."""
+
+    similar: tuple[SimilarEntry, ...]
+
+
 class EntrySummary(EntryFields, frozen=True):
     """An entry in a list: the beginning of its content in place of the whole."""
 

@@ -3,7 +3,7 @@
 A model pays for every character of `tools/list`. What pydantic adds for people is left out:
 titles, the docstrings of models, definitions kept apart, and `null` beside an optional argument.
 An object is spelled out once, by the tool that is about it; the others say in words what it is.
-A result always has every property that its schema names, so none is listed as required.
+None of its properties is listed as required: a result has them all, but for `similar`.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from pydantic import BaseModel, JsonValue
 
 from diary_mcp.domain.digest import Correction, Mention
-from diary_mcp.domain.entry import Entry, EntrySummary, SearchHit, Signature
+from diary_mcp.domain.entry import Entry, EntrySummary, SearchHit, Signature, SimilarEntry
 from diary_mcp.domain.share import Share
 
 Schema = dict[str, JsonValue]
@@ -24,6 +24,7 @@ _IN_WORDS: Mapping[str, str] = MappingProxyType(
         EntrySummary.__name__: "As diary_get; snippet in place of content.",
         SearchHit.__name__: "As diary_get; snippet in place of content; score; matched: why.",
         Share.__name__: "As diary_share.",
+        SimilarEntry.__name__: "id, title, similarity",
         Signature.__name__: "state: pending, signed or none.",
         Mention.__name__: "id, type, date, importance, title",
         Correction.__name__: "Likewise; corrects: what it supersedes.",
@@ -50,8 +51,10 @@ def output_schema(result: type[BaseModel], *, whole_entry: bool = False) -> Sche
     """The shape of a tool's structured content; `whole_entry` spells an entry out."""
     schema = result.model_json_schema(mode="serialization", by_alias=True)
     output = _Output(_as_object(schema.get("$defs", {})))
-    if result is Entry and not whole_entry:
-        return {**output.object(schema, only=_IDENTITY), "description": _IN_WORDS[result.__name__]}
+    if issubclass(result, Entry) and not whole_entry:
+        own = (name for name in result.model_fields if name not in Entry.model_fields)
+        shown = output.object(schema, only=(*_IDENTITY, *own))
+        return {**shown, "description": _IN_WORDS[Entry.__name__]}
     return output.object(schema)
 
 

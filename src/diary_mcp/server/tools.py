@@ -4,7 +4,7 @@ A tool's description is written for the model that chooses it.
 """
 
 from diary_mcp.domain.digest import Reflection
-from diary_mcp.domain.entry import Entry
+from diary_mcp.domain.entry import CreatedEntry, Entry
 from diary_mcp.domain.fields import Grantee
 from diary_mcp.domain.share import Share
 from diary_mcp.domain.verification import VerificationReport
@@ -37,9 +37,11 @@ from diary_mcp.service.digests import EntrySelection
 
 
 async def _create(call: Call[CreateArguments]) -> Entry:
-    return await call.diary.entries.create(
+    entry = await call.diary.entries.create(
         call.agent, call.arguments.draft, idempotency_key=call.arguments.idempotency_key
     )
+    similar = await call.diary.similarity.find_similar(entry)
+    return CreatedEntry(**dict(entry), similar=tuple(similar)) if similar else entry
 
 
 async def _get(call: Call[EntryArguments]) -> Entry:
@@ -128,11 +130,12 @@ CREATE = DiaryTool(
     description=(
         "Write an entry: a decision, discovery, problem, correction, handoff. Search first; to "
         "correct one without losing it, name it in supersedes. Returns the entry, stored for "
-        "good and yours alone until you share it."
+        "good and yours alone until you share it; similar (if any): your entries that say "
+        "nearly the same, to correct instead of repeat."
     ),
     effect="adds",
     arguments=CreateArguments,
-    result=Entry,
+    result=CreatedEntry,
     run=_create,
 )
 GET = DiaryTool(

@@ -12,6 +12,7 @@ from diary_mcp.service.reflection import ReflectionService
 from diary_mcp.service.search import SearchService
 from diary_mcp.service.search_ports import Embedder
 from diary_mcp.service.sharing import SharingService
+from diary_mcp.service.similarity import SimilarityService
 from diary_mcp.service.suggestions import SuggestionService
 from diary_mcp.service.verification import VerificationService
 from diary_mcp.service.watching import Announcer, WatchService
@@ -33,6 +34,7 @@ class Diary:
     sharing: SharingService
     browsing: BrowsingService
     search: SearchService
+    similarity: SimilarityService
     reflection: ReflectionService
     verification: VerificationService
     history: HistoryService
@@ -73,6 +75,7 @@ def build_diary(
         sharing=SharingService(store, access),
         browsing=BrowsingService(store, permissions, access),
         search=SearchService(store, permissions, access, embedder),
+        similarity=SimilarityService(store),
         reflection=ReflectionService(store),
         verification=VerificationService(store, access),
         history=HistoryService(store, access),

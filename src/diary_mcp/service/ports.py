@@ -29,6 +29,7 @@ from diary_mcp.service.records import (
     TagCount,
 )
 from diary_mcp.service.search_ports import SearchReader
+from diary_mcp.service.similar_ports import SimilarReader
 
 
 class PermissionReader(Protocol):
@@ -275,6 +276,7 @@ class Reading:
     history: HistoryReader
     suggestions: SuggestionReader
     search: SearchReader
+    similar: SimilarReader
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from diary_mcp.store.history import PostgresHistory
 from diary_mcp.store.reflection import PostgresReflection
 from diary_mcp.store.search import PostgresSearch
 from diary_mcp.store.shares import PostgresShares
+from diary_mcp.store.similar import PostgresSimilar
 from diary_mcp.store.suggestions import PostgresSuggestions
 from diary_mcp.store.workflow_queue import DbosQueue
 
@@ -36,6 +37,7 @@ class PostgresStore:
                 history=PostgresHistory(connection),
                 suggestions=PostgresSuggestions(connection),
                 search=PostgresSearch(connection),
+                similar=PostgresSimilar(connection),
             )
 
     @asynccontextmanager

@@ -1,0 +1,105 @@
+"""Whether something like a new entry was written before: found by words, after the commit.
+
+Words and not vectors: a write never waits for a model, and two entries that contradict each other
+mostly do so in the same words.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from diary_mcp.domain.entry import Entry, SimilarEntry
+from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.service.ports import Store
+from diary_mcp.service.search_ports import SearchText
+from diary_mcp.service.similar_ports import SharedWords
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_LEAST_SIMILARITY = 0.55
+# The author's name is one of them, mostly.
+_FEWEST_TERMS = 4
+_MOST_SHOWN = 3
+_LONGEST_CONTENT = 20_000
+_MOST_RAREST = 48
+_PATIENCE_S = 1.0
+
+
+class SimilarityService:
+    """Looks through the earlier entries of one owner."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find_similar(self, entry: Entry) -> list[SimilarEntry]:
+        """Earlier entries of its owner that say nearly the same, the most similar first.
+
+        What nobody has superseded yet, at most three. Only entries made before it are looked at,
+        so that asking again gives the same. Never raises, and never takes long: an entry that is
+        long, or a database that is slow, is answered with none.
+        """
+        if len(entry.content) > _LONGEST_CONTENT:
+            return []
+        try:
+            with anyio.move_on_after(_PATIENCE_S):
+                return await self._find(entry)
+        except UnavailableError as error:
+            _log.warning("similar.unavailable", reason=str(error))
+        return []
+
+    async def _find(self, entry: Entry) -> list[SimilarEntry]:
+        counts = await anyio.to_thread.run_sync(_count, _as_text(entry))
+        if len(counts) < _FEWEST_TERMS:
+            return []
+        async with self._store.reading() as rows:
+            # Long words are rare ones; which are is not known before they are looked up.
+            rarest = sorted(counts, key=lambda term: (-len(term), term))[:_MOST_RAREST]
+            found = await rows.similar.list_similar(entry.owner, entry.id, counts, rarest)
+            unindexed = await rows.similar.list_unindexed_before(entry.owner, entry.id)
+        if unindexed:
+            found += await anyio.to_thread.run_sync(_compare_all, counts, unindexed)
+        return _most_similar(counts, found)
+
+
+def _most_similar(counts: Counter[str], found: Sequence[SharedWords]) -> list[SimilarEntry]:
+    alike = [
+        SimilarEntry(id=each.id, title=each.title, similarity=similarity)
+        for each in found
+        if each.shared_terms >= _FEWEST_TERMS
+        and (similarity := _similarity(counts.total(), each)) >= _LEAST_SIMILARITY
+    ]
+    # What is indexed at this very moment may have been found twice.
+    once = {each.id: each for each in alike}
+    return sorted(once.values(), key=lambda each: (-each.similarity, each.id))[:_MOST_SHOWN]
+
+
+def _similarity(words: int, other: SharedWords) -> float:
+    """Dice's coefficient: how much of both texts together is in both."""
+    return round(min(1.0, 2 * other.shared_words / (words + other.words)), 3)
+
+
+def _compare_all(counts: Counter[str], others: Sequence[SearchText]) -> list[SharedWords]:
+    return list(_compare_each(counts, others))
+
+
+def _compare_each(counts: Counter[str], others: Sequence[SearchText]) -> Iterator[SharedWords]:
+    for other in others:
+        theirs = _count(other)
+        shared = counts & theirs
+        yield SharedWords(other.id, other.title, theirs.total(), len(shared), shared.total())
+
+
+def _count(text: SearchText) -> Counter[str]:
+    # Importing it costs time.
+    from diary_mcp.service.search_words import count_terms  # noqa: PLC0415  # late, see above
+
+    return count_terms(text)
+
+
+def _as_text(entry: Entry) -> SearchText:
+    return SearchText(
+        entry.id, entry.owner, entry.author, entry.title, entry.content, entry.tags, entry.version
+    )

@@ -1,0 +1,65 @@
+-- name: list_similar
+-- Earlier entries of one owner by how many words they share with a new one: first the dozen that
+-- share most of its rarest words, then of these all words. Of each word only the newest entries
+-- that have it are looked at, so this costs the same however large the diary is.
+with near as materialized (
+    select holder.entry_id
+    from unnest(%(rarest)s::text []) as word (term)
+    cross join lateral (
+        select newest.entry_id, count(*) over () as found
+        from (
+            select p.entry_id
+            from diary.posting as p
+            where p.owner = %(owner)s and p.term = word.term and p.entry_id < %(before)s
+            order by p.entry_id desc
+            limit 40
+        ) as newest
+    ) as holder
+    group by holder.entry_id
+    order by sum(1.0 / (1 + holder.found)) desc, holder.entry_id desc
+    limit 12
+)
+select
+    e.id,
+    e.title,
+    document.words::integer as words,
+    count(*)::integer as shared_terms,
+    sum(least(p.count, mine.count))::integer as shared_words
+from near
+inner join diary.entry as e on e.id = near.entry_id
+inner join diary.search_document as document on document.entry_id = near.entry_id
+inner join diary.posting as p on p.owner = %(owner)s and p.entry_id = near.entry_id
+inner join unnest(%(terms)s::text [], %(counts)s::bigint []) as mine (term, count)
+    on mine.term = p.term
+where
+    document.words_by is not null
+    and not exists (
+        select from diary.entry as newer
+        where newer.owner = %(owner)s and newer.supersedes = e.id
+    )
+group by e.id, e.title, document.words
+
+-- name: list_unindexed_before
+-- The newest earlier entries of one owner whose words are not indexed yet, up to 20,000 bytes of
+-- them, found among the newest of everybody's.
+select waiting.id, waiting.owner, waiting.author, waiting.title, waiting.content, waiting.tags, waiting.version
+from (
+    select
+        e.id, e.owner, e.author, e.title, e.content, e.tags, e.version,
+        sum(octet_length(e.content)) over (order by e.id desc) as bytes
+    from (
+        select d.entry_id, d.owner
+        from diary.search_document as d
+        where d.words_by is null and d.entry_id < %(before)s
+        order by d.entry_id desc
+        limit 200
+    ) as newest
+    inner join diary.entry as e on e.id = newest.entry_id
+    where
+        newest.owner = %(owner)s
+        and not exists (
+            select from diary.entry as newer
+            where newer.owner = %(owner)s and newer.supersedes = e.id
+        )
+) as waiting
+where waiting.bytes <= 20000

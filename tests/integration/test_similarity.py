@@ -1,0 +1,213 @@
+"""A new entry that repeats or contradicts an earlier one says so."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from diary_mcp.app import Foundation
+from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, SimilarEntry
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.service.ports import Reading
+from diary_mcp.service.similarity import SimilarityService
+from diary_mcp.store.sql import load_queries
+from support.searching import ALICE, BOB, Searching, WordEmbedder
+
+pytestmark = pytest.mark.anyio
+
+WORDS = ("alpha", "beta", "gamma", "delta", "omega")
+LIMIT = "The API allows 100 requests per minute for each key."
+
+
+@pytest.fixture
+def diary(foundation: Foundation) -> Searching:
+    return Searching(foundation, WordEmbedder())
+
+
+async def similar_to(diary: Searching, entry: Entry) -> list[SimilarEntry]:
+    return await diary.foundation.diary.similarity.find_similar(entry)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (LIMIT, LIMIT),
+        (LIMIT, "The API allows 500 requests per minute for each key."),
+        ("We chose Redis for the cache because of its speed", "We chose Redis for caching: fast!"),
+        ("The user prefers dark mode in the editor.", "User prefers light mode in the editor"),
+        ("PostgreSQL is our main database.", "Our main database is MySQL, not PostgreSQL."),
+    ],
+    ids=["repeated", "changed number", "other words around", "the opposite", "negated"],
+)
+async def test_what_was_said_before_is_found(
+    diary: Searching, earlier: str, later: str, *, indexed: bool
+) -> None:
+    await diary.write("The garden needs water in summer.", "We run every transaction once.")
+    (first,) = await diary.write(EntryDraft(content=earlier, title="As it was"))
+    await diary.write("Lunch was soup and bread, as on every other day of this week.")
+    if indexed:
+        await diary.index()
+
+    (second,) = await diary.write(EntryDraft(content=later, title="As it was"))
+    found = await similar_to(diary, second)
+
+    assert [(each.id, each.title) for each in found] == [(first.id, "As it was")]
+    assert (found[0].similarity == 1) == (earlier == later)
+
+
+async def test_it_is_the_same_before_and_after_the_index_and_when_asked_again(
+    diary: Searching,
+) -> None:
+    await diary.write(*(f"{LIMIT} Measured on day {number} again." for number in range(6)))
+    (new,) = await diary.write(f"{LIMIT} Measured on day 3 as well.")
+
+    before = await similar_to(diary, new)
+    await diary.index()
+    after = await similar_to(diary, new)
+    await diary.write(LIMIT)
+    again = await similar_to(diary, new)
+
+    assert len(before) == 3
+    assert before == after == again
+    assert [each.similarity for each in before] == sorted(
+        (each.similarity for each in before), reverse=True
+    )
+
+
+async def test_something_else_and_what_says_little_is_not_similar(diary: Searching) -> None:
+    await diary.write(LIMIT, "Done.", "Looks good!", "x")
+
+    for text in ("The API is written in Python.", "Done.", "Looks good!", "x", "🦊"):
+        (entry,) = await diary.write(text)
+        assert await similar_to(diary, entry) == []
+
+
+async def test_what_is_corrected_already_or_deleted_is_not_named_again(diary: Searching) -> None:
+    old, gone = await diary.write(LIMIT, LIMIT)
+    await diary.foundation.diary.entries.delete(ALICE, str(gone.id))
+    await diary.index()
+
+    (correction,) = await diary.write(
+        EntryDraft(content=LIMIT.replace("100", "500"), supersedes=str(old.id))
+    )
+    (repeated,) = await diary.write(LIMIT)
+
+    assert await similar_to(diary, correction) == []
+    assert [each.id for each in await similar_to(diary, repeated)] == [correction.id]
+
+
+async def test_a_changed_entry_is_compared_by_what_it_says_now(diary: Searching) -> None:
+    (entry,) = await diary.write(LIMIT)
+    await diary.index()
+    await diary.foundation.diary.entries.update(
+        ALICE, str(entry.id), 1, EntryChanges(content="Lunch was soup and bread today.")
+    )
+
+    (limit,) = await diary.write(LIMIT)
+    (lunch,) = await diary.write("Lunch was soup and bread again today.")
+
+    assert await similar_to(diary, limit) == []
+    assert [each.id for each in await similar_to(diary, lunch)] == [entry.id]
+
+
+async def test_old_entries_are_found_among_many_that_share_their_words(diary: Searching) -> None:
+    (old,) = await diary.write("The API gateway terminates TLS with the wildcard certificate.")
+    await diary.write(*(f"API and TLS, gateway number {number}." for number in range(50)))
+    await diary.index()
+
+    (new,) = await diary.write("The API gateway terminates TLS with a wildcard certificate.")
+
+    assert old.id in [each.id for each in await similar_to(diary, new)]
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    texts=st.lists(
+        st.lists(st.sampled_from(WORDS), min_size=3, max_size=6),
+        min_size=1,
+        max_size=4,
+    ),
+    shared=st.booleans(),
+    indexed=st.booleans(),
+)
+async def test_entries_of_others_are_never_named_shared_or_not(
+    diary: Searching, texts: list[list[str]], *, shared: bool, indexed: bool
+) -> None:
+    await diary.query("delete from diary.entry")
+    for entry in await diary.write(*(" ".join(words) for words in texts)):
+        if shared:
+            await diary.share(entry, BOB)
+    if indexed:
+        await diary.index()
+
+    (own,) = await diary.write(" ".join(texts[0]), owner=BOB)
+
+    assert await similar_to(diary, own) == []
+
+
+class _BrokenStore:
+    """Its database does not answer."""
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[Reading]:
+        raise DatabaseUnavailableError("No answer.")
+        yield  # pyright: ignore[reportUnreachable]  # what makes it a generator
+
+    unit_of_work = reading
+
+
+async def test_a_write_does_not_fail_by_the_look_for_similar_ones(diary: Searching) -> None:
+    await diary.write(LIMIT)
+    (entry,) = await diary.write(LIMIT)
+    service = SimilarityService(_BrokenStore())  # pyright: ignore[reportArgumentType]
+
+    assert await service.find_similar(entry) == []
+    assert await similar_to(diary, replace_content(entry, LIMIT * 500)) == []
+
+
+def replace_content(entry: Entry, content: str) -> Entry:
+    return entry.model_copy(update={"content": content})
+
+
+@pytest.mark.parametrize("name", ["list_similar", "list_unindexed_before"])
+async def test_the_statements_read_by_an_index(diary: Searching, name: str) -> None:
+    await diary.query(
+        "insert into diary.agent (name) select 'agent-' || number"
+        " from generate_series(0, 299) as number"
+    )
+    await diary.query(
+        "insert into diary.entry (id, owner, author, type, content, tags, importance, date,"
+        " created_at, updated_at, content_hash) select gen_random_uuid(),"
+        " 'agent-' || number % 300, 'model', 'note', 'x', '{}', 0.5, now(), now(), now(), ''"
+        " from generate_series(1, 20000) as number"
+    )
+    await diary.query(
+        "insert into diary.search_document (entry_id, owner, words_by, words)"
+        " select id, owner, '1', 4 from diary.entry"
+    )
+    await diary.query(
+        "insert into diary.posting (owner, term, entry_id, count)"
+        " select owner, 'term-' || number, id, 1 from diary.entry, generate_series(1, 3) as number"
+    )
+    (before,) = await diary.query("select max(id::text)::uuid from diary.entry")
+    await diary.query("analyze")
+
+    async with diary.foundation.database.connection() as connection:
+        cursor = await connection.execute(
+            b"explain " + load_queries("similar")[name].encode(),
+            {
+                "owner": "agent-1",
+                "before": before[0],
+                "terms": ["term-1", "term-2"],
+                "counts": [1, 1],
+                "rarest": ["term-1", "term-2"],
+            },
+        )
+        plan = "\n".join(str(row[0]) for row in await cursor.fetchall())
+
+    assert "Seq Scan" not in plan
