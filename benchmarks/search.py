@@ -1,19 +1,22 @@
 """How well search finds what answers a question, and how long that takes.
 
-    uv run python benchmarks/search.py [--folder FOLDER] [--ablation] [--entries 1000]
+    uv run python benchmarks/search.py [--folder FOLDER] [--ablation] [--tool] [--entries 1000]
 
 FOLDER holds `locomo/*.json` and `journal/*.md` with `journal_questions.json`; without it, the
 folder `shared` beside the checkout. Each conversation, and the journal, is one agent's diary,
-written and searched through the service on an embedded PostgreSQL. With `--entries`, only diaries
-of that size are timed.
+written and searched through the service on an embedded PostgreSQL. With `--tool`, each is written
+by `diary_create`, entry by entry, to a server over stdio, and searched by `diary_search` at once
+and again when all of it is indexed. With `--entries`, only diaries of that size are timed.
 """
 
 import asyncio
 import json
 import resource
 import statistics
+import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +24,8 @@ from random import Random
 from time import perf_counter
 
 import click
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from pydantic import TypeAdapter
 
 from diary_mcp.app import Foundation, open_foundation
@@ -37,8 +42,13 @@ from diary_mcp.settings import Settings
 Row = tuple[str, SearchMode, Weights]
 MODES: tuple[SearchMode, ...] = ("text", "semantic", "hybrid")
 DEPTHS = (5, 10, 20)
-FILTERS = EntryFilters(scope="mine", include_superseded=True)
+FILTERS = EntryFilters(scope="all", include_superseded=False)
 BATCH = 200
+POLL_S = 0.5
+HEADER = (
+    "| | conversations: recall@5 @10 @20 MRR | diary: recall@5 @10 @20 MRR | ms p50 / p99 |\n"
+    "|---|---|---|---|"
+)
 
 
 @dataclass(frozen=True)
@@ -168,17 +178,81 @@ async def compare(
     rows: Iterable[Row],
 ) -> None:
     embedder = OfflineEmbedder()
-    click.echo(
-        "| | conversations: recall@5 @10 @20 MRR | diary: recall@5 @10 @20 MRR | ms p50 / p99 |"
-    )
-    click.echo("|---|---|---|---|")
+    click.echo(HEADER)
     for name, mode, weights in rows:
         search = service(foundation, weights, embedder)
         durations: list[float] = []
         asked = [await ask(search, collection, mode, durations) for collection in collections]
-        *conversations, journal = asked
-        chat = averages([quality for each in conversations for quality in each])
-        click.echo(f"| {name} | {chat} | {averages(journal)} | {timings(durations)} |")
+        click.echo(as_row(name, asked, durations))
+
+
+def as_row(name: str, asked: Sequence[list[Quality]], durations: Sequence[float]) -> str:
+    """One row of a table; the diary is the last collection."""
+    *conversations, journal = asked
+    chat = averages([quality for each in conversations for quality in each])
+    return f"| {name} | {chat} | {averages(journal)} | {timings(durations)} |"
+
+
+@asynccontextmanager
+async def server(agent: AgentName, data_dir: Path) -> AsyncGenerator[ClientSession]:
+    """The server as it is installed, with the settings of a new user."""
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "diary_mcp", "serve"],
+        env={"DIARY_MCP_DATA_DIR": str(data_dir), "DIARY_MCP_AGENT": agent},
+    )
+    with tempfile.TemporaryFile("w", encoding="utf-8") as log:
+        async with stdio_client(parameters, errlog=log) as streams, ClientSession(*streams) as mcp:
+            await mcp.initialize()
+            yield mcp
+
+
+async def call(mcp: ClientSession, tool: str, arguments: dict[str, object]) -> dict[str, object]:
+    result = await mcp.call_tool(tool, arguments)
+    if result.is_error or result.structured_content is None:
+        raise RuntimeError(f"{tool} failed: {result.content}")
+    return result.structured_content
+
+
+async def ask_tool(
+    mcp: ClientSession, inquiries: Sequence[Inquiry], durations: list[float]
+) -> list[Quality]:
+    qualities: list[Quality] = []
+    for inquiry in inquiries:
+        started = perf_counter()
+        answer = await call(mcp, "diary_search", {"query": inquiry.query, "limit": 20})
+        durations.append((perf_counter() - started) * 1_000)
+        hits = TypeAdapter(list[dict[str, object]]).validate_python(answer["hits"])
+        qualities.append(judge([str(hit["key"]) for hit in hits], inquiry.relevant))
+    return qualities
+
+
+async def compare_tool(collections: Sequence[Collection], scratch: Path) -> None:
+    """What a new user gets: right after writing, and when everything is indexed."""
+    at_once: list[list[Quality]] = []
+    indexed: list[list[Quality]] = []
+    durations: tuple[list[float], list[float]] = ([], [])
+    for collection in collections:
+        async with server(collection.agent, scratch) as mcp:
+            begun = perf_counter()
+            for draft in collection.drafts:
+                # It may correct an entry that is not there.
+                fields = draft.model_dump(mode="json", exclude_none=True, exclude={"supersedes"})
+                await call(mcp, "diary_create", fields)
+            written = perf_counter()
+            at_once.append(await ask_tool(mcp, collection.inquiries, durations[0]))
+            question: dict[str, object] = {"query": collection.inquiries[0].query}
+            while (await call(mcp, "diary_search", question))["notice"] is not None:  # noqa: ASYNC110  # nobody could tell us
+                await asyncio.sleep(POLL_S)
+            click.echo(
+                f"{collection.agent}: {len(collection.drafts)} entries written in "
+                f"{written - begun:.0f} s, indexed {perf_counter() - written:.0f} s later, "
+                "while it was searched"
+            )
+            indexed.append(await ask_tool(mcp, collection.inquiries, durations[1]))
+    click.echo(f"\n{HEADER}")
+    click.echo(as_row("right after writing", at_once, durations[0]))
+    click.echo(as_row("indexed", indexed, durations[1]))
 
 
 async def measure_size(foundation: Foundation, source: Collection, size: int) -> None:
@@ -212,7 +286,7 @@ def replace_draft(draft: EntryDraft, number: int, started: datetime) -> EntryDra
     )
 
 
-async def run(folder: Path, *, ablation: bool, sizes: Sequence[int]) -> None:
+async def run(folder: Path, *, ablation: bool, tool: bool, sizes: Sequence[int]) -> None:
     conversations = [read_conversation(path) for path in sorted((folder / "locomo").glob("*.json"))]
     collections = [*conversations, read_journal(folder)]
     questions = sum(len(each.inquiries) for each in conversations)
@@ -221,6 +295,9 @@ async def run(folder: Path, *, ablation: bool, sizes: Sequence[int]) -> None:
         f"{len(collections[-1].drafts)} diary entries with {len(collections[-1].inquiries)}\n"
     )
     with tempfile.TemporaryDirectory() as scratch:
+        if tool:
+            await compare_tool(collections, Path(scratch))
+            return
         async with open_foundation(Settings(data_dir=Path(scratch))) as foundation:
             if sizes:
                 for size in sizes:
@@ -246,10 +323,11 @@ async def run(folder: Path, *, ablation: bool, sizes: Sequence[int]) -> None:
     default=Path(__file__).parents[2] / "shared",
 )
 @click.option("--ablation", is_flag=True, help="Take every part away in turn.")
+@click.option("--tool", is_flag=True, help="Through a server over stdio, as a new user has it.")
 @click.option("--entries", "sizes", type=int, multiple=True, help="Only time a diary so large.")
-def main(folder: Path, sizes: tuple[int, ...], *, ablation: bool) -> None:
+def main(folder: Path, sizes: tuple[int, ...], *, ablation: bool, tool: bool) -> None:
     """Print recall, MRR and latency of each mode."""
-    asyncio.run(run(folder, ablation=ablation, sizes=sizes))
+    asyncio.run(run(folder, ablation=ablation, tool=tool, sizes=sizes))
 
 
 if __name__ == "__main__":

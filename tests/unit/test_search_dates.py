@@ -25,7 +25,14 @@ TODAY = date(2026, 3, 18)
         ("last month", date(2026, 2, 1), date(2026, 2, 28)),
         ("last Monday", date(2026, 3, 16), date(2026, 3, 16)),
         ("last Wednesday", date(2026, 3, 11), date(2026, 3, 11)),
-        ("two weeks ago", date(2026, 3, 2), date(2026, 3, 6)),
+        ("the past week", date(2026, 3, 9), date(2026, 3, 15)),
+        ("last year", date(2025, 1, 1), date(2025, 12, 31)),
+        ("two weeks ago", date(2026, 3, 2), date(2026, 3, 8)),
+        ("a month ago", date(2026, 2, 1), date(2026, 2, 28)),
+        ("the day before yesterday", date(2026, 3, 16), date(2026, 3, 16)),
+        ("last night", date(2026, 3, 17), date(2026, 3, 17)),
+        ("on the 5th of May", date(2026, 5, 5), date(2026, 5, 5)),
+        ("Sept. 2024", date(2024, 9, 1), date(2024, 9, 30)),
         ("3 days ago", date(2026, 3, 15), date(2026, 3, 15)),
     ],
 )
@@ -33,7 +40,17 @@ def test_a_date_in_a_query_is_a_span(query: str, first: date, last: date) -> Non
     assert find_spans(query, today=TODAY, years=(2026, 2026)) == [DateSpan(first, last)]
 
 
-@pytest.mark.parametrize("query", ["it may march on", "2026", "2026-02-30", "9999 years ago"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "it may march on",
+        "2026",
+        "2026-02-30",
+        "9999 years ago",
+        "on 2, at noon",
+        "sunny",
+    ],
+)
 def test_what_is_no_date_is_no_span(query: str) -> None:
     assert find_spans(query, today=TODAY, years=(2026, 2026)) == []
 

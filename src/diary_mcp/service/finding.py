@@ -30,7 +30,7 @@ from diary_mcp.service.ranking import (
 )
 from diary_mcp.service.records import Readership
 from diary_mcp.service.search import SearchRequest, mark
-from diary_mcp.service.search_dates import find_spans
+from diary_mcp.service.search_dates import DateSpan, Years, find_spans
 from diary_mcp.service.search_notices import list_notices
 from diary_mcp.service.search_ports import Embedder, EmbeddingUnavailableError, SearchText
 from diary_mcp.service.search_query import Query, named_authors, parse_query, without_names
@@ -114,7 +114,7 @@ class Finder:
             terms=_matches(query, found, guesses, self._weights),
             cosines=meaning.cosines,
             authors=authors,
-            spans=find_spans(query.text, today=datetime.now(UTC).date(), years=entries.years),
+            spans=await anyio.to_thread.run_sync(_find_spans, query.text, entries.years),
             named=entries.named,
         )
         ranking = rank(corpus, question, mode, self._weights)
@@ -316,6 +316,10 @@ class _Explained:
             "neighbour": ranking.context[place] > own + _NEIGHBOUR_HELPED,
         }
         return [reason for reason, holds in reasons.items() if holds]
+
+
+def _find_spans(text: str, years: Years) -> list[DateSpan]:
+    return find_spans(text, today=datetime.now(UTC).date(), years=years)
 
 
 def _count(texts: Sequence[SearchText], places: Mapping[EntryId, int]) -> list[Unindexed]:

@@ -1,27 +1,21 @@
 """Days, months and spans of time that a query names.
 
-A library that finds dates in any text reads too much into a query ("may", "on 2"); these few
-forms are what people write in one.
+`dateparser` reads them. It would read too much into a whole query ("may", "on 2"), so it is given
+only what has the form of a date. Importing it costs time, and waits for the first such query.
 """
 
 import calendar
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
+from importlib import import_module
+from typing import Protocol, cast
 
-_MONTHS = {
-    name.lower(): number
-    for names in (calendar.month_name, calendar.month_abbr)
-    for number, name in enumerate(names)
-    if name
-} | {"sept": 9}
-_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
-_WEEKDAYS = {name.lower(): number for number, name in enumerate(calendar.day_name)}
+_MONTH = "|".join([*filter(None, calendar.month_name), "Sept", *filter(None, calendar.month_abbr)])
 # As words they are something else; capitalised or with a year they are months.
 _AMBIGUOUS_MONTHS = {"may", "march", "mar"}
-_NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
-_DAYS_IN = {"day": 1, "week": 7, "month": 30, "year": 365}
+_COUNT = "an?|one|two|three|four|five|six|seven|eight|nine|ten|[0-9]{1,4}"
 
 Years = tuple[int, int]
 
@@ -34,15 +28,24 @@ class DateSpan:
     last: date
 
 
+class _DateData(Protocol):
+    date_obj: datetime | None
+    period: str
+
+
+class _Parser(Protocol):
+    def get_date_data(self, date_string: str) -> _DateData: ...
+
+
 def find_spans(query: str, *, today: date, years: Years) -> list[DateSpan]:
     """Every span that the query names; a day or month without a year is one in each of `years`."""
     spans: list[DateSpan] = []
     rest = query
-    for pattern, read in _FORMS:
+    for pattern, list_dates in _FORMS:
         kept: list[str] = []
         end = 0
         for match in pattern.finditer(rest):
-            found = list(read(match, today, years))
+            found = [span for text in list_dates(match, years) for span in _read(text, today)]
             if found:
                 spans += found
                 kept += [rest[end : match.start()], " " * len(match[0])]
@@ -51,84 +54,68 @@ def find_spans(query: str, *, today: date, years: Years) -> list[DateSpan]:
     return spans
 
 
-def _iso_day(match: re.Match[str], _today: date, _years: Years) -> Iterator[DateSpan]:
-    yield from _days(match["year"], int(match["month"]), int(match["day"]), (0, 0))
+def _read(text: str, today: date) -> Iterator[DateSpan]:
+    data = _parser(today).get_date_data(text)
+    if data.date_obj is not None:
+        yield _span(data.date_obj.date(), data.period)
 
 
-def _named_day(match: re.Match[str], _today: date, years: Years) -> Iterator[DateSpan]:
-    yield from _days(match["year"], _MONTHS[match["month"].lower()], int(match["day"]), years)
-
-
-def _named_month(match: re.Match[str], _today: date, years: Years) -> Iterator[DateSpan]:
-    name = match["month"]
-    is_month = name[0].isupper() or name.lower() not in _AMBIGUOUS_MONTHS
-    if match["year"] or is_month:
-        yield from _days(match["year"], _MONTHS[name.lower()], None, years)
-
-
-def _relative_day(match: re.Match[str], today: date, _years: Years) -> Iterator[DateSpan]:
-    day = today - timedelta(days=1 if match[0].lower() == "yesterday" else 0)
-    yield DateSpan(day, day)
-
-
-def _relative_period(match: re.Match[str], today: date, _years: Years) -> Iterator[DateSpan]:
-    """The calendar's week, month or year: this one, or the one before."""
-    back = match["which"].lower() in {"last", "past", "previous"}
-    match match["unit"].lower():
+def _span(day: date, period: str) -> DateSpan:
+    """The day, or the calendar's week, month or year that it belongs to."""
+    match period:
         case "week":
-            first = today - timedelta(days=today.weekday() + 7 * back)
-            yield DateSpan(first, first + timedelta(days=6))
+            first = day - timedelta(days=day.weekday())
+            return DateSpan(first, first + timedelta(days=6))
         case "month":
-            first = (today.replace(day=1) - timedelta(days=int(back))).replace(day=1)
-            yield DateSpan(first, _month_end(first))
+            last = calendar.monthrange(day.year, day.month)[1]
+            return DateSpan(day.replace(day=1), day.replace(day=last))
         case "year":
-            year = today.year - back
-            yield DateSpan(date(year, 1, 1), date(year, 12, 31))
-        case weekday:
-            day = today - timedelta(days=(today.weekday() - _WEEKDAYS[weekday]) % 7 or 7 * back)
-            yield DateSpan(day, day)
+            return DateSpan(date(day.year, 1, 1), date(day.year, 12, 31))
+        case _:
+            return DateSpan(day, day)
 
 
-def _ago(match: re.Match[str], today: date, _years: Years) -> Iterator[DateSpan]:
-    """About that long ago: the further back, the wider."""
-    count = match["count"].lower()
-    number = _NUMBERS.get(count) or int(count)
-    days = _DAYS_IN[match["unit"].lower()]
-    try:
-        day = today - timedelta(days=number * days)
-    except OverflowError:
-        return
-    yield DateSpan(day - timedelta(days=days // 3), day + timedelta(days=days // 3))
+def _parser(today: date) -> _Parser:
+    settings = {
+        "RELATIVE_BASE": datetime.combine(today, time(12)),
+        "PREFER_DATES_FROM": "past",
+    }
+    dateparser = import_module("dateparser.date")
+    return cast("_Parser", dateparser.DateDataParser(languages=["en"], settings=settings))
 
 
-def _days(year: str | None, month: int, day: int | None, years: Years) -> Iterator[DateSpan]:
-    for each in [int(year)] if year else range(years[0], years[1] + 1):
-        try:
-            first = date(each, month, day or 1)
-        except ValueError:  # no such day in this year
-            continue
-        yield DateSpan(first, first if day else _month_end(first))
+def _as_written(match: re.Match[str], _years: Years) -> Iterator[str]:
+    yield match[0]
 
 
-def _month_end(first: date) -> date:
-    return first.replace(day=calendar.monthrange(first.year, first.month)[1])
+def _last(match: re.Match[str], _years: Years) -> Iterator[str]:
+    yield f"last {match['unit']}"
 
 
-_Reader = Callable[[re.Match[str], date, Years], Iterator[DateSpan]]
+def _in_each_year(match: re.Match[str], years: Years) -> Iterator[str]:
+    """The day or month with its year, or with each year that it may be."""
+    name = match["month"]
+    if match["year"]:
+        yield match[0]
+    elif match["day"] or name[0].isupper() or name.lower() not in _AMBIGUOUS_MONTHS:
+        yield from (f"{match['day'] or ''} {name} {year}" for year in range(years[0], years[1] + 1))
+
+
+_ListDates = Callable[[re.Match[str], Years], Iterator[str]]
 _YEAR = "(?P<year>[0-9]{4})"
 _DAY = "(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
 _NAME = f"(?P<month>{_MONTH})"
-_UNIT = f"(?P<unit>week|month|year|{'|'.join(_WEEKDAYS)})"
-_COUNT = f"(?P<count>{'|'.join(_NUMBERS)}|[0-9]{{1,4}})"
-_FORMS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), read)
-    for pattern, read in (
-        (rf"\b{_YEAR}-(?P<month>[0-9]{{2}})-(?P<day>[0-9]{{2}})\b", _iso_day),
-        (rf"\b{_DAY}(?:\s+of)?\s+{_NAME}\.?,?(?:\s+{_YEAR})?\b", _named_day),
-        (rf"\b{_NAME}\.?\s+{_DAY}\b(?![0-9])(?:,?\s*{_YEAR}\b)?", _named_day),
-        (rf"\b{_NAME}\b\.?,?(?:\s+(?:of\s+)?{_YEAR}\b)?", _named_month),
-        (r"\b(?:today|yesterday)\b", _relative_day),
-        (rf"\b(?P<which>last|past|previous|this)\s+{_UNIT}\b", _relative_period),
-        (rf"\b{_COUNT}\s+(?P<unit>day|week|month|year)s?\s+ago\b", _ago),
+_UNIT = f"(?P<unit>week|month|year|{'|'.join(calendar.day_name)})"
+_FORMS: tuple[tuple[re.Pattern[str], _ListDates], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), list_dates)
+    for pattern, list_dates in (
+        (r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", _as_written),
+        (rf"\b{_DAY}(?:\s+of)?\s+{_NAME}\b\.?,?(?:\s+{_YEAR}\b)?", _in_each_year),
+        (rf"\b{_NAME}\b\.?\s+{_DAY}\b(?![0-9])(?:,?\s*{_YEAR}\b)?", _in_each_year),
+        (rf"\b(?P<day>){_NAME}\b\.?,?(?:\s+(?:of\s+)?{_YEAR}\b)?", _in_each_year),
+        (r"\b(?:today|tonight|(?:day\s+before\s+)?yesterday|(?:last|this)\s+night)\b", _as_written),
+        (rf"\b(?:past|previous)\s+{_UNIT}\b", _last),
+        (rf"\b(?:last|this)\s+{_UNIT}\b", _as_written),
+        (rf"\b(?:{_COUNT})\s+(?:day|week|month|year)s?\s+ago\b", _as_written),
     )
 )
