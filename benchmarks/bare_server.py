@@ -1,4 +1,4 @@
-"""The floor: an MCP SDK server over stdio with one tool and a list in memory."""
+"""The floor: an MCP SDK server over stdio with a list in memory."""
 
 from mcp.server import MCPServer
 
@@ -11,6 +11,18 @@ def create(content: str) -> int:
     """Keep a text."""
     entries.append(content)
     return len(entries)
+
+
+@server.tool()
+def search(query: str) -> list[str]:
+    """Texts with this in them."""
+    return [entry for entry in entries if query in entry][:10]
+
+
+@server.tool()
+def recent() -> list[str]:
+    """The texts that were kept last."""
+    return entries[-20:]
 
 
 if __name__ == "__main__":

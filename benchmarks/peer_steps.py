@@ -1,0 +1,255 @@
+"""The steps of the comparison: what is measured of one contender, in parts that stand alone."""
+
+import json
+import statistics
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from time import monotonic, perf_counter
+
+import anyio
+from mcp.types import CallToolResult
+
+from contenders import Contender
+from measuring import (
+    Running,
+    Timings,
+    running,
+    timed_calls,
+    write_all,
+    write_each,
+    write_until_cut,
+)
+from processes import cpu_s, kill, proportional_mib, resident_mib
+from texts import entry_name, question
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything; the time limit is for each part of a step."""
+
+    cold_starts: int = 3
+    warm_starts: int = 7
+    idle_s: float = 20
+    writes: int = 1_000
+    entries: int = 10_000
+    searches: int = 100
+    lists: int = 30
+    both: int = 200
+    kills: int = 20
+    limit_s: float = 60
+    filling_s: float = 90
+
+
+QUICK = Size(
+    cold_starts=1,
+    warm_starts=2,
+    idle_s=5,
+    writes=60,
+    entries=300,
+    searches=10,
+    lists=5,
+    both=20,
+    kills=3,
+    limit_s=20,
+    filling_s=20,
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure, or why there is none; and what must be said beside it."""
+
+    value: float | None
+    note: str = ""
+
+
+Figures = Mapping[str, Measured]
+Step = Callable[[Contender, Path, Size], Awaitable[Figures]]
+
+
+async def measure_starts(contender: Contender, scratch: Path, size: Size) -> Figures:
+    """From the start of the process to its first answers: without any data, and with some."""
+    cold = [
+        await _start(contender, scratch / f"cold-{number}") for number in range(size.cold_starts)
+    ]
+    home = scratch / "warm"
+    await _start(contender, home)
+    deadline = monotonic() + size.limit_s
+    warm: list[tuple[float, float]] = []
+    while len(warm) < size.warm_starts and (not warm or monotonic() < deadline):
+        warm.append(await _start(contender, home))
+    return {
+        "cold_initialize": Measured(statistics.median(first for first, _ in cold)),
+        "cold_result": Measured(statistics.median(second for _, second in cold)),
+        "warm_initialize": Measured(statistics.median(first for first, _ in warm)),
+        "warm_result": Measured(statistics.median(second for _, second in warm)),
+    }
+
+
+async def _start(contender: Contender, home: Path) -> tuple[float, float]:
+    started = perf_counter()
+    async with running(contender, home) as server:
+        await server.write(Random().randrange(10**5))
+        return server.initialize_s, perf_counter() - started
+
+
+async def measure_idleness(contender: Contender, scratch: Path, size: Size) -> Figures:
+    """Memory and CPU of a server that has worked a little and is left alone."""
+    async with running(contender, scratch / "idle") as server:
+        for number in range(5):
+            await server.write(number)
+        await server.call(contender.recent)
+        await server.calm_down(size.limit_s / 3)
+        processes = server.family()
+        before = cpu_s(processes)
+        own_before = cpu_s([server.process])
+        started = monotonic()
+        await anyio.sleep(size.idle_s)
+        lasted_s = monotonic() - started
+        tools = await server.client.list_tools()
+        shown = tools.model_dump(mode="json", by_alias=True, exclude_none=True)["tools"]
+        return {
+            "idle_memory": Measured(resident_mib(server.process)),
+            "idle_memory_all": Measured(proportional_mib(server.family())),
+            "idle_cpu": Measured((cpu_s(processes) - before) / lasted_s * 100),
+            "idle_cpu_own": Measured((cpu_s([server.process]) - own_before) / lasted_s * 100),
+            "tools": Measured(len(tools.tools)),
+            "tools_characters": Measured(len(json.dumps(shown, separators=(",", ":")))),
+        }
+
+
+async def measure_work(contender: Contender, scratch: Path, size: Size) -> Figures:
+    """Writes, searches and lists on a small store, and on one ten times as large."""
+    async with running(contender, scratch / "work") as server:
+        await server.write(0)
+        await server.calm_down(size.limit_s / 3)
+        figures = await _work(server, "small", range(1, size.writes + 1), size)
+        large_from = size.entries - size.writes
+        batches = contender.write_many(range(size.writes + 1, large_from + 1))
+        started = monotonic()
+        filled = await write_all(server, batches, size.filling_s)
+        if not filled:
+            reached = f"{large_from:,} entries not reached in {_minutes(size.filling_s)}"
+            return {**figures, **{f"large_{name}": Measured(None, reached) for name in _WORK}}
+        await server.calm_down(size.limit_s)
+        figures["filling"] = Measured(monotonic() - started)
+        large = range(large_from + 1, size.entries + 1)
+        return {**figures, **await _work(server, "large", large, size)}
+
+
+_WORK = ("write_p50", "write_p95", "write_p99", "writes_per_s", "search_p50", "list_p50")
+
+
+async def _work(server: Running, prefix: str, numbers: range, size: Size) -> dict[str, Measured]:
+    contender = server.contender
+    spent = cpu_s(server.family())
+    writes = await timed_calls(
+        server,
+        [contender.write(number) for number in numbers],
+        size.limit_s,
+        contender.is_acknowledged,
+    )
+    await server.calm_down(size.limit_s / 2)
+    spent = cpu_s(server.family()) - spent
+    queries = [question(number, numbers.stop - 1) for number in range(size.searches)]
+    searches = await timed_calls(
+        server, [contender.search(query) for query in queries], size.limit_s / 2, _answered
+    )
+    lists = await timed_calls(server, [contender.recent] * size.lists, size.limit_s / 2, _answered)
+    return {f"{prefix}_{name}": found for name, found in _figures(writes, searches, lists)} | {
+        f"{prefix}_cpu": Measured(spent * 1_000 / max(1, len(writes.durations)))
+    }
+
+
+def _figures(writes: Timings, searches: Timings, lists: Timings) -> list[tuple[str, Measured]]:
+    total_s = sum(writes.durations) / 1_000
+    return [
+        ("write_p50", Measured(writes.p50, writes.shortfall)),
+        ("write_p95", Measured(writes.quantile(95))),
+        ("write_p99", Measured(writes.quantile(99))),
+        ("writes_per_s", Measured(len(writes.durations) / total_s if total_s else None)),
+        ("search_p50", Measured(searches.p50, searches.shortfall)),
+        ("list_p50", Measured(lists.p50, lists.shortfall)),
+    ]
+
+
+def _answered(result: CallToolResult) -> bool:
+    return not result.is_error
+
+
+async def measure_two_clients(contender: Contender, scratch: Path, size: Size) -> Figures:
+    """Two clients, each with a server of its own on the same data, write at the same time."""
+    if contender.read_names is None:
+        return {"both_missing": Measured(None, "keeps nothing")}
+    home = scratch / "both"
+    acknowledged: set[int] = set()
+    async with running(contender, home) as one, running(contender, home) as other:
+        with anyio.move_on_after(2 * size.limit_s):
+            async with anyio.create_task_group() as writing:
+                writing.start_soon(write_each, one, range(size.both), acknowledged)
+                other_numbers = range(size.both, 2 * size.both)
+                writing.start_soon(write_each, other, other_numbers, acknowledged)
+    missing = await _missing(contender, home, acknowledged)
+    return {
+        "both_acknowledged": Measured(len(acknowledged)),
+        "both_missing": Measured(missing, f"of {len(acknowledged):,} acknowledged"),
+    }
+
+
+async def measure_kills(contender: Contender, scratch: Path, size: Size) -> Figures:
+    """SIGKILL in the middle of writing, every second time also to whatever the server started."""
+    if contender.read_names is None:
+        return {"kills_missing": Measured(None, "keeps nothing")}
+    home = scratch / "kills"
+    acknowledged: set[int] = set()
+    deadline = monotonic() + 2 * size.limit_s
+    rounds = 0
+    while rounds < size.kills and monotonic() < deadline:
+        await _kill_once(contender, home, rounds, acknowledged)
+        rounds += 1
+    missing = await _missing(contender, home, acknowledged)
+    damage = contender.damage(home)
+    rounds_note = f"of {len(acknowledged):,} acknowledged, {rounds} kills"
+    return {
+        "kills": Measured(rounds),
+        "kills_missing": Measured(missing, rounds_note),
+        "damage": Measured(1 if damage else 0, damage.strip()[:60]),
+    }
+
+
+async def _kill_once(contender: Contender, home: Path, number: int, acknowledged: set[int]) -> None:
+    randomly = Random(number)
+    with suppress(BaseExceptionGroup):
+        async with running(contender, home) as server:
+            first = 1_000 * number
+            if await server.write(first):
+                acknowledged.add(first)
+            async with anyio.create_task_group() as writing:
+                numbers = range(first + 1, first + 1_000)
+                writing.start_soon(write_until_cut, server, numbers, acknowledged)
+                await anyio.sleep(randomly.uniform(0.05, 0.3))
+                kill(server.family() if number % 2 else [server.process])
+
+
+async def _missing(contender: Contender, home: Path, acknowledged: set[int]) -> int:
+    """Of what was acknowledged, how much a new server does not have."""
+    assert contender.read_names is not None, "asked only where something is kept"
+    async with running(contender, home) as server:
+        found = await contender.read_names(server.client)
+    return sum(entry_name(number) not in found for number in acknowledged)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min"
+
+
+STEPS: Mapping[str, Step] = {
+    "starts": measure_starts,
+    "idleness": measure_idleness,
+    "work": measure_work,
+    "two-clients": measure_two_clients,
+    "kills": measure_kills,
+}
