@@ -28,7 +28,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def authors(data_dir: Path) -> Generator[list[Author]]:
+def authors(data_dir: Path) -> Generator[list[Author[RawClient]]]:
     writing = [
         Author(name, partial(RawClient, environment(agent=name, data_dir=data_dir)), seed)
         for seed, name in enumerate(AUTHORS)
@@ -52,7 +52,7 @@ def kill_database(data_dir: Path) -> None:
             process.kill()
 
 
-def let_work(authors: list[Author]) -> None:
+def let_work(authors: list[Author[RawClient]]) -> None:
     """Returns when every author has got some more done."""
     done = {author: author.knowledge.acknowledged for author in authors}
     eventually(lambda: all(author.knowledge.acknowledged > done[author] + 20 for author in authors))
@@ -60,7 +60,7 @@ def let_work(authors: list[Author]) -> None:
 
 @pytest.mark.xdist_group("database-kills")
 def test_servers_outlive_a_killed_database_and_lose_nothing_acknowledged(
-    data_dir: Path, authors: list[Author]
+    data_dir: Path, authors: list[Author[RawClient]]
 ) -> None:
     servers = [author.client.process.pid for author in authors]
     for _ in range(KILLS):

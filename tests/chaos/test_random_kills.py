@@ -32,7 +32,7 @@ AUTHORS = 3
 
 
 @contextmanager
-def authors_at_work(url: str, number: int) -> Generator[list[Author]]:
+def authors_at_work(url: str, number: int) -> Generator[list[Author[RawClient]]]:
     names = [f"author-{number}-{each}" for each in range(AUTHORS)]
     authors = [
         Author(name, partial(RawClient, environment(agent=name, database_url=url)), SEED + number)
@@ -47,7 +47,7 @@ def authors_at_work(url: str, number: int) -> Generator[list[Author]]:
             author.stop()
 
 
-def kill_some(authors: list[Author], kills: int, random: Random) -> None:
+def kill_some(authors: list[Author[RawClient]], kills: int, random: Random) -> None:
     """Most die at work, some while they start, and now and then all at once."""
     while kills > 0:
         victims = authors if random.random() < 0.05 else [random.choice(authors)]
@@ -61,7 +61,7 @@ def kill_some(authors: list[Author], kills: int, random: Random) -> None:
             kills -= 1
 
 
-def check_round(deployment: Site, authors: list[Author]) -> None:
+def check_round(deployment: Site, authors: list[Author[RawClient]]) -> None:
     deployment.server().wait_until_up()
     check_promise(deployment.url, within_s=60)
     for author in authors:

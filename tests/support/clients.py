@@ -171,6 +171,11 @@ class RawClient:
         except (BrokenPipeError, ValueError):
             self._lose_all()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server is gone."""
+        return self.process.poll() is not None
+
     def hang_up(self) -> None:
         """Closes the server's stdin."""
         assert self.process.stdin is not None

@@ -68,7 +68,7 @@ class HttpServer:
 
     def wait_until_ready(self) -> "HttpServer":
         """Returns once `/ready` says so."""
-        eventually(lambda: httpx.get(f"{self.url}/ready").status_code == 200)
+        eventually(lambda: httpx.get(f"{self.url}/ready", verify=False).status_code == 200)
         return self
 
     def end(self, signal_number: int) -> float:

@@ -62,12 +62,13 @@ class KetoProxy:
         """Both APIs, as the process `who` is told them."""
         return KetoAddress(f"{self.base_url}/{who}", f"{self.base_url}/{who}")
 
-    def of(self, entry_id: str) -> list[Exchange]:
-        """What was asked about one entry, in the order in which it began."""
-        return sorted(
-            (each for each in self.exchanges if entry_id in each.entry_ids),
-            key=lambda each: each.begun,
-        )
+    def by_entry(self) -> dict[str, list[Exchange]]:
+        """What was asked about each entry, in the order in which it began."""
+        found: dict[str, list[Exchange]] = {}
+        for each in sorted(self.exchanges, key=lambda each: each.begun):
+            for entry_id in each.entry_ids:
+                found.setdefault(entry_id, []).append(each)
+        return found
 
 
 @contextmanager

@@ -1,5 +1,5 @@
-"""Load: authors that write, change, share, unshare and delete all the time, each through a server
-of its own that may die under it, and a record of what they must find afterwards.
+"""Load: authors that write, change, share, unshare and delete all the time, through servers that
+may die under them, and a record of what they must find afterwards.
 
 What an author knows of a note is the set of states that it may be in. An acknowledged change
 leaves the states that it leads to, a refused one those that it cannot start from, and one whose
@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Generic, Protocol, TypeVar
 
-from support.clients import Answer, ConnectionLostError, Json, RawClient, answer_of
+from support.clients import Answer, ConnectionLostError, Json, answer_of
 from support.ground_truth import ask
 
 GRANTEES = ("bob", "cleo")
@@ -82,10 +83,24 @@ class Knowledge:
         assert found.keys() <= self.states.keys()
 
 
-class Author(threading.Thread):
+class Connection(Protocol):
+    """A client of one agent's, whose server may go away."""
+
+    @property
+    def is_lost(self) -> bool: ...
+
+    def start_call(self, tool: str, /, **arguments: object) -> Future[Json]: ...
+
+    def close(self) -> None: ...
+
+
+Client = TypeVar("Client", bound=Connection)
+
+
+class Author(threading.Thread, Generic[Client]):
     """One agent at work until it is told to stop."""
 
-    def __init__(self, agent: str, connect: Callable[[], RawClient], seed: int) -> None:
+    def __init__(self, agent: str, connect: Callable[[], Client], seed: int) -> None:
         super().__init__(name=agent)
         self.agent = agent
         self.knowledge = Knowledge({})
@@ -103,7 +118,7 @@ class Author(threading.Thread):
         try:
             while not self._ended.is_set():
                 self._work()
-                if self.client.process.poll() is not None:
+                if self.client.is_lost:
                     self._reconnect()
         except BaseException as error:  # noqa: BLE001  # told by `stop`, in the test's thread
             self.failure = error

@@ -1,0 +1,186 @@
+"""Replicas on one database and one real Keto are killed and stopped at random, while agents work
+over HTTP and over stdio.
+
+Another replica finishes what a dead one was at, within seconds; no work runs twice at the same
+time; afterwards every acknowledged change is there, and rows and Keto's tuples agree. For a long
+run,
+
+    DIARY_MCP_CHAOS_KILLS=500 pytest -n 0 -s tests/chaos/test_replicas.py
+
+`DIARY_MCP_CHAOS_SEED` repeats the choices of a run, as far as the machine's timing allows.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from itertools import count
+from random import Random
+
+import pytest
+
+from support.clients import RawClient, answer_of
+from support.fake_keto import Reply
+from support.ground_truth import eventually, is_settled
+from support.http_servers import issue_token
+from support.keto_proxy import Fault
+from support.load import GRANTEES, Author, read_notes
+from support.replicas import HttpClient, Replicas, overlapping, replicas, runs
+from support.sites import KetoSite, add_agents, keto_site
+
+pytestmark = pytest.mark.xdist_group("keto-replicas")
+
+KILLS = int(os.environ.get("DIARY_MCP_CHAOS_KILLS", "4"))
+SEED = int(os.environ.get("DIARY_MCP_CHAOS_SEED", str(time.time_ns())))
+STALLS = Fault(Reply(b"", "stall"))
+# Two scans of a second each, and the settling; the rest is for a machine that is busy.
+TAKEOVER_S = 20
+
+
+@pytest.fixture(scope="module")
+def site(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[KetoSite]:
+    with keto_site(postgres_url, tmp_path_factory.mktemp("keto")) as opened:
+        add_agents(opened.url, *GRANTEES)
+        yield opened
+
+
+class StdioServers:
+    """An agent's own server over stdio, and its successors."""
+
+    def __init__(self, running: Replicas, agent: str) -> None:
+        self._running = running
+        self._agent = agent
+        self._numbers = count(1)
+        self.name = ""
+
+    def connect(self) -> RawClient:
+        if self.name:
+            self._running.deaths.setdefault(self.name, time.monotonic())
+        self.name = f"{self._agent}-{next(self._numbers)}"
+        return RawClient(self._running.site.environment(self._agent, self.name))
+
+
+def connect(running: Replicas, agent: str) -> HttpClient:
+    """A client of the replicas, signed in as this agent."""
+    return HttpClient(running, issue_token(running.site.url, agent).secret, SEED)
+
+
+@contextmanager
+def at_work(authors: Sequence[Author[HttpClient] | Author[RawClient]]) -> Generator[None]:
+    for author in authors:
+        author.start()
+    try:
+        yield
+    finally:
+        for author in authors:
+            author.stop()
+
+
+def acknowledged(authors: Sequence[Author[HttpClient] | Author[RawClient]]) -> int:
+    return sum(author.knowledge.acknowledged for author in authors)
+
+
+def disturb(running: Replicas, stdio: Author[RawClient], random: Random) -> None:
+    """Kills a process, or stops one for a while."""
+    name = random.choice(list(running.servers))
+    action = random.random()
+    if action < 0.5:
+        running.kill(name)
+        # The others are alone for a moment.
+        time.sleep(random.uniform(0, 1))
+        running.start()
+    elif action < 0.7:
+        stdio.client.process.kill()
+    else:
+        victims = [running.servers[name].process, stdio.client.process]
+        pid = random.choice(victims).pid
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(random.uniform(0.2, 3))
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_replicas_that_are_killed_and_stopped_lose_nothing_and_do_nothing_twice(
+    site: KetoSite, number: int
+) -> None:
+    random = Random(SEED + number)
+    with replicas(site, number) as running:
+        over_http = [
+            Author(name, partial(connect, running, name), SEED)
+            for name in (f"http-{number}-{each}" for each in range(2))
+        ]
+        servers = StdioServers(running, f"stdio-{number}")
+        over_stdio = Author(f"stdio-{number}", servers.connect, SEED)
+        authors = [*over_http, over_stdio]
+        with at_work(authors):
+            for _ in range(KILLS):
+                before = acknowledged(authors)
+                eventually(lambda before=before: acknowledged(authors) > before + 10, within_s=120)
+                disturb(running, over_stdio, random)
+            for author in authors:
+                author.rest()
+            site.check(within_s=90)
+
+        sys.stderr.write(
+            f"seed {SEED}: {KILLS} disturbances of {number} replicas,"
+            f" {acknowledged(authors)} changes acknowledged\n"
+        )
+        for author in authors:
+            author.knowledge.check(read_notes(site.url, author.agent))
+        found = [runs(each, running.deaths) for each in site.proxy.by_entry().values()]
+        assert len({run.who for each in found for run in each}) >= number
+        assert [pair for each in found for pair in overlapping(each)] == []
+
+
+def busy_replica(running: Replicas, client: HttpClient) -> str:
+    """A replica that has claimed work which it cannot finish, because Keto is silent to it."""
+    name = next(iter(running.servers))
+    running.site.proxy.faults[name] = STALLS
+    known = len(running.site.proxy.exchanges)
+
+    def is_busy() -> bool:
+        assert answer_of(client.start_call("diary_create", content="Pending.")).code == "ok"
+        return any(each.who == name for each in running.site.proxy.exchanges[known:])
+
+    eventually(is_busy)
+    return name
+
+
+def test_another_replica_finishes_the_work_of_a_dead_one_within_seconds(site: KetoSite) -> None:
+    with replicas(site, 2) as running, closing(connect(running, "alice")) as client:
+        victim = busy_replica(running, client)
+
+        started = time.monotonic()
+        running.kill(victim)
+        eventually(lambda: is_settled(site.url), within_s=TAKEOVER_S)
+
+        sys.stderr.write(f"taken over after {time.monotonic() - started:.1f} s\n")
+    site.check()
+
+
+def test_a_replica_that_is_stopped_keeps_its_work_and_finishes_it(site: KetoSite) -> None:
+    with replicas(site, 2) as running, closing(connect(running, "alice")) as client:
+        victim = busy_replica(running, client)
+        process = running.servers[victim].process
+        os.kill(process.pid, signal.SIGSTOP)
+        site.proxy.faults.clear()
+        held = {
+            entry_id
+            for each in site.proxy.exchanges
+            if each.who == victim
+            for entry_id in each.entry_ids
+        }
+        known = len(site.proxy.exchanges)
+        # Everything else is settled by the other one, for long enough to take over a dead one's.
+        threading.Event().wait(4)
+        others = {entry_id for each in site.proxy.exchanges[known:] for entry_id in each.entry_ids}
+
+        os.kill(process.pid, signal.SIGCONT)
+        site.check()
+
+        assert held
+        assert not held & others
