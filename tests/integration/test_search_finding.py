@@ -132,6 +132,8 @@ async def test_a_key_and_a_file_name_lead_to_their_entry(diary: Searching) -> No
         ("emtpy", "b"),
         ("8199be6", "c"),
         ("Übergabe", "d"),
+        ("ubergabe", "d"),
+        ("-disk", ""),
         ("データ", "e"),
         ("🦊", "e"),
         ("50%", "f"),
@@ -293,6 +295,7 @@ async def test_no_query_is_an_error(diary: Searching, query: str, mode: SearchMo
     page = await diary.find(query, mode=mode)
 
     assert page.rows or page.notice
+    assert all(hit.matched for hit in page.rows)
 
 
 async def test_an_empty_result_says_what_was_searched_and_what_to_try(diary: Searching) -> None:

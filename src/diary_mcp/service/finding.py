@@ -121,7 +121,7 @@ class Finder:
         hits = entries.eligible.copy()
         literally = _literal(query, mode)
         if literally is None:
-            by_meaning = query.is_plain or mode == "semantic"
+            by_meaning = query.text != "" and (query.is_plain or mode == "semantic")
             hits &= entries.named | ranking.find_hits(mode, self._weights, by_meaning=by_meaning)
         hits &= await self._constrained(query, literally, entries, found, hits)
         places = _unseen(ranking.best_first(corpus), hits, entries, request)
@@ -285,7 +285,7 @@ class _Explained:
                 best if best >= 0 else None,
             ),
             score=min(self.most, round(float(self.ranking.scores[place]), 6)),
-            matched=(*words, *self._reasons(place)),
+            matched=(*words, *self._reasons(place)) or (self._faint_reason(place),),
         )
 
     def _words(self, place: int) -> list[str]:
@@ -316,6 +316,10 @@ class _Explained:
             "neighbour": ranking.context[place] > own + _NEIGHBOUR_HELPED,
         }
         return [reason for reason, holds in reasons.items() if holds]
+
+    def _faint_reason(self, place: int) -> str:
+        is_alike = self.ranking.cosines[place] >= self.weights.least_cosine
+        return _literal(self.query, self.mode) or ("meaning" if is_alike else "neighbour")
 
 
 def _find_spans(text: str, years: Years) -> list[DateSpan]:

@@ -30,8 +30,13 @@ _STOP_WORDS = frozenset(
     same so than too very s t can will just don should now
     """.split()  # noqa: SIM905  # reads as the list that it is
 )
-_WORD = re.compile(r"[^\W_]+(?:[_'./@#:-]+[^\W_]+)*")
-_PART = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+# Letters and digits, and the vowel signs of Indic scripts, Thai, Lao, Burmese and Khmer, which
+# Python does not count as letters.
+_LETTER = r"(?:[^\W_]|[\u0900-\u0903\u093a-\u094f\u0981-\u0dff\u0e31-\u0e4e\u0eb1-\u0ecd\u102b-\u103e\u17b4-\u17d3])"  # fmt: skip  # noqa: E501  # one class
+_WORD = re.compile(rf"{_LETTER}+(?:[_'./@#:-]+{_LETTER}+)*")
+_PART = re.compile(rf"{_LETTER}+(?:'{_LETTER}+)?")
+# Accents, and the marks of Hebrew and Arabic that most people leave out.
+_MARKS = re.compile(r"[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670]")
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _IS_CAMEL = re.compile(r"[a-z][A-Z]")
 # Scripts that are written without spaces: Thai, kana, Han, Hangul.
@@ -43,14 +48,15 @@ def list_terms(text: str) -> list[str]:
 
     A compound such as `DBOS.launch` counts as its parts, one with underscores also as itself,
     camelCase also as its parts. Scripts without spaces count in pairs of characters.
+    Case and accents make no difference.
     """
     terms: list[str] = []
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).replace("\u2019", "'")):
+    for match in _WORD.finditer(_without_marks(text.replace("\u2019", "'"))):
         word = match[0]
         for part in _PART.findall(word):
             terms += _part_terms(part)
         if "_" in word:
-            terms.append(word.lower()[:_LONGEST_TERM])
+            terms.append(word.casefold()[:_LONGEST_TERM])
     return terms
 
 
@@ -67,17 +73,24 @@ def count_terms(entry: SearchText) -> Counter[str]:
     return counts
 
 
+def _without_marks(text: str) -> str:
+    if text.isascii():
+        return text
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text))
+    return unicodedata.normalize("NFC", bare)
+
+
 def _part_terms(part: str) -> Iterator[str]:
     if _UNSPACED.search(part):
         yield from _unspaced_terms(part)
         return
     bare, _, ending = part.partition("'")
-    word = bare.lower()
+    word = bare.casefold()
     if ending.lower() == "t" or word in _STOP_WORDS:  # don't, isn't
         return
     yield _stem(word[:_LONGEST_TERM])
     if _IS_CAMEL.search(bare):
-        for piece in map(str.lower, _CAMEL.findall(bare)):
+        for piece in map(str.casefold, _CAMEL.findall(bare)):
             if len(piece) > 1 and piece not in _STOP_WORDS:
                 yield _stem(piece[:_LONGEST_TERM])
 
