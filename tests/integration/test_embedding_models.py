@@ -2,10 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -107,6 +109,27 @@ def test_a_folder_that_cannot_be_used_is_said_when_it_is_needed(folder: Path, br
 
 def test_the_static_model_understands_a_paraphrase() -> None:
     assert nearest_is_the_paraphrase(embedder("static"))
+
+
+class _FastEmbed(ModuleType):
+    """As much of the package as is used; the real one downloads what it runs."""
+
+    class TextEmbedding:
+        def __init__(self, model_name: str, *, threads: int) -> None:
+            if model_name != "known":
+                raise ValueError(f"{model_name} is not supported, {threads=}")
+
+        def embed(self, documents: list[str]) -> Iterator[np.ndarray]:
+            return (np.array([len(text), 1], dtype=np.float32) for text in documents)
+
+
+def test_a_model_of_fastembed_is_asked_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastembed", _FastEmbed("fastembed"))
+
+    assert vectors_of(embedder("fastembed", "known"), ["a", "bcd"]) == [[1, 1], [3, 1]]
+    assert embedder("fastembed", "known").name == "fastembed:known"
+    with pytest.raises(EmbeddingUnavailableError, match="other is not supported"):
+        embedder("fastembed", "other").embed(["a"])
 
 
 def test_no_embeddings_is_no_embedder() -> None:

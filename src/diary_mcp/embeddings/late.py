@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from threading import Lock
+from time import monotonic
 from typing import Protocol
+
+from diary_mcp.service.search_ports import EmbeddingUnavailableError
+
+_LEAST_PAUSE_S = 15.0
+_PAUSES_PER_ATTEMPT = 10.0
 
 
 class Model(Protocol):
@@ -12,13 +18,22 @@ class Model(Protocol):
 
 
 class LateEmbedder:
-    """`Embedder` whose model `load` brings when it is first asked; what fails is tried again."""
+    """`Embedder` whose model `load` brings when it is first asked.
 
-    def __init__(self, name: str, load: Callable[[], Model]) -> None:
+    What could not be loaded is tried again after a pause, ten times as long as the attempt took:
+    a download that fails takes a minute, in which every search would wait for it.
+    """
+
+    def __init__(
+        self, name: str, load: Callable[[], Model], *, least_pause_s: float = _LEAST_PAUSE_S
+    ) -> None:
         self.name = name
         self._load = load
+        self._least_pause_s = least_pause_s
         self._loading = Lock()
         self._model: Model | None = None
+        self._failure: EmbeddingUnavailableError | None = None
+        self._try_again_at = float("-inf")
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         """As `Embedder.embed`.
@@ -28,5 +43,18 @@ class LateEmbedder:
         """
         with self._loading:
             if self._model is None:
-                self._model = self._load()
+                self._model = self._load_unless_it_failed()
         return self._model.embed(texts)
+
+    def _load_unless_it_failed(self) -> Model:
+        started = monotonic()
+        if self._failure is not None and started < self._try_again_at:
+            raise EmbeddingUnavailableError(str(self._failure)) from self._failure
+        try:
+            return self._load()
+        except EmbeddingUnavailableError as error:
+            self._failure = error
+            now = monotonic()
+            pause = max(self._least_pause_s, _PAUSES_PER_ATTEMPT * (now - started))
+            self._try_again_at = now + pause
+            raise
