@@ -2,6 +2,7 @@
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Sequence
 
 from dbos import DBOS, DBOSClient, DBOSConfig
@@ -97,6 +98,7 @@ def destroy_dbos() -> None:
     """Ends DBOS without waiting for its workflows: they stay pending in the database. Blocks."""
     # What is cut off would be told as failures.
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning, "dbos")
     DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0)
 
 

@@ -7,6 +7,8 @@ the application's.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
+from diary_mcp.workflows.tasks import end_tasks
+
 
 class HomeLoop:
     """Runs work on the loop that this was made on, and knows which workflows it is for."""
@@ -27,10 +29,7 @@ class HomeLoop:
 
     async def stop(self) -> None:
         """Calls off what is running, and waits until it has let go of its locks."""
-        tasks = list(self._workflow_ids)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._workflow_ids)
 
     async def _run_here(self, workflow_id: str, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.current_task()

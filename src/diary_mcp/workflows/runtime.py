@@ -27,6 +27,7 @@ from diary_mcp.workflows.indexing_workflow import register_indexing
 from diary_mcp.workflows.permission_workflows import register_workflows
 from diary_mcp.workflows.ports import Executor, Executors, Housekeeping, Settle, Sweep
 from diary_mcp.workflows.settling import DEFAULT_RETRIES, RetryPolicy, Settling
+from diary_mcp.workflows.tasks import end_tasks
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -177,9 +178,7 @@ async def _background(*chores: Coroutine[None, None, None]) -> AsyncGenerator[No
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
 
 async def _stop(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
