@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -52,8 +53,9 @@ class Searching:
     foundation: Foundation
     embedder: Embedder | None
 
-    @property
+    @cached_property
     def service(self) -> SearchService:
+        """One for all searches: what it keeps of one must be right for the next."""
         return self.with_permissions()
 
     def with_permissions(self, permissions: SilentPermissions | None = None) -> SearchService:

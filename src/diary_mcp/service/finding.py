@@ -19,15 +19,16 @@ from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.access import Access
 from diary_mcp.service.ports import PermissionReader, Store
 from diary_mcp.service.ranking import (
+    Corpus,
     Flags,
     Floats,
-    Integers,
     Question,
     Ranking,
     TermMatch,
     Weights,
     rank,
 )
+from diary_mcp.service.reading import DocumentReader
 from diary_mcp.service.records import Readership
 from diary_mcp.service.search import SearchRequest, mark
 from diary_mcp.service.search_dates import DateSpan, Years, find_spans
@@ -37,7 +38,7 @@ from diary_mcp.service.search_query import Query, named_authors, parse_query, wi
 from diary_mcp.service.search_text import asks, cut_snippet
 from diary_mcp.service.search_versions import model_version
 from diary_mcp.service.search_words import count_terms
-from diary_mcp.service.searched import Found, SearchedEntries, Unindexed, shared_ids
+from diary_mcp.service.searched import Found, SearchedEntries, Unindexed
 from diary_mcp.service.spelling import can_be_guessed, guess_term
 from diary_mcp.service.vectors import compare, vector_bytes
 
@@ -87,7 +88,7 @@ class Finder:
         weights: Weights | None,
     ) -> None:
         self._store = store
-        self._permissions = permissions
+        self._reader = DocumentReader(store, permissions)
         self._access = access
         self._embedder = embedder
         self._weights = weights or Weights()
@@ -102,7 +103,8 @@ class Finder:
                 the caller may still read it.
         """
         query = parse_query(request.query)
-        entries = await self._read(request, reader, query)
+        model = None if self._embedder is None else model_version(self._embedder.name)
+        entries = await self._reader.read(request, reader, query.names, model)
         unindexed = await self._count_unindexed(entries)
         authors = named_authors(request.query, entries.authors)
         meaning = await self._understand(request.mode, query, authors, entries)
@@ -124,7 +126,7 @@ class Finder:
             by_meaning = query.text != "" and (query.is_plain or mode == "semantic")
             hits &= entries.named | ranking.find_hits(mode, self._weights, by_meaning=by_meaning)
         hits &= await self._constrained(query, literally, entries, found, hits)
-        places = _unseen(ranking.best_first(corpus), hits, entries, request)
+        places = _unseen(ranking, corpus, hits, entries, request)
         most = math.inf if request.position is None else request.position.score
         explained = _Explained(query, found, guesses, ranking, entries, mode, self._weights, most)
         shown = await self._show(reader, entries, places[: request.limit], explained)
@@ -141,26 +143,6 @@ class Finder:
                 )
             ),
         )
-
-    async def _read(
-        self, request: SearchRequest, reader: Readership, query: Query
-    ) -> SearchedEntries:
-        uses_model = self._embedder is not None and request.mode != "text"
-        async with self._store.reading() as rows:
-            packed = await rows.search.read_corpus(
-                reader,
-                request.filters,
-                names=query.names,
-                model=model_version(self._embedder.name)
-                if self._embedder is not None and uses_model
-                else None,
-                created_by=request.created_by,
-            )
-        shared = shared_ids(packed)
-        viewable = (
-            await self._permissions.check_view(request.caller, shared) if shared else set[EntryId]()
-        )
-        return SearchedEntries(packed, viewable)
 
     async def _count_unindexed(self, entries: SearchedEntries) -> list[Unindexed]:
         """The words of what was written a moment ago, so that it is found at once."""
@@ -336,7 +318,8 @@ def _count(texts: Sequence[SearchText], places: Mapping[EntryId, int]) -> list[U
 def _compare(embedder: Embedder, text: str, entries: SearchedEntries) -> _Meaning:
     (vector,) = embedder.embed([text])
     entries.forget_vectors_unlike(vector_bytes(vector))
-    return _Meaning(vector, compare(entries.vectors, vector))
+    cosines = [compare(packed, vector) for packed in entries.vectors]
+    return _Meaning(vector, np.concatenate(cosines) if cosines else np.zeros(0))
 
 
 def _guess(unknown: Sequence[str], vocabulary: Sequence[str]) -> dict[str, str]:
@@ -377,12 +360,12 @@ def _literal(query: Query, mode: SearchMode) -> str | None:
 
 
 def _unseen(
-    order: Integers, hits: Flags, entries: SearchedEntries, request: SearchRequest
+    ranking: Ranking, corpus: Corpus, hits: Flags, entries: SearchedEntries, request: SearchRequest
 ) -> list[int]:
     """The best that no page before has shown, and one more where there is one."""
     seen = frozenset[bytes]() if request.position is None else request.position.seen
     places: list[int] = []
-    for place in order[hits[order]].tolist():
+    for place in ranking.best_first(corpus, hits, len(seen) + request.limit + 1).tolist():
         if mark(entries.id_at(place)) in seen:
             continue
         places.append(place)

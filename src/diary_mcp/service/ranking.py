@@ -65,6 +65,8 @@ class Corpus:
     """0 where an entry has no session."""
     order: NDArray[np.uint64]
     """The id's halves in two columns: what breaks ties."""
+    line: Integers
+    """The entries session by session, and in each from the first to the last."""
     lengths: Floats
     words: Floats
     asks: Flags
@@ -128,9 +130,14 @@ class Ranking:
             hits | (self.cosines >= weights.least_cosine) | (self.context >= weights.least_context)
         )
 
-    def best_first(self, corpus: Corpus) -> Integers:
-        """Every entry, the best first, then by id."""
-        return np.lexsort((corpus.order[:, 1], corpus.order[:, 0], -self.scores))
+    def best_first(self, corpus: Corpus, hits: Flags, most: int) -> Integers:
+        """The best of the hits, at least `most` where there are as many, then by id."""
+        places = np.flatnonzero(hits)
+        if len(places) > most:
+            scores = self.scores[places]
+            places = places[scores >= np.partition(scores, -most)[-most]]
+        order = corpus.order[places]
+        return places[np.lexsort((order[:, 1], order[:, 0], -self.scores[places]))]
 
 
 def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights) -> Ranking:
@@ -190,18 +197,27 @@ def _nearest(corpus: Corpus, cosines: Floats | None, count: int) -> tuple[Floats
     best = np.full(corpus.size, _NOWHERE, dtype=np.int64)
     if cosines is None or not len(cosines):
         return means, best
-    owners = np.repeat(np.arange(corpus.size), corpus.vector_counts)
-    order = np.lexsort((-cosines, owners))
     having = np.flatnonzero(corpus.vector_counts)
     counts = corpus.vector_counts[having]
     starts = np.cumsum(counts) - counts
+    left = cosines.copy()
     total = np.zeros(len(having))
     for place in range(count):
         present = counts > place
-        total[present] += cosines[order[starts[present] + place]]
+        nearest = _first_greatest(left, starts, counts)
+        total[present] += left[nearest[present]]
+        left[nearest] = -np.inf
+        if place == 0:
+            best[having] = nearest - starts
     means[having] = total / np.minimum(counts, count)
-    best[having] = order[starts] - starts
     return means, best
+
+
+def _first_greatest(values: Floats, starts: Integers, counts: Integers) -> Integers:
+    """Where the first of the greatest values of each group is; groups follow one another."""
+    greatest = np.repeat(np.maximum.reduceat(values, starts), counts)
+    places = np.flatnonzero(values == greatest)
+    return places[np.searchsorted(places, starts)]
 
 
 def _deviations(cosines: Floats) -> Floats:
@@ -217,11 +233,10 @@ def _in_context(corpus: Corpus, own: Floats, weights: Weights) -> Floats:
     """The weighted mean of an entry's own score and its neighbours' in the same session."""
     total, weight = own.copy(), np.ones(corpus.size)
     share = np.minimum(1.0, weights.context_length / np.maximum(corpus.lengths, 1))
-    line = np.lexsort((corpus.order[:, 1], corpus.order[:, 0], corpus.days, corpus.sessions))
     steps = [(-d, worth) for d, worth in enumerate(weights.before, 1)]
     steps += [(d, worth) for d, worth in enumerate(weights.after, 1)]
     for distance, worth in steps:
-        neighbours = _neighbours(corpus, line, distance)
+        neighbours = _neighbours(corpus, corpus.line, distance)
         present = neighbours != _NOWHERE
         near = np.where(present, share * worth, 0.0)
         if distance == -1:

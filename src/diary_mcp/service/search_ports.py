@@ -6,7 +6,6 @@ Nothing here imports numpy: what is many rows long travels as packed columns.
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
 from diary_mcp.domain.entry import Entry, EntryFilters
@@ -52,19 +51,49 @@ class SearchText:
 
 
 @dataclass(frozen=True)
-class PackedCorpus:
-    """Every entry that may be searched, one value each in every column, big-endian."""
+class Outline:
+    """What there is within the scope, and what of it may be a hit; ids take 16 bytes each."""
+
+    documents: int
+    """How many of its own the caller has."""
+    fingerprint: int
+    """The revisions of all of these by xor; with their number, it changes when any does."""
+    superseded: bytes
+    """Ids of what entries of the caller's supersede."""
+    matching: bytes | None
+    """Ids of the caller's entries that pass the filters; `None` where there are none."""
+    named: bytes
+    """Ids that the query names, or whose key it names; some may be of no entry at all."""
+    shared_ids: bytes
+    """Entries of others that the rows let the caller see; the columns below are theirs."""
+    shared_revisions: bytes
+    """64 bits each, big-endian."""
+    shared_eligible: bytes
+    """One byte each: 1 where it passes the filters. The others are context only."""
+    shared_named: bytes
+    """One byte each: 1 where the query names its key."""
+
+
+@dataclass(frozen=True)
+class PackedRevisions:
+    """Documents, and in which state each is: 16 bytes and 64 bits, big-endian."""
+
+    ids: bytes
+    revisions: bytes
+
+
+@dataclass(frozen=True)
+class PackedDocuments:
+    """What search knows of some entries, one value each in every column, big-endian."""
 
     ids: bytes
     """16 bytes each."""
-    owned: bytes
-    """One byte each: 1 where the caller owns it."""
-    eligible: bytes
-    """One byte each: 1 where it passes the filters. The others are context only."""
-    named: bytes
-    """One byte each: 1 where the query names its id or key."""
+    revisions: bytes
+    """64 bits each: another number for every state of a document."""
     worded: bytes
     """One byte each: 1 where its words are in the index."""
+    created: bytes
+    """Microseconds since 2000, 64 bits."""
     days: bytes
     """Days since 1970, 64-bit floats."""
     sessions: bytes
@@ -95,19 +124,18 @@ class Postings:
 class SearchReader(Protocol):
     """The index as rows. Whether the caller may see them is the service's to decide."""
 
-    async def read_corpus(
-        self,
-        reader: Readership,
-        filters: EntryFilters,
-        *,
-        names: Collection[str],
-        model: str | None,
-        created_by: datetime | None,
-    ) -> PackedCorpus:
-        """Everything within the scope, with the vectors of `model` (none where that is `None`).
+    async def read_outline(
+        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+    ) -> Outline:
+        """What there is at this moment; `names` are words that may be ids or keys."""
+        ...
 
-        Entries created after `created_by` are left out.
-        """
+    async def list_revisions(self, caller: AgentName) -> PackedRevisions:
+        """The caller's own documents."""
+        ...
+
+    async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
+        """Those that are still there, with the vectors of `model` (none where that is `None`)."""
         ...
 
     async def read_postings(

@@ -1,7 +1,7 @@
 """The search index in PostgreSQL, read."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 from psycopg.rows import class_row, scalar_row
 
@@ -9,7 +9,13 @@ from diary_mcp.domain.entry import Entry, EntryFilters
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.access import as_entry_id
 from diary_mcp.service.records import Readership
-from diary_mcp.service.search_ports import PackedCorpus, Postings, SearchText
+from diary_mcp.service.search_ports import (
+    Outline,
+    PackedDocuments,
+    PackedRevisions,
+    Postings,
+    SearchText,
+)
 from diary_mcp.service.search_versions import WORDS_VERSION
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
@@ -17,6 +23,10 @@ from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("search")
 _LAST_CHARACTER = "\U0010ffff"
+# What the filters say besides what `diary.matches` looks at.
+_NOT_MATCHED = {"mine", "shared", "include_superseded"}
+
+Row = TypeVar("Row")
 
 
 class PostgresSearch:
@@ -25,32 +35,33 @@ class PostgresSearch:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def read_corpus(
-        self,
-        reader: Readership,
-        filters: EntryFilters,
-        *,
-        names: Collection[str],
-        model: str | None,
-        created_by: datetime | None,
-    ) -> PackedCorpus:
+    async def read_outline(
+        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+    ) -> Outline:
         ids = [entry_id for entry_id in map(as_entry_id, names) if entry_id is not None]
-        cursor = self._connection.cursor(row_factory=class_row(PackedCorpus))
-        await cursor.execute(
-            _SQL["read_corpus"],
+        parameters = filter_parameters(filters)
+        selecting = parameters.keys() - _NOT_MATCHED
+        return await self._fetch(
+            Outline,
+            "read_outline",
             {
                 **reader_parameters(reader),
-                **filter_parameters(filters),
+                **parameters,
+                "filtered": any(parameters[name] is not None for name in selecting),
                 "names": list(names),
                 "ids": ids,
-                "words_by": WORDS_VERSION,
-                "model": model,
-                "created_by": created_by,
             },
-            binary=True,
         )
-        (corpus,) = await cursor.fetchall()
-        return corpus
+
+    async def list_revisions(self, caller: AgentName) -> PackedRevisions:
+        return await self._fetch(PackedRevisions, "list_revisions", {"caller": caller})
+
+    async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
+        return await self._fetch(
+            PackedDocuments,
+            "read_documents",
+            {"ids": list(ids), "model": model, "words_by": WORDS_VERSION},
+        )
 
     async def read_postings(
         self, caller: AgentName, shared: Collection[EntryId], terms: Collection[str]
@@ -98,3 +109,10 @@ class PostgresSearch:
         cursor = self._connection.cursor(row_factory=class_row(Entry))
         await cursor.execute(_SQL["list_entries"], {**reader_parameters(reader), "ids": list(ids)})
         return await cursor.fetchall()
+
+    async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
+        """The one row of a statement that always gives one."""
+        cursor = self._connection.cursor(row_factory=class_row(row))
+        await cursor.execute(_SQL[statement], parameters, binary=True)
+        (only,) = await cursor.fetchall()
+        return only

@@ -144,7 +144,8 @@ with candidate as (
             and (
                 %(include_superseded)s
                 or not exists (
-                    select from diary.entry as newer where newer.supersedes = e.id
+                    select from diary.entry as newer
+                    where newer.owner = %(caller)s and newer.supersedes = e.id
                 )
             )
             and (

@@ -11,7 +11,7 @@ with finished as materialized (
     where
         workflow.application_name = %(application)s
         and workflow.completed_at
-        < (extract(epoch from clock_timestamp() - %(keep)s::interval) * 1000)::bigint
+        < (extract(epoch from statement_timestamp() - %(keep)s::interval) * 1000)::bigint
         and workflow.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
     limit %(limit)s
     for update skip locked
@@ -37,6 +37,6 @@ delete from diary.create_request
 where (agent, idempotency_key) in (
     select request.agent, request.idempotency_key
     from diary.create_request as request
-    where request.created_at < clock_timestamp() - %(keep)s::interval
+    where request.created_at < statement_timestamp() - %(keep)s::interval
     limit %(limit)s
 )

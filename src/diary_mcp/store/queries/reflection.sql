@@ -1,11 +1,12 @@
 -- name: count_by_type
+-- Only an owner supersedes its entries: saying so everywhere lets the indexes by owner be used.
 -- Each type's entries, and how many of them nothing supersedes; the most frequent first.
 select
     e.type,
     count(*)::integer as entries,
     count(*) filter (where newer.id is null)::integer as current
 from diary.entry as e
-left join diary.entry as newer on newer.supersedes = e.id
+left join diary.entry as newer on newer.owner = %(owner)s and newer.supersedes = e.id
 where
     e.owner = %(owner)s
     and (%(types)s::text [] is null or e.type = any(%(types)s))
@@ -38,7 +39,10 @@ where
     and (%(types)s::text [] is null or e.type = any(%(types)s))
     and (%(since)s::timestamptz is null or e.date >= %(since)s)
     and (%(until)s::timestamptz is null or e.date <= %(until)s)
-    and not exists (select from diary.entry as newer where newer.supersedes = e.id)
+    and not exists (
+        select from diary.entry as newer
+        where newer.owner = %(owner)s and newer.supersedes = e.id
+    )
 order by e.date desc, e.id
 limit %(limit)s
 
@@ -51,7 +55,10 @@ where
     and (%(types)s::text [] is null or e.type = any(%(types)s))
     and (%(since)s::timestamptz is null or e.date >= %(since)s)
     and (%(until)s::timestamptz is null or e.date <= %(until)s)
-    and not exists (select from diary.entry as newer where newer.supersedes = e.id)
+    and not exists (
+        select from diary.entry as newer
+        where newer.owner = %(owner)s and newer.supersedes = e.id
+    )
 order by e.importance desc, e.date desc, e.id
 limit %(limit)s
 
@@ -66,7 +73,10 @@ with recursive head as (
         and (%(types)s::text [] is null or e.type = any(%(types)s))
         and (%(since)s::timestamptz is null or e.date >= %(since)s)
         and (%(until)s::timestamptz is null or e.date <= %(until)s)
-        and not exists (select from diary.entry as newer where newer.supersedes = e.id)
+        and not exists (
+            select from diary.entry as newer
+            where newer.owner = %(owner)s and newer.supersedes = e.id
+        )
     order by e.date desc, e.id
     limit %(limit)s
 ),
@@ -80,7 +90,7 @@ step as (
     union all
     select step.head_id, step.head_date, step.depth + 1, e.supersedes
     from step
-    inner join diary.entry as e on e.id = step.id
+    inner join diary.entry as e on e.owner = %(owner)s and e.id = step.id
     where e.supersedes is not null and step.depth < %(depth)s
 )
 select

@@ -1,91 +1,119 @@
--- name: read_corpus
--- Every entry within the scope in packed columns; the filters only mark who is eligible.
--- Of somebody else's entry, only a newer one that is shared too makes it superseded.
+-- name: read_outline
+-- What there is and what of it may be a hit, at one moment. The caller's own documents come as two
+-- numbers, which change when any of them does. Of somebody else's entry, only a newer one that is
+-- shared too makes it superseded.
 select
-    coalesce(string_agg(uuid_send(candidate.id), ''), '') as ids,
-    coalesce(string_agg(boolsend(candidate.owned), ''), '') as owned,
-    coalesce(string_agg(boolsend(candidate.eligible), ''), '') as eligible,
-    coalesce(string_agg(boolsend(candidate.named), ''), '') as named,
-    coalesce(string_agg(boolsend(candidate.worded), ''), '') as worded,
-    coalesce(string_agg(float8send(candidate.day), ''), '') as days,
-    coalesce(string_agg(int8send(candidate.session), ''), '') as sessions,
-    coalesce(string_agg(int4send(candidate.length::integer), ''), '') as lengths,
-    coalesce(string_agg(int4send(candidate.words::integer), ''), '') as words,
-    coalesce(string_agg(boolsend(candidate.asks), ''), '') as asks,
-    coalesce(string_agg(int4send(octet_length(candidate.vectors)), ''), '') as vector_sizes,
-    coalesce(string_agg(candidate.vectors, ''), '') as vectors,
-    coalesce(array_agg(candidate.author), '{}') as authors
+    own.documents,
+    own.fingerprint,
+    coalesce((
+        select string_agg(uuid_send(newer.supersedes), '')
+        from diary.entry as newer
+        where
+            not %(include_superseded)s
+            and newer.owner = %(caller)s
+            and newer.supersedes is not null
+    ), '') as superseded,
+    case
+        when %(filtered)s then coalesce((
+            select string_agg(uuid_send(e.id), '')
+            from diary.entry as e
+            where
+                %(mine)s
+                and e.owner = %(caller)s
+                and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+        ), '')
+    end as matching,
+    coalesce((
+        select string_agg(uuid_send(e.id), '')
+        from (
+            select keyed.id from diary.entry as keyed
+            where keyed.owner = %(caller)s and keyed.key = any(%(names)s::text [])
+            union all
+            select unnest(%(ids)s::uuid []) as id
+        ) as e
+    ), '') as named,
+    shared.ids as shared_ids,
+    shared.revisions as shared_revisions,
+    shared.eligible as shared_eligible,
+    shared.named as shared_named
 from (
     select
-        e.id,
-        true as owned,
-        diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-        and (
-            %(include_superseded)s
-            or e.id not in (
-                select newer.supersedes
-                from diary.entry as newer
-                where newer.owner = %(caller)s and newer.supersedes is not null
-            )
-        ) as eligible,
-        coalesce(e.key = any(%(names)s::text []), false)
-        or e.id = any(%(ids)s::uuid []) as named,
-        coalesce(document.words_by = %(words_by)s, false) as worded,
-        date_part('epoch', e.date) / 86400 as day,
-        coalesce(hashtextextended(e.session, hashtextextended(e.owner, 0)), 0) as session,
-        document.length,
-        document.words,
-        document.asks,
-        case when document.vectors_by = %(model)s then document.vectors else '' end as vectors,
-        e.author
-    from diary.entry as e
-    inner join diary.search_document as document on document.entry_id = e.id
-    where
-        %(mine)s
-        and e.owner = %(caller)s
-        and document.owner = %(caller)s
-        and (%(created_by)s::timestamptz is null or e.created_at <= %(created_by)s)
-    union all
+        count(*) as documents,
+        coalesce(bit_xor(d.revision), 0) as fingerprint
+    from diary.search_document as d
+    where %(mine)s and d.owner = %(caller)s
+) as own
+cross join (
     select
-        e.id,
-        false as owned,
-        diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-        and (
-            %(include_superseded)s
-            or not exists (
-                select
-                from diary.entry as newer
-                inner join diary.share as s on s.entry_id = newer.id
+        coalesce(string_agg(uuid_send(candidate.id), ''), '') as ids,
+        coalesce(string_agg(int8send(candidate.revision), ''), '') as revisions,
+        coalesce(string_agg(boolsend(candidate.eligible), ''), '') as eligible,
+        coalesce(string_agg(boolsend(candidate.named), ''), '') as named
+    from (
+        select
+            e.id,
+            document.revision,
+            diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+            and (
+                %(include_superseded)s
+                or not exists (
+                    select
+                    from diary.entry as newer
+                    inner join diary.share as s on s.entry_id = newer.id
+                    where
+                        newer.supersedes = e.id
+                        and s.grantee = any(%(grantees)s)
+                        and (s.expires_at is null or s.expires_at > clock_timestamp())
+                )
+            ) as eligible,
+            coalesce(e.key = any(%(names)s::text []), false) as named
+        from diary.entry as e
+        inner join diary.search_document as document on document.entry_id = e.id
+        where
+            %(shared)s
+            and e.owner <> %(caller)s
+            and e.id in (
+                select s.entry_id
+                from diary.share as s
                 where
-                    newer.supersedes = e.id
-                    and s.grantee = any(%(grantees)s)
+                    s.grantee = any(%(grantees)s)
                     and (s.expires_at is null or s.expires_at > clock_timestamp())
             )
-        ) as eligible,
-        coalesce(e.key = any(%(names)s::text []), false)
-        or e.id = any(%(ids)s::uuid []) as named,
-        coalesce(document.words_by = %(words_by)s, false) as worded,
-        date_part('epoch', e.date) / 86400 as day,
-        coalesce(hashtextextended(e.session, hashtextextended(e.owner, 0)), 0) as session,
-        document.length,
-        document.words,
-        document.asks,
-        case when document.vectors_by = %(model)s then document.vectors else '' end as vectors,
-        e.author
-    from diary.entry as e
-    inner join diary.search_document as document on document.entry_id = e.id
-    where
-        %(shared)s
-        and e.owner <> %(caller)s
-        and (%(created_by)s::timestamptz is null or e.created_at <= %(created_by)s)
-        and e.id in (
-            select s.entry_id
-            from diary.share as s
-            where
-                s.grantee = any(%(grantees)s)
-                and (s.expires_at is null or s.expires_at > clock_timestamp())
-        )
-) as candidate
+    ) as candidate
+) as shared
+
+-- name: list_revisions
+-- The caller's own documents, each with the number of its state.
+select
+    coalesce(string_agg(uuid_send(d.entry_id), ''), '') as ids,
+    coalesce(string_agg(int8send(d.revision), ''), '') as revisions
+from diary.search_document as d
+where d.owner = %(caller)s
+
+-- name: read_documents
+-- What search knows of these entries, in packed columns.
+select
+    coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
+    coalesce(string_agg(int8send(document.revision), ''), '') as revisions,
+    coalesce(string_agg(boolsend(document.words_by is not distinct from %(words_by)s), ''), '') as worded,
+    coalesce(string_agg(timestamptz_send(e.created_at), ''), '') as created,
+    coalesce(string_agg(float8send(date_part('epoch', e.date) / 86400), ''), '') as days,
+    coalesce(string_agg(int8send(
+        coalesce(hashtextextended(e.session, hashtextextended(e.owner, 0)), 0)
+    ), ''), '') as sessions,
+    coalesce(string_agg(int4send(document.length::integer), ''), '') as lengths,
+    coalesce(string_agg(int4send(document.words::integer), ''), '') as words,
+    coalesce(string_agg(boolsend(document.asks), ''), '') as asks,
+    coalesce(string_agg(int4send(
+        case when document.vectors_by = %(model)s then octet_length(document.vectors) else 0 end
+    ), ''), '') as vector_sizes,
+    coalesce(string_agg(
+        case when document.vectors_by = %(model)s then document.vectors else '' end, ''
+    ), '') as vectors,
+    coalesce(array_agg(e.author), '{}') as authors
+from diary.entry as e
+inner join diary.search_document as document on document.entry_id = e.id
+where e.id = any(%(ids)s::uuid [])
 
 -- name: read_postings
 -- Each term's entries: the caller's own by their index, shared ones entry by entry.

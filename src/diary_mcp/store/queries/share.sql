@@ -51,10 +51,18 @@ where s.entry_id = %(entry_id)s and starts_with(s.grantee, 'group:')
 
 -- name: may_reach
 -- Whether any active share names the agent, or any group.
-select exists (
-    select
-    from diary.share as s
-    where
-        (s.grantee = %(agent)s or starts_with(s.grantee, 'group:'))
-        and (s.expires_at is null or s.expires_at > clock_timestamp())
-)
+select
+    exists (
+        select
+        from diary.share as s
+        where
+            s.grantee = %(agent)s
+            and (s.expires_at is null or s.expires_at > clock_timestamp())
+    )
+    or exists (
+        select
+        from diary.share as s
+        where
+            starts_with(s.grantee, 'group:')
+            and (s.expires_at is null or s.expires_at > clock_timestamp())
+    )

@@ -4,14 +4,15 @@ select pg_try_advisory_xact_lock(hashtextextended('diary-mcp sweep', 0))
 
 -- name: lock_expired
 -- Entries with an expired share, locked before their shares as every change of shares does it.
--- Those that are being changed at this moment wait for the next sweep.
+-- Those that are being changed at this moment wait for the next sweep. The statement's time, because
+-- an index is of no use against one that changes from row to row.
 select permission.entry_id
 from diary.entry_permission as permission
 where
     permission.entry_id in (
         select s.entry_id
         from diary.share as s
-        where s.expires_at <= clock_timestamp()
+        where s.expires_at <= statement_timestamp()
     )
 order by permission.entry_id
 limit %(limit)s
@@ -37,14 +38,26 @@ returning permission.entry_id, permission.generation, expired.grantee
 -- name: list_forgotten
 -- Entries that the permission backend does not agree with and that nothing waits to settle: their
 -- workflow failed, was cancelled or is gone. A young change still has its workflow coming.
-with waiting as materialized (
-    select jsonb_path_query(input.inputs::jsonb, '$.positionalArgs[0][*]') #>> '{}' as entry_id
+with unfinished as materialized (
+    select workflow.workflow_uuid
     from dbos.workflow_status as workflow
-    inner join dbos.workflow_input as input on input.workflow_uuid = workflow.workflow_uuid
     where
         workflow.queue_name = %(queue)s
-        and workflow.status in ('ENQUEUED', 'PENDING', 'DELAYED')
+        and workflow.status in ('ENQUEUED', 'PENDING')
         and workflow.serialization = 'portable_json'
+    union all
+    -- By itself, because DBOS has these in another index.
+    select workflow.workflow_uuid
+    from dbos.workflow_status as workflow
+    where
+        workflow.queue_name = %(queue)s
+        and workflow.status = 'DELAYED'
+        and workflow.serialization = 'portable_json'
+),
+waiting as materialized (
+    select jsonb_path_query(input.inputs::jsonb, '$.positionalArgs[0][*]') #>> '{}' as entry_id
+    from unfinished
+    inner join dbos.workflow_input as input on input.workflow_uuid = unfinished.workflow_uuid
 )
 select
     permission.entry_id,
@@ -53,7 +66,7 @@ select
 from diary.entry_permission as permission
 where
     permission.applied_generation < permission.generation
-    and permission.changed_at < clock_timestamp() - case
+    and permission.changed_at < statement_timestamp() - case
         when permission.refusal is null then %(patience)s::interval
         else %(refusal_patience)s::interval
     end

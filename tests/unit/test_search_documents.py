@@ -1,0 +1,75 @@
+"""What a process keeps of entries between searches."""
+
+import numpy as np
+
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.documents import Documents, ShelfName, Shelves, as_ids, join
+
+ALICE = ShelfName(AgentName("alice"), "model", owned=True)
+BOB = ShelfName(AgentName("bob"), "model", owned=True)
+CAROL = ShelfName(AgentName("carol"), "model", owned=True)
+
+
+def documents(*names: int, vector: bytes = b"vector") -> Documents:
+    """Documents whose ids are these numbers, shifted so that they end in zeros."""
+    size = len(names)
+    return Documents(
+        ids=as_ids(b"".join((name << 64).to_bytes(16, "big") for name in names)),
+        revisions=np.array(names, dtype=np.int64),
+        worded=np.ones(size, dtype=np.bool_),
+        created=np.zeros(size, dtype=np.int64),
+        days=np.zeros(size),
+        sessions=np.zeros(size, dtype=np.int64),
+        lengths=np.ones(size),
+        words=np.ones(size),
+        asks=np.zeros(size, dtype=np.bool_),
+        authors=np.array(["ann"] * size, dtype=np.object_),
+        sizes=np.full(size, len(vector)),
+        vectors=vector * size,
+    )
+
+
+def test_places_are_found_in_any_order_and_what_is_not_there_is_not() -> None:
+    kept = documents(5, 3, 9)
+
+    places = kept.places_of(documents(9, 4, 5, 10, 1).ids)
+
+    assert places.tolist() == [2, -1, 0, -1, -1]
+    assert documents().places_of(kept.ids).tolist() == [-1, -1, -1]
+
+
+def test_taking_some_takes_their_vectors() -> None:
+    kept = join([documents(1, vector=b"one"), documents(2, vector=b"two"), documents(3, 4)])
+
+    taken = kept.take(np.array([False, True, False, True]))
+
+    assert taken.vectors == b"twovector"
+    assert taken.sizes.tolist() == [3, 6]
+    assert taken.ids.tolist() == documents(2, 4).ids.tolist()
+
+
+def test_the_fingerprint_tells_documents_apart_whatever_their_order() -> None:
+    assert documents(1, 2, 3).fingerprint == documents(3, 1, 2).fingerprint
+    assert documents(1, 2, 3).fingerprint != documents(1, 2, 4).fingerprint
+
+
+def test_what_was_not_asked_for_longest_goes_when_there_is_no_room() -> None:
+    kept = documents(1, 2)
+    shelves = Shelves(most_bytes=2 * kept.size_bytes)
+    shelves.put(ALICE, kept)
+    shelves.put(BOB, documents(3, 4))
+    assert shelves.find(ALICE) is kept
+
+    shelves.put(CAROL, documents(5, 6))
+
+    assert [shelves.find(name) is not None for name in (ALICE, BOB, CAROL)] == [True, False, True]
+
+
+def test_what_is_larger_than_all_the_room_is_not_kept_and_drops_nothing_else() -> None:
+    shelves = Shelves(most_bytes=documents(1, 2).size_bytes)
+    shelves.put(ALICE, documents(1))
+
+    shelves.put(BOB, documents(1, 2, 3))
+
+    assert shelves.find(BOB) is None
+    assert shelves.find(ALICE) is not None
