@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 from uuid import UUID
 
 import click
@@ -23,7 +24,6 @@ from pydantic import TypeAdapter
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import EntryFilters, SearchMode
 from diary_mcp.embeddings.offline import OfflineEmbedder
-from diary_mcp.service import finding
 from diary_mcp.service.ranking import Corpus, Question, Ranking, Weights, rank
 from diary_mcp.settings import Settings
 from search import (
@@ -147,13 +147,12 @@ async def record(foundation: Foundation, collection: Collection) -> list[Asked]:
         recorded.append((corpus, question))
         return rank(corpus, question, mode, weights)
 
-    finding.rank = rank_and_record
     search = service(foundation, Weights(), OfflineEmbedder())
-    for inquiry in collection.inquiries:
-        await search.search(
-            collection.agent, inquiry.query, EntryFilters(), mode="hybrid", cursor=None, limit=1
-        )
-    finding.rank = rank
+    with patch("diary_mcp.service.finding.rank", rank_and_record):
+        for inquiry in collection.inquiries:
+            await search.search(
+                collection.agent, inquiry.query, EntryFilters(), mode="hybrid", cursor=None, limit=1
+            )
     return [
         Asked(
             corpus,

@@ -18,8 +18,9 @@ from diary_mcp.host import DiaryHost, is_any_token_active
 from diary_mcp.identity.issuer_keys import IssuerKeys, fetch_keys
 from diary_mcp.identity.issuer_tokens import Issuer, IssuerTokenReader
 from diary_mcp.logs import configure_logs
-from diary_mcp.server.build import CallerOf, build_server
+from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller, signed_in_caller
+from diary_mcp.server.entrance import CallerOf
 from diary_mcp.server.hosts import security_settings
 from diary_mcp.server.http import Surface, http_app
 from diary_mcp.server.inflight import InFlight
