@@ -198,7 +198,7 @@ STATEMENTS = (
         "lock_documents", "remove_postings", "is_waiting",
     )),
     *("entry." + name for name in (
-        "find_entry", "has_group_share", "list_entries", "list_tags", "count_entries",
+        "find_entry", "was_owned_by", "list_entries", "list_tags", "count_entries",
         "insert_entry", "link_waiting_source", "keep_version", "update_entry", "delete_entry",
         "bury_entry", "raise_generation",
     )),

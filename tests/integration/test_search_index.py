@@ -144,7 +144,7 @@ async def test_a_burst_of_writes_asks_for_one_run(diary: Searching) -> None:
 
 
 def test_what_a_killed_server_left_is_indexed_by_the_next(postgres_url: str) -> None:
-    with site(postgres_url, "alice") as place:
+    with site(postgres_url, "alice", embeddings="default") as place:
         for number in range(5):
             place.server().create(f"The backup number {number} failed.")
         place.server().kill()

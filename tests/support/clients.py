@@ -72,16 +72,17 @@ def environment(
     database_url: str | None = None,
     data_dir: Path | None = None,
     keto: KetoAddress | None = None,
+    embeddings: str = "none",
 ) -> dict[str, str]:
     """The environment of a server: this process's, with no setting but these.
 
-    Without an embedding model, which every server would load for itself.
+    Without an embedding model unless it is asked for: every server would load one for itself.
     """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("DIARY_MCP_")
     }
     settings = {
-        "DIARY_MCP_EMBEDDINGS": "none",
+        "DIARY_MCP_EMBEDDINGS": embeddings,
         "DIARY_MCP_AGENT": agent,
         "DIARY_MCP_DATABASE_URL": database_url,
         "DIARY_MCP_DATA_DIR": None if data_dir is None else str(data_dir),

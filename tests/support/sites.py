@@ -35,16 +35,16 @@ def add_agents(url: str, *names: str) -> None:
 class Site:
     """One server at a time on a database; another is started when it was killed."""
 
-    def __init__(self, url: str, agent: str) -> None:
+    def __init__(self, url: str, settings: dict[str, str]) -> None:
         self.url = url
-        self._agent = agent
+        self._settings = settings
         self._client: RawClient | None = None
 
     def server(self) -> RawClient:
         """The server that is alive, or another one."""
         if self._client is None or self._client.process.poll() is not None:
             self.close()
-            self._client = RawClient(environment(agent=self._agent, database_url=self.url))
+            self._client = RawClient(self._settings)
         return self._client
 
     def close(self) -> None:
@@ -53,9 +53,10 @@ class Site:
 
 
 @contextmanager
-def site(server_url: str, agent: str) -> Generator[Site]:
+def site(server_url: str, agent: str, embeddings: str = "none") -> Generator[Site]:
     with own_database(server_url) as url:
-        opened = Site(url, agent)
+        settings = environment(agent=agent, database_url=url, embeddings=embeddings)
+        opened = Site(url, settings)
         try:
             yield opened
         finally:
