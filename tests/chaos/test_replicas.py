@@ -25,7 +25,7 @@ import pytest
 
 from support.clients import RawClient, answer_of
 from support.fake_keto import Reply
-from support.ground_truth import eventually, is_settled
+from support.ground_truth import ask, eventually, is_settled, list_keto_tuples
 from support.http_servers import issue_token
 from support.keto_proxy import Fault
 from support.load import GRANTEES, Author, read_notes
@@ -184,3 +184,56 @@ def test_a_replica_that_is_stopped_keeps_its_work_and_finishes_it(site: KetoSite
 
         assert held
         assert not held & others
+
+
+def test_a_replica_that_is_stopped_until_it_has_lost_its_work_undoes_what_it_writes_late(
+    site: KetoSite,
+) -> None:
+    with replicas(site, 2) as running, closing(connect(running, "alice")) as client:
+        victim = next(iter(running.servers))
+        site.proxy.faults[victim] = Fault(writes_only=True, held=True)
+        entry_id = share_until_written_by(running, client, victim)
+        stopped = running.servers.pop(victim)
+        os.kill(stopped.process.pid, signal.SIGSTOP)
+        # PostgreSQL ends what stays idle in a transaction, and so frees the entry's lock.
+        ask(
+            site.url,
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        eventually(lambda: is_settled(site.url))
+        revoked = client.start_call("diary_unshare", entry_id=entry_id, with_="bob")
+        assert answer_of(revoked).code == "ok"
+        eventually(lambda: is_settled(site.url))
+        stray = (entry_id, "viewer", "bob")
+        settled = list_keto_tuples(site.keto.address)
+
+        site.proxy.faults.clear()
+        eventually(lambda: stray in list_keto_tuples(site.keto.address))
+        os.kill(stopped.process.pid, signal.SIGCONT)
+
+        assert stray not in settled
+        eventually(lambda: stray not in list_keto_tuples(site.keto.address))
+        running.servers[victim] = stopped
+    site.check()
+
+
+def share_until_written_by(running: Replicas, client: HttpClient, victim: str) -> str:
+    """An entry whose share with bob the replica `victim` is writing to Keto at this moment."""
+    written: set[str] = set()
+
+    def is_written() -> bool:
+        created = answer_of(client.start_call("diary_create", content="Shared.")).data
+        entry_id = created["id"]
+        shared = client.start_call("diary_share", entry_id=entry_id, with_="bob")
+        assert answer_of(shared).code == "ok"
+        written.update(
+            entry_id
+            for each in running.site.proxy.exchanges
+            if each.who == victim and each.writes and each.ended == float("inf")
+            for entry_id in each.entry_ids
+        )
+        return bool(written)
+
+    eventually(is_written)
+    return min(written)

@@ -1,9 +1,11 @@
 """The Keto client and a real server that comes, goes, and loses its rules or its database."""
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from uuid import UUID
 
+import anyio
 import httpx
 import psycopg
 import pytest
@@ -14,7 +16,7 @@ from diary_mcp.domain.relations import owner_tuple
 from diary_mcp.domain.resources import resource_path
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
 from support.keto_config import PATIENCE_S
-from support.keto_process import KetoServer, keto_server
+from support.keto_process import KetoServer, keto_binary, keto_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("keto")]
 
@@ -39,6 +41,20 @@ async def test_keto_finds_no_fault_in_our_rules(server: KetoServer) -> None:
         answer = await client.post(f"{server.opl_url}/opl/syntax/check", content=rules)
 
     assert (answer.status_code, answer.json()) == (200, {})
+
+
+async def test_keto_takes_the_configuration_of_the_deployment(server: KetoServer) -> None:
+    config = Path(__file__).parents[2] / "deploy" / "keto.yml"
+    rules = f"file://{resource_path('opl') / 'diary.opl.ts'}"
+
+    done = await anyio.run_process(
+        [str(keto_binary()), "migrate", "status", "-c", str(config)],
+        env={**os.environ, "DSN": server.dsn, "NAMESPACES_LOCATION": rules},
+        check=False,
+    )
+
+    # A key that Keto does not know is an error, and so is a value of the wrong type.
+    assert done.returncode == 0, done.stderr
 
 
 async def test_a_server_that_starts_late_is_used_as_soon_as_it_is_there(

@@ -72,7 +72,10 @@ def _build(go: str, binary: Path) -> None:
 class KetoServer:
     """One server process on fixed loopback ports; it can be stopped and started again."""
 
-    def __init__(self, binary: Path, config: Path, address: KetoAddress, opl_url: str) -> None:
+    def __init__(
+        self, binary: Path, config: Path, dsn: str, address: KetoAddress, opl_url: str
+    ) -> None:
+        self.dsn = dsn
         self.address = address
         self.opl_url = opl_url
         self._command = [str(binary), "serve", "all", "--sqa-opt-out", "-c", str(config)]
@@ -147,7 +150,7 @@ def keto_server(
         timeout=_START_TIMEOUT_S,
     )
     address = KetoAddress(f"http://127.0.0.1:{read_port}", f"http://127.0.0.1:{write_port}")
-    server = KetoServer(binary, config, address, f"http://127.0.0.1:{opl_port}")
+    server = KetoServer(binary, config, _dsn(database_url), address, f"http://127.0.0.1:{opl_port}")
     server.start()
     try:
         yield server

@@ -33,6 +33,8 @@ class Fault:
     """Whether Keto gets a request that it does not answer itself."""
 
     writes_only: bool = False
+    held: bool = False
+    """Whether it stays on the way until the fault is lifted."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ async def _pass_on(
     if fault is None or (fault.writes_only and request.method != "PATCH"):
         return await _ask_keto(proxy.keto, client, request)
     await anyio.sleep(fault.delay_s)
+    while fault.held and proxy.faults.get(who, proxy.fault) is fault:  # noqa: ASYNC110  # lifted in another thread
+        await anyio.sleep(0.01)
     if fault.answer is None or fault.applied:
         answer = await _ask_keto(proxy.keto, client, request)
         return fault.answer or answer

@@ -78,7 +78,9 @@ class HttpClient:
         return False
 
     def start_call(self, tool: str, /, **arguments: object) -> Future[Json]:
-        """A tool call under way; `answer_of` waits for it."""
+        """A tool call under way; `answer_of` waits for it. `with_` is sent as `with`."""
+        if "with_" in arguments:
+            arguments["with"] = arguments.pop("with_")
         server = self._random.choice(list(self._running.servers.values()))
         return self._threads.submit(self._post, server, call_body(tool, arguments))
 

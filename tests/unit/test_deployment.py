@@ -1,13 +1,19 @@
 """The files in `deploy/` fit each other, as far as that can be seen without an engine."""
 
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
+
+from diary_mcp.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
-def compose() -> dict[str, dict[str, dict[str, object]]]:
+def compose() -> dict[str, dict[str, dict[str, Any]]]:
     return yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 
 
@@ -15,7 +21,7 @@ def test_every_file_that_a_container_gets_is_there() -> None:
     mounts = [
         str(volume).split(":")[0]
         for service in compose()["services"].values()
-        for volume in list(map(str, service.get("volumes", [])))  # pyright: ignore[reportArgumentType]
+        for volume in list(map(str, service.get("volumes", [])))
         if str(volume).startswith(".")
     ]
 
@@ -36,3 +42,47 @@ def test_every_replica_is_named_to_the_proxy() -> None:
 
     assert "diary-1:8722" in proxy
     assert "diary-2:8722" in proxy
+
+
+def test_whatever_a_container_waits_for_is_there() -> None:
+    services = compose()["services"]
+
+    waited_for = {name for each in services.values() for name in each.get("depends_on", ())}
+
+    assert waited_for <= set(services)
+
+
+def test_a_replica_is_told_only_what_the_diary_reads_and_where_keto_is() -> None:
+    told: dict[str, str] = compose()["services"]["diary-1"]["environment"]
+    keto = yaml.safe_load((DEPLOY / "keto.yml").read_text("utf-8"))
+
+    assert set(told) <= {f"DIARY_MCP_{name.upper()}" for name in Settings.model_fields}
+    assert told["DIARY_MCP_KETO_READ_URL"] == f"http://keto:{keto['serve']['read']['port']}"
+    assert told["DIARY_MCP_KETO_WRITE_URL"] == f"http://keto:{keto['serve']['write']['port']}"
+
+
+def test_keto_runs_in_strict_mode_and_only_its_apis_are_reachable() -> None:
+    keto = yaml.safe_load((DEPLOY / "keto.yml").read_text("utf-8"))
+
+    assert keto["namespaces"]["experimental_strict_mode"] is True
+    assert {keto["serve"][api]["host"] for api in ("metrics", "opl")} == {"127.0.0.1"}
+
+
+def test_the_proxy_s_configuration_is_one_that_nginx_takes(tmp_path: Path) -> None:
+    nginx = shutil.which("nginx")
+    if nginx is None:
+        pytest.skip("There is no nginx here to read deploy/nginx.conf.")
+    # nginx looks the names up, which only the deployment's network knows.
+    proxy = (DEPLOY / "nginx.conf").read_text("utf-8").replace("diary-", "127.0.0.")
+    config = tmp_path / "nginx.conf"
+    config.write_text(proxy)
+    own_files = f"pid {tmp_path}/nginx.pid; error_log stderr;"
+
+    done = subprocess.run(
+        [nginx, "-t", "-p", str(tmp_path), "-c", str(config), "-g", own_files],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
