@@ -1,5 +1,6 @@
 """JWTs of a configured issuer, and how clients find out where to get one."""
 
+import base64
 import json
 import time
 from collections.abc import Generator
@@ -11,7 +12,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from support.clients import ERAS, Era, environment
+from support.clients import ERAS, Era, Json, environment
 from support.http_servers import (
     HttpServer,
     bearer,
@@ -53,15 +54,29 @@ class IssuerServer:
         """Replaces every key by new ones."""
         self.keys = {kid: ECKey.generate_key("P-256", {"kid": kid}) for kid in kids}
 
-    def token(self, kid: str, agent: str, *, audience: str = RESOURCE) -> str:
-        claims = {
+    def token(self, kid: str, agent: str, **changes: object) -> str:
+        return jwt.encode(
+            {"alg": "ES256", "kid": kid}, self.claims(agent) | changes, self.keys[kid]
+        )
+
+    def claims(self, agent: str) -> Json:
+        """What a good token says."""
+        return {
             "iss": self.url,
-            "aud": audience,
+            "aud": RESOURCE,
             "sub": agent,
             "exp": int(time.time()) + 60,
             "scope": "diary:read diary:write",
         }
-        return jwt.encode({"alg": "ES256", "kid": kid}, claims, self.keys[kid])
+
+    def unsigned_token(self, agent: str) -> str:
+        """A token that says that it needs no signature."""
+        header = {"alg": "none", "kid": next(iter(self.keys))}
+        parts = [
+            base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+            for part in (header, self.claims(agent))
+        ]
+        return f"{parts[0]}.{parts[1]}."
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +149,43 @@ def test_rotated_keys_are_known_at_once_and_the_old_ones_forgotten(
     assert post(server, request_body("tools/list"), bearer(old)).status_code == 401
 
 
-def test_a_token_for_another_server_is_refused(server: HttpServer, issuer: IssuerServer) -> None:
-    kid = next(iter(issuer.keys))
-    token = issuer.token(kid, "alice", audience="https://other.example.org/mcp")
-
+def is_kept_out(server: HttpServer, token: str) -> bool:
+    """Whether the token gets its bearer nothing but to know that it is no good."""
     response = post(server, request_body("tools/list"), bearer(token))
+    challenge = response.headers.get("WWW-Authenticate", "")
+    return response.status_code == 401 and 'error="invalid_token"' in challenge
 
-    assert response.status_code == 401
-    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "https://other.example.org/mcp"},
+        {"iss": "https://other.example.org"},
+        {"exp": int(time.time()) - 3_600},
+        {"sub": None},
+    ],
+    ids=["of another server", "of another issuer", "expired", "nobody's"],
+)
+def test_a_token_that_is_not_for_this_is_refused(
+    server: HttpServer, issuer: IssuerServer, changes: Json
+) -> None:
+    token = issuer.token(next(iter(issuer.keys)), "alice", **changes)
+
+    assert is_kept_out(server, token)
+
+
+def test_a_token_that_nobody_signed_is_refused(server: HttpServer, issuer: IssuerServer) -> None:
+    assert is_kept_out(server, issuer.unsigned_token("alice"))
+
+
+def test_a_token_that_another_issuer_signed_is_refused(
+    server: HttpServer, issuer: IssuerServer
+) -> None:
+    forger = IssuerServer()
+    forger.server.server_close()
+    forger.publish(*issuer.keys)
+
+    assert is_kept_out(server, forger.token(next(iter(forger.keys)), "alice", iss=issuer.url))
 
 
 def test_who_has_no_token_is_told_where_to_get_one(

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from diary_mcp.domain.tokens import TokenScope
-from support.clients import COMMAND, environment
-from support.ground_truth import ask
+from support.clients import COMMAND, Json, environment
+from support.ground_truth import ask, eventually
 from support.http_servers import (
     HttpServer,
     bearer,
@@ -173,6 +173,43 @@ def test_agents_see_only_their_own_diary(server: HttpServer, database: str) -> N
 
     assert call(server, mine, "diary_get", {"entry_id": entry_id}).data["content"] == "Mine alone."
     assert call(server, theirs, "diary_get", {"entry_id": entry_id}).code == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("diary_update", {"expected_version": 1, "content": "I got in."}),
+        ("diary_delete", {}),
+        ("diary_share", {"with": "grace"}),
+        ("diary_unshare", {"with": "heidi"}),
+    ],
+)
+def test_a_viewer_s_token_changes_nothing(
+    server: HttpServer, database: str, tool: str, arguments: Json
+) -> None:
+    owner = issue_token(database, "grace").secret
+    viewer = issue_token(database, "heidi").secret
+    entry_id = call(server, owner, "diary_create", {"content": "To be read."}).data["id"]
+    call(server, owner, "diary_share", {"entry_id": entry_id, "with": "heidi"})
+    eventually(lambda: call(server, viewer, "diary_get", {"entry_id": entry_id}).code == "ok")
+
+    refusal = call(server, viewer, tool, {"entry_id": entry_id, **arguments})
+
+    assert refusal.code == "forbidden"
+    for token in (owner, viewer):
+        read = call(server, token, "diary_get", {"entry_id": entry_id}).data
+        assert (read["content"], read["version"]) == ("To be read.", 1)
+
+
+@pytest.mark.parametrize("argument", ["agent", "owner", "role", "scopes"])
+def test_an_argument_does_not_say_who_is_calling(
+    server: HttpServer, database: str, argument: str
+) -> None:
+    token = issue_token(database, "frank").secret
+
+    answer = call(server, token, "diary_create", {"content": "I got in.", argument: "mallory"})
+
+    assert answer.code == "invalid_argument"
 
 
 @pytest.mark.parametrize(

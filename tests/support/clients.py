@@ -242,8 +242,9 @@ class RawClient:
         self._lose_all()
 
     def _take(self, message: Json) -> None:
+        number: object = message.get("id")
         with self._lock:
-            answer = self._waiting.pop(message["id"], None)
+            answer = self._waiting.pop(number, None) if isinstance(number, int) else None
         if answer is None:
             self.noise.append(json.dumps(message).encode())
         elif "error" in message:

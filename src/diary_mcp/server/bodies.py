@@ -1,5 +1,6 @@
 """Request bodies: read in full before anything looks at them, bounded, and fit to be stored."""
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import anyio
@@ -7,10 +8,14 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from diary_mcp.server.json_text import decode_json
+from diary_mcp.server.json_text import decode_json, has_too_many_values
 
 MOST_BODY_BYTES = 4 << 20
 _ARRIVE_S = 30
+# What is longer takes memory that counts, many times its length once it is parsed: so many of
+# them are read and answered at once, and the others wait.
+_LONG_BYTES = 256 << 10
+_MOST_LONG_BODIES = 8
 
 
 class _TooLargeError(Exception):
@@ -21,17 +26,30 @@ class _GoneError(Exception):
     pass
 
 
+def room_for_long_bodies() -> anyio.Semaphore:
+    """What all applications of one server share."""
+    return anyio.Semaphore(_MOST_LONG_BODIES)
+
+
 @dataclass(frozen=True)
 class Bodies:
     """Hands an ASGI application each request with its body complete."""
 
     app: ASGIApp
+    long_bodies: anyio.Semaphore
+    """Held by each long body until it is answered; see `room_for_long_bodies`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 413 to a body that is too large, 408 to one that does not arrive."""
+        async with AsyncExitStack() as held:
+            await self._answer(scope, receive, send, held)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, held: AsyncExitStack
+    ) -> None:
         try:
             with anyio.fail_after(_ARRIVE_S):
-                body = await _read(scope, receive)
+                body = await self._read(scope, receive, held)
         except _GoneError:
             return
         except _TooLargeError:
@@ -44,6 +62,9 @@ class Bodies:
                 scope, receive, send
             )
             return
+        if has_too_many_values(body):
+            await _refusal(413, "The request holds too many values.")(scope, receive, send)
+            return
         whole: list[Message] = [{"type": "http.request", "body": decode_json(body).encode()}]
 
         async def receive_whole() -> Message:
@@ -51,21 +72,24 @@ class Bodies:
 
         await self.app(scope, receive_whole, send)
 
-
-async def _read(scope: Scope, receive: Receive) -> bytes:
-    declared = Headers(scope=scope).get("content-length", "")
-    if declared.isdigit() and int(declared) > MOST_BODY_BYTES:
-        raise _TooLargeError
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _GoneError
-        body += message.get("body", b"")
-        if len(body) > MOST_BODY_BYTES:
+    async def _read(self, scope: Scope, receive: Receive, held: AsyncExitStack) -> bytes:
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdigit() and int(declared) > MOST_BODY_BYTES:
             raise _TooLargeError
-        if not message.get("more_body", False):
-            return bytes(body)
+        body = bytearray()
+        is_long = False
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _GoneError
+            body += message.get("body", b"")
+            if len(body) > MOST_BODY_BYTES:
+                raise _TooLargeError
+            if len(body) > _LONG_BYTES and not is_long:
+                is_long = True
+                await held.enter_async_context(self.long_bodies)
+            if not message.get("more_body", False):
+                return bytes(body)
 
 
 def _refusal(status: int, reason: str) -> JSONResponse:

@@ -14,6 +14,9 @@ from diary_mcp.domain.fields import value_problem
 
 _log = structlog.get_logger()
 _MOST_PROBLEMS_TOLD = 5
+# Of a name, and of a whole text: both may be as long as a message.
+_MOST_OF_A_NAME = 100
+_MOST_CHARACTERS = 4_000
 # Until 2025-11-25 a resource that is not there had a code of its own.
 _RESOURCE_NOT_FOUND = -32002
 
@@ -32,9 +35,9 @@ def protocol_error(
     the resource that was asked for.
     """
     code, text = _told(error, what)
-    data = {"code": code} if uri is None else {"code": code, "uri": uri}
+    data = {"code": code} if uri is None else {"code": code, "uri": _shortened(uri)}
     number = _number(code, protocol_version, is_resource=uri is not None)
-    return MCPError(number, f"{code}: {text}", data)
+    return MCPError(number, _shortened(f"{code}: {text}"), data)
 
 
 def invalid_arguments(error: ValidationError, tool: str, known: Iterable[str]) -> CallToolResult:
@@ -46,12 +49,14 @@ def invalid_arguments(error: ValidationError, tool: str, known: Iterable[str]) -
 
 def unknown_tool(name: str, known: Iterable[str]) -> CallToolResult:
     """The tool result for a tool that is not there."""
-    return _result("not_found", f"There is no tool {name!a}; there are {', '.join(known)}.")
+    return _result(
+        "not_found", f"There is no tool {name[:_MOST_OF_A_NAME]!a}; there are {', '.join(known)}."
+    )
 
 
 def _problem(details: ErrorDetails, known: Iterable[str]) -> str:
     # `!a` keeps what cannot be encoded, such as a lone surrogate, out of the answer.
-    path = ".".join(f"{part!a}".strip("'") for part in details["loc"])
+    path = ".".join(f"{part!a}".strip("'")[:_MOST_OF_A_NAME] for part in details["loc"])
     match details["type"]:
         case "extra_forbidden":
             return f"unknown argument {path!r} (known: {', '.join(known) or 'none'})"
@@ -85,4 +90,9 @@ def _number(code: ErrorCode, protocol_version: str, *, is_resource: bool) -> int
 
 
 def _result(code: str, text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=f"{code}: {text}")], is_error=True)
+    told = _shortened(f"{code}: {text}")
+    return CallToolResult(content=[TextContent(type="text", text=told)], is_error=True)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"

@@ -21,12 +21,12 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diary_mcp.domain.tokens import TOKEN_SCOPES
-from diary_mcp.server.bodies import MOST_BODY_BYTES, Bodies
+from diary_mcp.server.bodies import MOST_BODY_BYTES, Bodies, room_for_long_bodies
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.server.gate import Gate
 from diary_mcp.server.health import Readiness, health_routes
 from diary_mcp.server.inflight import InFlight
-from diary_mcp.server.traffic import Traffic
+from diary_mcp.server.traffic import Traffic, elsewhere
 from diary_mcp.service.identity import TokenReader
 
 SSE_PATH = "/sse"
@@ -60,13 +60,21 @@ async def http_app(
         security_settings=surface.security,
         max_request_body_size=MOST_BODY_BYTES,
     )
+    long_bodies = room_for_long_bodies()
+
+    def gated(app: ASGIApp) -> ASGIApp:
+        whole = Bodies(app, long_bodies)
+        if surface.reader is None:
+            return whole
+        return Gate(whole, surface.reader, _metadata_url(surface.issuer))
+
     routes: list[BaseRoute] = [
         *health_routes(surface.look),
         *_metadata_routes(surface.issuer),
-        Route("/mcp", _gated(manager.handle_request, surface), methods=["POST"]),
+        Route("/mcp", gated(manager.handle_request), methods=["POST"]),
     ]
     if surface.with_sse:
-        routes += _sse_routes(server, surface, in_flight)
+        routes += _sse_routes(server, surface.security, gated, in_flight)
     async with manager.run():
         yield _HostCheck(traffic.watch(Starlette(routes=routes)), surface.security)
 
@@ -103,13 +111,6 @@ def _strange_name(status: int) -> JSONResponse:
     )
 
 
-def _gated(app: ASGIApp, surface: Surface) -> ASGIApp:
-    whole = Bodies(app)
-    if surface.reader is None:
-        return whole
-    return Gate(whole, surface.reader, _metadata_url(surface.issuer))
-
-
 def _metadata_url(issuer: AuthSettings | None) -> str | None:
     if issuer is None or issuer.resource_server_url is None:
         return None
@@ -127,8 +128,20 @@ def _metadata_routes(issuer: AuthSettings | None) -> list[Route]:
     )
 
 
-def _sse_routes(server: DiaryServer, surface: Surface, in_flight: InFlight) -> list[BaseRoute]:
-    transport = SseServerTransport("/messages/", security_settings=surface.security)
+def _sse_routes(
+    server: DiaryServer,
+    security: TransportSecuritySettings,
+    gated: Callable[[ASGIApp], ASGIApp],
+    in_flight: InFlight,
+) -> list[BaseRoute]:
+    transport = SseServerTransport("/messages/", security_settings=security)
+
+    async def take_message(scope: Scope, receive: Receive, send: Send) -> None:
+        # Its answer goes to a stream that its client may not read.
+        if in_flight.is_full:
+            await elsewhere("Too many requests are under way.")(scope, receive, send)
+        else:
+            await transport.handle_post_message(scope, receive, send)
 
     async def serve_stream(scope: Scope, receive: Receive, send: Send) -> None:
         async with transport.connect_sse(scope, receive, send) as (read, write):
@@ -136,6 +149,6 @@ def _sse_routes(server: DiaryServer, surface: Surface, in_flight: InFlight) -> l
             await server.run(read, in_flight.counted(write), options)
 
     return [
-        Route(SSE_PATH, _gated(serve_stream, surface), methods=["GET"]),
-        Mount("/messages/", app=_gated(transport.handle_post_message, surface)),
+        Route(SSE_PATH, gated(serve_stream), methods=["GET"]),
+        Mount("/messages/", app=gated(take_message)),
     ]

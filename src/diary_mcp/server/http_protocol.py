@@ -9,6 +9,8 @@ _HEAD_ARRIVES_S = 10
 # What a client still sends after its answer is read, so that it gets to see the answer.
 _MOST_LATE_BYTES = 16 << 20
 _LATE_S = 5
+# A client that stops reading its answer for so long is gone.
+_STALL_S = 60
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -17,6 +19,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _in_head = True
     _bytes = 0
     _timer: asyncio.TimerHandle | None = None
+    _stall: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # as in uvicorn
         super().connection_made(transport)
@@ -24,7 +27,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_stall()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_stall()
+        self._stall = self.loop.call_later(_STALL_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_stall()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         is_late = not self._in_head and self.cycle.response_complete
@@ -61,6 +74,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _close_after(self, seconds: float) -> None:
         self._stop_timer()
         self._timer = self.loop.call_later(seconds, self.transport.close)
+
+    def _stop_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -11,6 +11,8 @@ from mcp.shared._stream_protocols import WriteStream
 # A message that was read reaches its handler, and a handler's answer the stream that takes it,
 # within a few turns of the event loop.
 _TURNS = 20
+# Read and not answered, so many requests at most; what comes after them waits where it is.
+_MOST_REQUESTS = 256
 # Its answer comes when the client hangs up: nobody waits for it.
 _LISTEN = "subscriptions/listen"
 
@@ -23,6 +25,7 @@ class InFlight:
     def __init__(self) -> None:
         self._count = 0
         self._idle = anyio.Event()
+        self._fewer = anyio.Event()
         self.first_answer = anyio.Event()
         """Set once a first request was answered."""
 
@@ -58,6 +61,21 @@ class InFlight:
             await self._idle.wait()
             await _turns()
 
+    async def wait_for_room(self) -> None:
+        """Returns once another request may be read.
+
+        A client that sends without end, or does not read its answers, waits; it would otherwise
+        fill the memory with what it is owed.
+        """
+        while self.is_full:
+            self._fewer = anyio.Event()
+            await self._fewer.wait()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room."""
+        return self._count >= _MOST_REQUESTS
+
     def _begin(self) -> None:
         if self._count == 0:
             self._idle = anyio.Event()
@@ -65,6 +83,7 @@ class InFlight:
 
     def _end(self) -> None:
         self._count -= 1
+        self._fewer.set()
         if self._count == 0:
             self._idle.set()
 

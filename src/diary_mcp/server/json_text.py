@@ -8,6 +8,13 @@ _ESCAPE = re.compile(
     r"|\\."
 )
 _NUL_ESCAPE = r"\u0000"
+# More than the longest content can hold, if it holds nothing else; each may become an object.
+_MOST_VALUES = 150_000
+
+
+def has_too_many_values(raw: bytes) -> bool:
+    """Whether a JSON text could take memory out of all proportion to any message for the diary."""
+    return sum(map(raw.count, (b",", b"[", b"{"))) > _MOST_VALUES
 
 
 def decode_json(raw: bytes) -> str:

@@ -1,6 +1,7 @@
 """Sockets, signals and the end of the HTTP server."""
 
 import errno
+import resource
 import signal
 import socket
 from collections.abc import Generator
@@ -28,6 +29,7 @@ _LAST_BYTES_S = 1
 _KEEP_ALIVE_S = 75
 _MOST_CONNECTIONS = 2_000
 _BACKLOG = 2_048
+_OPEN_FILES = 8_192
 
 
 @contextmanager
@@ -38,6 +40,7 @@ def listen(host: str, port: int) -> Generator[list[socket.socket]]:
         InvalidArgumentError: there is no such host, or it is not this machine's.
         UnavailableError: the port is taken, or this user may not have it.
     """
+    _allow_open_files()
     with ExitStack() as closing:
         sockets: list[socket.socket] = []
         for family, address in _addresses(host):
@@ -113,6 +116,14 @@ async def _close(server: Server, traffic: Traffic, in_flight: InFlight) -> None:
         await in_flight.wait_until_idle()
     await traffic.end_streams()
     server.should_exit = True
+
+
+def _allow_open_files() -> None:
+    """Strangers' connections must not use up what the database's need; many systems give 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:

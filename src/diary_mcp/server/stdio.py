@@ -1,8 +1,9 @@
 """MCP over stdin and stdout.
 
-Three things differ from the SDK's own stdio transport. A signal ends the session as the end of
+Four things differ from the SDK's own stdio transport. A signal ends the session as the end of
 stdin does, so that everything is closed (with the SDK SIGTERM kills the process in the middle,
-and SIGINT waits for stdin). Calls that were read before stdin ended are answered first. And a
+and SIGINT waits for stdin). Calls that were read before stdin ended are answered first.
+What a client sends faster than it reads answers stays in the pipe, not in memory. And a
 string that cannot be decoded reaches the tool that it is meant for, which refuses it by name,
 where the SDK would drop the whole message without an answer.
 """
@@ -24,11 +25,13 @@ from mcp.server.stdio import stdio_server
 
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.server.inflight import InFlight
-from diary_mcp.server.json_text import decode_json
+from diary_mcp.server.json_text import decode_json, has_too_many_values
 
 _log = structlog.get_logger()
 
-_MOST_LINE_BYTES = 64 << 20
+_MOST_LINE_BYTES = 16 << 20
+# So much is read, then everything is answered before more is read.
+_MOST_UNANSWERED_BYTES = 32 << 20
 # Clients wait two seconds for a server whose stdin they closed before they kill it.
 _LAST_ANSWERS_S = 1.0
 
@@ -47,16 +50,25 @@ async def serve_stdio(
         The process's exit status: 0, or 128 and the signal's number.
     """
     async with _stdin() as stdin, _signals_end(stdin) as signals:
-        lines = _messages(stdin, _LastAnswers(in_flight, came_up, signals.came.wait))
+        last = _LastAnswers(in_flight, came_up, signals.came.wait)
+        lines = _messages(stdin, in_flight, last)
         async with stdio_server(stdin=lines) as (read, write):  # pyright: ignore[reportArgumentType]
             options = server.create_initialization_options()
             await server.run(read, in_flight.counted(write), options)
     return 128 + signals.first if signals.first else 0
 
 
-async def _messages(stdin: asyncio.StreamReader, last: "_LastAnswers") -> AsyncIterator[str]:
+async def _messages(
+    stdin: asyncio.StreamReader, in_flight: InFlight, last: "_LastAnswers"
+) -> AsyncIterator[str]:
+    read_bytes = 0
     while line := await _read_line(stdin):
+        read_bytes += len(line)
+        if read_bytes > _MOST_UNANSWERED_BYTES:
+            await in_flight.wait_until_idle()
+            read_bytes = len(line)
         yield decode_json(line)
+        await in_flight.wait_for_room()
     await last.wait()
 
 
@@ -88,12 +100,16 @@ async def _limit(scope: anyio.CancelScope, begins: Callable[[], Awaitable[None]]
 
 
 async def _read_line(stdin: asyncio.StreamReader) -> bytes:
-    """The next line, empty at the end; a line over the limit is dropped."""
+    """The next line, empty at the end; a line over the limits is dropped."""
     while True:
         try:
-            return await stdin.readline()
+            line = await stdin.readline()
         except ValueError:
             _log.warning("message.too_long", most_bytes=_MOST_LINE_BYTES)
+            continue
+        if not has_too_many_values(line):
+            return line
+        _log.warning("message.too_many_values")
 
 
 @asynccontextmanager

@@ -1,0 +1,198 @@
+"""A client over stdio that means no good: the server stays up, stays small, and goes on."""
+
+import json
+import os
+import select
+import subprocess
+import threading
+from collections.abc import Generator
+from contextlib import suppress
+
+import pytest
+
+from support.clients import (
+    COMMAND,
+    ProtocolError,
+    RawClient,
+    answer_of,
+    environment,
+    raw_client,
+)
+from support.ground_truth import check_promise
+from support.hostile import (
+    ENVELOPES,
+    INITIALIZE,
+    INITIALIZED,
+    MOST_MIB,
+    SCALE,
+    call_line,
+    damaged,
+    garbage,
+    rss_mib,
+    seeded,
+)
+from support.sites import own_database
+
+pytestmark = pytest.mark.xdist_group("hostile-stdio")
+
+FAR_TOO_MUCH = 100_000_000
+REFUSED_AFTER_S = 5
+
+
+@pytest.fixture(scope="module")
+def database(postgres_url: str) -> Generator[str]:
+    with own_database(postgres_url) as url:
+        yield url
+        check_promise(url)
+
+
+@pytest.fixture(scope="module")
+def running(database: str) -> Generator[RawClient]:
+    with raw_client(environment(agent="mallory", database_url=database)) as client:
+        yield client.wait_until_up()
+
+
+@pytest.fixture
+def server(running: RawClient) -> Generator[RawClient]:
+    """A server that goes on after each test: the next call works, and memory is bounded."""
+    yield running
+    running.wait_until_up()
+    assert rss_mib(running.process.pid) < MOST_MIB
+    assert "Traceback" not in running.stderr()
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_an_envelope_that_is_wrong_ends_nothing(server: RawClient, name: str) -> None:
+    server.send_bytes(ENVELOPES[name] + b"\n")
+
+
+def test_garbage_and_damaged_messages_end_nothing(server: RawClient) -> None:
+    chance = seeded("garbage on stdin")
+    message = call_line("diary_create", {"content": "Damaged.", "tags": ["a", "b"]})
+
+    for junk in (*garbage(40 * SCALE, chance), *damaged(message, 400 * SCALE, chance)):
+        server.send_bytes(junk.replace(b"\n", b" ") + b"\n")
+
+
+def test_content_of_ten_megabytes_is_refused_by_name(server: RawClient) -> None:
+    for _ in range(5):
+        answer = server.call("diary_create", content="x" * 10_000_000)
+
+        assert answer.code == "invalid_argument"
+        assert "content" in answer.text
+        assert len(answer.text) < 1_000
+
+
+def test_a_line_without_end_is_dropped(server: RawClient) -> None:
+    for _ in range(100):
+        server.send_bytes(b"x" * 1_000_000)
+    server.send_bytes(b"\n")
+
+
+def test_what_is_refused_is_not_sent_back_whole(server: RawClient) -> None:
+    long = "x" * 3_000_000
+
+    assert len(answer_of(server.request("tools/call", {"name": long})).text) < 5_000
+    assert len(server.call("diary_get", **{long: 1}).text) < 5_000
+    with pytest.raises(ProtocolError) as told:
+        server.request("resources/read", {"uri": f"diary://{long}"}).result(60)
+    assert len(str(told.value)) < 5_000
+
+
+def test_thousands_of_calls_in_flight_are_all_answered(server: RawClient) -> None:
+    calls = [server.start_call("diary_list", limit=1) for _ in range(3_000 * SCALE)]
+
+    codes = [answer_of(call).code for call in calls]
+
+    assert codes == ["ok"] * len(calls)
+
+
+def test_calls_that_are_called_off_at_once_leave_no_call_behind(server: RawClient) -> None:
+    for number in range(500 * SCALE):
+        server.start_call("diary_create", content=f"Called off {number}.")
+        server.notify("notifications/cancelled", {"requestId": number})
+
+    server.create("Not called off.")
+
+
+def test_a_client_that_does_not_read_fills_no_memory(database: str) -> None:
+    """It sends for as long as the server takes it, and gets every answer once it reads."""
+    process = subprocess.Popen(
+        [COMMAND, "serve"],
+        env=environment(agent="mute", database_url=database),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        content = "y" * 90_000
+        for message in (INITIALIZE, INITIALIZED):
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+        process.stdin.write(call_line("diary_create", {"content": content, "key": "k"}) + b"\n")
+        process.stdin.flush()
+        created = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert not created[1]["result"]["isError"]
+
+        line = call_line("diary_get", {"entry_id": "k"}) + b"\n"
+        sent = _send_until_refused(process.stdin.fileno(), line)
+        size = rss_mib(process.pid)
+        _start_rest(process.stdin.fileno(), line[sent % len(line) :] if sent % len(line) else b"")
+        answers = [json.loads(process.stdout.readline()) for _ in range(300)]
+        process.kill()
+
+    assert sent < FAR_TOO_MUCH
+    assert size < MOST_MIB
+    assert {answer["result"]["structuredContent"]["content"] for answer in answers} == {content}
+
+
+def test_a_client_that_vanishes_in_the_middle_of_its_calls_leaves_no_server(database: str) -> None:
+    """Both pipes break at once, with calls read and answers owed."""
+    process = subprocess.Popen(
+        [COMMAND, "serve"],
+        env=environment(agent="gone", database_url=database),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    call = call_line("diary_create", {"content": "Gone."}) + b"\n"
+    for message in (INITIALIZE, INITIALIZED):
+        process.stdin.write(json.dumps(message).encode() + b"\n")
+    process.stdin.write(call)
+    process.stdin.flush()
+    for _ in range(2):
+        process.stdout.readline()
+
+    process.stdin.write(call * 200)
+    process.stdin.flush()
+    process.stdout.close()
+    process.stdin.close()
+
+    process.wait(60)
+    assert b"Gone." not in process.stderr.read()
+    process.stderr.close()
+    check_promise(database)
+
+
+def _send_until_refused(pipe: int, line: bytes) -> int:
+    """Sends lines until the other end takes no more, or far too much; how many bytes went."""
+    os.set_blocking(pipe, False)
+    chunk, sent = line * 1_000, 0
+    while sent < FAR_TOO_MUCH and select.select([], [pipe], [], REFUSED_AFTER_S)[1]:
+        sent += os.write(pipe, chunk[sent % len(line) :])
+    return sent
+
+
+def _start_rest(pipe: int, rest: bytes) -> None:
+    """Completes the line that was cut, as soon as it is taken."""
+    os.set_blocking(pipe, True)
+
+    def write() -> None:
+        with suppress(BrokenPipeError):
+            os.write(pipe, rest)
+
+    threading.Thread(target=write, daemon=True).start()
