@@ -77,6 +77,42 @@ async def test_what_has_no_embedding_yet_is_searched_by_words_and_counted(
     assert page.notice.startswith("1 of 2 entries have no embedding yet")
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "semantic"])
+async def test_what_waits_for_its_embedding_is_neither_before_nor_behind_the_others(
+    diary: Searching, mode: SearchMode
+) -> None:
+    texts = [f"Note {number}: the {word}." for number, word in enumerate(("dog", "cat", "sun") * 4)]
+    await diary.write(*texts, "The old backup of the disk failed.")
+    await diary.index()
+    await diary.write(*texts, "The new backup of the disk failed.")
+
+    page = await diary.find("why did the backup of the disk fail?", mode=mode, limit=2)
+
+    assert {hit.snippet for hit in page.rows} == {
+        "The old backup of the disk failed.",
+        "The new backup of the disk failed.",
+    }
+
+
+async def test_right_after_writing_meaning_is_searched_by_words(diary: Searching) -> None:
+    (entry,) = await diary.write("The backup of the disk failed.")
+
+    page = await diary.find("what about the backup?", mode="semantic")
+
+    assert [hit.id for hit in page.rows] == [entry.id]
+    assert page.notice is not None
+    assert page.notice.startswith("1 of 1 entries have no embedding yet and were searched by words")
+
+
+async def test_an_entry_without_text_does_not_wait_for_an_embedding_for_ever(
+    diary: Searching,
+) -> None:
+    await diary.write("```\n```", "The backup failed.")
+    await diary.index()
+
+    assert (await diary.find("backup")).notice is None
+
+
 async def test_an_exact_identifier_comes_first_and_alone(diary: Searching) -> None:
     await diary.write(
         "We run every transaction twice.",

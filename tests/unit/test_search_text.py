@@ -59,5 +59,6 @@ def test_without_a_word_the_snippet_is_the_passage_that_is_nearest() -> None:
 def test_any_content_can_be_cut(content: str, words: list[str]) -> None:
     text = text_of(content or " ")
 
+    assert list_passages(text)
     assert all(len(chunk) <= 1_000 + CHUNK_CHARACTERS for chunk in list_chunks(content))
     assert isinstance(cut_snippet(text, words, 0), str)

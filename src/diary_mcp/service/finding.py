@@ -108,8 +108,9 @@ class Finder:
         unindexed = await self._count_unindexed(entries)
         authors = named_authors(request.query, entries.authors)
         meaning = await self._understand(request.mode, query, authors, entries)
-        # Without a model, what was to be found by meaning is found by words.
-        mode: SearchMode = request.mode if meaning.vector is not None else "text"
+        # Without a single vector, what was to be found by meaning is found by words.
+        has_vectors = meaning.vector is not None and not entries.without_vectors.all()
+        mode: SearchMode = request.mode if has_vectors else "text"
         found, guesses = await self._look_up(request, query, entries, unindexed)
         corpus = entries.as_corpus(unindexed, meaning.vector_bytes)
         question = Question(

@@ -144,7 +144,7 @@ def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights)
     """Scores every entry of the corpus; what is not in it has no influence."""
     text = _score_text(corpus, question.terms, weights)
     cosines, best_chunks = _nearest(corpus, question.cosines, weights.best_chunks)
-    deviations = np.zeros(corpus.size) if mode == "text" else _deviations(cosines)
+    deviations = np.zeros(corpus.size) if mode == "text" else _deviations(cosines, text)
     own = weights.vector * deviations
     if mode != "semantic":
         own = own + weights.text * text
@@ -220,13 +220,20 @@ def _first_greatest(values: Floats, starts: Integers, counts: Integers) -> Integ
     return places[np.searchsorted(places, starts)]
 
 
-def _deviations(cosines: Floats) -> Floats:
-    """How far each cosine is from the mean, in standard deviations; 0 where there is none."""
+def _deviations(cosines: Floats, text: Floats) -> Floats:
+    """How far each cosine is from the mean, in standard deviations.
+
+    Where there is none yet, it is what the others with as much of the words have: without that,
+    every entry with a vector would come before or behind those that still wait for theirs.
+    """
     present = ~np.isnan(cosines)
     if not present.any():
         return np.zeros(len(cosines))
     spread = cosines[present].std() or 1.0
-    return np.nan_to_num((cosines - cosines[present].mean()) / spread)
+    deviations = (cosines - cosines[present].mean()) / spread
+    words = text[present]
+    slope = max(0.0, float(words @ deviations[present])) / (float(words @ words) or 1.0)
+    return np.where(present, deviations, slope * text)
 
 
 def _in_context(corpus: Corpus, own: Floats, weights: Weights) -> Floats:

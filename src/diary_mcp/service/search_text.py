@@ -26,8 +26,11 @@ def asks(text: SearchText) -> bool:
 
 
 def list_passages(text: SearchText) -> list[str]:
-    """What is embedded of an entry: its chunks, then its headline where it has one."""
-    passages = list_chunks(without_author(text))
+    """What is embedded of an entry: its chunks, then its headline where it has one.
+
+    At least one passage, also of what has no text but fences and blank lines.
+    """
+    passages = list_chunks(without_author(text)) or [text.content[:CHUNK_CHARACTERS]]
     headline = _headline(text)
     return [*passages, headline] if headline else passages
 
