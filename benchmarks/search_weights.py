@@ -1,6 +1,6 @@
 """Whether the ranking's weights hold for conversations that they were not found on.
 
-    uv run python benchmarks/search_weights.py [--folder FOLDER] [--rounds 2]
+    uv run python benchmarks/search_weights.py [--folder FOLDER] [--rounds 1]
 
 Leaves each conversation out in turn, finds weights on the others and on the diary from a plain
 start, one weight at a time, and judges them on the one that was left out. Prints that beside what
@@ -218,7 +218,7 @@ async def run(folder: Path, rounds: int) -> None:
     envvar="DIARY_MCP_BENCHMARK_FOLDER",
     default=Path(__file__).parents[2] / "shared",
 )
-@click.option("--rounds", default=2, show_default=True)
+@click.option("--rounds", default=1, show_default=True)
 def main(folder: Path, rounds: int) -> None:
     """Print what weights reach on what they were not found on."""
     asyncio.run(run(folder, rounds))
