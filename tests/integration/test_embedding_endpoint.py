@@ -108,6 +108,20 @@ def test_whatever_goes_wrong_is_one_error_without_the_key(
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_an_error_tells_the_endpoints_word_and_quotes_no_text(
+    endpoint: Endpoint, status: int
+) -> None:
+    endpoint.status = status
+    endpoint.raw = b'{"error": {"code": "model_not_found", "message": "cannot embed: my diary"}}'
+
+    with pytest.raises(EmbeddingUnavailableError) as raised:
+        model_of(endpoint).embed(["my diary"])
+
+    assert f"status {status} model_not_found" in str(raised.value)
+    assert "my diary" not in str(raised.value)
+
+
 def test_after_a_failure_it_is_left_alone_for_a_while(endpoint: Endpoint) -> None:
     endpoint.status = 500
     model = model_of(endpoint, pause_s=3_600)

@@ -1,5 +1,6 @@
 """An OpenAI-compatible endpoint: `POST {url}/embeddings`, as many servers offer it."""
 
+import re
 from collections.abc import Sequence
 from threading import Lock
 from time import monotonic
@@ -23,6 +24,15 @@ class _Embedding(BaseModel):
 
 class _Answer(BaseModel):
     data: list[_Embedding]
+
+
+class _Problem(BaseModel):
+    code: str | int | None = None
+    type: str | None = None
+
+
+class _ErrorBody(BaseModel):
+    error: _Problem
 
 
 class _RefusedError(Exception):
@@ -99,7 +109,7 @@ class EndpointModel:
         if response.status_code in _REFUSALS:
             raise _RefusedError(
                 f"The embedding endpoint {self._url} refuses a text for {self._model!r}: "
-                f"status {response.status_code}, {response.text[:200]}"
+                f"{_status(response)}"
             )
         return response.raise_for_status().content
 
@@ -115,9 +125,19 @@ class EndpointModel:
         return [vector.tobytes() for vector in vectors]
 
 
+def _status(response: httpx.Response) -> str:
+    """The status and the endpoint's word for it; not its text, which may quote an entry."""
+    try:
+        problem = _ErrorBody.model_validate_json(response.content).error
+    except ValidationError:
+        return f"status {response.status_code}"
+    word = re.sub(r"[^\w.-]", "", str(problem.code or problem.type or ""))[:64]
+    return f"status {response.status_code} {word}".rstrip()
+
+
 def _say(error: Exception) -> str:
     if isinstance(error, httpx.HTTPStatusError):
-        return f"status {error.response.status_code}, {error.response.text[:200]}"
+        return _status(error.response)
     if isinstance(error, ValidationError):
         return "it is not what an embedding endpoint answers"
     return str(error) or type(error).__name__
