@@ -1,6 +1,9 @@
 """Settings: environment variables, or command-line flags of the same name. Read once."""
 
+import os
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -11,18 +14,18 @@ from pydantic import (
     AfterValidator,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import NAME_PATTERN, AgentName
+from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName
 from diary_mcp.embeddings.choice import EmbedderChoice, EmbedderKind
 from diary_mcp.embeddings.onnx_files import MODEL_FILES, find_model
 
 ENVIRONMENT_PREFIX = "DIARY_MCP_"
+_OF_THE_PROJECT = tuple(f"{ENVIRONMENT_PREFIX}{word}_" for word in ("TEST", "CHAOS", "BENCHMARK"))
 
 _NEEDS_MODEL: Mapping[EmbedderKind, str] = MappingProxyType(
     {
@@ -51,6 +54,12 @@ def _check_http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _check_name(name: AgentName) -> AgentName:
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ValueError(f"{name!r} is no name for an agent: {NAME_RULE}")
+    return name
+
+
 PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 
@@ -72,9 +81,7 @@ class Settings(BaseSettings):
     embeddings_model: str | None = None
     embeddings_url: HttpUrl | None = None
     embeddings_api_key: SecretStr | None = None
-    agent: Annotated[AgentName, StringConstraints(pattern=rf"^{NAME_PATTERN}$")] = AgentName(
-        "local"
-    )
+    agent: Annotated[AgentName, AfterValidator(_check_name)] = AgentName("local")
 
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -160,6 +167,22 @@ def load_settings(**flags: str | Path | None) -> Settings:
             for details in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidArgumentError("; ".join(problems)) from error
+
+
+def list_unknown_variables() -> list[str]:
+    """Variables of this process's environment that look like settings and are none, each told.
+
+    Those of the project's own tests and benchmarks are left out.
+    """
+    known = [f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    return [
+        f"{name} is no setting and is ignored; close to it: "
+        f"{', '.join(get_close_matches(name, known, cutoff=0))}."
+        for name in sorted(os.environ)
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and name not in known
+        and not name.startswith(_OF_THE_PROJECT)
+    ]
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

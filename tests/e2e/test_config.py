@@ -57,6 +57,25 @@ async def test_what_is_printed_starts_this_installation(
     assert (identity["agent"], identity["backends"]["database"]) == ("alice", "postgresql")
 
 
+def test_a_variable_that_is_no_setting_is_told_with_those_that_are_close(tmp_path: Path) -> None:
+    settings = environment(data_dir=tmp_path) | {"DIARY_MCP_DATABASE": "postgresql://x"}
+
+    done = subprocess.run(
+        [COMMAND, "config", "claude-code"],
+        env=settings,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    told, *_ = done.stderr.splitlines()
+    assert told.startswith(
+        "diary-mcp: DIARY_MCP_DATABASE is no setting and is ignored; close to it"
+    )
+    assert "DIARY_MCP_DATABASE_URL" in told
+
+
 async def test_a_module_in_the_folder_of_the_client_is_not_taken_for_ours(
     database_url: str, tmp_path: Path
 ) -> None:

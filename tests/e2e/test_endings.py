@@ -150,6 +150,18 @@ def test_an_empty_stdin_ends_the_server(data_dir: Path) -> None:
     assert serve(data_dir, subprocess.DEVNULL) == []
 
 
+def test_a_server_that_is_started_without_a_stdin_ends_as_at_its_end(data_dir: Path) -> None:
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" serve <&-', COMMAND],
+        env=environment(data_dir=data_dir),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, b""), ended.stderr
+
+
 @pytest.mark.parametrize("source", ["file", "pipe"])
 def test_calls_that_came_before_the_end_of_stdin_are_answered(
     data_dir: Path, tmp_path: Path, source: str

@@ -79,6 +79,7 @@ def test_revoked_tokens_are_not_listed_and_the_trail_tells_of_them(database: str
         (("token", "alice", "--expires-in", "999999w"), "leave --expires-in out"),
         (("token", "alice", "--scope", "diary:admin"), "diary:admin"),
         (("revoke",), "Name either an agent"),
+        (("revoke", "nobody"), "There is no agent or group 'nobody'"),
         (("revoke", "alice", "--token", "1"), "Name either an agent"),
     ],
     ids=str,

@@ -111,6 +111,21 @@ def test_what_is_no_database_url_ends_the_command_at_once(url: str) -> None:
     assert b"Traceback" not in ended.stderr
 
 
+def test_a_database_that_cannot_be_reached_is_told_with_the_setting_that_names_it() -> None:
+    ended = subprocess.run(
+        [COMMAND, "migrate"],
+        env=environment(database_url="postgresql://nobody:sesame@127.0.0.1:1/diary"),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert b"Make sure that it runs" in ended.stderr
+    assert b"DIARY_MCP_DATABASE_URL" in ended.stderr
+    assert b"sesame" not in ended.stderr
+
+
 @pytest.mark.parametrize("name", ["Bob", "a b", "-x", "b" * 65, "ü"])
 def test_what_is_no_agent_name_ends_the_command_at_once(home: Path, name: str) -> None:
     ended = subprocess.run(
@@ -124,6 +139,7 @@ def test_what_is_no_agent_name_ends_the_command_at_once(home: Path, name: str) -
 
     assert ended.returncode != 0
     assert b"DIARY_MCP_AGENT" in ended.stderr
+    assert b"beginning with a letter or a digit" in ended.stderr
     assert b"Traceback" not in ended.stderr
 
 

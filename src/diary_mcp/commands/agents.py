@@ -11,8 +11,9 @@ import click
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import NAME_PATTERN, AgentName, Grantee, format_time
+from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Grantee, format_time
 from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
+from diary_mcp.service.sharing import require_grantee
 from diary_mcp.settings import Settings
 from diary_mcp.store.agents import PostgresAgents
 
@@ -123,7 +124,9 @@ def revoke_tokens(settings: Settings, name: str | None, *, token_id: int | None)
             await foundation.tokens.revoke(TokenId(token_id))
             click.echo(f"revoked token {token_id}")
         elif name is not None:
-            count = await foundation.tokens.revoke_all(_checked(name))
+            async with foundation.database.connection() as connection:
+                await require_grantee(PostgresAgents(connection), Grantee(_checked(name)))
+            count = await foundation.tokens.revoke_all(AgentName(name))
             click.echo(f"revoked {count} tokens of {name}")
 
     _run(settings, run)
@@ -131,10 +134,7 @@ def revoke_tokens(settings: Settings, name: str | None, *, token_id: int | None)
 
 def _checked(name: str) -> AgentName:
     if not re.fullmatch(NAME_PATTERN, name):
-        raise InvalidArgumentError(
-            f"{name!r} is no name for an agent: use a-z, 0-9, '.', '_' and '-', at most 64, "
-            "beginning with a letter or a digit."
-        )
+        raise InvalidArgumentError(f"{name!r} is no name for an agent: {NAME_RULE}.")
     return AgentName(name)
 
 

@@ -9,7 +9,7 @@ import click
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
-from diary_mcp.domain.fields import NAME_PATTERN, Grantee, GroupName
+from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, Grantee, GroupName
 from diary_mcp.domain.relations import group_grantee
 from diary_mcp.service.sharing import require_grantee
 from diary_mcp.settings import Settings
@@ -32,10 +32,7 @@ def member() -> None:
 def add_group(settings: Settings, name: str) -> None:
     """Add a group without members."""
     if not re.fullmatch(NAME_PATTERN, name):
-        raise InvalidArgumentError(
-            f"{name!r} is no name for a group: use a-z, 0-9, '.', '_' and '-', at most 64, "
-            "beginning with a letter or a digit."
-        )
+        raise InvalidArgumentError(f"{name!r} is no name for a group: {NAME_RULE}.")
 
     async def run(_: Foundation, agents: PostgresAgents) -> None:
         is_new = await agents.add_group(GroupName(name))

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Literal, NoReturn
 
 import anyio
@@ -51,6 +52,9 @@ def serve(
     without_auth: bool,
 ) -> None:
     """Run the MCP server."""
+    if sys.stdin is None:
+        # Whoever started it closed stdin: that is a stdin which has ended.
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # until the process ends
     if transport == "stdio":
         _leave(anyio.run(serve_over_stdio, settings))
     from diary_mcp.serving_http import HttpOptions, serve_over_http  # noqa: PLC0415  # imports uvicorn

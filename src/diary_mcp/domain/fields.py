@@ -31,6 +31,7 @@ EntryType = Literal[
 ENTRY_TYPES: tuple[EntryType, ...] = get_args(EntryType)
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
+NAME_RULE = "use a-z, 0-9, '.', '_' and '-', at most 64, beginning with a letter or a digit"
 MAX_CONTENT_CHARACTERS = 100_000
 MAX_TAGS = 20
 

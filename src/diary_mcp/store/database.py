@@ -25,6 +25,15 @@ _SESSION_OPTIONS = (
     r" -c default_transaction_isolation=read\ committed -c timezone=UTC"
 )
 
+_REACH_IT = (
+    "Make sure that it runs and lets this user in, and that DIARY_MCP_DATABASE_URL is right where "
+    "it is set; then try again."
+)
+_LOOK_FIRST = (
+    "Try again in a moment; `diary-mcp status` shows what is wrong. If this was a change, look "
+    "whether it was made before you repeat it."
+)
+
 
 class Database:
     """A small pool of connections to one PostgreSQL database."""
@@ -75,13 +84,15 @@ async def connect(url: str) -> AsyncGenerator[Connection]:
     Raises:
         DatabaseUnavailableError: no connection in time, or it failed under the block.
     """
-    with failures_told():
-        async with await AsyncConnection.connect(
+    with failures_told(_REACH_IT):
+        opened = await AsyncConnection.connect(
             url,
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_S,
             application_name=APPLICATION_NAME,
-        ) as connection:
+        )
+    with failures_told():
+        async with opened as connection:
             yield connection
 
 
@@ -138,7 +149,7 @@ async def fetch_count(
 
 
 @contextmanager
-def failures_told() -> Generator[None]:
+def failures_told(advice: str = _LOOK_FIRST) -> Generator[None]:
     """Turns a connection's failure inside the block into a `DatabaseUnavailableError`."""
     try:
         yield
@@ -147,9 +158,7 @@ def failures_told() -> Generator[None]:
             raise
         reason = _reason(error)
         raise DatabaseUnavailableError(
-            f"PostgreSQL does not answer as it should ({reason}). Try again in a moment; "
-            "`diary-mcp status` shows what is wrong. If this was a change, look whether it was "
-            "made before you repeat it."
+            f"PostgreSQL does not answer as it should ({reason}). {advice}"
         ) from error
 
 
