@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from diary_mcp.app import Foundation
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.endpoint import EndpointModel
 from diary_mcp.embeddings.late import LateEmbedder
-from diary_mcp.service.search_ports import EmbeddingUnavailableError
 from support.clients import RawClient, environment
 from support.embedding_endpoint import Endpoint, embedding_endpoint
 from support.ground_truth import ask

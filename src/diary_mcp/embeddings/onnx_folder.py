@@ -6,10 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.onnx import OnnxModel, Pooling, open_session
 from diary_mcp.embeddings.onnx_files import MODEL_FILES, find_model
 from diary_mcp.embeddings.wordpiece import WordPiece
-from diary_mcp.service.search_ports import EmbeddingUnavailableError
 
 _TOKENIZER = "tokenizer.json"
 _VOCABULARY = "vocab.txt"

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from diary_mcp.service.search_ports import EmbeddingUnavailableError
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 
 _Floats = NDArray[np.float32]
 

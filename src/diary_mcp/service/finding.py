@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 
 from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.access import Access
 from diary_mcp.service.ports import PermissionReader, Store
@@ -33,7 +34,7 @@ from diary_mcp.service.records import Readership
 from diary_mcp.service.search import SearchRequest, mark
 from diary_mcp.service.search_dates import DateSpan, Years, find_spans
 from diary_mcp.service.search_notices import list_notices
-from diary_mcp.service.search_ports import Embedder, EmbeddingUnavailableError, SearchText
+from diary_mcp.service.search_ports import Embedder, SearchText
 from diary_mcp.service.search_query import Query, named_authors, parse_query, without_names
 from diary_mcp.service.search_text import asks, cut_snippet
 from diary_mcp.service.search_versions import model_version

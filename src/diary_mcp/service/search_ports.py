@@ -9,15 +9,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from diary_mcp.domain.entry import Entry, EntryFilters
-from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.records import Readership
 
 IndexStage = Literal["words", "vectors"]
-
-
-class EmbeddingUnavailableError(UnavailableError):
-    """There is no usable embedding model; search goes on by words."""
 
 
 class Embedder(Protocol):

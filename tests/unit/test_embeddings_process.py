@@ -1,0 +1,64 @@
+"""The sentence model in a process of its own: it starts when asked, and leaves nothing behind."""
+
+import gc
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from diary_mcp.embeddings.offline import OfflineEmbedder
+
+VECTOR_BYTES = 384 * 4
+
+
+def workers() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if "diary_mcp.embeddings.worker" in child.cmdline()
+    ]
+
+
+@pytest.fixture
+def embedder() -> OfflineEmbedder:
+    return OfflineEmbedder()
+
+
+def test_equal_texts_have_equal_vectors_and_others_have_others(embedder: OfflineEmbedder) -> None:
+    first, second, third = embedder.embed(["one text\nof two lines", "another", "another"])
+
+    assert first != second == third
+    assert {len(first), len(second)} == {VECTOR_BYTES}
+
+
+def test_no_process_runs_before_the_first_text_and_none_after_the_end() -> None:
+    embedder = OfflineEmbedder()
+    before = workers()
+    embedder.embed(["a text"])
+    (worker,) = (each for each in workers() if each not in before)
+
+    del embedder
+    gc.collect()
+
+    assert not worker.is_running()
+
+
+def test_a_process_that_has_ended_is_started_again(embedder: OfflineEmbedder) -> None:
+    (before,) = embedder.embed(["a text"])
+    (worker,) = workers()
+    worker.kill()
+
+    (after,) = embedder.embed(["a text"])
+
+    assert after == before
+    assert worker not in workers()
+
+
+def test_several_threads_get_the_vectors_of_their_own_texts(embedder: OfflineEmbedder) -> None:
+    texts = [f"text number {number}" for number in range(8)]
+    expected = embedder.embed(texts)
+
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(embedder.embed, [text]) for text in texts]
+
+    assert [vector for each in found for vector in each.result()] == expected
