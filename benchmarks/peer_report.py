@@ -236,5 +236,5 @@ def draw(report: Report, path: Path) -> None:
         )
         for title, key, scale, how in shown
     ]
-    caption = f"{report.machine}. Repeat: uv run --group bench python benchmarks/peers.py"
+    caption = f"Shorter is better. {report.machine}."
     draw_panels(panels, titles[0], caption, path)

@@ -33,11 +33,11 @@ _STEP_S = 900
 @click.option("--step", "steps", multiple=True, type=click.Choice(list(STEPS)), help="Repeatable.")
 @click.option("--resume", is_flag=True, help="Keep what an earlier run has measured.")
 @click.option("--patience", default=1.0, show_default=True, help="Factor on all time limits.")
-@click.option("--output", type=click.Path(path_type=Path), default=OUTPUT, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="Instead of docs/performance.")
 def main(
     only: tuple[str, ...],
     steps: tuple[str, ...],
-    output: Path,
+    output: Path | None,
     *,
     quick: bool,
     resume: bool,
@@ -48,7 +48,7 @@ def main(
     size = replace(size, limit_s=size.limit_s * patience, filling_s=size.filling_s * patience)
     kept = CACHE / ("quick.json" if quick else "peers.json")
     partly = bool(only or steps or resume)
-    report = load(kept) if partly else Report(describe_machine())
+    report = load(kept) if partly else Report(describe_machine(quick=quick))
     for name in only or CONTENDERS:
         contender = _install(name, report)
         if contender is None:
@@ -61,10 +61,11 @@ def main(
             save(report, kept)
     text = table(report)
     click.echo(text)
-    if not quick:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "peers.md").write_text(text, "utf-8")
-        draw(report, output / "peers.svg")
+    folder = output or (None if quick else OUTPUT)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "peers.md").write_text(text, "utf-8")
+        draw(report, folder / "peers.svg")
 
 
 def _install(name: str, report: Report) -> Contender | None:

@@ -79,14 +79,15 @@ def child_pids() -> set[int]:
     return {child.pid for child in psutil.Process().children()}
 
 
-def describe_machine() -> str:
+def describe_machine(*, quick: bool) -> str:
     """One line: when, on what, and how busy it was."""
+    worth = ", a quick run that shows only that it works" if quick else ""
     load = os.getloadavg()[0]
     memory = psutil.virtual_memory().total / (1 << 30)
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.system()} {platform.machine()}, "
         f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
-        f"Python {platform.python_version()}, load average {load:.1f} before the run"
+        f"Python {platform.python_version()}, load average {load:.1f} before the run{worth}"
     )
 
 
