@@ -22,6 +22,7 @@ from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.diary import Backends, Diary, build_diary
 from diary_mcp.service.indexing import EntryIndexer
+from diary_mcp.service.prompt_settling import PromptSettling
 from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
 from diary_mcp.service.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
@@ -58,6 +59,7 @@ class Foundation:
     settling_database: Database
     store: PostgresStore
     settlements: PostgresSettlements
+    prompt_settling: PromptSettling
     permissions: PermissionBackend
     tokens: TokenService
     indexer: EntryIndexer
@@ -80,7 +82,9 @@ async def open_foundation(
         open_database(url, min_size=0, max_size=_SETTLING_CONNECTIONS) as settling_database,
         _open_permissions(settings, database) as permissions,
     ):
-        store = PostgresStore(database, telemetry)
+        settlements = PostgresSettlements(settling_database, telemetry)
+        prompt = PromptSettling(lambda entry_ids: settle(entry_ids, settlements, permissions))
+        store = PostgresStore(database, telemetry, committed=prompt.committed)
         backends = Backends(_database_name(settings), permissions.name)
         embedder = choose_embedder(settings.embedder)
         yield Foundation(
@@ -88,7 +92,8 @@ async def open_foundation(
             database=database,
             settling_database=settling_database,
             store=store,
-            settlements=PostgresSettlements(settling_database, telemetry),
+            settlements=settlements,
+            prompt_settling=prompt,
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
             indexer=EntryIndexer(PostgresSearchIndex(settling_database), embedder),
@@ -136,6 +141,7 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
         database_url=foundation.database_url,
         executors=PostgresExecutors(foundation.database_url),
         settle=lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
+        beside=foundation.prompt_settling.run,
         sweep=PostgresSweep(foundation.settling_database),
         housekeeping=PostgresHousekeeping(foundation.settling_database),
         indexer=foundation.indexer,

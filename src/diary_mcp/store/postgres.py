@@ -1,8 +1,9 @@
 """The store: reading on one connection, and the unit of work in one transaction."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports import Reading, UnitOfWork
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.agents import PostgresAgents
@@ -21,9 +22,17 @@ from diary_mcp.store.workflow_queue import DbosQueue
 class PostgresStore:
     """`Store` on a PostgreSQL that holds the diary's schema and DBOS's."""
 
-    def __init__(self, database: Database, telemetry: Telemetry = NO_TELEMETRY) -> None:
+    def __init__(
+        self,
+        database: Database,
+        telemetry: Telemetry = NO_TELEMETRY,
+        *,
+        committed: Callable[[Sequence[EntryId]], None] = lambda _entry_ids: None,
+    ) -> None:
+        """`committed` is told, after the commit, which entries have a permission workflow now."""
         self._database = database
         self._telemetry = telemetry
+        self._committed = committed
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Reading]:
@@ -44,9 +53,12 @@ class PostgresStore:
     async def unit_of_work(self) -> AsyncGenerator[UnitOfWork]:
         with self._telemetry.span("diary.transaction", {}):
             async with self._database.transaction() as connection:
-                yield self._unit_of_work(connection)
+                workflows = DbosQueue(connection, self._telemetry)
+                yield self._unit_of_work(connection, workflows)
+        if workflows.changed:
+            self._committed(workflows.changed)
 
-    def _unit_of_work(self, connection: Connection) -> UnitOfWork:
+    def _unit_of_work(self, connection: Connection, workflows: DbosQueue) -> UnitOfWork:
         entries = PostgresEntries(connection)
         agents = PostgresAgents(connection)
         return UnitOfWork(
@@ -55,6 +67,6 @@ class PostgresStore:
             shares=PostgresShares(connection),
             agents=agents,
             requests=agents,
-            workflows=DbosQueue(connection, self._telemetry),
+            workflows=workflows,
             archive=PostgresArchive(connection),
         )

@@ -6,6 +6,7 @@ nothing but SQL.
 
 from psycopg.types.json import Json
 
+from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.changes import (
     APPLICATION_NAME,
     INDEXING_QUEUE,
@@ -34,6 +35,8 @@ class DbosQueue:
     def __init__(self, connection: Connection, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._connection = connection
         self._telemetry = telemetry
+        self.changed: list[EntryId] = []
+        """Entries whose permissions are to be settled once this is committed."""
 
     async def enqueue(self, change: PermissionChange) -> None:
         """Schedules the change's workflow; it exists once the transaction commits.
@@ -52,6 +55,7 @@ class DbosQueue:
                 "partition": change.partition,
             },
         )
+        self.changed += change.entry_ids
 
     async def request_indexing(self) -> None:
         """Schedules the indexing of whatever waits for it, unless that is scheduled already."""

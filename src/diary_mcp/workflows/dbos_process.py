@@ -19,11 +19,12 @@ _POOL_SIZE = 3
 _THREADS = 16
 # Work of one entry runs one at a time; one run indexes whatever there is.
 _PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None}
-_WORKER_CONCURRENCY = {PERMISSION_QUEUE: 8, INDEXING_QUEUE: 1}
+_WORKER_CONCURRENCY = {PERMISSION_QUEUE: 16, INDEXING_QUEUE: 1}
 # Nobody waits for the index.
 _SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25}
-# DBOS starts with the interval that the database has from before, and shortens it only slowly.
-POLLING_INTERVAL_S = 0.1
+# Polling is what an idle server costs. What this process changes it also settles at once, see
+# `service/prompt_settling.py`; the queue has the rest: what others left, and what failed at first.
+POLLING_INTERVAL_S = 0.5
 # DBOS wakes up so often to pass on events that are not used here; its end waits for it, too.
 _NOTIFIER_INTERVAL_S = 0.1
 _SILENCE_S = 60

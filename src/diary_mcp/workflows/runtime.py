@@ -60,6 +60,7 @@ async def workflow_runtime(
     sweep: Sweep,
     housekeeping: Housekeeping,
     indexer: Indexer | None = None,
+    beside: Callable[[], Coroutine[None, None, None]] | None = None,
     retries: RetryPolicy = DEFAULT_RETRIES,
     rhythm: Rhythm = DEFAULT_RHYTHM,
     telemetry: Telemetry = NO_TELEMETRY,
@@ -68,7 +69,8 @@ async def workflow_runtime(
 
     One at a time in a process, as often as wanted one after the other. At the end nothing is
     waited for: work that is not finished goes back on the queue, for the others or for the next
-    start. Without an indexer, indexing is left to others.
+    start. Without an indexer, indexing is left to others. `beside` is something else that runs for
+    as long, and is called off at the end.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer; trying again is right.
@@ -90,6 +92,7 @@ async def workflow_runtime(
         try:
             await anyio.to_thread.run_sync(launch)
             async with _background(
+                *([] if beside is None else [beside()]),
                 _stay_alive(executor, loop, rhythm),
                 _repeat("sweep", sweep.sweep, rhythm.sweep_s),
                 *(

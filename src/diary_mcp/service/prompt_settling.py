@@ -1,0 +1,69 @@
+"""Settling at once what this process has just committed, beside the queue.
+
+The promise is the workflow, which was committed with the rows and settles them whatever happens
+here. But the queue is polled, and a poll costs the same whether there is work or not: because
+what is shared gets settled here within a few hundredths of a second, the queue need not be asked
+ten times a second. Nobody waits for this. What fails, is cut off, or comes before it runs, is
+left to the workflow.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+import structlog
+
+from diary_mcp.domain.errors import PermissionRefusedError, UnavailableError
+from diary_mcp.domain.fields import EntryId
+
+_log = structlog.get_logger()
+
+# Changes that come together are settled together.
+_GATHER_S = 0.03
+_AT_ONCE = 50
+_MOST_WAITING = 500
+_PAUSE_S = 2.0
+
+
+class PromptSettling:
+    """Settles entries soon after their change was committed, for as long as `run` does."""
+
+    def __init__(self, settle: Callable[[Sequence[EntryId]], Awaitable[None]]) -> None:
+        self._settle = settle
+        self._waiting: dict[EntryId, None] = {}
+        self._arrived = anyio.Event()
+        self._is_running = False
+
+    def committed(self, entry_ids: Sequence[EntryId]) -> None:
+        """Takes note of a change, unless there are too many already; never waits."""
+        if self._is_running and len(self._waiting) + len(entry_ids) <= _MOST_WAITING:
+            self._waiting |= dict.fromkeys(entry_ids)
+            self._arrived.set()
+
+    async def run(self) -> None:
+        """Settles what was committed since this began, until it is cancelled."""
+        self._is_running = True
+        try:
+            while True:
+                await self._arrived.wait()
+                await anyio.sleep(_GATHER_S)
+                await self._settle_some()
+        finally:
+            self._is_running = False
+            self._waiting.clear()
+
+    async def _settle_some(self) -> None:
+        entry_ids = list(self._waiting)[:_AT_ONCE]
+        for entry_id in entry_ids:
+            del self._waiting[entry_id]
+        if not self._waiting:
+            self._arrived = anyio.Event()
+        try:
+            await self._settle(entry_ids)
+        except PermissionRefusedError:
+            return  # kept on the entry
+        except UnavailableError as error:
+            # The workflows wait it out, one by one; here it would only be asked once more.
+            _log.info("settling.left_to_workflows", entries=len(entry_ids), code=error.code)
+            self._waiting.clear()
+            self._arrived = anyio.Event()
+            await anyio.sleep(_PAUSE_S)

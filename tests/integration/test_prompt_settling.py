@@ -1,0 +1,103 @@
+"""A change is settled by the process that made it, beside its workflow and never instead of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+
+from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.prompt_settling import PromptSettling
+from diary_mcp.store.postgres import PostgresStore
+from support.workflows import BOB, Diary, add_entry, eventually, open_diary
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def settling_promptly(diary: Diary) -> AsyncGenerator[None]:
+    prompt = PromptSettling(diary.settle)
+    diary.store = PostgresStore(diary.database, committed=prompt.committed)
+    task = asyncio.create_task(prompt.run())
+    await asyncio.sleep(0)
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_change_is_settled_before_anybody_polls_and_its_workflow_stays(
+    database_url: str,
+) -> None:
+    async def agrees() -> bool:
+        return await diary.all_tuples() == await diary.wanted_tuples()
+
+    async with open_diary(database_url) as diary:
+        async with settling_promptly(diary):
+            kept, deleted = await diary.create(), await diary.create()
+            await diary.share(kept, BOB)
+            await eventually(agrees)
+            await diary.delete(deleted)
+            await eventually(agrees)
+
+        assert await diary.statuses() == ["ENQUEUED"] * 4
+
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+
+        assert await diary.statuses() == ["SUCCESS"] * 4
+        assert await agrees()
+
+
+async def test_what_fails_here_is_settled_by_its_workflow(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        diary.tuples.fault = PermissionBackendUnavailableError("down")
+        async with settling_promptly(diary):
+            entry_id = await diary.create()
+            await eventually(lambda: diary.calls(entry_id))
+        diary.tuples.fault = None
+
+        assert await diary.all_tuples() == set()
+
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+
+        assert await diary.all_tuples() == await diary.wanted_tuples()
+
+
+async def test_what_was_cut_off_lets_go_of_the_entry(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        diary.tuples.answers.clear()
+        async with settling_promptly(diary):
+            entry_id = await diary.create()
+            await eventually(lambda: diary.calls(entry_id))
+        diary.tuples.answers.set()
+
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+
+        assert await diary.all_tuples() == await diary.wanted_tuples()
+
+
+async def test_only_what_was_committed_is_told(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        told: list[EntryId] = []
+        store = PostgresStore(diary.database, committed=told.extend)
+
+        async def create_and_fail() -> None:
+            async with store.unit_of_work() as unit:
+                await add_entry(unit, EntryId(uuid4()))
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            await create_and_fail()
+
+        assert told == []
+
+        entry_id = EntryId(uuid4())
+        async with store.unit_of_work() as unit:
+            await add_entry(unit, entry_id)
+            assert told == []
+
+        assert told == [entry_id]
