@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.late import LateEmbedder
-from diary_mcp.service.search_ports import EmbeddingUnavailableError
 
 
 class Loads:

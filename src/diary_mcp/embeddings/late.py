@@ -5,7 +5,7 @@ from threading import Lock
 from time import monotonic
 from typing import Protocol
 
-from diary_mcp.service.search_ports import EmbeddingUnavailableError
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 
 _LEAST_PAUSE_S = 15.0
 _PAUSES_PER_ATTEMPT = 10.0
