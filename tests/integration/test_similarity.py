@@ -39,8 +39,16 @@ async def similar_to(diary: Searching, entry: Entry) -> list[SimilarEntry]:
         ("We chose Redis for the cache because of its speed", "We chose Redis for caching: fast!"),
         ("The user prefers dark mode in the editor.", "User prefers light mode in the editor"),
         ("PostgreSQL is our main database.", "Our main database is MySQL, not PostgreSQL."),
+        ("We deploy on Fridays at 5 pm.", "Deploys never happen on Fridays."),
     ],
-    ids=["repeated", "changed number", "other words around", "the opposite", "negated"],
+    ids=[
+        "repeated",
+        "changed number",
+        "other words around",
+        "the opposite",
+        "negated",
+        "other order",
+    ],
 )
 async def test_what_was_said_before_is_found(
     diary: Searching, earlier: str, later: str, *, indexed: bool
@@ -78,9 +86,9 @@ async def test_it_is_the_same_before_and_after_the_index_and_when_asked_again(
 
 
 async def test_something_else_and_what_says_little_is_not_similar(diary: Searching) -> None:
-    await diary.write(LIMIT, "Done.", "Looks good!", "x")
+    await diary.write(LIMIT, "Done.", "x")
 
-    for text in ("The API is written in Python.", "Done.", "Looks good!", "x", "🦊"):
+    for text in ("The API is written in Python.", "Done.", "x", "🦊"):
         (entry,) = await diary.write(text)
         assert await similar_to(diary, entry) == []
 

@@ -19,9 +19,9 @@ from diary_mcp.service.similar_ports import SharedWords
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_LEAST_SIMILARITY = 0.55
+_LEAST_SIMILARITY = 0.6
 # The author's name is one of them, mostly.
-_FEWEST_TERMS = 4
+_FEWEST_TERMS = 3
 _MOST_SHOWN = 3
 _LONGEST_CONTENT = 20_000
 _MOST_RAREST = 48
