@@ -16,6 +16,20 @@ def test_phrases_exclusions_and_or_are_taken_out_of_the_question() -> None:
     assert query.terms == ["disk", "full", "backup", "dri", "run"]
 
 
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ('When did Ann read "Nothing is impossible"?', ()),
+        ('"disk full"?', ("disk full",)),
+        ('what is "disk full"', ("disk full",)),
+    ],
+)
+def test_what_a_question_quotes_is_a_name_and_no_phrase(
+    text: str, phrases: tuple[str, ...]
+) -> None:
+    assert parse_query(text).phrases == phrases
+
+
 @pytest.mark.parametrize("text", ["🦊", "???", "<->", "the"])
 def test_a_query_without_a_word_is_taken_as_it_is(text: str) -> None:
     assert parse_query(text).literal == text

@@ -44,6 +44,7 @@ def parse_query(query: str) -> Query:
     """Takes the query apart.
 
     `"…"` is a phrase, `-word` and `-"…"` an exclusion; any word may match, so `OR` says nothing.
+    In a question, what stands in quotes is the name of something, and no phrase.
     """
     phrases: list[str] = []
     excluded: list[tuple[str, ...]] = []
@@ -68,7 +69,7 @@ def parse_query(query: str) -> Query:
     return Query(
         text=text,
         words=words,
-        phrases=tuple(phrases),
+        phrases=() if _is_question(query) else tuple(phrases),
         excluded=tuple(filter(None, excluded)),
         names=tuple(_names(query)),
         is_plain=not has_terms or any(terms and _is_plain(word) for word, terms in words),
@@ -95,6 +96,11 @@ def without_names(text: str, authors: list[str]) -> str:
         )
     rest = _SPACE.sub(" ", rest).strip()
     return rest if list_terms(rest) else text
+
+
+def _is_question(query: str) -> bool:
+    """Whether something is asked beside what stands in quotes."""
+    return query.rstrip().endswith("?") and bool(list_terms(_PHRASE.sub(" ", query)))
 
 
 def _is_plain(word: str) -> bool:
