@@ -76,11 +76,10 @@ class DocumentReader:
         kept = self._shelves.find(shelf)
         if not outline.documents:
             documents = NO_DOCUMENTS
-        elif (
-            kept is not None
-            and kept.size == outline.documents
-            and kept.fingerprint == outline.fingerprint
-        ):
+        elif kept is None:
+            documents = unpack(await search.read_own_documents(request.caller, shelf.model))
+            self._shelves.put(shelf, documents)
+        elif kept.size == outline.documents and kept.fingerprint == outline.fingerprint:
             documents = kept
         else:
             now = await search.list_revisions(request.caller)

@@ -133,6 +133,10 @@ class SearchReader(Protocol):
         """Those that are still there, with the vectors of `model` (none where that is `None`)."""
         ...
 
+    async def read_own_documents(self, caller: AgentName, model: str | None) -> PackedDocuments:
+        """All that the caller owns; quicker than naming each."""
+        ...
+
     async def read_postings(
         self, caller: AgentName, shared: Collection[EntryId], terms: Collection[str]
     ) -> list[Postings]:

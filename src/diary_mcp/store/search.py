@@ -57,11 +57,10 @@ class PostgresSearch:
         return await self._fetch(PackedRevisions, "list_revisions", {"caller": caller})
 
     async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
-        return await self._fetch(
-            PackedDocuments,
-            "read_documents",
-            {"ids": list(ids), "model": model, "words_by": WORDS_VERSION},
-        )
+        return await self._read_documents(list(ids), None, model)
+
+    async def read_own_documents(self, caller: AgentName, model: str | None) -> PackedDocuments:
+        return await self._read_documents(None, caller, model)
 
     async def read_postings(
         self, caller: AgentName, shared: Collection[EntryId], terms: Collection[str]
@@ -109,6 +108,15 @@ class PostgresSearch:
         cursor = self._connection.cursor(row_factory=class_row(Entry))
         await cursor.execute(_SQL["list_entries"], {**reader_parameters(reader), "ids": list(ids)})
         return await cursor.fetchall()
+
+    async def _read_documents(
+        self, ids: list[EntryId] | None, owner: AgentName | None, model: str | None
+    ) -> PackedDocuments:
+        return await self._fetch(
+            PackedDocuments,
+            "read_documents",
+            {"ids": ids, "owner": owner, "model": model, "words_by": WORDS_VERSION},
+        )
 
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
         """The one row of a statement that always gives one."""

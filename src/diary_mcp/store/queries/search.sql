@@ -91,7 +91,7 @@ from diary.search_document as d
 where d.owner = %(caller)s
 
 -- name: read_documents
--- What search knows of these entries, in packed columns.
+-- What search knows of these entries, or of all of an owner's, in packed columns.
 select
     coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
     coalesce(string_agg(int8send(document.revision), ''), '') as revisions,
@@ -113,7 +113,9 @@ select
     coalesce(array_agg(e.author), '{}') as authors
 from diary.entry as e
 inner join diary.search_document as document on document.entry_id = e.id
-where e.id = any(%(ids)s::uuid [])
+where
+    (%(ids)s::uuid [] is null or e.id = any(%(ids)s))
+    and (%(owner)s::text is null or (e.owner = %(owner)s and document.owner = %(owner)s))
 
 -- name: read_postings
 -- Each term's entries: the caller's own by their index, shared ones entry by entry.
