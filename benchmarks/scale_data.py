@@ -21,7 +21,7 @@ from diary_mcp.domain.fields import AgentName, EntryId, EntryType
 from diary_mcp.service.hashing import content_hash
 from diary_mcp.service.search_ports import Embedder, SearchText
 from diary_mcp.service.search_text import asks, list_passages
-from diary_mcp.service.search_words import list_terms
+from diary_mcp.service.search_words import count_terms, list_terms
 from diary_mcp.service.vectors import pack_vectors
 
 VERSION = 1
@@ -42,6 +42,7 @@ _SENTENCE_WORDS = 12
 _TITLED, _ASKING, _SUPERSEDING, _OWN_NAME = 0.4, 0.08, 0.03, 0.5
 _SHARED, _SHARED_WITH_GROUP = 0.02, 0.002
 _MISSPELT_EVERY = 10
+_CHECKED_SESSION = "session-0"
 _AUTHORS = ("claude", "gpt", "gemini")
 
 
@@ -161,6 +162,8 @@ class EntryMaker:
         kind = _TYPES[int(np.searchsorted(np.cumsum(_TYPE_SHARES), randomly.random()))]
         importance = round(float(randomly.random()), 2)
         counts = self._count(text.author, drawn)
+        if session.name == _CHECKED_SESSION and counts != count_terms(text):
+            raise ValueError("the index counts words in another way than this does")
         pool = self._pools[session.topic]
         passages = list_passages(text)
         chosen: list[int] = randomly.integers(0, len(pool), len(passages)).tolist()
