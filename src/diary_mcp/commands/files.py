@@ -20,7 +20,11 @@ _LOOK_EVERY_S = 0.1
 @click.command("import")
 @with_settings
 @click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "paths",
+    metavar="PATH...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
 )
 @click.option("--dry-run", is_flag=True, help="Read and compare, write nothing.")
 def import_files(settings: Settings, *, paths: tuple[Path, ...], dry_run: bool) -> None:

@@ -12,6 +12,8 @@ from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
 
 REQUEST_TIMEOUT_S = 30
+# Longer, because the first start makes a database; less than the minute that clients often wait.
+_START_TIMEOUT_S = 45
 
 RequestContext = ServerRequestContext[object]
 CallerOf = Callable[[RequestContext], Caller]
@@ -31,9 +33,16 @@ class DiaryProvider(Protocol):
 class Entrance:
     """Lets callers to the diary, which may still be coming up."""
 
-    def __init__(self, provide: DiaryProvider, caller_of: CallerOf) -> None:
+    def __init__(
+        self,
+        provide: DiaryProvider,
+        caller_of: CallerOf,
+        *,
+        start_timeout_s: float = _START_TIMEOUT_S,
+    ) -> None:
         self._provide = provide
         self.caller_of = caller_of
+        self._start_timeout_s = start_timeout_s
 
     async def admit(
         self,
@@ -50,13 +59,22 @@ class Entrance:
             DiaryError: as the use case tells.
         """
         caller.require(scope, what)
+        diary = await self._come_up(what)
         try:
             with anyio.fail_after(REQUEST_TIMEOUT_S):
-                diary = await self._provide()
                 await diary.agents.register(caller.agent)
                 return await ask(diary)
         except TimeoutError as error:
             raise UnavailableError(
                 f"{what} took longer than {REQUEST_TIMEOUT_S} s. Try again in a moment; look "
                 "first whether a change was made."
+            ) from error
+
+    async def _come_up(self, what: str) -> Diary:
+        try:
+            with anyio.fail_after(self._start_timeout_s):
+                return await self._provide()
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"The diary is still coming up, and {what} was not begun. Try again in a moment."
             ) from error
