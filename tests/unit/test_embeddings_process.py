@@ -1,11 +1,13 @@
 """The sentence model in a process of its own: it starts when asked, and leaves nothing behind."""
 
 import gc
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
+from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.offline import OfflineEmbedder
 
 VECTOR_BYTES = 384 * 4
@@ -62,3 +64,10 @@ def test_several_threads_get_the_vectors_of_their_own_texts(embedder: OfflineEmb
         found = [threads.submit(embedder.embed, [text]) for text in texts]
 
     assert [vector for each in found for vector in each.result()] == expected
+
+
+def test_a_process_that_does_not_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+
+    with pytest.raises(EmbeddingUnavailableError, match="does not start"):
+        OfflineEmbedder().embed(["a text"])

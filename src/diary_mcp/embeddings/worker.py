@@ -1,8 +1,8 @@
 """The process that has the sentence model: `python -m diary_mcp.embeddings.worker`.
 
-A text comes in as one line of JSON. Its vector goes out as a line of JSON that says how many bytes
-follow, and the bytes; or as a line that says what is wrong. It ends with its stdin, and by itself
-when nothing was asked for a while: whoever asks next starts another.
+First it says that it is ready, or in a line what is wrong. A text comes in as one line of JSON; its
+vector goes out as a line that says how many bytes follow, and the bytes. It ends with its stdin,
+and by itself when nothing was asked for a while: whoever asks next starts another.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.minilm import load_minilm
+from diary_mcp.embeddings.worker_words import READY
 
 _IDLE_S = 60
 _NICENESS = 5
@@ -27,19 +28,20 @@ def main() -> None:
     try:
         model = load_minilm()
     except EmbeddingUnavailableError as error:
-        _write({"error": str(error)})
+        _write(" ".join(str(error).split()))
         return
     _give_back_memory()
+    _write(READY)
     leaving = _leave_when_idle()
     for line in sys.stdin.buffer:
         leaving.cancel()
         (vector,) = model.embed([json.loads(line)])
-        _write({"bytes": len(vector)}, vector)
+        _write(str(len(vector)), vector)
         leaving = _leave_when_idle()
 
 
-def _write(head: dict[str, object], body: bytes = b"") -> None:
-    sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + body)
+def _write(line: str, body: bytes = b"") -> None:
+    sys.stdout.buffer.write(line.encode() + b"\n" + body)
     sys.stdout.buffer.flush()
 
 
