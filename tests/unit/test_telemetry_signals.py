@@ -29,7 +29,6 @@ print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "op
         ({**ENDPOINT, "OTEL_SDK_DISABLED": "TRUE"}, set[str]()),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, set[str]()),
     ],
-    ids=str,
 )
 def test_a_signal_is_exported_where_it_was_asked_for(
     environment: dict[str, str], wanted: set[str]
@@ -54,7 +53,6 @@ def test_a_signal_is_exported_where_it_was_asked_for(
             "traces can be exported with otlp only, not with console",
         ),
     ],
-    ids=str,
 )
 def test_what_cannot_be_exported_is_said(
     variables: dict[str, str], wanted: set[str], problem: str
