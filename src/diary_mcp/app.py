@@ -83,7 +83,9 @@ async def open_foundation(
         _open_permissions(settings, database) as permissions,
     ):
         settlements = PostgresSettlements(settling_database, telemetry)
-        prompt = PromptSettling(lambda entry_ids: settle(entry_ids, settlements, permissions))
+        prompt = PromptSettling(
+            lambda entry_ids: settle(entry_ids, settlements, permissions), telemetry
+        )
         store = PostgresStore(database, telemetry, committed=prompt.committed)
         backends = Backends(_database_name(settings), permissions.name)
         embedder = choose_embedder(settings.embedder)

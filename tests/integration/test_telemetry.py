@@ -70,6 +70,7 @@ async def test_one_trace_goes_from_the_call_through_the_transaction_to_the_settl
     (call,) = observer.spans("tools/call diary_create")
     (transaction,) = observer.spans("diary.transaction")
     (settled,) = observer.spans("diary.settle")
+    (at_once,) = observer.spans("diary.settle_at_once")
     assert (call.parent, call.attributes) == (
         None,
         {
@@ -83,7 +84,9 @@ async def test_one_trace_goes_from_the_call_through_the_transaction_to_the_settl
     assert settled.parent is not None
     assert transaction.parent.span_id == place_of(call).span_id
     assert settled.parent.span_id == place_of(transaction).span_id
-    assert {place_of(span).trace_id for span in (call, transaction, settled)} == {
+    assert at_once.parent is not None
+    assert at_once.parent.span_id == place_of(call).span_id
+    assert {place_of(span).trace_id for span in (call, transaction, settled, at_once)} == {
         place_of(call).trace_id
     }
     assert settled.attributes == {

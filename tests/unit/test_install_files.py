@@ -92,6 +92,14 @@ def test_the_page_on_installing_has_every_client(client: str) -> None:
     assert f"| `diary-mcp config {client}` |" in page
 
 
+@pytest.mark.parametrize("client", get_args(ClientName))
+def test_the_readme_shows_how_each_client_is_connected(client: str) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    assert f"diary-mcp config {client}" in readme
+    assert "`deploy/mcpb/build diary-mcp.mcpb`" in readme
+
+
 def test_the_registrys_entry_has_its_form() -> None:
     jsonschema.validate(REGISTRY, REGISTRY_SCHEMA)
 

@@ -14,6 +14,7 @@ import structlog
 
 from diary_mcp.domain.errors import PermissionRefusedError, UnavailableError
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 
 _log = structlog.get_logger()
 
@@ -27,16 +28,23 @@ _PAUSE_S = 2.0
 class PromptSettling:
     """Settles entries soon after their change was committed, for as long as `run` does."""
 
-    def __init__(self, settle: Callable[[Sequence[EntryId]], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        settle: Callable[[Sequence[EntryId]], Awaitable[None]],
+        telemetry: Telemetry = NO_TELEMETRY,
+    ) -> None:
         self._settle = settle
-        self._waiting: dict[EntryId, None] = {}
+        self._telemetry = telemetry
+        self._waiting: dict[EntryId, str | None] = {}
+        """With the trace of each change."""
+
         self._arrived = anyio.Event()
         self._is_running = False
 
     def committed(self, entry_ids: Sequence[EntryId]) -> None:
         """Takes note of a change, unless there are too many already; never waits."""
         if self._is_running and len(self._waiting) + len(entry_ids) <= _MOST_WAITING:
-            self._waiting |= dict.fromkeys(entry_ids)
+            self._waiting |= dict.fromkeys(entry_ids, self._telemetry.trace_parent)
             self._arrived.set()
 
     async def run(self) -> None:
@@ -53,12 +61,15 @@ class PromptSettling:
 
     async def _settle_some(self) -> None:
         entry_ids = list(self._waiting)[:_AT_ONCE]
-        for entry_id in entry_ids:
-            del self._waiting[entry_id]
+        traces = {self._waiting.pop(entry_id) for entry_id in entry_ids}
+        # A span is part of one trace; what is settled for several belongs to none of them.
+        parent = traces.pop() if len(traces) == 1 else None
         if not self._waiting:
             self._arrived = anyio.Event()
+        attributes = {"diary.entries": len(entry_ids)}
         try:
-            await self._settle(entry_ids)
+            with self._telemetry.span("diary.settle_at_once", attributes, parent=parent):
+                await self._settle(entry_ids)
         except PermissionRefusedError:
             return  # kept on the entry
         except UnavailableError as error:
