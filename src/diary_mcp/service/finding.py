@@ -31,11 +31,11 @@ from diary_mcp.service.ranking import (
 )
 from diary_mcp.service.reading import DocumentReader
 from diary_mcp.service.records import Readership
-from diary_mcp.service.search import SearchRequest, mark
 from diary_mcp.service.search_dates import DateSpan, Years, find_spans
 from diary_mcp.service.search_notices import list_notices
 from diary_mcp.service.search_ports import Embedder, SearchText
 from diary_mcp.service.search_query import Query, named_authors, parse_query, without_names
+from diary_mcp.service.search_request import SearchRequest, mark
 from diary_mcp.service.search_text import asks, cut_snippet
 from diary_mcp.service.search_versions import model_version
 from diary_mcp.service.search_words import count_terms

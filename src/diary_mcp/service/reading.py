@@ -22,8 +22,8 @@ from diary_mcp.service.documents import (
 from diary_mcp.service.ports import PermissionReader, Store
 from diary_mcp.service.ranking import Flags, Integers
 from diary_mcp.service.records import Readership
-from diary_mcp.service.search import SearchRequest
 from diary_mcp.service.search_ports import Outline, SearchReader
+from diary_mcp.service.search_request import SearchRequest
 from diary_mcp.service.searched import Part, SearchedEntries
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -3,22 +3,21 @@
 Importing what ranks costs a tenth of a second, so it is left to the first search, in a thread.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from diary_mcp.domain.entry import EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
-from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.fields import AgentName
 from diary_mcp.service import cursors
 from diary_mcp.service.access import Access
 from diary_mcp.service.browsing import Page
 from diary_mcp.service.ports import PermissionReader, Store
 from diary_mcp.service.records import SearchPosition, owner_readership
 from diary_mcp.service.search_ports import Embedder
+from diary_mcp.service.search_request import SearchRequest, mark
 
 if TYPE_CHECKING:
     from diary_mcp.service.finding import Finder
@@ -32,22 +31,6 @@ _SHARED_NOT_SEARCHED = (
     "answer. Try again in a moment."
 )
 _NO_MORE = f"A search ends after {MOST_HITS} hits: ask for something narrower to see others."
-
-
-@dataclass(frozen=True)
-class SearchRequest:
-    """One page of one search. `seen` are those that the pages before showed."""
-
-    caller: AgentName
-    query: str
-    filters: EntryFilters
-    mode: SearchMode
-    limit: int
-    position: SearchPosition | None
-
-    @property
-    def created_by(self) -> datetime | None:
-        return None if self.position is None else self.position.created_by
 
 
 class SearchService:
@@ -124,11 +107,6 @@ class SearchService:
                 self._store, self._permissions, self._access, self._embedder, self._weights
             )
         return self._finder
-
-
-def mark(entry_id: EntryId) -> bytes:
-    """What a cursor remembers of an entry: short, and different enough within one search."""
-    return blake2b(entry_id.bytes, digest_size=5).digest()
 
 
 def _own_only(request: SearchRequest) -> SearchRequest:

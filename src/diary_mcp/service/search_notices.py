@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from diary_mcp.service.search import SearchRequest
+from diary_mcp.service.search_request import SearchRequest
 from diary_mcp.service.searched import SearchedEntries, Unindexed
 
 
