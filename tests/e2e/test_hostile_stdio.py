@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Generator
 from contextlib import suppress
+from itertools import count
 
 import pytest
 
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.xdist_group("hostile-stdio")
 
 FAR_TOO_MUCH = 100_000_000
 REFUSED_AFTER_S = 5
+MOST_OF_A_PIPE = 1 << 17
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +137,9 @@ def test_a_client_that_does_not_read_fills_no_memory(database: str) -> None:
         created = [json.loads(process.stdout.readline()) for _ in range(2)]
         assert not created[1]["result"]["isError"]
 
-        line = call_line("diary_get", {"entry_id": "k"}) + b"\n"
-        sent = _send_until_refused(process.stdin.fileno(), line)
+        sent, rest = _send_until_refused(process.stdin.fileno())
         size = rss_mib(process.pid)
-        _start_rest(process.stdin.fileno(), line[sent % len(line) :] if sent % len(line) else b"")
+        _start_rest(process.stdin.fileno(), rest)
         answers = [json.loads(process.stdout.readline()) for _ in range(300)]
         process.kill()
 
@@ -178,13 +179,21 @@ def test_a_client_that_vanishes_in_the_middle_of_its_calls_leaves_no_server(data
     check_promise(database)
 
 
-def _send_until_refused(pipe: int, line: bytes) -> int:
-    """Sends lines until the other end takes no more, or far too much; how many bytes went."""
+def _send_until_refused(pipe: int) -> tuple[int, bytes]:
+    """Sends calls until the other end takes no more, or far too much.
+
+    Returns:
+        How many bytes went, and the rest of a line that was cut.
+    """
     os.set_blocking(pipe, False)
-    chunk, sent = line * 1_000, 0
+    numbers, sent, waiting = count(), 0, b""
     while sent < FAR_TOO_MUCH and select.select([], [pipe], [], REFUSED_AFTER_S)[1]:
-        sent += os.write(pipe, chunk[sent % len(line) :])
-    return sent
+        while len(waiting) < MOST_OF_A_PIPE:
+            call = call_line("diary_get", {"entry_id": "k"}, number=next(numbers))
+            waiting += call + b"\n"
+        written = os.write(pipe, waiting)
+        sent, waiting = sent + written, waiting[written:]
+    return sent, waiting.partition(b"\n")[0] + b"\n"
 
 
 def _start_rest(pipe: int, rest: bytes) -> None:

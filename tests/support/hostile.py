@@ -200,12 +200,12 @@ def garbage(count: int, chance: random.Random) -> Iterator[bytes]:
         yield chance.randbytes(chance.choice((1, 10, 100, 10_000, 100_000)))
 
 
-def call_line(tool: str, arguments: Json) -> bytes:
+def call_line(tool: str, arguments: Json, *, number: int | str = "hostile") -> bytes:
     """A tool call as a message on one line, without its end."""
     return json.dumps(
         {
             "jsonrpc": "2.0",
-            "id": "hostile",
+            "id": number,
             "method": "tools/call",
             "params": {"name": tool, "arguments": arguments},
         }

@@ -1,52 +1,38 @@
-"""What a model is told about arguments that do not fit."""
+"""Errors as a client reads them, and what of them is logged."""
 
 import pytest
-from pydantic import ValidationError
+from structlog.testing import capture_logs
 
-from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.server.arguments import CreateArguments, check_label
-from diary_mcp.server.errors import invalid_arguments
+from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
+from diary_mcp.server.errors import error_result, protocol_error, unknown_tool
+from support.in_memory import texts
+
+LONG = "x" * 1_000_000
+ERA = "2025-11-25"
+
+
+def test_a_failure_is_logged_without_the_address_that_was_asked_for() -> None:
+    uri = "diary://entries/the%20cat%20Ada"
+
+    with capture_logs() as logged:
+        protocol_error(RuntimeError("Ada"), uri, ERA, uri=uri)
+
+    (line,) = logged
+    assert (line["event"], line["what"]) == ("request.failed", "resource")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    "told",
     [
-        ({"content": "x" * 100_001}, "content should have at most 100,000 characters, not 100,001"),
-        ({"content": ""}, "content should have at least 1 character"),
-        ({"content": 7}, "content should be a valid string"),
-        (
-            {"content": "x\0"},
-            "content must not contain NUL (U+0000), a lone surrogate or bytes that are no UTF-8",
-        ),
-        (
-            {"content": "x", "tags": [str(number) for number in range(21)]},
-            "tags should have at most 20 items, not 21",
-        ),
-        (
-            {"content": "x", "tags": ["ok", "t" * 65]},
-            "tags.1 should have at most 64 characters, not 65",
-        ),
-        ({"content": "x", "importance": 2}, "importance should be less than or equal to 1"),
+        texts(error_result(InvalidArgumentError(LONG), "diary_get"))[0],
+        texts(unknown_tool(LONG, ["diary_get"]))[0],
+        protocol_error(NotFoundError(LONG), LONG, ERA, uri=LONG).error.model_dump_json(),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=["tool error", "unknown tool", "protocol error"],
 )
-def test_what_is_wrong_with_a_value_is_told_after_its_name(
-    arguments: dict[str, object], told: str
-) -> None:
-    with pytest.raises(ValidationError) as caught:
-        CreateArguments.model_validate(arguments)
-
-    (content,) = invalid_arguments(caught.value, "diary_create", []).content
-
-    assert content.model_dump()["text"] == (
-        f"invalid_argument: {told}. Correct this and call diary_create again."
-    )
+def test_no_error_quotes_a_message_back_whole(told: str) -> None:
+    assert len(told) < 10_000
 
 
-def test_a_label_that_is_too_long_is_told_in_the_same_words() -> None:
-    with pytest.raises(InvalidArgumentError) as caught:
-        check_label("entry_id", "x" * 256)
-
-    assert str(caught.value) == (
-        "entry_id should have at most 255 characters, not 256. Correct it and try again."
-    )
+def test_an_unknown_tool_is_told_with_those_there_are() -> None:
+    assert "diary_get" in texts(unknown_tool(LONG, ["diary_get"]))[0]

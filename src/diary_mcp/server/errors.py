@@ -23,7 +23,7 @@ _RESOURCE_NOT_FOUND = -32002
 
 def error_result(error: Exception, tool: str) -> CallToolResult:
     """The tool result that tells `error`; what is no `DiaryError` is logged, not told."""
-    return _result(*_told(error, tool))
+    return _result(*_told(error, tool, logged=tool))
 
 
 def protocol_error(
@@ -34,7 +34,7 @@ def protocol_error(
     Its text begins with the same code as a tool error's; its data repeat the code, and the URI of
     the resource that was asked for.
     """
-    code, text = _told(error, what)
+    code, text = _told(error, what, logged=what if uri is None else "resource")
     data = {"code": code} if uri is None else {"code": code, "uri": _shortened(uri)}
     number = _number(code, protocol_version, is_resource=uri is not None)
     return MCPError(number, _shortened(f"{code}: {text}"), data)
@@ -68,10 +68,11 @@ def _problem(details: ErrorDetails, known: Iterable[str]) -> str:
             return f"{path} {value_problem(details)}"
 
 
-def _told(error: Exception, what: str) -> tuple[ErrorCode, str]:
+def _told(error: Exception, what: str, *, logged: str) -> tuple[ErrorCode, str]:
+    """The code and the text; `logged` is what the log may call it, made up by no client."""
     if isinstance(error, DiaryError):
         return error.code, str(error)
-    _log.exception("request.failed", what=what, exc_info=error)
+    _log.exception("request.failed", what=logged, exc_info=error)
     told = (
         f"{what} failed for a reason that is in the server's log. Try again; if it happens "
         "again, run `diary-mcp status` and report it."

@@ -196,7 +196,7 @@ DELETE = DiaryTool(
     title="Delete an entry",
     description=(
         "Delete your entry for good: content, history, shares. Prefer a correction; delete what "
-        "must not be kept, such as a secret."
+        "must not be kept, such as a secret. Returns entry_id."
     ),
     effect="destroys",
     arguments=EntryArguments,
@@ -219,7 +219,10 @@ SHARE = DiaryTool(
 UNSHARE = DiaryTool(
     name="diary_unshare",
     title="Stop sharing an entry",
-    description="Take a share of your entry back, at once. diary_shares shows what is shared.",
+    description=(
+        "Take a share of your entry back when it should be read no longer; holds at once. "
+        "diary_shares shows what is shared."
+    ),
     effect="destroys",
     arguments=UnshareArguments,
     result=RevokedResult,
