@@ -149,7 +149,7 @@ def test_a_method_of_no_use_is_refused(
         {"Expect": "100-continue"},
         {"X-Forwarded-For": "127.0.0.1", "X-Agent": "alice"},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_headers_of_no_use_are_no_fault_of_the_server(
     server: HttpServer, token: str, headers: dict[str, str]
