@@ -4,8 +4,8 @@ Words and not vectors: a write never waits for a model, and two entries that con
 mostly do so in the same words.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 
 import anyio
 import anyio.to_thread
@@ -13,6 +13,7 @@ import structlog
 
 from diary_mcp.domain.entry import Entry, SimilarEntry
 from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports import Store
 from diary_mcp.service.search_ports import SearchText
 from diary_mcp.service.similar_ports import SharedWords
@@ -26,6 +27,9 @@ _MOST_SHOWN = 3
 _LONGEST_CONTENT = 20_000
 _MOST_RAREST = 48
 _PATIENCE_S = 1.0
+_REMEMBERED = 64
+_QUICK_CHARACTERS = 8_000
+"""What is no longer is counted at once; a thread would cost more than it saves."""
 
 
 class SimilarityService:
@@ -33,6 +37,8 @@ class SimilarityService:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # A burst of writes would count the words of the same entries again and again.
+        self._counted = OrderedDict[tuple[EntryId, int], Counter[str]]()
 
     async def find_similar(self, entry: Entry) -> list[SimilarEntry]:
         """Earlier entries of its owner that say nearly the same, the most similar first.
@@ -51,7 +57,7 @@ class SimilarityService:
         return []
 
     async def _find(self, entry: Entry) -> list[SimilarEntry]:
-        counts = await anyio.to_thread.run_sync(_count, _as_text(entry))
+        counts = (await self._count_all([_as_text(entry)]))[entry.id]
         if len(counts) < _FEWEST_TERMS:
             return []
         async with self._store.reading() as rows:
@@ -59,9 +65,22 @@ class SimilarityService:
             rarest = sorted(counts, key=lambda term: (-len(term), term))[:_MOST_RAREST]
             found = await rows.similar.list_similar(entry.owner, entry.id, counts, rarest)
             unindexed = await rows.similar.list_unindexed_before(entry.owner, entry.id)
-        if unindexed:
-            found += await anyio.to_thread.run_sync(_compare_all, counts, unindexed)
+        theirs = await self._count_all(unindexed)
+        found += [_compare(counts, theirs[other.id], other) for other in unindexed]
         return _most_similar(counts, found)
+
+    async def _count_all(self, texts: Sequence[SearchText]) -> dict[EntryId, Counter[str]]:
+        keys = {(text.id, text.version): text for text in texts}
+        known = {key: self._counted[key] for key in keys if key in self._counted}
+        unknown = [text for key, text in keys.items() if key not in known]
+        if self._counted and sum(len(text.content) for text in unknown) <= _QUICK_CHARACTERS:
+            counted = _count(unknown)
+        else:
+            counted = await anyio.to_thread.run_sync(_count, unknown)
+        self._counted |= counted
+        while len(self._counted) > _REMEMBERED:
+            self._counted.popitem(last=False)
+        return {entry_id: counts for (entry_id, _), counts in (known | counted).items()}
 
 
 def _most_similar(counts: Counter[str], found: Sequence[SharedWords]) -> list[SimilarEntry]:
@@ -81,22 +100,16 @@ def _similarity(words: int, other: SharedWords) -> float:
     return round(min(1.0, 2 * other.shared_words / (words + other.words)), 3)
 
 
-def _compare_all(counts: Counter[str], others: Sequence[SearchText]) -> list[SharedWords]:
-    return list(_compare_each(counts, others))
+def _compare(counts: Counter[str], theirs: Counter[str], other: SearchText) -> SharedWords:
+    shared = counts & theirs
+    return SharedWords(other.id, other.title, theirs.total(), len(shared), shared.total())
 
 
-def _compare_each(counts: Counter[str], others: Sequence[SearchText]) -> Iterator[SharedWords]:
-    for other in others:
-        theirs = _count(other)
-        shared = counts & theirs
-        yield SharedWords(other.id, other.title, theirs.total(), len(shared), shared.total())
-
-
-def _count(text: SearchText) -> Counter[str]:
-    # Importing it costs time.
+def _count(texts: Sequence[SearchText]) -> dict[tuple[EntryId, int], Counter[str]]:
+    # Importing it costs time, once, in a thread.
     from diary_mcp.service.search_words import count_terms  # noqa: PLC0415  # late, see above
 
-    return count_terms(text)
+    return {(text.id, text.version): count_terms(text) for text in texts}
 
 
 def _as_text(entry: Entry) -> SearchText:

@@ -40,7 +40,7 @@ where
 group by e.id, e.title, document.words
 
 -- name: list_unindexed_before
--- The newest earlier entries of one owner whose words are not indexed yet, up to 20,000 bytes of
+-- The newest earlier entries of one owner whose words are not indexed yet, up to 8,000 bytes of
 -- them, found among the newest of everybody's.
 select waiting.id, waiting.owner, waiting.author, waiting.title, waiting.content, waiting.tags, waiting.version
 from (
@@ -62,4 +62,4 @@ from (
             where newer.owner = %(owner)s and newer.supersedes = e.id
         )
 ) as waiting
-where waiting.bytes <= 20000
+where waiting.bytes <= 8000
