@@ -9,7 +9,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ SERVER_MEMORY = "@modelcontextprotocol/server-memory@2026.8.31"
 BASIC_MEMORY = "basic-memory==0.24.1"
 MCP_MEMORY_SERVICE = "mcp-memory-service==12.4.0"
 MCP_MEMORY_SERVICE_MODEL = ("onnxruntime==1.32.0", "tokenizers==0.23.3")
+ROOT = Path(__file__).parents[1]
 BARE_SERVER = Path(__file__).with_name("bare_server.py")
 
 Call = tuple[str, dict[str, object]]
@@ -65,9 +65,10 @@ def text_of(result: CallToolResult) -> str:
     return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
 
 
-def diary_mcp(_scratch: Path) -> Contender:
-    """The one of this checkout, in the environment that runs the benchmark."""
-    program = Path(sys.executable).with_name("diary-mcp")
+def diary_mcp(scratch: Path) -> Contender:
+    """The one of this checkout, as it is now, installed as a user would have it."""
+    program = _product(scratch) / "diary-mcp"
+    _sync(scratch)
 
     def environment(home: Path) -> dict[str, str]:
         return {"DIARY_MCP_DATA_DIR": str(home / "diary"), "DIARY_MCP_AGENT": "bench"}
@@ -99,11 +100,14 @@ def diary_mcp(_scratch: Path) -> Contender:
     )
 
 
-def bare_server(_scratch: Path) -> Contender:
+def bare_server(scratch: Path) -> Contender:
+    """With the interpreter and the SDK that diary-mcp has."""
+    if not _product(scratch).exists():
+        _sync(scratch)
     return Contender(
         name="bare SDK server",
         release=f"mcp {version('mcp')}",
-        command=(sys.executable, str(BARE_SERVER)),
+        command=(str(_product(scratch) / "python"), str(BARE_SERVER)),
         environment=lambda _home: {},
         write=lambda number: ("create", {"content": entry_text(number)}),
         write_many=lambda numbers: (
@@ -310,6 +314,17 @@ def _damaged_databases(home: Path) -> str:
     return ""
 
 
+def _product(scratch: Path) -> Path:
+    return scratch / "diary-mcp/bin"
+
+
+def _sync(scratch: Path) -> None:
+    """Installs this checkout with its locked dependencies, and nothing for development."""
+    command = [_uv(), "sync", "--quiet", "--locked", "--no-dev", "--no-editable"]
+    command += ["--reinstall-package", "diary-mcp", "--compile-bytecode", "--project", str(ROOT)]
+    _install(command, {"UV_PROJECT_ENVIRONMENT": str(scratch / "diary-mcp")})
+
+
 def _environment(
     folder: Path, packages: list[str], *, least: tuple[int, int], loads_extensions: bool
 ) -> Path:
@@ -320,7 +335,9 @@ def _environment(
         uv = _uv()
         base = _interpreter(uv, least, loads_extensions=loads_extensions)
         _install([uv, "venv", "--quiet", "--clear", "--python", base, str(folder)])
-        _install([uv, "pip", "install", "--quiet", "--python", str(python), *packages])
+        _install(
+            [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python), *packages]
+        )
         done.touch()
     return python
 
@@ -352,8 +369,9 @@ def _interpreter(uv: str, least: tuple[int, int], *, loads_extensions: bool) -> 
     raise NotInstalledError(f"needs Python {'.'.join(map(str, least))}{extensions}")
 
 
-def _install(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, check=False)
+def _install(command: list[str], settings: Mapping[str, str] | None = None) -> None:
+    environment = {**os.environ, **(settings or {})}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
     if done.returncode != 0:
         raise NotInstalledError(done.stderr.decode().strip().splitlines()[-1])
 

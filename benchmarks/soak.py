@@ -36,7 +36,9 @@ from pictures import Chart, draw_charts
 from processes import MIB, databases, describe_machine, family_below, kill, resident_mib
 from texts import entry_text, question
 
-OUTPUT = Path(__file__).parents[1] / "docs/performance"
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / ".cache/benchmarks"
+OUTPUT = ROOT / "docs/performance"
 _LOOK_S = 2.0
 _CUT_OFF = (anyio.ClosedResourceError, anyio.BrokenResourceError, psutil.NoSuchProcess)
 _AGEING_S = 10
@@ -234,7 +236,7 @@ async def strike(soak: Soak, every_s: float) -> None:
 
 
 async def run(home: Path, minutes: float, clients: int, strike_every_s: float) -> Soak:
-    contender = CONTENDERS["diary-mcp"](home)
+    contender = CONTENDERS["diary-mcp"](CACHE)
     environment = {**os.environ, **contender.environment(home)}
     await anyio.run_process([contender.command[0], "agent", "add", "reader"], env=environment)
     soak = Soak(home, contender, monotonic() + minutes * 60)
