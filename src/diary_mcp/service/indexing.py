@@ -88,8 +88,8 @@ def _count_words(texts: Sequence[SearchText]) -> list[WordsOfEntry]:
 
 
 def _embed(embedder: Embedder, texts: Sequence[SearchText]) -> list[VectorsOfEntry]:
+    from diary_mcp.service.packing import pack_vectors  # noqa: PLC0415  # late, see above
     from diary_mcp.service.search_text import list_passages  # noqa: PLC0415  # late, see above
-    from diary_mcp.service.vectors import pack_vectors  # noqa: PLC0415  # late, see above
 
     return [
         VectorsOfEntry(text, pack_vectors(embedder.embed(list_passages(text)))) for text in texts

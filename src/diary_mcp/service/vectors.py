@@ -3,19 +3,11 @@
 A quarter of the room, and of what a search reads; docs/search.md tells what it costs.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 _FLOATS = np.dtype("<f4")
-_STEPS = 127
 _AT_ONCE = 256
-
-
-def pack_vectors(vectors: Sequence[bytes]) -> bytes:
-    """The vectors, each scaled to length 1, one after the other."""
-    return b"".join(map(_pack, vectors))
 
 
 def compare(packed: bytes, query: bytes) -> NDArray[np.float64]:
@@ -36,14 +28,6 @@ def compare(packed: bytes, query: bytes) -> NDArray[np.float64]:
 def vector_bytes(query: bytes) -> int:
     """How many bytes one stored vector of the same model takes."""
     return _stored(len(query) // _FLOATS.itemsize).itemsize
-
-
-def _pack(vector: bytes) -> bytes:
-    unit = _unit(vector)
-    largest = float(np.abs(unit).max()) or 1.0
-    steps = np.rint(unit * (_STEPS / largest)).astype(np.int8)
-    length = float(np.linalg.norm(steps.astype(np.float32))) or 1.0
-    return np.array((1 / length, steps), dtype=_stored(len(unit))).tobytes()
 
 
 def _unit(vector: bytes) -> NDArray[np.float32]:
