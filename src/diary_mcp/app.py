@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -17,7 +18,6 @@ import structlog
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.permissions.embedded import EmbeddedPermissions
-from diary_mcp.permissions.keto import KetoPermissions, open_keto
 from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.diary import Backends, Diary, build_diary
@@ -41,13 +41,16 @@ from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.tokens import PostgresTokens
 
+if TYPE_CHECKING:
+    from diary_mcp.permissions.keto import KetoPermissions
+
 _log = structlog.get_logger()
 
 _CALL_CONNECTIONS = 6
 _SETTLING_CONNECTIONS = 4
 _BACKLOG_S = 15
 
-PermissionBackend = EmbeddedPermissions | KetoPermissions
+PermissionBackend: TypeAlias = "EmbeddedPermissions | KetoPermissions"
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,8 @@ async def _open_permissions(
     if settings.keto_urls is None:
         yield EmbeddedPermissions(PostgresTuples(database), load_permission_model())
         return
+    from diary_mcp.permissions.keto import open_keto  # noqa: PLC0415  # imports httpx
+
     async with open_keto(*settings.keto_urls) as permissions:
         yield permissions
 
