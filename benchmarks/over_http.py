@@ -1,6 +1,6 @@
 """Requests per second over HTTP: diary-mcp beside a bare Starlette endpoint and a bare SDK tool.
 
-    uv run --group bench python benchmarks/over_http.py [--seconds 3] [--quick]
+    uv run --group bench python benchmarks/over_http.py [--seconds 2] [--quick]
 
 Each client has a connection of its own and sends its next request when it has the answer to its
 last one. Several processes of diary-mcp share one data directory, as replicas share a database;
@@ -67,7 +67,7 @@ class Outcome:
 
 
 @click.command()
-@click.option("--seconds", default=3.0, show_default=True, help="For each cell of the table.")
+@click.option("--seconds", default=2.0, show_default=True, help="For each cell of the table.")
 @click.option("--quick", is_flag=True, help="Little of everything: whether it works.")
 @click.option("--output", type=click.Path(path_type=Path), help="Instead of docs/performance.")
 def main(seconds: float, output: Path | None, *, quick: bool) -> None:

@@ -1,6 +1,6 @@
 """An hour's worth of mixed work, compressed, with kills now and then: does anything grow?
 
-    uv run --group bench python benchmarks/soak.py [--minutes 4] [--clients 3] [--quick]
+    uv run --group bench python benchmarks/soak.py [--minutes 3] [--clients 3] [--quick]
 
 Several clients, each with a server of its own over stdio, create, update, share, delete, search,
 list and read in one diary as fast as they get answers. Every half minute one server is killed
@@ -274,7 +274,7 @@ async def find_losses(soak: Soak) -> list[str]:
 
 
 @click.command()
-@click.option("--minutes", default=4.0, show_default=True)
+@click.option("--minutes", default=3.0, show_default=True)
 @click.option("--clients", default=3, show_default=True)
 @click.option("--quick", is_flag=True, help="Half a minute: whether it works.")
 @click.option("--output", type=click.Path(path_type=Path), help="Instead of docs/performance.")
