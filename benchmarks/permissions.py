@@ -27,13 +27,11 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.settings import Settings
 from diary_mcp.store.agents import PostgresAgents
-from support.clients import answer_of, environment
+from support.clients import environment
 from support.databases import create_template, postgres_server
-from support.fake_keto import Reply
 from support.ground_truth import eventually, is_settled
 from support.http_servers import HttpServer, bearer, call_body, issue_token
-from support.keto_proxy import Fault
-from support.replicas import HttpClient, Replicas, replicas
+from support.replicas import HttpClient, busy_replica, replicas
 from support.sites import KetoSite, keto_site
 
 ANN, BOB, CAT, EVE = (AgentName(name) for name in ("ann", "bob", "cat", "eve"))
@@ -176,25 +174,11 @@ def measure_takeover(site: KetoSite, table: Table) -> None:
     with replicas(site, 2) as running:
         client = HttpClient(running, issue_token(site.url, "writer").secret, seed=0)
         with closing(client):
-            victim = keep_busy(running, client)
+            victim = busy_replica(running, client, CONTENT)
             killed = time.monotonic()
             running.kill(victim)
             eventually(lambda: is_settled(site.url), within_s=60)
             table.add("takeover after kill -9", time.monotonic() - killed)
-
-
-def keep_busy(running: Replicas, client: HttpClient) -> str:
-    """A replica with work that it cannot finish, because Keto is silent to it alone."""
-    victim = next(iter(running.servers))
-    proxy = running.site.proxy
-    proxy.faults[victim] = Fault(Reply(b"", "stall"))
-
-    def is_busy() -> bool:
-        assert answer_of(client.start_call("diary_create", content=CONTENT)).code == "ok"
-        return any(each.who == victim for each in proxy.exchanges)
-
-    eventually(is_busy)
-    return victim
 
 
 def measure(rounds: int, seconds: float, takeovers: int) -> Table:

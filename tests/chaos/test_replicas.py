@@ -24,19 +24,25 @@ from random import Random
 import pytest
 
 from support.clients import RawClient, answer_of
-from support.fake_keto import Reply
 from support.ground_truth import ask, eventually, is_settled, list_keto_tuples
 from support.http_servers import issue_token
 from support.keto_proxy import Fault
 from support.load import GRANTEES, Author, read_notes
-from support.replicas import HttpClient, Replicas, overlapping, replicas, runs
+from support.replicas import (
+    HttpClient,
+    Replicas,
+    busy_replica,
+    entries_at_work,
+    overlapping,
+    replicas,
+    runs,
+)
 from support.sites import KetoSite, add_agents, keto_site
 
 pytestmark = pytest.mark.xdist_group("keto-replicas")
 
 KILLS = int(os.environ.get("DIARY_MCP_CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("DIARY_MCP_CHAOS_SEED", str(time.time_ns())))
-STALLS = Fault(Reply(b"", "stall"))
 # Two scans of a second each, and the settling; the rest is for a machine that is busy.
 TAKEOVER_S = 20
 
@@ -136,23 +142,9 @@ def test_replicas_that_are_killed_and_stopped_lose_nothing_and_do_nothing_twice(
         assert [pair for each in found for pair in overlapping(each)] == []
 
 
-def busy_replica(running: Replicas, client: HttpClient) -> str:
-    """A replica that has claimed work which it cannot finish, because Keto is silent to it."""
-    name = next(iter(running.servers))
-    running.site.proxy.faults[name] = STALLS
-    known = len(running.site.proxy.exchanges)
-
-    def is_busy() -> bool:
-        assert answer_of(client.start_call("diary_create", content="Pending.")).code == "ok"
-        return any(each.who == name for each in running.site.proxy.exchanges[known:])
-
-    eventually(is_busy)
-    return name
-
-
 def test_another_replica_finishes_the_work_of_a_dead_one_within_seconds(site: KetoSite) -> None:
     with replicas(site, 2) as running, closing(connect(running, "alice")) as client:
-        victim = busy_replica(running, client)
+        victim = busy_replica(running, client, "Pending.")
 
         started = time.monotonic()
         running.kill(victim)
@@ -164,22 +156,22 @@ def test_another_replica_finishes_the_work_of_a_dead_one_within_seconds(site: Ke
 
 def test_a_replica_that_is_stopped_keeps_its_work_and_finishes_it(site: KetoSite) -> None:
     with replicas(site, 2) as running, closing(connect(running, "alice")) as client:
-        victim = busy_replica(running, client)
+        victim = busy_replica(running, client, "Pending.")
         process = running.servers[victim].process
         os.kill(process.pid, signal.SIGSTOP)
-        site.proxy.faults.clear()
-        held = {
+        held = entries_at_work(running, victim)
+        known = len(site.proxy.exchanges)
+        # Long enough to take over from a dead one.
+        threading.Event().wait(4)
+        others = {
             entry_id
-            for each in site.proxy.exchanges
-            if each.who == victim
+            for each in site.proxy.exchanges[known:]
+            if each.who != victim
             for entry_id in each.entry_ids
         }
-        known = len(site.proxy.exchanges)
-        # Everything else is settled by the other one, for long enough to take over a dead one's.
-        threading.Event().wait(4)
-        others = {entry_id for each in site.proxy.exchanges[known:] for entry_id in each.entry_ids}
 
         os.kill(process.pid, signal.SIGCONT)
+        site.proxy.faults.clear()
         site.check()
 
         assert held
@@ -193,8 +185,8 @@ def test_a_replica_that_is_stopped_until_it_has_lost_its_work_undoes_what_it_wri
         victim = next(iter(running.servers))
         site.proxy.faults[victim] = Fault(writes_only=True, held=True)
         entry_id = share_until_written_by(running, client, victim)
-        stopped = running.servers.pop(victim)
-        os.kill(stopped.process.pid, signal.SIGSTOP)
+        process = running.servers[victim].process
+        os.kill(process.pid, signal.SIGSTOP)
         # PostgreSQL ends what stays idle in a transaction, and so frees the entry's lock.
         ask(
             site.url,
@@ -202,19 +194,19 @@ def test_a_replica_that_is_stopped_until_it_has_lost_its_work_undoes_what_it_wri
             " where datname = current_database() and pid <> pg_backend_pid()",
         )
         eventually(lambda: is_settled(site.url))
-        revoked = client.start_call("diary_unshare", entry_id=entry_id, with_="bob")
-        assert answer_of(revoked).code == "ok"
+        with running.without(victim):
+            revoked = client.start_call("diary_unshare", entry_id=entry_id, with_="bob")
+            assert answer_of(revoked).code == "ok"
         eventually(lambda: is_settled(site.url))
         stray = (entry_id, "viewer", "bob")
         settled = list_keto_tuples(site.keto.address)
 
         site.proxy.faults.clear()
         eventually(lambda: stray in list_keto_tuples(site.keto.address))
-        os.kill(stopped.process.pid, signal.SIGCONT)
+        os.kill(process.pid, signal.SIGCONT)
 
         assert stray not in settled
         eventually(lambda: stray not in list_keto_tuples(site.keto.address))
-        running.servers[victim] = stopped
     site.check()
 
 

@@ -10,9 +10,10 @@ from random import Random
 
 import httpx
 
-from support.clients import ConnectionLostError, Json
+from support.clients import ConnectionLostError, Json, answer_of
+from support.ground_truth import eventually
 from support.http_servers import HttpServer, bearer, call_body
-from support.keto_proxy import Exchange
+from support.keto_proxy import Exchange, Fault
 from support.sites import KetoSite
 
 # What a process of the diary does not get from Keto in this time, it does not wait for any more.
@@ -38,6 +39,15 @@ class Replicas:
         server = HttpServer(self.site.environment("nobody", name))
         self.servers[name] = server.wait_until_listening()
         return name
+
+    @contextmanager
+    def without(self, name: str) -> Generator[HttpServer]:
+        """The server, to which no client turns while the block runs."""
+        server = self.servers.pop(name)
+        try:
+            yield server
+        finally:
+            self.servers[name] = server
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -98,6 +108,34 @@ class HttpClient:
         assert response.status_code == 200, response.text
         result: Json = response.json()["result"]
         return result
+
+
+def busy_replica(running: Replicas, client: HttpClient, content: str) -> str:
+    """A replica that has claimed work of others which it cannot finish.
+
+    Keto is silent to it alone.
+    """
+    name = next(iter(running.servers))
+    running.site.proxy.faults[name] = Fault(held=True)
+
+    def is_busy() -> bool:
+        assert answer_of(client.start_call("diary_create", content=content)).code == "ok"
+        return bool(entries_at_work(running, name))
+
+    with running.without(name):
+        eventually(is_busy)
+    return name
+
+
+def entries_at_work(running: Replicas, name: str) -> set[str]:
+    """Entries that the replica is asking Keto about: it waits for two seconds, and locks them."""
+    since = time.monotonic() - 1
+    return {
+        entry_id
+        for each in running.site.proxy.exchanges
+        if each.who == name and each.begun > since
+        for entry_id in each.entry_ids
+    }
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,11 @@ from uuid import UUID
 import anyio
 import pytest
 
-from diary_mcp.domain.errors import PermissionBackendUnavailableError, PermissionRefusedError
+from diary_mcp.domain.errors import (
+    LocksLostError,
+    PermissionBackendUnavailableError,
+    PermissionRefusedError,
+)
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.prompt_settling import PromptSettling
 
@@ -97,6 +101,17 @@ async def test_a_backend_that_is_down_is_not_asked_again_for_the_same_entry() ->
         prompt.committed([TWO])
 
         assert await backend.next_call() == [TWO]
+
+
+async def test_what_was_written_without_its_lock_is_settled_again() -> None:
+    backend = Backend(LocksLostError("too late"))
+    prompt = PromptSettling(backend.settle)
+
+    async with running(prompt):
+        prompt.committed([ONE, TWO])
+        assert await backend.next_call() == [ONE, TWO]
+
+        assert await backend.next_call() == [ONE, TWO]
 
 
 async def test_more_than_it_can_hold_is_left_to_the_queue() -> None:

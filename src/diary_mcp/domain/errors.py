@@ -55,6 +55,14 @@ class EmbeddingUnavailableError(UnavailableError):
     """There is no usable embedding model; search goes on by words."""
 
 
+class LocksLostError(DatabaseUnavailableError):
+    """The entries' locks were lost while the permission backend was being written to.
+
+    What was written may have undone what another process has settled since: only settling again
+    makes sure that it has not.
+    """
+
+
 class PermissionBackendUnavailableError(UnavailableError):
     """The permission backend gave no usable answer: neither yes nor no."""
 

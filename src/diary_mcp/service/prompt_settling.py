@@ -12,7 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 import structlog
 
-from diary_mcp.domain.errors import PermissionRefusedError, UnavailableError
+from diary_mcp.domain.errors import (
+    LocksLostError,
+    PermissionRefusedError,
+    UnavailableError,
+)
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 
@@ -77,4 +81,7 @@ class PromptSettling:
             _log.info("settling.left_to_workflows", entries=len(entry_ids), code=error.code)
             self._waiting.clear()
             self._arrived = anyio.Event()
+            if isinstance(error, LocksLostError):
+                # A workflow may have settled them meanwhile, and nobody else knows of this write.
+                self.committed(entry_ids)
             await anyio.sleep(_PAUSE_S)

@@ -43,6 +43,7 @@ class SettlementStore(Protocol):
 
         Raises:
             DatabaseUnavailableError: PostgreSQL gives no answer in time.
+            LocksLostError: the block failed, and the locks had been lost by then.
         """
         ...
 
@@ -57,7 +58,7 @@ async def settle(
 
     Raises:
         PermissionBackendUnavailableError: try again; nothing is known to have been written.
-        DatabaseUnavailableError: likewise.
+        DatabaseUnavailableError: likewise; a `LocksLostError` has to be followed by another try.
         PermissionRefusedError: the last of the refused entries; each keeps its reason.
     """
     try:

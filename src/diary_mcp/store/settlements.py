@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
+from psycopg import Error, InterfaceError, OperationalError
 from psycopg.rows import args_row, class_row, scalar_row
 
+from diary_mcp.domain.errors import LocksLostError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, owner_tuple, viewer_tuple
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
@@ -68,7 +70,11 @@ class PostgresSettlements:
             cursor = connection.cursor(row_factory=class_row(_Wanted))
             await cursor.execute(_SQL["read_wanted"], {"entry_ids": list(entry_ids)})
             relations = PostgresLockedRelations(connection, entry_ids, await cursor.fetchall())
-            yield relations
+            try:
+                yield relations
+            except (OperationalError, InterfaceError, PermissionBackendUnavailableError) as error:
+                await _require_locks(connection, error)
+                raise
         for latency_s in relations.latencies_s:
             self._telemetry.count_settling(latency_s)
 
@@ -122,6 +128,17 @@ class PostgresLockedRelations:
         await self._connection.execute(
             _SQL["mark_refused"], {"entry_ids": list(self._entry_ids), "reason": reason}
         )
+
+
+async def _require_locks(connection: Connection, failure: Exception) -> None:
+    """The locks live as long as the transaction, which PostgreSQL ends if it is idle for long."""
+    try:
+        await connection.execute(_SQL["check_transaction"])
+    except Error:
+        raise LocksLostError(
+            "PostgreSQL has ended the transaction in which entries were being settled. They are "
+            "settled again."
+        ) from failure
 
 
 def _lock_keys(entry_ids: Sequence[EntryId]) -> list[int]:

@@ -4,6 +4,10 @@
 select pg_advisory_xact_lock(key)
 from unnest(%(keys)s::bigint []) as key
 
+-- name: check_transaction
+-- Fails where the transaction, and with it its locks, is gone.
+select 1
+
 -- name: read_wanted
 -- One statement, hence one snapshot: the generations belong to exactly these shares. Taken after
 -- the lock, so it is no older than what the previous settling wrote.
