@@ -269,7 +269,7 @@ class _Explained:
                 best if best >= 0 else None,
             ),
             score=min(self.most, round(float(self.ranking.scores[place]), 6)),
-            matched=(*words, *self._reasons(place)) or (self._faint_reason(place),),
+            matched=(*words, *self._reasons(place)) or (self._faint_reason(),),
         )
 
     def _words(self, place: int) -> list[str]:
@@ -301,9 +301,9 @@ class _Explained:
         }
         return [reason for reason, holds in reasons.items() if holds]
 
-    def _faint_reason(self, place: int) -> str:
-        is_alike = self.ranking.cosines[place] >= self.weights.least_cosine
-        return _literal(self.query, self.mode) or ("meaning" if is_alike else "neighbour")
+    def _faint_reason(self) -> str:
+        found_by = "neighbour" if self.mode == "text" else "meaning"
+        return _literal(self.query, self.mode) or found_by
 
 
 def _find_spans(text: str, years: Years) -> list[DateSpan]:
