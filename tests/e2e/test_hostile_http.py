@@ -1,6 +1,7 @@
 """Clients over HTTP that mean no good: the server stays up, stays small, and answers the others."""
 
 import json
+import resource
 import socket
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,7 @@ _SMALL_VALUES = (
 )
 # And four that are one.
 _LONG_TEXT = json.dumps(call_body("diary_create", {"content": "x" * 4_000_000})).encode()
+FILES_OF_MOST_SYSTEMS = 1_024
 _HEAD = "POST /mcp HTTP/1.1\r\nHost: localhost:1\r\nContent-Type: application/json\r\n"
 
 
@@ -52,7 +54,6 @@ _HEAD = "POST /mcp HTTP/1.1\r\nHost: localhost:1\r\nContent-Type: application/js
 def database(postgres_url: str) -> Generator[str]:
     with own_database(postgres_url) as url:
         yield url
-        check_promise(url)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,16 @@ def token(database: str) -> str:
 
 @pytest.fixture(scope="module")
 def running(database: str) -> Generator[HttpServer]:
-    with http_server(environment(database_url=database), "--transport", "sse") as started:
-        yield started.wait_until_ready()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_OF_MOST_SYSTEMS, hard))
+    try:
+        server = http_server(environment(database_url=database), "--transport", "sse")
+        with server as started:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            yield started.wait_until_ready()
+            check_promise(database)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
@@ -248,7 +257,7 @@ def test_more_connections_than_most_systems_allow_files_keep_nobody_out(
     server: HttpServer, token: str
 ) -> None:
     with ExitStack() as connections:
-        for _ in range(1_100):
+        for _ in range(FILES_OF_MOST_SYSTEMS + 100):
             connections.enter_context(socket.create_connection(server.address))
 
         assert call(server, token, "diary_create", {"content": "In between."}).code == "ok"

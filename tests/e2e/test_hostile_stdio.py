@@ -45,13 +45,13 @@ MOST_OF_A_PIPE = 1 << 17
 def database(postgres_url: str) -> Generator[str]:
     with own_database(postgres_url) as url:
         yield url
-        check_promise(url)
 
 
 @pytest.fixture(scope="module")
 def running(database: str) -> Generator[RawClient]:
     with raw_client(environment(agent="mallory", database_url=database)) as client:
         yield client.wait_until_up()
+        check_promise(database)
 
 
 @pytest.fixture
@@ -148,6 +148,7 @@ def test_a_client_that_does_not_read_fills_no_memory(database: str) -> None:
     assert {answer["result"]["structuredContent"]["content"] for answer in answers} == {content}
 
 
+@pytest.mark.usefixtures("server")
 def test_a_client_that_vanishes_in_the_middle_of_its_calls_leaves_no_server(database: str) -> None:
     """Both pipes break at once, with calls read and answers owed."""
     process = subprocess.Popen(
