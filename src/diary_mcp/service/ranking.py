@@ -232,7 +232,9 @@ def _deviations(cosines: Floats, text: Floats) -> Floats:
     spread = cosines[present].std() or 1.0
     deviations = (cosines - cosines[present].mean()) / spread
     words = text[present]
-    slope = max(0.0, float(words @ deviations[present])) / (float(words @ words) or 1.0)
+    # Sums of products, because OpenBLAS shares long scalar products out among threads.
+    alike = float((words * deviations[present]).sum())
+    slope = max(0.0, alike) / (float((words * words).sum()) or 1.0)
     return np.where(present, deviations, slope * text)
 
 
