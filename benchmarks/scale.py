@@ -210,7 +210,7 @@ def _one(writers: Sequence[Writer], name: str) -> Writer:
     default=user_cache_path("diary-mcp-benchmark"),
 )
 @click.option("--database", help="The URL of an empty database, for one data set.")
-@click.option("--rounds", default=300, show_default=True)
+@click.option("--rounds", default=200, show_default=True)
 @click.option("--clients", type=int, multiple=True, default=(1, 8), show_default=True)
 def main(
     *,
