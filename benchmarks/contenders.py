@@ -106,7 +106,7 @@ def bare_server(scratch: Path) -> Contender:
         _sync(scratch)
     return Contender(
         name="bare SDK server",
-        release=f"mcp {version('mcp')}",
+        release=version("mcp"),
         command=(str(_product(scratch) / "python"), str(BARE_SERVER)),
         environment=lambda _home: {},
         write=lambda number: ("create", {"content": entry_text(number)}),

@@ -219,11 +219,11 @@ def draw(report: Report, path: Path) -> None:
         ("Start to `initialize`, s", "warm_initialize", 1.0, ".2f"),
         ("Start to first tool result, s", "warm_result", 1.0, ".2f"),
         ("Idle memory of the server, MiB", "idle_memory", 1.0, ".0f"),
-        ("Write, p50 at 1,000 entries, ms", "small_write_p50", 1.0, ".1f"),
-        ("Write, p50 at 10,000 entries, ms", "large_write_p50", 1.0, ".1f"),
-        ("Search, p50 at 10,000 entries, ms", "large_search_p50", 1.0, ".1f"),
-        ("Two clients write at once: entries lost", "both_missing", 1.0, ".0f"),
-        ("Killed 20 times in mid-write: entries lost", "kills_missing", 1.0, ".0f"),
+        ("Write at 1,000 entries, p50 ms", "small_write_p50", 1.0, ".1f"),
+        ("Write at 10,000 entries, p50 ms", "large_write_p50", 1.0, ".1f"),
+        ("Search in 10,000 entries, p50 ms", "large_search_p50", 1.0, ".1f"),
+        ("Lost when two clients write at once", "both_missing", 1.0, ".0f"),
+        ("Lost when killed in mid-write", "kills_missing", 1.0, ".0f"),
         ("`tools/list`, thousand characters", "tools_characters", 1e-3, ".1f"),
     )
     titles = [report.titles[name].rpartition(" ")[0] for name in report.names]
