@@ -95,15 +95,17 @@ async def _open(keto: KetoAddress) -> AsyncGenerator[KetoProxy]:
 
 
 async def _answer(proxy: KetoProxy, client: httpx.AsyncClient, who: str, request: Request) -> Reply:
-    place = len(proxy.exchanges)
+    # Whoever wants a new record puts another list in its place.
+    exchanges = proxy.exchanges
+    place = len(exchanges)
     exchange = _exchange(who, request)
     if exchange is not None:
-        proxy.exchanges.append(exchange)
+        exchanges.append(exchange)
     try:
         return await _pass_on(proxy, client, who, request)
     finally:
         if exchange is not None:
-            proxy.exchanges[place] = replace(exchange, ended=time.monotonic())
+            exchanges[place] = replace(exchange, ended=time.monotonic())
 
 
 async def _pass_on(

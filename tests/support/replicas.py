@@ -27,7 +27,7 @@ class Replicas:
     def __init__(self, site: KetoSite) -> None:
         self.site = site
         self.servers: dict[str, HttpServer] = {}
-        site.proxy.exchanges.clear()
+        site.proxy.exchanges = []
         self.deaths: dict[str, float] = {}
         """When a process was certainly dead, by its name."""
 
