@@ -16,10 +16,12 @@ import anyio.to_thread
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.domain.signing import PublicKey
 from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
+from diary_mcp.service.chain import ChainSigning
 from diary_mcp.service.diary import Backends, Diary, build_diary
 from diary_mcp.service.indexing import EntryIndexer
 from diary_mcp.service.prompt_settling import PromptSettling
@@ -28,6 +30,8 @@ from diary_mcp.service.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.service.tokens import TokenService
 from diary_mcp.settings import Settings
+from diary_mcp.signing.key_files import AgentKeys
+from diary_mcp.signing.local import LocalSigner
 from diary_mcp.store.announcements import PostgresAnnouncements
 from diary_mcp.store.database import Database, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
@@ -66,15 +70,22 @@ class Foundation:
     permissions: PermissionBackend
     tokens: TokenService
     indexer: EntryIndexer
+    signing: ChainSigning
     diary: Diary
     telemetry: Telemetry
 
 
 @asynccontextmanager
 async def open_foundation(
-    settings: Settings, telemetry: Telemetry = NO_TELEMETRY
+    settings: Settings, telemetry: Telemetry = NO_TELEMETRY, *, with_keys: bool = False
 ) -> AsyncGenerator[Foundation]:
     """Opens the database, migrated, the permission backend and the diary on them.
+
+    Args:
+        settings: where things are.
+        telemetry: is told what happens.
+        with_keys: whether what the agent writes is signed with its key on this machine; without
+            it, entries wait for their signature.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL cannot be started, reached or migrated.
@@ -89,9 +100,15 @@ async def open_foundation(
         prompt = PromptSettling(
             lambda entry_ids: settle(entry_ids, settlements, permissions), telemetry
         )
-        store = PostgresStore(database, telemetry, committed=prompt.committed)
+        store = PostgresStore(
+            database,
+            telemetry,
+            wants_signatures=settings.signing == "on",
+            committed=prompt.committed,
+        )
         backends = Backends(_database_name(settings), permissions.name)
         embedder = choose_embedder(settings.embedder)
+        signing = _signing(settings, with_keys=with_keys)
         yield Foundation(
             database_url=url,
             database=database,
@@ -102,7 +119,16 @@ async def open_foundation(
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
             indexer=EntryIndexer(PostgresSearchIndex(settling_database), embedder),
-            diary=build_diary(store, permissions, PostgresAnnouncements(url), backends, embedder),
+            signing=signing,
+            diary=build_diary(
+                store,
+                permissions,
+                PostgresAnnouncements(url),
+                backends,
+                embedder,
+                check_signature=_check_signature,
+                signing=signing,
+            ),
             telemetry=telemetry,
         )
 
@@ -150,6 +176,7 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
         sweep=PostgresSweep(foundation.settling_database),
         housekeeping=PostgresHousekeeping(foundation.settling_database),
         indexer=foundation.indexer,
+        expire=foundation.diary.signing.expire,
         telemetry=foundation.telemetry,
     )
     async with running, _telling_backlog(foundation):
@@ -212,6 +239,18 @@ async def _open_permissions(
 
     async with open_keto(*settings.keto_urls) as permissions:
         yield permissions
+
+
+def _signing(settings: Settings, *, with_keys: bool) -> ChainSigning:
+    wanted = settings.signing == "on"
+    keys = AgentKeys(settings.data_dir, settings.agent)
+    return ChainSigning(LocalSigner(keys) if with_keys and wanted else None, wanted=wanted)
+
+
+def _check_signature(key: PublicKey, signature: str, message: bytes) -> bool:
+    from diary_mcp.signing.ed25519 import check_signature  # noqa: PLC0415  # imports cryptography
+
+    return check_signature(key, signature, message)
 
 
 def _database_name(settings: Settings) -> str:

@@ -20,6 +20,9 @@ _COMMANDS = {
     "migrate": ("operations", "migrate", "Apply pending migrations."),
     "agent": ("agents", "agent", "Agents, and their bearer tokens for HTTP."),
     "audit": ("audit", "audit", "Who shared what with whom, and who was given a token."),
+    "key": ("keys", "key", "The agent's signing key, and the keys of its chain."),
+    "sign": ("sign", "sign", "Sign what waits for the key of this machine."),
+    "verify": ("verify", "verify", "Check the diary, or a bundle, by hashes and signatures."),
     "group": ("groups", "group", "Groups of agents to share with."),
     "config": ("config", "config", "Print what an MCP client needs to start this installation."),
 }

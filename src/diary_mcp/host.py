@@ -32,9 +32,16 @@ _FIRST_WORD_S = 0.5
 class DiaryHost:
     """Opens the diary in the background, keeps it open, and hands it to whoever waits."""
 
-    def __init__(self, settings: Settings, telemetry: Telemetry = NO_TELEMETRY) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        telemetry: Telemetry = NO_TELEMETRY,
+        *,
+        with_keys: bool = False,
+    ) -> None:
         self._settings = settings
         self._telemetry = telemetry
+        self._with_keys = with_keys
         self._told = anyio.Event()
         self._foundation: Foundation | None = None
         self._failure: UnavailableError | None = None
@@ -77,7 +84,9 @@ class DiaryHost:
         app = await anyio.to_thread.run_sync(_import_app)
         while True:
             try:
-                async with app.open_foundation(self._settings, self._telemetry) as foundation:
+                async with app.open_foundation(
+                    self._settings, self._telemetry, with_keys=self._with_keys
+                ) as foundation:
                     self._foundation = foundation
                     self._told.set()
                     _log.info("diary.up", **vars(foundation.diary.backends))

@@ -30,7 +30,7 @@ async def serve_over_stdio(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, telemetry: Telemetry) -> int:
-    host = DiaryHost(settings, telemetry)
+    host = DiaryHost(settings, telemetry, with_keys=True)
     in_flight = InFlight()
 
     def caller_of(_context: ServerRequestContext[object]) -> Caller:

@@ -77,7 +77,7 @@ async def _serve(
     traffic, in_flight = Traffic(), InFlight()
     watchers = Watchers(host)
     caller_of = _caller_of(settings, options)
-    server = build_server(host, caller_of, watchers)
+    server = build_server(host, caller_of, watchers, has_keys=False)
     server.middleware.append(in_flight.middleware)
     observe(server, telemetry, caller_of)
     surface = _surface(host, settings, options)

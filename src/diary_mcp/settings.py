@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import (
@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     embeddings_model: str | None = None
     embeddings_url: HttpUrl | None = None
     embeddings_api_key: SecretStr | None = None
+    signing: Literal["on", "off"] = "on"
     agent: Annotated[AgentName, AfterValidator(_check_name)] = AgentName("local")
 
     jwt_issuer: str | None = None

@@ -64,6 +64,8 @@ def _comparable(entries: list[StoredEntry]) -> list[StoredEntry]:
             source_key=entry.source_key if entry.supersedes is None else None,
             source_hash=None,
             front_matter=None,
+            imported_version=None,
+            origin=None,
         )
         for entry in entries
     ]

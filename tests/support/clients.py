@@ -77,7 +77,11 @@ def environment(
     """The environment of a server: this process's, with no setting but these.
 
     Without an embedding model unless it is asked for: every server would load one for itself.
+    With another database, all servers of tests have their keys in one directory, so that an agent
+    is the same in each.
     """
+    if database_url is not None and data_dir is None:
+        data_dir = Path(tempfile.gettempdir(), f"diary-mcp-test-keys-{os.getuid()}")
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("DIARY_MCP_")
     }

@@ -4,17 +4,17 @@ import json
 import sys
 from pathlib import Path
 
-from diary_mcp.server.tools import TOOLS
+from diary_mcp.server.signing_tools import HTTP_TOOLS
 from support.clients import Json
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "tools_list.json"
 
 
 def tools_list() -> list[Json]:
-    """Every tool as a client gets it."""
+    """Every tool as a client gets it over HTTP; on stdio the last two are missing."""
     return [
         tool.described().model_dump(mode="json", by_alias=True, exclude_none=True)
-        for tool in TOOLS.values()
+        for tool in HTTP_TOOLS.values()
     ]
 
 

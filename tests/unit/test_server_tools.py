@@ -7,10 +7,12 @@ import jsonschema
 import pytest
 
 from diary_mcp.domain.entry import Entry
+from diary_mcp.server.signing_tools import HTTP_TOOLS
 from diary_mcp.server.tools import TOOLS
 from support.clients import Json
 from support.tools_snapshot import SNAPSHOT, tools_list
 
+# Over HTTP; on stdio without the two tools for signing.
 LISTED = tools_list()
 CONTRACT = {
     "diary_create": ["content"],
@@ -26,6 +28,8 @@ CONTRACT = {
     "diary_tags": [],
     "diary_verify": [],
     "diary_whoami": [],
+    "diary_signature_request": [],
+    "diary_sign": ["request_id", "signature"],
 }
 MOST_CHARACTERS = 16_000
 ROOM_FOR_LATER_TOOLS = 1_000
@@ -51,11 +55,14 @@ def test_the_tools_are_those_of_the_contract() -> None:
 
 
 def test_all_tools_together_stay_small_and_leave_room_for_later_ones() -> None:
-    on_the_wire = json.dumps({"tools": LISTED}, separators=(",", ":"))
-    with_spaces = json.dumps({"tools": LISTED})
+    on_stdio = [tool for tool in LISTED if tool["name"] in TOOLS]
+    on_the_wire = json.dumps({"tools": on_stdio}, separators=(",", ":"))
+    with_spaces = json.dumps({"tools": on_stdio})
+    over_http = json.dumps({"tools": LISTED}, separators=(",", ":"))
 
     assert len(with_spaces) <= MOST_CHARACTERS
     assert len(on_the_wire) <= MOST_CHARACTERS - ROOM_FOR_LATER_TOOLS
+    assert len(over_http) <= MOST_CHARACTERS
 
 
 @pytest.mark.parametrize("tool", LISTED, ids=by_name)
@@ -70,7 +77,7 @@ def test_a_tool_says_what_it_is_for_and_what_it_does(tool: Json) -> None:
     assert tool["title"]
     assert 50 < len(tool["description"]) < 300
     assert hints["openWorldHint"] is False
-    assert hints["readOnlyHint"] == (TOOLS[tool["name"]].effect == "reads")
+    assert hints["readOnlyHint"] == (HTTP_TOOLS[tool["name"]].effect == "reads")
     if not hints["readOnlyHint"]:
         assert hints["destructiveHint"] == (tool["name"] in {"diary_delete", "diary_unshare"})
 

@@ -2,14 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import anyio
 import click
 
 from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.commands.options import with_settings
-from diary_mcp.files.exporting import ExportReport, export_entries
+from diary_mcp.files.exporting import ExportFormat, ExportReport, export_entries
 from diary_mcp.files.importing import ImportReport, OnProgress, import_paths
 from diary_mcp.settings import Settings
 
@@ -53,13 +52,11 @@ def import_files(settings: Settings, *, paths: tuple[Path, ...], dry_run: bool) 
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["markdown", "jsonl"]),
+    type=click.Choice(["markdown", "jsonl", "bundle"]),
     default="markdown",
     show_default=True,
 )
-def export_files(
-    settings: Settings, *, directory: Path, file_format: Literal["markdown", "jsonl"]
-) -> None:
+def export_files(settings: Settings, *, directory: Path, file_format: ExportFormat) -> None:
     """Write every entry that the agent owns into DIR."""
     report = anyio.run(_export, settings, directory, file_format)
     for kept in report.kept:
@@ -74,11 +71,12 @@ async def _import(
     dry_run: bool,  # noqa: FBT001  # anyio.run passes by position
     on_progress: OnProgress,
 ) -> ImportReport:
-    async with open_foundation(settings) as foundation:
+    async with open_foundation(settings, with_keys=True) as foundation:
         report = await import_paths(
             paths,
             owner=settings.agent,
             store=foundation.store,
+            signing=foundation.signing,
             dry_run=dry_run,
             on_progress=on_progress,
         )
@@ -99,9 +97,7 @@ async def _settle(foundation: Foundation) -> None:
     )
 
 
-async def _export(
-    settings: Settings, directory: Path, file_format: Literal["markdown", "jsonl"]
-) -> ExportReport:
+async def _export(settings: Settings, directory: Path, file_format: ExportFormat) -> ExportReport:
     async with open_foundation(settings) as foundation:
         return await export_entries(
             directory, owner=settings.agent, store=foundation.store, file_format=file_format

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from diary_mcp.domain.fields import (
     AgentName,
@@ -16,6 +16,7 @@ from diary_mcp.domain.fields import (
     Time,
     Title,
 )
+from diary_mcp.domain.signing import PublicKey
 
 Role = Literal["owner", "viewer"]
 Sharing = Literal["settled", "pending"]
@@ -23,10 +24,17 @@ Scope = Literal["mine", "shared", "all"]
 SearchMode = Literal["hybrid", "text", "semantic"]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Signature(BaseModel, frozen=True):
-    """Whether the entry is signed."""
+    """Whether this version of the entry is signed; by which key, when, and in which link."""
 
     state: Literal["pending", "signed", "none"] = "none"
+    key: PublicKey | None = Field(default=None, exclude_if=_is_none)
+    signed_at: Time | None = Field(default=None, exclude_if=_is_none)
+    link: str | None = Field(default=None, exclude_if=_is_none)
 
 
 class EntryFields(BaseModel, frozen=True):
@@ -77,6 +85,11 @@ class EntrySummary(EntryFields, frozen=True):
     """An entry in a list: the beginning of its content in place of the whole."""
 
     snippet: str
+
+    @field_validator("signature")
+    @classmethod
+    def _keep_state_only(cls, signature: Signature) -> Signature:
+        return Signature(state=signature.state)
 
 
 class SearchHit(EntrySummary, frozen=True):

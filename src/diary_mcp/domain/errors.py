@@ -63,6 +63,10 @@ class LocksLostError(DatabaseUnavailableError):
     """
 
 
+class SigningKeyError(UnavailableError):
+    """The agent's private key cannot be used: nothing is written unsigned instead."""
+
+
 class PermissionBackendUnavailableError(UnavailableError):
     """The permission backend gave no usable answer: neither yes nor no."""
 

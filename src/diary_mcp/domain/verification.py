@@ -6,17 +6,42 @@ from diary_mcp.domain.fields import EntryId
 
 
 class Verification(BaseModel, frozen=True):
-    """One entry. `signature_valid` and `signer` are `None` where it is not signed."""
+    """One entry. `signature_valid` and `signer` are `None` where this version is not signed."""
 
     entry_id: EntryId
     hash_matches: bool
     signature_valid: bool | None = None
     signer: str | None = None
+    """The public key of the last link about it."""
+    problem: str | None = None
+    """What does not fit the chain."""
 
     @property
     def is_sound(self) -> bool:
         """Whether nothing speaks against the entry."""
         return self.hash_matches and self.signature_valid is not False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether this version has a signature, valid or not."""
+        return self.signature_valid is not None
+
+
+class BrokenLink(BaseModel, frozen=True):
+    """The first link of a chain at which a rule of docs/signing.md fails."""
+
+    sequence: int
+    problem: str
+
+
+class ChainReport(BaseModel, frozen=True):
+    """The chain as a whole."""
+
+    sequence: int = 0
+    hash: str | None = None
+    """Of the last link; with its sequence what to remember."""
+    broken: str | None = None
+    """The first broken link, and what is wrong with it."""
 
 
 class VerificationTotals(BaseModel, frozen=True):
@@ -42,5 +67,7 @@ class VerificationReport(BaseModel, frozen=True):
 
     entries: tuple[Verification, ...]
     totals: VerificationTotals
+    chain: ChainReport | None = None
+    """`None` where one entry was checked."""
     notice: str | None = None
     """What was not listed or not checked, or `None`."""

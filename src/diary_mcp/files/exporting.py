@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.files.bundle import export_bundle
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.files.json_lines import render_line
 from diary_mcp.files.markdown import read_markdown, render_markdown
@@ -23,7 +24,7 @@ from diary_mcp.service.archive import FormerVersion, StoredEntry
 from diary_mcp.service.exporting import EntryExport
 from diary_mcp.service.ports import Store
 
-ExportFormat = Literal["markdown", "jsonl"]
+ExportFormat = Literal["markdown", "jsonl", "bundle"]
 
 JSON_LINES_NAME = "entries.jsonl"
 
@@ -42,12 +43,14 @@ async def export_entries(
 ) -> ExportReport:
     """Writes every entry of the owner's; one that is created meanwhile may be missing.
 
-    As JSON Lines they are one file, `entries.jsonl`, which is always replaced.
+    As JSON Lines they are one file, `entries.jsonl`, which is always replaced; so is the bundle.
 
     Raises:
         InvalidArgumentError: the folder cannot be written; the files before are complete.
         DatabaseUnavailableError: likewise.
     """
+    if file_format == "bundle":
+        return ExportReport(written=await export_bundle(directory, owner=owner, store=store))
     folder = await anyio.to_thread.run_sync(ExportFolder, directory)
     export = EntryExport(store, owner)
     if file_format == "jsonl":

@@ -10,6 +10,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.files.markdown import is_own_export
 from diary_mcp.files.reading import read_batches
 from diary_mcp.files.sources import Rejection, Source, find_sources
+from diary_mcp.service.chain import ChainSigning
 from diary_mcp.service.importing import EntryImport
 from diary_mcp.service.ports import Store
 
@@ -33,6 +34,7 @@ async def import_paths(
     *,
     owner: AgentName,
     store: Store,
+    signing: ChainSigning | None = None,
     dry_run: bool = False,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
@@ -46,6 +48,7 @@ async def import_paths(
         paths: files and folders.
         owner: whose diary the entries go to; the author of those that name none.
         store: where.
+        signing: signs what is imported; without it all stays pending.
         dry_run: compare only, change nothing; the report is the same.
         on_progress: told after each batch.
 
@@ -57,7 +60,7 @@ async def import_paths(
     found = await anyio.to_thread.run_sync(list, find_sources(paths))
     report.rejected += [item for item in found if isinstance(item, Rejection)]
     sources = [item for item in found if isinstance(item, Source)]
-    run = EntryImport(store, owner, is_own_export)
+    run = EntryImport(store, owner, is_own_export, signing)
     batches = read_batches(sources, BATCH_SIZE)
     while batch := await anyio.to_thread.run_sync(next, batches, None):
         outcome = await (run.compare(batch.entries) if dry_run else run.write(batch.entries))

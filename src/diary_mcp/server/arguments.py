@@ -3,13 +3,30 @@
 Strict: a number is no string, and an unknown name is refused.
 """
 
+import re
 from typing import Annotated
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import STORABLE, EndTime, EntryType, Label, Time, value_problem
+from diary_mcp.domain.signing import KEY_PATTERN, PublicKey
+
+
+def _check_key(text: str) -> str:
+    if not re.fullmatch(KEY_PATTERN, text):
+        raise ValueError("must be ed25519: and 43 characters, as `diary-mcp key show` prints it")
+    return text
+
+
+def _check_request(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError as error:
+        raise ValueError("must be the request_id of a diary_signature_request") from error
+
 
 EntryReference = Annotated[Label, Field(description="Id, or a key of your own.")]
 Cursor = Annotated[str, Field(max_length=1_000), STORABLE]
@@ -22,6 +39,8 @@ GranteeName = Annotated[
     Field(min_length=1, max_length=100, description="Agent name, or group:NAME."),
     STORABLE,
 ]
+
+Key = Annotated[PublicKey, Field(max_length=51), AfterValidator(_check_key)]
 
 _LABEL = TypeAdapter[str](Label)
 
@@ -114,6 +133,18 @@ class ReflectArguments(Arguments):
 
 class VerifyArguments(Arguments):
     entry_id: EntryReference | None = None
+
+
+class SignatureRequestArguments(Arguments):
+    entry_id: Label | None = None
+    admit: Key | None = None
+    revoke: Key | None = None
+    key: Key | None = None
+
+
+class SignArguments(Arguments):
+    request_id: Annotated[str, Field(max_length=36), AfterValidator(_check_request)]
+    signature: Annotated[str, Field(max_length=86)]
 
 
 def check_label(name: str, text: str) -> str:

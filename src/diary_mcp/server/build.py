@@ -10,7 +10,9 @@ from diary_mcp.server.completions import Completions
 from diary_mcp.server.entrance import CallerOf, DiaryProvider, Entrance
 from diary_mcp.server.prompts import Prompts
 from diary_mcp.server.resources import Resources
+from diary_mcp.server.signing_tools import HTTP_TOOLS
 from diary_mcp.server.subscriptions import Subscriptions
+from diary_mcp.server.tools import TOOLS
 from diary_mcp.server.watchers import Watchers
 
 INSTRUCTIONS = """\
@@ -33,6 +35,7 @@ def build_server(
     watchers: Watchers | None = None,
     *,
     keeps_session: bool = False,
+    has_keys: bool = True,
 ) -> DiaryServer:
     """A server that answers at once and waits for the diary only when a request needs it.
 
@@ -43,11 +46,13 @@ def build_server(
             subscriptions.
         keeps_session: whether one client stays connected, so that the server can write to it
             between its requests.
+        has_keys: whether what agents write is signed here; else they are given the tools to sign
+            it themselves.
     """
     entrance = Entrance(diary, caller_of)
     subscriptions = watchers and Subscriptions(entrance, watchers)
     session = subscriptions if keeps_session else None
-    tools = ToolCalls(entrance)
+    tools = ToolCalls(entrance, TOOLS if has_keys else HTTP_TOOLS)
     resources = Resources(entrance)
     prompts = Prompts(entrance)
     completions = Completions(entrance)

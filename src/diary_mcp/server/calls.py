@@ -18,7 +18,7 @@ from diary_mcp.server.caller import Caller
 from diary_mcp.server.entrance import Entrance, RequestContext
 from diary_mcp.server.errors import error_result, invalid_arguments, unknown_tool
 from diary_mcp.server.scopes import required_scope
-from diary_mcp.server.tools import TOOLS
+from diary_mcp.server.tool import Tools
 from diary_mcp.server.untrusted import tool_warning
 from diary_mcp.service.diary import Diary
 
@@ -28,9 +28,10 @@ _log = structlog.get_logger()
 class ToolCalls:
     """Answers `tools/list` and `tools/call`."""
 
-    def __init__(self, entrance: Entrance) -> None:
+    def __init__(self, entrance: Entrance, tools: Tools) -> None:
         self._entrance = entrance
-        self._described = ListToolsResult(tools=[tool.described() for tool in TOOLS.values()])
+        self._tools = tools
+        self._described = ListToolsResult(tools=[tool.described() for tool in tools.values()])
 
     async def list(
         self, _context: RequestContext, _params: PaginatedRequestParams | None
@@ -43,7 +44,7 @@ class ToolCalls:
         result = await self._answer(context, caller, params.name, params.arguments or {})
         _log.info(
             "tool.called",
-            tool=params.name if params.name in TOOLS else "unknown",
+            tool=params.name if params.name in self._tools else "unknown",
             agent=caller.agent,
             duration_ms=round((perf_counter() - started) * 1_000, 1),
             outcome="error" if result.is_error else "ok",
@@ -53,9 +54,9 @@ class ToolCalls:
     async def _answer(
         self, context: RequestContext, caller: Caller, name: str, arguments: dict[str, object]
     ) -> CallToolResult:
-        tool = TOOLS.get(name)
+        tool = self._tools.get(name)
         if tool is None:
-            return unknown_tool(name, TOOLS)
+            return unknown_tool(name, self._tools)
 
         async def ask(diary: Diary) -> BaseModel:
             given = _given(arguments, tool.nullable)

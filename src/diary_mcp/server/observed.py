@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from diary_mcp.domain.errors import ErrorCode, ForbiddenError
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.server.entrance import CallerOf, RequestContext
-from diary_mcp.server.tools import TOOLS
+from diary_mcp.server.signing_tools import HTTP_TOOLS
 from diary_mcp.service.telemetry import Telemetry
 
 _UNKNOWN = "unknown"
@@ -72,7 +72,7 @@ class _ObservedRequests:
 
 def _tool(ctx: RequestContext) -> str:
     name: object = (ctx.params or {}).get("name")
-    return name if isinstance(name, str) and name in TOOLS else _UNKNOWN
+    return name if isinstance(name, str) and name in HTTP_TOOLS else _UNKNOWN
 
 
 def _parent(ctx: RequestContext) -> str | None:

@@ -1,11 +1,12 @@
 """What each tool returns, as clients see it."""
 
 from typing import Literal
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from diary_mcp.domain.entry import EntrySummary, SearchHit
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName, Time
 from diary_mcp.domain.share import Share
 
 
@@ -59,9 +60,31 @@ class Backends(Result, frozen=True):
     permissions: str
 
 
+class Signing(Result, frozen=True):
+    sequence: int
+    head: str | None
+    keys: list[str]
+    key: str | None
+
+
+class SignatureRequestResult(Result, frozen=True):
+    request_id: UUID
+    statement: str
+    salt: str | None
+    expires_at: Time
+    command: str
+
+
+class SignedResult(Result, frozen=True):
+    entry_id: EntryId | None
+    sequence: int
+    link: str
+
+
 class WhoamiResult(Result, frozen=True):
     agent: AgentName
     groups: list[GroupName] | None
     counts: Counts
     version: str
     backends: Backends
+    signing: Signing

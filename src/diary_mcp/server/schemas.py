@@ -15,6 +15,15 @@ from pydantic import BaseModel, JsonValue
 from diary_mcp.domain.digest import Correction, Mention
 from diary_mcp.domain.entry import Entry, EntrySummary, SearchHit, Signature, SimilarEntry
 from diary_mcp.domain.share import Share
+from diary_mcp.domain.verification import ChainReport, Verification, VerificationTotals
+from diary_mcp.server.results import (
+    Backends,
+    Counts,
+    SignatureRequestResult,
+    SignedResult,
+    Signing,
+    TagResult,
+)
 
 Schema = dict[str, JsonValue]
 
@@ -28,6 +37,15 @@ _IN_WORDS: Mapping[str, str] = MappingProxyType(
         Signature.__name__: "state: pending, signed or none.",
         Mention.__name__: "id, type, date, importance, title",
         Correction.__name__: "Likewise; corrects: what it supersedes.",
+        ChainReport.__name__: "sequence, hash, broken",
+        VerificationTotals.__name__: "checked, hash_mismatches, signed, invalid_signatures",
+        Verification.__name__: "entry_id, hash_matches, signature_valid, signer, problem",
+        TagResult.__name__: "tag, count",
+        SignatureRequestResult.__name__: "request_id, statement, salt, expires_at, command",
+        SignedResult.__name__: "entry_id, sequence, link",
+        Counts.__name__: "entries, shared",
+        Backends.__name__: "database, permissions",
+        Signing.__name__: "sequence, head, keys, key",
     }
 )
 _IDENTITY = ("id", "version")
@@ -55,6 +73,8 @@ def output_schema(result: type[BaseModel], *, whole_entry: bool = False) -> Sche
         own = (name for name in result.model_fields if name not in Entry.model_fields)
         shown = output.object(schema, only=(*_IDENTITY, *own))
         return {**shown, "description": _IN_WORDS[Entry.__name__]}
+    if result.__name__ in _IN_WORDS and result not in {Entry, Share}:
+        return {"type": "object", "description": _IN_WORDS[result.__name__]}
     return output.object(schema)
 
 
@@ -80,6 +100,9 @@ class _Output:
 
     def _property(self, schema: Schema) -> Schema:
         if "anyOf" in schema:
+            name = str(_choice(schema).get("$ref", "")).removeprefix("#/$defs/")
+            if name in _IN_WORDS:
+                return {"type": ["object", "null"], "description": _IN_WORDS[name]}
             return {"type": [_kind(_choice(schema)), "null"]}
         name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
         if name in _IN_WORDS:

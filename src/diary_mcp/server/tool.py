@@ -1,8 +1,8 @@
 """What a tool is: how a client sees it, and what it runs for a caller."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from mcp_types import Tool, ToolAnnotations
 from pydantic import BaseModel
@@ -25,6 +25,33 @@ class Call(Generic[ArgumentsT]):
     agent: AgentName
     arguments: ArgumentsT
     report_progress: Progress
+
+
+class AnyTool(Protocol):
+    """A tool, whatever its arguments are."""
+
+    @property
+    def effect(self) -> Effect: ...
+
+    @property
+    def nullable(self) -> frozenset[str]: ...
+
+    @property
+    def argument_names(self) -> list[str]: ...
+
+    async def call(
+        self,
+        diary: Diary,
+        agent: AgentName,
+        arguments: dict[str, object],
+        report_progress: Progress,
+    ) -> BaseModel: ...
+
+    def described(self) -> Tool: ...
+
+
+Tools = Mapping[str, AnyTool]
+"""Tools by name, as they are listed."""
 
 
 @dataclass(frozen=True)

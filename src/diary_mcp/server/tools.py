@@ -269,8 +269,9 @@ VERIFY = DiaryTool(
     name="diary_verify",
     title="Verify entries",
     description=(
-        "Check that an entry, or every one of yours, still says what was written, by its hash "
-        "and signature (null: not signed). Lists at most 100, bad ones first; totals count all."
+        "Check that an entry, or all of yours and their chain, still say what was written, by "
+        "hash and signature (null: not signed). Lists at most 100, bad ones first; totals count "
+        "all."
     ),
     effect="reads",
     arguments=VerifyArguments,
@@ -282,7 +283,8 @@ WHOAMI = DiaryTool(
     title="Who am I",
     description=(
         "Show the name you write under, your groups (null: the permission backend does not "
-        "answer), how many entries you have, and what the server runs on."
+        "answer), how many entries you have, what the server runs on, and the head and keys of "
+        "your chain."
     ),
     effect="reads",
     arguments=NoArguments,

@@ -35,6 +35,11 @@ class StoredEntry:
     source_hash: str | None
     front_matter: str | None
     """Everything that stood before the content in the imported file; `None`: no file was."""
+    wants_signature: bool = False
+    imported_version: int | None = None
+    """The version that an import made last."""
+    origin: str | None = None
+    """What the file that the present version was imported from said of its own signature."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,6 @@ class ArchiveWriter(ArchiveReader, Protocol):
 
     async def list_supersessions(self, owner: AgentName) -> list[Supersession]: ...
 
-    async def link(self, supersessions: Sequence[Supersession]) -> int:
-        """Links those that are still possible, and counts them."""
+    async def link(self, supersessions: Sequence[Supersession]) -> list[EntryId]:
+        """Links those that are still possible; what supersedes something now."""
         ...

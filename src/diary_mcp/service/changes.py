@@ -12,7 +12,9 @@ from diary_mcp.domain.fields import EntryId, Grantee
 PERMISSION_QUEUE = "permissions"
 INDEXING_QUEUE = "indexing"
 INDEXING_WORKFLOW = "index_entries"
-QUEUES = (PERMISSION_QUEUE, INDEXING_QUEUE)
+SIGNATURE_QUEUE = "signatures"
+EXPIRY_WORKFLOW = "expire_signature_request"
+QUEUES = (PERMISSION_QUEUE, INDEXING_QUEUE, SIGNATURE_QUEUE)
 APPLICATION_NAME = "diary-mcp"
 
 PermissionWorkflow = Literal[

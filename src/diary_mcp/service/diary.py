@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.access import Access
 from diary_mcp.service.browsing import BrowsingService
+from diary_mcp.service.chain import ChainSigning
 from diary_mcp.service.entries import EntryService
 from diary_mcp.service.history import HistoryService
+from diary_mcp.service.key_history import CheckSignature
 from diary_mcp.service.ports import PermissionReader, Store
 from diary_mcp.service.reflection import ReflectionService
 from diary_mcp.service.search import SearchService
 from diary_mcp.service.search_ports import Embedder
 from diary_mcp.service.sharing import SharingService
+from diary_mcp.service.signing import SigningService
 from diary_mcp.service.similarity import SimilarityService
 from diary_mcp.service.suggestions import SuggestionService
 from diary_mcp.service.verification import VerificationService
@@ -40,6 +43,7 @@ class Diary:
     history: HistoryService
     suggestions: SuggestionService
     watching: WatchService
+    signing: SigningService
     agents: "AgentRegistry"
     backends: Backends
 
@@ -67,19 +71,23 @@ def build_diary(
     announcer: Announcer,
     backends: Backends,
     embedder: Embedder | None = None,
+    *,
+    check_signature: CheckSignature,
+    signing: ChainSigning | None = None,
 ) -> Diary:
-    """Wires the use cases. Nothing is opened here."""
+    """Wires the use cases. Nothing is opened here. Without `signing` all stays pending."""
     access = Access(store, permissions)
     return Diary(
-        entries=EntryService(store, access),
+        entries=EntryService(store, access, signing or ChainSigning(None)),
         sharing=SharingService(store, access),
         browsing=BrowsingService(store, permissions, access),
         search=SearchService(store, permissions, access, embedder),
         similarity=SimilarityService(store),
         reflection=ReflectionService(store),
-        verification=VerificationService(store, access),
+        verification=VerificationService(store, access, check_signature),
         history=HistoryService(store, access),
         suggestions=SuggestionService(store),
+        signing=SigningService(store, signing or ChainSigning(None), check_signature),
         watching=WatchService(announcer, access, permissions),
         agents=AgentRegistry(store),
         backends=backends,

@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 
 from uuid_utils.compat import uuid7
 
-from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
+from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, Signature
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.access import Access, not_found
+from diary_mcp.service.chain import ChainSigning, new_version
+from diary_mcp.service.chain_ports import VersionToSign
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.hashing import arguments_hash, content_hash
 from diary_mcp.service.ports import Store, UnitOfWork
@@ -22,14 +24,15 @@ from diary_mcp.service.records import (
 class EntryService:
     """Entries of one diary. Each change is one unit of work."""
 
-    def __init__(self, store: Store, access: Access) -> None:
+    def __init__(self, store: Store, access: Access, signing: ChainSigning) -> None:
         self._store = store
         self._access = access
+        self._signing = signing
 
     async def create(
         self, caller: AgentName, draft: EntryDraft, *, idempotency_key: str | None = None
     ) -> Entry:
-        """Adds an entry; its row and its `grant_ownership` workflow commit together.
+        """Adds an entry; its row, its workflow and its signature commit together.
 
         Raises:
             NotFoundError: `draft.supersedes` names no entry of the caller's.
@@ -37,13 +40,15 @@ class EntryService:
                 idempotency key was used with other arguments.
         """
         entry_id = EntryId(uuid7())
+        await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             earlier = await _claim(unit, caller, entry_id, draft, idempotency_key)
             if earlier is None:
                 record = await _record(unit, caller, entry_id, draft)
                 superseded_by = await unit.entry_changes.insert(record)
                 await unit.workflows.enqueue(PermissionChange("grant_ownership", (entry_id,)))
-                return _as_created(record, superseded_by)
+                signature = await self._sign_new(unit, record, superseded_by)
+                return _as_created(record, superseded_by, signature)
         return await self._get_created_earlier(caller, earlier, idempotency_key)
 
     async def get(self, caller: AgentName, reference: str) -> Entry:
@@ -68,6 +73,7 @@ class EntryService:
             raise InvalidArgumentError(
                 "Nothing to change: give at least one of title, content, type, tags, importance."
             )
+        await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
@@ -78,7 +84,10 @@ class EntryService:
                 ):
                     raise _outdated(entry, expected_version)
                 await unit.workflows.request_indexing()
-                return revised
+                signatures = await self._signing.sign_versions(
+                    unit.chain, caller, [_to_sign(revised)]
+                )
+                return revised.model_copy(update={"signature": signatures[0]})
         raise await self._access.refusal(caller, reference)
 
     async def delete(self, caller: AgentName, reference: str) -> EntryId:
@@ -90,6 +99,7 @@ class EntryService:
             ForbiddenError: the caller may only read it.
             NotFoundError: there is none that the caller may read.
         """
+        await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
@@ -98,8 +108,19 @@ class EntryService:
                 await unit.workflows.enqueue(
                     PermissionChange("remove_entry_relations", (entry.id,), generation)
                 )
+                await self._signing.sign_deletion(unit.chain, caller, entry.id, entry.version)
                 return entry.id
         raise await self._access.refusal(caller, reference)
+
+    async def _sign_new(
+        self, unit: UnitOfWork, record: EntryRecord, superseded_by: EntryId | None
+    ) -> Signature:
+        versions = [new_version(record)]
+        if superseded_by is not None:
+            waiting = await unit.chain.find_to_sign(record.owner, [superseded_by])
+            versions += [version for version in waiting if version.wants_signature]
+        signatures = await self._signing.sign_versions(unit.chain, record.owner, versions)
+        return signatures[0]
 
     async def _get_created_earlier(
         self, caller: AgentName, earlier: RememberedRequest, idempotency_key: str | None
@@ -201,7 +222,7 @@ async def _superseded(unit: UnitOfWork, caller: AgentName, reference: str | None
     return entry.id
 
 
-def _as_created(record: EntryRecord, superseded_by: EntryId | None) -> Entry:
+def _as_created(record: EntryRecord, superseded_by: EntryId | None, signature: Signature) -> Entry:
     return Entry(
         id=record.id,
         key=record.key,
@@ -220,6 +241,7 @@ def _as_created(record: EntryRecord, superseded_by: EntryId | None) -> Entry:
         created_at=record.created_at,
         updated_at=record.created_at,
         content_hash=record.content_hash,
+        signature=signature,
         role="owner",
         sharing="pending",
     )
@@ -249,6 +271,18 @@ def _revised(entry: Entry, changes: EntryChanges) -> Entry:
                 version=revised.version,
             ),
         }
+    )
+
+
+def _to_sign(entry: Entry) -> VersionToSign:
+    return VersionToSign(
+        entry_id=entry.id,
+        key=entry.key,
+        version=entry.version,
+        content_hash=entry.content_hash,
+        created_at=entry.created_at,
+        updated_at=entry.updated_at,
+        supersedes=entry.supersedes,
     )
 
 

@@ -15,6 +15,8 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.archive import ArchiveReader, StoredEntry
+from diary_mcp.service.chain import ChainSigning, new_version
+from diary_mcp.service.chain_ports import VersionToSign
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.hashing import content_hash
 from diary_mcp.service.ports import Store, UnitOfWork
@@ -37,6 +39,8 @@ class ImportedEntry:
     front_matter: str | None = None
     unknown_keys: frozenset[str] = frozenset()
     """What the front matter says beyond the fields of an entry."""
+    origin: str | None = None
+    """What the file says of its own signature, as canonical JSON."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,17 @@ IsOwnExport = Callable[[ImportedEntry, StoredEntry], bool]
 class EntryImport:
     """One run of an import for one owner."""
 
-    def __init__(self, store: Store, owner: AgentName, is_own_export: IsOwnExport) -> None:
+    def __init__(
+        self,
+        store: Store,
+        owner: AgentName,
+        is_own_export: IsOwnExport,
+        signing: ChainSigning | None = None,
+    ) -> None:
         self._store = store
         self._owner = owner
+        # Without it, what is imported waits for its signature.
+        self._signing = signing or ChainSigning(None)
         self._is_own_export = is_own_export
         self._keys_by_name: dict[str, str] = {}
 
@@ -71,6 +83,7 @@ class EntryImport:
         Raises:
             ConflictError: others kept changing the same entries.
         """
+        await self._signing.prepare(self._owner)
         for entry in batch:
             if entry.name is not None and entry.draft.key is not None:
                 self._keys_by_name[entry.name] = entry.draft.key
@@ -98,7 +111,13 @@ class EntryImport:
                 return 0
             links = await unit.archive.list_supersessions(self._owner)
             chosen = choose_supersessions(claims, candidates, links, self._keys_by_name)
-            return await unit.archive.link(chosen) if chosen else 0
+            if not chosen:
+                return 0
+            linked = await unit.archive.link(chosen)
+            versions = await unit.chain.find_to_sign(self._owner, linked)
+            wanted = [version for version in versions if version.wants_signature]
+            await self._signing.sign_versions(unit.chain, self._owner, wanted)
+            return len(linked)
 
     async def _write_once(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
         async with self._store.unit_of_work() as unit:
@@ -112,7 +131,23 @@ class EntryImport:
                 await _add(unit, plan.new)
             elif plan.changed:
                 await unit.workflows.request_indexing()
+            await self._sign(unit, plan)
         return plan.outcome
+
+    async def _sign(self, unit: UnitOfWork, plan: "_Plan") -> None:
+        """Signs everything that the batch imports, as imported by the owner."""
+        revised = [after for _, after in plan.changed]
+        origins = [(record.id, 1, record.origin) for record in plan.new]
+        origins += [(after.id, after.version, after.origin) for after in revised]
+        kept = [
+            (entry_id, version, origin)
+            for entry_id, version, origin in origins
+            if origin is not None
+        ]
+        if kept:
+            await unit.chain.put_origins(kept)
+        versions = [*map(new_version, plan.new), *map(_to_sign, revised)]
+        await self._signing.sign_versions(unit.chain, self._owner, versions)
 
     async def _plan(self, archive: ArchiveReader, batch: Sequence[ImportedEntry]) -> "_Plan":
         found = await _find_present(archive, self._owner, batch)
@@ -252,6 +287,7 @@ def _record(entry: ImportedEntry, owner: AgentName, now: datetime) -> EntryRecor
         source_key=draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=entry.front_matter,
+        origin=entry.origin,
     )
 
 
@@ -270,6 +306,7 @@ def _revised(entry: ImportedEntry, stored: StoredEntry, now: datetime) -> Stored
         source_key=draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=stored.front_matter if entry.front_matter is None else entry.front_matter,
+        origin=entry.origin,
         version=stored.version + 1,
         date=draft.date or stored.date,
         updated_at=now,
@@ -289,6 +326,20 @@ def _revised(entry: ImportedEntry, stored: StoredEntry, now: datetime) -> Stored
             date=revised.date,
             version=revised.version,
         ),
+    )
+
+
+def _to_sign(revised: StoredEntry) -> VersionToSign:
+    return VersionToSign(
+        entry_id=revised.id,
+        key=revised.key,
+        version=revised.version,
+        content_hash=revised.content_hash,
+        created_at=revised.created_at,
+        updated_at=revised.updated_at,
+        supersedes=revised.supersedes,
+        act="import",
+        origin=revised.origin,
     )
 
 

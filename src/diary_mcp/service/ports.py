@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
@@ -16,6 +17,7 @@ from diary_mcp.domain.history import EntryVersion, VersionSummary
 from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.domain.share import Share
 from diary_mcp.service.archive import ArchiveReader, ArchiveWriter, EntryReference
+from diary_mcp.service.chain_ports import ChainReader, ChainWriter
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.digests import ReflectionReader
 from diary_mcp.service.records import (
@@ -107,6 +109,10 @@ class WorkflowQueue(Protocol):
 
         A change that grants new entries to their owner also asks for their indexing.
         """
+        ...
+
+    async def enqueue_expiry(self, request_id: UUID, at: datetime) -> None:
+        """Schedules the removal of a signature request that nobody has used by then."""
         ...
 
     async def request_indexing(self) -> None:
@@ -277,6 +283,7 @@ class Reading:
     suggestions: SuggestionReader
     search: SearchReader
     similar: SimilarReader
+    chain: ChainReader
 
 
 @dataclass(frozen=True)
@@ -290,12 +297,17 @@ class UnitOfWork:
     requests: RequestLog
     workflows: WorkflowQueue
     archive: ArchiveWriter
+    chain: ChainWriter
 
 
 class Store(Protocol):
-    """Raises (both methods): DatabaseUnavailableError: PostgreSQL gives no answer in time."""
+    """Raises (every method): DatabaseUnavailableError: PostgreSQL gives no answer in time."""
 
     def reading(self) -> AbstractAsyncContextManager[Reading]: ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Reading]:
+        """Reads everything as it was at one moment."""
+        ...
 
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Commits when the block ends, rolls back when it raises; shielded from cancellation."""

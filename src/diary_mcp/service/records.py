@@ -43,6 +43,8 @@ class EntryRecord:
     """The key that an imported file says it supersedes, linked as soon as that entry is there."""
     source_hash: str | None = None
     front_matter: str | None = None
+    origin: str | None = None
+    """What an imported file said of its own signature."""
 
 
 @dataclass(frozen=True)

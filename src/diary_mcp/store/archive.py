@@ -27,8 +27,9 @@ _ENTRY_SQL = load_queries("entry")
 class PostgresArchive:
     """`ArchiveReader` and `ArchiveWriter` on one connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, wants_signature: bool = False) -> None:
         self._connection = connection
+        self._wants_signature = wants_signature
 
     async def find_stored(
         self,
@@ -83,7 +84,8 @@ class PostgresArchive:
         return await cursor.fetchall()
 
     async def insert_many(self, records: Sequence[EntryRecord]) -> None:
-        rows = [{**asdict(record), "tags": list(record.tags)} for record in records]
+        wanted = {"wants_signature": self._wants_signature}
+        rows = [{**asdict(record), "tags": list(record.tags), **wanted} for record in records]
         try:
             await self._connection.cursor().executemany(_ENTRY_SQL["insert_entry"], rows)
         except errors.UniqueViolation as error:
@@ -94,7 +96,12 @@ class PostgresArchive:
 
     async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
         cursor = await self._connection.execute(
-            _ENTRY_SQL["update_entry"], {**_columns(revised), "previous_version": previous.version}
+            _ENTRY_SQL["update_entry"],
+            {
+                **_columns(revised),
+                "previous_version": previous.version,
+                "wants_signature": self._wants_signature,
+            },
         )
         if cursor.rowcount != 1:
             raise _changed_meanwhile()
@@ -122,16 +129,15 @@ class PostgresArchive:
         await cursor.execute(_SQL["list_supersessions"], {"owner": owner})
         return await cursor.fetchall()
 
-    async def link(self, supersessions: Sequence[Supersession]) -> int:
+    async def link(self, supersessions: Sequence[Supersession]) -> list[EntryId]:
         newer = [supersession.newer for supersession in supersessions]
         older = [supersession.older for supersession in supersessions]
         # Another transaction that supersedes or deletes one of them is waited for here, so that
         # the next statement sees what it did.
         await self.lock([*newer, *older])
-        cursor = await self._connection.execute(
-            _SQL["link_entries"], {"newer": newer, "older": older}
-        )
-        return cursor.rowcount
+        cursor = self._connection.cursor(row_factory=args_row(EntryId))
+        await cursor.execute(_SQL["link_entries"], {"newer": newer, "older": older})
+        return await cursor.fetchall()
 
 
 def _columns(entry: StoredEntry) -> dict[str, object]:

@@ -62,6 +62,17 @@ class Database:
             pass
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Connection]:
+        """A connection on which everything is as it was at one moment; nothing can be changed.
+
+        Raises:
+            DatabaseUnavailableError: no connection in time, or it failed under the block.
+        """
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute("set transaction isolation level repeatable read, read only")
+            yield connection
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
         """One transaction, shielded from cancellation: it ends by commit or by rollback.
 

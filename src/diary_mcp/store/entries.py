@@ -27,8 +27,9 @@ _SNIPPET_CHARACTERS = 240
 class PostgresEntries:
     """`EntryReader` and `EntryWriter` on one connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, wants_signature: bool = False) -> None:
         self._connection = connection
+        self._wants_signature = wants_signature
 
     async def find(self, reader: Readership, reference: str) -> Entry | None:
         cursor = self._connection.cursor(row_factory=class_row(Entry))
@@ -73,7 +74,10 @@ class PostgresEntries:
 
     async def insert(self, record: EntryRecord) -> EntryId | None:
         try:
-            await self._connection.execute(_SQL["insert_entry"], _columns(record))
+            await self._connection.execute(
+                _SQL["insert_entry"],
+                {**_columns(record), "wants_signature": self._wants_signature},
+            )
         except errors.UniqueViolation as error:
             raise _conflict(error, record) from error
         except errors.ForeignKeyViolation as error:
@@ -97,6 +101,7 @@ class PostgresEntries:
                 "id": previous.id,
                 "tags": list(revision.tags),
                 "previous_version": previous.version,
+                "wants_signature": self._wants_signature,
             },
         )
         if cursor.rowcount != 1:

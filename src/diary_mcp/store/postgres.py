@@ -8,6 +8,7 @@ from diary_mcp.service.ports import Reading, UnitOfWork
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.archive import PostgresArchive
+from diary_mcp.store.chain import PostgresChain
 from diary_mcp.store.database import Connection, Database
 from diary_mcp.store.entries import PostgresEntries
 from diary_mcp.store.history import PostgresHistory
@@ -27,27 +28,24 @@ class PostgresStore:
         database: Database,
         telemetry: Telemetry = NO_TELEMETRY,
         *,
+        wants_signatures: bool = True,
         committed: Callable[[Sequence[EntryId]], None] = lambda _entry_ids: None,
     ) -> None:
         """`committed` is told, after the commit, which entries have a permission workflow now."""
         self._database = database
         self._telemetry = telemetry
+        self._wants_signatures = wants_signatures
         self._committed = committed
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Reading]:
         async with self._database.connection() as connection:
-            yield Reading(
-                entries=PostgresEntries(connection),
-                shares=PostgresShares(connection),
-                agents=PostgresAgents(connection),
-                archive=PostgresArchive(connection),
-                reflection=PostgresReflection(connection),
-                history=PostgresHistory(connection),
-                suggestions=PostgresSuggestions(connection),
-                search=PostgresSearch(connection),
-                similar=PostgresSimilar(connection),
-            )
+            yield _reading(connection)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Reading]:
+        async with self._database.snapshot() as connection:
+            yield _reading(connection)
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncGenerator[UnitOfWork]:
@@ -59,7 +57,8 @@ class PostgresStore:
             self._committed(workflows.changed)
 
     def _unit_of_work(self, connection: Connection, workflows: DbosQueue) -> UnitOfWork:
-        entries = PostgresEntries(connection)
+        wanted = self._wants_signatures
+        entries = PostgresEntries(connection, wants_signature=wanted)
         agents = PostgresAgents(connection)
         return UnitOfWork(
             entries=entries,
@@ -68,5 +67,21 @@ class PostgresStore:
             agents=agents,
             requests=agents,
             workflows=workflows,
-            archive=PostgresArchive(connection),
+            archive=PostgresArchive(connection, wants_signature=wanted),
+            chain=PostgresChain(connection),
         )
+
+
+def _reading(connection: Connection) -> Reading:
+    return Reading(
+        entries=PostgresEntries(connection),
+        shares=PostgresShares(connection),
+        agents=PostgresAgents(connection),
+        archive=PostgresArchive(connection),
+        reflection=PostgresReflection(connection),
+        history=PostgresHistory(connection),
+        suggestions=PostgresSuggestions(connection),
+        search=PostgresSearch(connection),
+        similar=PostgresSimilar(connection),
+        chain=PostgresChain(connection),
+    )

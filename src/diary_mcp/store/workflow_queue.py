@@ -4,14 +4,19 @@ Importing DBOS costs more than everything else at start-up, and writing to its q
 nothing but SQL.
 """
 
+from datetime import datetime
+from uuid import UUID
+
 from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.changes import (
     APPLICATION_NAME,
+    EXPIRY_WORKFLOW,
     INDEXING_QUEUE,
     INDEXING_WORKFLOW,
     PERMISSION_QUEUE,
+    SIGNATURE_QUEUE,
     PermissionChange,
 )
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
@@ -21,6 +26,8 @@ from diary_mcp.store.sql import load_queries
 REQUIRED_SCHEMA_VERSION = 125
 """What DBOS 3.4.0 migrates to; a later 3.4 may be further, and is as good."""
 
+# Whoever runs it looks at another clock.
+_CLOCKS_DIFFER_MS = 1_000
 _SQL = load_queries("workflow_queue")
 _INDEXING = {
     "indexing_workflow": INDEXING_WORKFLOW,
@@ -56,6 +63,20 @@ class DbosQueue:
             },
         )
         self.changed += change.entry_ids
+
+    async def enqueue_expiry(self, request_id: UUID, at: datetime) -> None:
+        """Schedules the removal of a signature request that nobody has used by then."""
+        await self._connection.execute(
+            _SQL["enqueue_later"],
+            {
+                "workflow": EXPIRY_WORKFLOW,
+                "queue": SIGNATURE_QUEUE,
+                "arguments": [Json(str(request_id))],
+                "workflow_id": f"{EXPIRY_WORKFLOW}:{request_id}",
+                "at_ms": int(at.timestamp() * 1_000) + _CLOCKS_DIFFER_MS,
+                "application": APPLICATION_NAME,
+            },
+        )
 
     async def request_indexing(self) -> None:
         """Schedules the indexing of whatever waits for it, unless that is scheduled already."""

@@ -9,7 +9,13 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 from sqlalchemy.exc import SQLAlchemyError
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import APPLICATION_NAME, INDEXING_QUEUE, PERMISSION_QUEUE, QUEUES
+from diary_mcp.service.changes import (
+    APPLICATION_NAME,
+    INDEXING_QUEUE,
+    PERMISSION_QUEUE,
+    QUEUES,
+    SIGNATURE_QUEUE,
+)
 
 DBOS_SCHEMA = "dbos"
 # Constant: by default it is a hash of the workflows' source, and rows that are bound to the
@@ -18,10 +24,10 @@ APPLICATION_VERSION = "diary-mcp"
 _POOL_SIZE = 3
 _THREADS = 16
 # Work of one entry runs one at a time; one run indexes whatever there is.
-_PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None}
-_WORKER_CONCURRENCY = {PERMISSION_QUEUE: 16, INDEXING_QUEUE: 1}
-# Nobody waits for the index.
-_SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25}
+_PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None, SIGNATURE_QUEUE: None}
+_WORKER_CONCURRENCY = {PERMISSION_QUEUE: 16, INDEXING_QUEUE: 1, SIGNATURE_QUEUE: 1}
+# Nobody waits for the index, and still less for what has expired.
+_SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25, SIGNATURE_QUEUE: 1.0}
 # Polling is what an idle server costs. What this process changes it also settles at once, see
 # `service/prompt_settling.py`; the queue has the rest: what others left, and what failed at first.
 POLLING_INTERVAL_S = 0.5

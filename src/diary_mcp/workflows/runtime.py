@@ -18,9 +18,10 @@ import anyio.to_thread
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import PERMISSION_QUEUE, QUEUES
+from diary_mcp.service.changes import INDEXING_QUEUE, PERMISSION_QUEUE, SIGNATURE_QUEUE
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.dbos_process import POLLING_INTERVAL_S, destroy_dbos, launch_dbos
+from diary_mcp.workflows.expiry_workflow import Expire, register_expiry
 from diary_mcp.workflows.home_loop import HomeLoop
 from diary_mcp.workflows.indexing import Indexer, index_with_retries
 from diary_mcp.workflows.indexing_workflow import register_indexing
@@ -61,6 +62,7 @@ async def workflow_runtime(
     housekeeping: Housekeeping,
     indexer: Indexer | None = None,
     beside: Callable[[], Coroutine[None, None, None]] | None = None,
+    expire: Expire | None = None,
     retries: RetryPolicy = DEFAULT_RETRIES,
     rhythm: Rhythm = DEFAULT_RHYTHM,
     telemetry: Telemetry = NO_TELEMETRY,
@@ -69,8 +71,8 @@ async def workflow_runtime(
 
     One at a time in a process, as often as wanted one after the other. At the end nothing is
     waited for: work that is not finished goes back on the queue, for the others or for the next
-    start. Without an indexer, indexing is left to others. `beside` is something else that runs for
-    as long, and is called off at the end.
+    start. Without an indexer, indexing is left to others; likewise the expiry of requests.
+    `beside` is something else that runs for as long, and is called off at the end.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer; trying again is right.
@@ -85,8 +87,12 @@ async def workflow_runtime(
             database_url,
             executor_id,
             rhythm.polling_s,
-            partial(_register, settling, indexer, loop),
-            queues=[PERMISSION_QUEUE] if indexer is None else QUEUES,
+            partial(_register, settling, indexer, expire, loop),
+            queues=[
+                PERMISSION_QUEUE,
+                *([] if indexer is None else [INDEXING_QUEUE]),
+                *([] if expire is None else [SIGNATURE_QUEUE]),
+            ],
         )
         chores = [] if indexer is None else [("indexing", indexer.request_if_waiting)]
         try:
@@ -112,8 +118,12 @@ async def workflow_runtime(
                 await _stop(executor, loop, rhythm)
 
 
-def _register(settling: Settling, indexer: Indexer | None, loop: HomeLoop) -> None:
+def _register(
+    settling: Settling, indexer: Indexer | None, expire: Expire | None, loop: HomeLoop
+) -> None:
     register_workflows(settling.run)
+    if expire is not None:
+        register_expiry(expire, loop)
     if indexer is not None:
         register_indexing(
             lambda workflow_id: loop.run(workflow_id, lambda: index_with_retries(indexer))

@@ -16,10 +16,12 @@ with found as (
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     e.supersedes, older.key as superseded_key, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, e.source_key, e.source_hash, e.front_matter
+    e.content_hash, e.source_key, e.source_hash, e.front_matter, e.wants_signature,
+    e.imported_version, origin.proof as origin
 from found
 inner join diary.entry as e on e.id = found.id
 left join diary.entry as older on older.id = e.supersedes
+left join diary.entry_origin as origin on origin.entry_id = e.id and origin.version = e.version
 
 -- name: find_taken_ids
 -- Tombstones count: the id of an entry that was deleted a moment ago is not free yet.
@@ -32,9 +34,11 @@ where p.entry_id = any(%(ids)s::uuid [])
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     e.supersedes, older.key as superseded_key, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, e.source_key, e.source_hash, e.front_matter
+    e.content_hash, e.source_key, e.source_hash, e.front_matter, e.wants_signature,
+    e.imported_version, origin.proof as origin
 from diary.entry as e
 left join diary.entry as older on older.id = e.supersedes
+left join diary.entry_origin as origin on origin.entry_id = e.id and origin.version = e.version
 where
     e.owner = %(owner)s
     and (
@@ -66,7 +70,8 @@ set
     supersedes = %(supersedes)s,
     source_key = %(source_key)s,
     source_hash = %(source_hash)s,
-    front_matter = %(front_matter)s
+    front_matter = %(front_matter)s,
+    imported_version = %(version)s
 where id = %(id)s
 
 -- name: list_claims
@@ -106,3 +111,4 @@ where
     e.id = link.newer
     and e.supersedes is null
     and not exists (select from diary.entry as other where other.supersedes = older.id)
+returning e.id

@@ -12,12 +12,14 @@ document as (
 )
 insert into diary.entry (
     id, key, owner, author, session, type, title, content, tags, importance, supersedes,
-    source_key, source_hash, front_matter, version, date, created_at, updated_at, content_hash
+    source_key, source_hash, front_matter, version, date, created_at, updated_at, content_hash,
+    wants_signature, imported_version
 )
 values (
     %(id)s, %(key)s, %(owner)s, %(author)s, %(session)s, %(type)s, %(title)s, %(content)s,
     %(tags)s, %(importance)s, %(supersedes)s, %(source_key)s, %(source_hash)s, %(front_matter)s,
-    1, %(date)s, %(created_at)s, %(created_at)s, %(content_hash)s
+    1, %(date)s, %(created_at)s, %(created_at)s, %(content_hash)s, %(wants_signature)s,
+    case when %(source_hash)s::text is not null then 1 end
 )
 
 -- name: link_waiting_source
@@ -51,11 +53,12 @@ returning waiting.id
 -- name: keep_version
 -- What an entry was before its update goes into the history.
 insert into diary.entry_version (
-    entry_id, version, type, title, content, tags, importance, content_hash, updated_at
+    entry_id, version, type, title, content, tags, importance, content_hash, updated_at, author,
+    session, date
 )
 values (
     %(id)s, %(version)s, %(type)s, %(title)s, %(content)s, %(tags)s, %(importance)s,
-    %(content_hash)s, %(updated_at)s
+    %(content_hash)s, %(updated_at)s, %(author)s, %(session)s, %(date)s
 )
 
 -- name: update_entry
@@ -70,7 +73,8 @@ with revised as (
         importance = %(importance)s,
         version = %(version)s,
         updated_at = %(updated_at)s,
-        content_hash = %(content_hash)s
+        content_hash = %(content_hash)s,
+        wants_signature = %(wants_signature)s
     where id = %(id)s and version = %(previous_version)s
     returning id, version
 )
@@ -84,7 +88,19 @@ delete from diary.entry
 where id = %(id)s
 
 -- name: bury_entry
--- Ids only: what is left until the permission backend has forgotten the entry too.
+-- Ids only: what is left until the permission backend has forgotten the entry too. Its links stay,
+-- and can tell nothing of it without their salts.
+with forgotten as (
+    update diary.link
+    set salt = null
+    where
+        owner = (select p.owner from diary.entry_permission as p where p.entry_id = %(id)s)
+        and entry_id = %(id)s
+),
+asked as (
+    delete from diary.signature_request
+    where subject = %(id)s::text
+)
 update diary.entry_permission
 set deleted_at = clock_timestamp()
 where entry_id = %(id)s
@@ -100,10 +116,12 @@ returning generation
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing
+    e.content_hash, visible.role, visible.sharing, signed.signature
 from diary.entry as e
 cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
 as visible
+cross join lateral diary.signature_view(e.id, e.owner, e.version, e.supersedes, e.wants_signature)
+as signed
 where
     (e.id = %(id)s or (e.owner = %(caller)s and e.key = %(key)s))
     and (
@@ -189,11 +207,13 @@ with candidate as (
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing, left(e.content, %(snippet)s) as snippet
+    e.content_hash, visible.role, visible.sharing, signed.signature, left(e.content, %(snippet)s) as snippet
 from candidate
 inner join diary.entry as e on e.id = candidate.id
 cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
 as visible
+cross join lateral diary.signature_view(e.id, e.owner, e.version, e.supersedes, e.wants_signature)
+as signed
 order by e.date desc, e.id
 limit %(limit)s
 

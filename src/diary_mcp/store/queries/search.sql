@@ -170,10 +170,12 @@ where
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing
+    e.content_hash, visible.role, visible.sharing, signed.signature
 from diary.entry as e
 cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
 as visible
+cross join lateral diary.signature_view(e.id, e.owner, e.version, e.supersedes, e.wants_signature)
+as signed
 where
     e.id = any(%(ids)s::uuid [])
     and (

@@ -32,6 +32,17 @@ where not exists (
     where waiting.queue_name = %(indexing_queue)s and waiting.status = 'ENQUEUED'
 )
 
+-- name: enqueue_later
+-- Not before a moment that is told in milliseconds since 1970.
+select dbos.enqueue_workflow(
+    workflow_name => %(workflow)s,
+    queue_name => %(queue)s,
+    positional_args => %(arguments)s::json [],
+    workflow_id => %(workflow_id)s,
+    delay_until_epoch_ms => %(at_ms)s,
+    application_name => %(application)s
+)
+
 -- name: request_indexing
 -- One that waits to be run finds what this transaction adds: it begins with a pause.
 select dbos.enqueue_workflow(

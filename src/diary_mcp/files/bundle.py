@@ -1,0 +1,203 @@
+"""A diary in one file that can be checked with no database: docs/signing.md, "A bundle"."""
+
+import json
+from collections.abc import AsyncGenerator, Generator, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import anyio.to_thread
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Time
+from diary_mcp.domain.signing import ChainHead
+from diary_mcp.files.folder import ExportFolder
+from diary_mcp.service.chain_check import CheckedEntry, CheckedVersion, SignedLink
+from diary_mcp.service.key_history import KeyHistory, KeyPeriod
+from diary_mcp.service.ports import Reading, Store
+from diary_mcp.service.statements import read_statement
+from diary_mcp.service.verification import end_of, entry_pages, link_pages, list_checked
+
+BUNDLE_NAME = "diary.bundle"
+_FORMAT = "diary-mcp/bundle/1"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BundleHeader(_Part):
+    """The first line."""
+
+    exported_at: Time
+    format: Literal["diary-mcp/bundle/1"]
+    head: ChainHead | None
+    keys: tuple[KeyPeriod, ...]
+    owner: AgentName
+
+
+class _Link(_Part):
+    signature: str
+    statement: dict[str, JsonValue]
+
+
+class _Version(_Part):
+    author: str
+    content: str
+    content_hash: str
+    date: Time
+    importance: float
+    salt: str | None
+    session: str | None
+    tags: tuple[str, ...]
+    title: str | None
+    type: EntryType
+    updated_at: Time
+    version: int
+
+
+class _Entry(_Part):
+    created_at: Time
+    id: EntryId
+    key: str | None
+    owner: AgentName
+    state: Literal["signed", "pending", "none"]
+    supersedes: EntryId | None
+    versions: tuple[_Version, ...] = Field(min_length=1)
+
+
+class _LinkLine(_Part):
+    link: _Link
+
+
+class _EntryLine(_Part):
+    entry: _Entry
+
+
+async def export_bundle(directory: Path, *, owner: AgentName, store: Store) -> int:
+    """Writes the owner's diary as of one moment into `diary.bundle`; how many entries it has.
+
+    Raises:
+        InvalidArgumentError: the folder cannot be written; what was there still is.
+        DatabaseUnavailableError: likewise.
+    """
+    folder = await anyio.to_thread.run_sync(ExportFolder, directory)
+    count = 0
+    with folder.replacing(BUNDLE_NAME) as file:
+        async with store.snapshot() as rows:
+            await _write(file, [await _header(rows, owner)])
+            async for links in link_pages(rows, owner):
+                await _write(file, (_link_line(link) for link in links))
+            async for entries in _entry_lines(rows, owner):
+                await _write(file, entries)
+                count += len(entries)
+    return count
+
+
+def read_bundle(file: BinaryIO) -> "Generator[BundleHeader | SignedLink | CheckedEntry]":
+    """The header, then the links, then the entries. Blocks.
+
+    Raises:
+        InvalidArgumentError: a line is not what it should be.
+    """
+    number = 0
+    for number, line in enumerate(file, 1):
+        try:
+            if number == 1:
+                yield BundleHeader.model_validate_json(line)
+            elif line.startswith(b'{"link"'):
+                yield _signed_link(_LinkLine.model_validate_json(line).link)
+            else:
+                yield _checked_entry(_EntryLine.model_validate_json(line).entry)
+        except (ValidationError, rfc8785.CanonicalizationError) as error:
+            raise InvalidArgumentError(
+                f"line {number} is not what docs/signing.md says a bundle has there; export it "
+                "again with `diary-mcp export DIR --format bundle`."
+            ) from error
+    if number == 0:
+        raise InvalidArgumentError("it is empty, and no bundle.")
+
+
+async def _write(file: BinaryIO, parts: Iterable[BaseModel]) -> None:
+    lines = [_line(part) for part in parts]
+    await anyio.to_thread.run_sync(file.writelines, lines)
+
+
+def _line(part: BaseModel) -> bytes:
+    values = part.model_dump(mode="json")
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+async def _header(rows: Reading, owner: AgentName) -> BundleHeader:
+    keys = KeyHistory()
+    for _, link in sorted((await rows.chain.list_key_links(owner)).items()):
+        keys.apply(read_statement(link.statement))
+    return BundleHeader(
+        exported_at=datetime.now(UTC),
+        format=_FORMAT,
+        head=end_of(await rows.chain.find_head(owner)),
+        keys=keys.periods,
+        owner=owner,
+    )
+
+
+def _link_line(link: SignedLink) -> _LinkLine:
+    return _LinkLine(link=_Link(signature=link.signature, statement=json.loads(link.statement)))
+
+
+async def _entry_lines(rows: Reading, owner: AgentName) -> AsyncGenerator[list[_EntryLine]]:
+    async for page in entry_pages(rows, owner):
+        wanted = {entry.id: entry.wants_signature for entry in page}
+        checked = await list_checked(rows, owner, page)
+        yield [
+            _EntryLine(entry=_entry(entry, wants_signature=wanted[entry.id])) for entry in checked
+        ]
+
+
+def _entry(entry: CheckedEntry, *, wants_signature: bool) -> _Entry:
+    is_signed = entry.versions[0].salt is not None
+    unsigned = "pending" if wants_signature else "none"
+    return _Entry(
+        created_at=entry.created_at,
+        id=entry.id,
+        key=entry.key,
+        owner=entry.owner,
+        state="signed" if is_signed else unsigned,
+        supersedes=entry.supersedes,
+        versions=tuple(
+            _Version(
+                author=version.author,
+                content=version.content,
+                content_hash=version.content_hash,
+                date=version.date,
+                importance=version.importance,
+                salt=version.salt,
+                session=version.session,
+                tags=tuple(version.tags),
+                title=version.title,
+                type=version.type,
+                updated_at=version.updated_at,
+                version=version.version,
+            )
+            for version in entry.versions
+        ),
+    )
+
+
+def _signed_link(link: _Link) -> SignedLink:
+    return SignedLink(rfc8785.dumps(link.statement).decode(), link.signature)
+
+
+def _checked_entry(entry: _Entry) -> CheckedEntry:
+    return CheckedEntry(
+        id=entry.id,
+        key=entry.key,
+        owner=entry.owner,
+        supersedes=entry.supersedes,
+        created_at=entry.created_at,
+        versions=[
+            CheckedVersion(entry_id=entry.id, **version.model_dump()) for version in entry.versions
+        ],
+    )

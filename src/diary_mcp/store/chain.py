@@ -1,0 +1,160 @@
+"""Chains of signed links in PostgreSQL."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from uuid import UUID
+
+from psycopg.rows import args_row, class_row
+
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.chain_check import CheckedVersion, SignedLink
+from diary_mcp.service.chain_ports import (
+    Head,
+    KeptLink,
+    LastLink,
+    NewLink,
+    RequestedSignature,
+    VersionToSign,
+)
+from diary_mcp.store.database import Connection
+from diary_mcp.store.sql import load_queries
+
+_SQL = load_queries("chain")
+
+
+class PostgresChain:
+    """`ChainReader` and `ChainWriter` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def find_head(self, owner: AgentName) -> Head | None:
+        cursor = self._connection.cursor(row_factory=class_row(Head))
+        await cursor.execute(_SQL["find_head"], {"owner": owner})
+        return await cursor.fetchone()
+
+    async def lock_head(self, owner: AgentName) -> Head:
+        cursor = self._connection.cursor(row_factory=class_row(Head))
+        await cursor.execute(_SQL["lock_head"], {"owner": owner})
+        (head,) = await cursor.fetchall()
+        return head
+
+    async def hold_entry(self, entry_id: EntryId) -> None:
+        await self._connection.execute(_SQL["hold_entry"], {"id": entry_id})
+
+    async def append(self, owner: AgentName, links: Sequence[NewLink], head: Head) -> None:
+        await self._connection.execute(
+            _SQL["append_links"],
+            {
+                **asdict(head),
+                "owner": owner,
+                "valid_keys": list(head.valid_keys),
+                "known_keys": list(head.known_keys),
+                "sequences": [link.sequence for link in links],
+                "hashes": [link.hash for link in links],
+                "statements": [link.statement for link in links],
+                "signatures": [link.signature for link in links],
+                "acts": [link.act for link in links],
+                "entry_ids": [link.entry_id for link in links],
+                "versions": [link.version for link in links],
+                "superseded": [link.supersedes for link in links],
+                "salts": [link.salt for link in links],
+            },
+        )
+
+    async def find_last_links(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> list[LastLink]:
+        cursor = self._connection.cursor(row_factory=class_row(LastLink))
+        await cursor.execute(_SQL["find_last_links"], {"owner": owner, "ids": list(entry_ids)})
+        return await cursor.fetchall()
+
+    async def find_to_sign(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> list[VersionToSign]:
+        cursor = self._connection.cursor(row_factory=class_row(VersionToSign))
+        await cursor.execute(_SQL["find_to_sign"], {"owner": owner, "ids": list(entry_ids)})
+        return await cursor.fetchall()
+
+    async def list_pending(self, owner: AgentName) -> list[EntryId]:
+        cursor = self._connection.cursor(row_factory=args_row(EntryId))
+        await cursor.execute(_SQL["list_pending"], {"owner": owner})
+        return await cursor.fetchall()
+
+    async def list_links(self, owner: AgentName, after: int, limit: int) -> list[KeptLink]:
+        cursor = self._connection.cursor(row_factory=class_row(KeptLink))
+        await cursor.execute(_SQL["list_links"], {"owner": owner, "after": after, "limit": limit})
+        return await cursor.fetchall()
+
+    async def list_key_links(self, owner: AgentName) -> dict[int, SignedLink]:
+        cursor = self._connection.cursor(row_factory=class_row(KeptLink))
+        await cursor.execute(_SQL["list_key_links"], {"owner": owner})
+        return {row.sequence: row.link for row in await cursor.fetchall()}
+
+    async def list_entry_links(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> dict[int, SignedLink]:
+        cursor = self._connection.cursor(row_factory=class_row(KeptLink))
+        await cursor.execute(_SQL["list_entry_links"], {"owner": owner, "ids": list(entry_ids)})
+        return {row.sequence: row.link for row in await cursor.fetchall()}
+
+    async def list_salts(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> Mapping[tuple[EntryId, int], str | None]:
+        cursor = self._connection.cursor(row_factory=args_row(_salt))
+        await cursor.execute(_SQL["list_salts"], {"owner": owner, "ids": list(entry_ids)})
+        return dict(await cursor.fetchall())
+
+    async def list_versions(
+        self, entry_ids: Collection[EntryId]
+    ) -> Mapping[EntryId, list[CheckedVersion]]:
+        cursor = self._connection.cursor(row_factory=class_row(CheckedVersion))
+        await cursor.execute(_SQL["list_versions"], {"ids": list(entry_ids)})
+        versions: dict[EntryId, list[CheckedVersion]] = {}
+        for version in await cursor.fetchall():
+            versions.setdefault(version.entry_id, []).append(version)
+        return versions
+
+    async def list_origins(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> Mapping[EntryId, str]:
+        cursor = self._connection.cursor(row_factory=args_row(_origin))
+        await cursor.execute(_SQL["list_origins"], {"owner": owner, "ids": list(entry_ids)})
+        return dict(await cursor.fetchall())
+
+    async def put_origins(self, origins: Sequence[tuple[EntryId, int, str]]) -> None:
+        await self._connection.execute(
+            _SQL["put_origins"],
+            {
+                "ids": [entry_id for entry_id, _, _ in origins],
+                "versions": [version for _, version, _ in origins],
+                "proofs": [proof for _, _, proof in origins],
+            },
+        )
+
+    async def put_request(self, owner: AgentName, request: RequestedSignature) -> None:
+        await self._connection.execute(_SQL["put_request"], {**asdict(request), "owner": owner})
+
+    async def expire_request(self, request_id: UUID) -> None:
+        await self._connection.execute(_SQL["expire_request"], {"id": request_id})
+
+    async def take_request(
+        self, owner: AgentName, request_id: UUID
+    ) -> tuple[str, str | None] | None:
+        cursor = self._connection.cursor(row_factory=args_row(_request))
+        await cursor.execute(_SQL["take_request"], {"owner": owner, "id": request_id})
+        return await cursor.fetchone()
+
+
+def _salt(
+    entry_id: EntryId, version: int, salt: str | None
+) -> tuple[tuple[EntryId, int], str | None]:
+    return (entry_id, version), salt
+
+
+def _origin(entry_id: EntryId, proof: str) -> tuple[EntryId, str]:
+    return entry_id, proof
+
+
+def _request(statement: str, salt: str | None) -> tuple[str, str | None]:
+    return statement, salt
