@@ -30,6 +30,7 @@ CONTENT = "The reason why the queue is polled ten times a second, in some detail
 AGENT = AgentName("bench")
 BARE_SERVER = Path(__file__).with_name("bare_server.py")
 POLL_S = 0.002
+PARALLEL = 10
 
 
 @dataclass
@@ -52,8 +53,10 @@ class Table:
         return "\n".join(lines)
 
 
-async def measure_transactions(foundation: Foundation, table: Table, rounds: int) -> None:
-    """A bare insert, and our create, in turn: both on a connection of a warm pool."""
+async def measure_transactions(
+    foundation: Foundation, signing: Foundation, table: Table, rounds: int
+) -> None:
+    """A bare insert, and our create, unsigned and signed, in turn, on connections of warm pools."""
     async with open_database(foundation.database_url, max_size=1) as database:
         async with database.connection() as connection:
             await connection.execute("create table bench (id bigserial primary key, body text)")
@@ -65,15 +68,33 @@ async def measure_transactions(foundation: Foundation, table: Table, rounds: int
         async def create() -> None:
             await foundation.diary.entries.create(AGENT, EntryDraft(content=CONTENT))
 
+        async def create_signed() -> None:
+            await signing.diary.entries.create(AGENT, EntryDraft(content=CONTENT))
+
+        await create_signed()
         for _ in range(rounds):
             await table.time("bare INSERT and commit", insert)
             await table.time("create transaction (rows and workflow)", create)
+            await table.time("create transaction, signed", create_signed)
+        for _ in range(max(1, rounds // PARALLEL)):
+            await table.time(f"{PARALLEL} creates at once", partial(at_once, create))
+            await table.time(f"{PARALLEL} creates at once, signed", partial(at_once, create_signed))
         entry = await foundation.diary.entries.create(AGENT, EntryDraft(content=CONTENT))
         look = partial(foundation.diary.similarity.find_similar, entry)
         for name in ("among unindexed entries", "among indexed ones"):
             for _ in range(rounds):
                 await table.time(f"similar entries, {name}", look)
             await foundation.indexer.index_waiting()
+
+
+async def at_once(run: Callable[[], Awaitable[None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(PARALLEL):
+            tasks.create_task(wait_for(run))
+
+
+async def wait_for(run: Callable[[], Awaitable[None]]) -> None:
+    await run()
 
 
 async def measure_settling(foundation: Foundation, table: Table, rounds: int) -> None:
@@ -157,8 +178,13 @@ async def measure(rounds: int, starts: int) -> Table:
                 warm,
                 table,
             )
-        async with open_foundation(Settings(data_dir=warm)) as foundation:
-            await measure_transactions(foundation, table, rounds)
+        unsigned = Settings(data_dir=warm, agent=AGENT, signing="off")
+        signed = Settings(data_dir=warm, agent=AGENT)
+        async with (
+            open_foundation(unsigned) as foundation,
+            open_foundation(signed, with_keys=True) as signing,
+        ):
+            await measure_transactions(foundation, signing, table, rounds)
             await measure_settling(foundation, table, max(10, rounds // 3))
         await measure_tool_calls(warm, table, rounds)
     return table

@@ -55,7 +55,7 @@ async def test_an_imported_entry_is_an_entry_like_any_other(foundation: Foundati
     assert entry.version == 1
     assert entry.role == "owner"
     assert entry.sharing == "pending"
-    assert entry.signature.state == "none"
+    assert entry.signature.state == "pending"
     assert entry.content_hash == content_hash(
         entry_id=entry.id,
         owner=OWNER,

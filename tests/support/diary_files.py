@@ -14,7 +14,9 @@ from support.journal import OWNER
 async def run_import(
     foundation: Foundation, *paths: Path, owner: AgentName = OWNER, dry_run: bool = False
 ) -> ImportReport:
-    return await import_paths(paths, owner=owner, store=foundation.store, dry_run=dry_run)
+    return await import_paths(
+        paths, owner=owner, store=foundation.store, signing=foundation.signing, dry_run=dry_run
+    )
 
 
 async def run_export(

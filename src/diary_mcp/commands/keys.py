@@ -74,7 +74,7 @@ def rotate_key(settings: Settings) -> None:
 
     async def run() -> None:
         async with open_foundation(settings, with_keys=True) as foundation:
-            await _rotate(foundation, keys)
+            await rotate(foundation, keys)
 
     anyio.run(run)
     click.echo(keys.present.load_or_create().public_key)
@@ -89,7 +89,7 @@ def take_over(settings: Settings) -> None:
     click.echo(f"{public_key} signs from now on; checkers will tell of a takeover")
 
 
-async def _rotate(foundation: Foundation, keys: AgentKeys) -> None:
+async def rotate(foundation: Foundation, keys: AgentKeys) -> None:
     """Finishes a rotation that was interrupted, or does a whole one.
 
     The links come first: until the new file is in place, a server signs with whichever of the

@@ -56,7 +56,12 @@ def verify(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Check the agent's diary, or the bundle FILE, by its hashes and signatures."""
+    """Check the agent's diary, or FILE, by hashes and signatures.
+
+    FILE is a bundle, or exported files: one, or a folder of them.
+    """
+    if file is not None and (file.is_dir() or file.suffix in {".md", ".jsonl"}):
+        sys.exit(0 if _verify_files(file, trusted, strict=strict) else 1)
     if file is None:
         owner, report = anyio.run(_verify_diary, settings, remembered, trusted)
     else:
@@ -87,6 +92,25 @@ def _verify_file(
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{file}: {error}") from error
     return header.owner, report
+
+
+def _verify_files(path: Path, trusted: tuple[PublicKey, ...], *, strict: bool) -> bool:
+    from diary_mcp.files.proof_check import check_files  # noqa: PLC0415  # either, not both
+    from diary_mcp.signing.ed25519 import check_signature  # noqa: PLC0415  # likewise
+
+    checked = check_files([path], check_signature, trusted)
+    signed = [each for each in checked if each.signer is not None]
+    for each in checked:
+        if each.problem is not None:
+            click.echo(f"{each.name}: {each.problem}", err=True)
+    for signer in sorted({each.signer for each in signed if each.signer is not None}):
+        count = sum(each.signer == signer and each.problem is None for each in signed)
+        click.echo(f"signed by {signer}: {count}")
+    unsigned = len(checked) - len(signed)
+    is_sound = all(each.problem is None for each in checked) and not (strict and unsigned)
+    click.echo(f"checked {len(checked)}, signed {len(signed)}, not signed {unsigned}")
+    click.echo("sound" if is_sound else "NOT sound")
+    return is_sound
 
 
 async def _verify_diary(

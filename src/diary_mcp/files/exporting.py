@@ -22,7 +22,9 @@ from diary_mcp.files.names import SUFFIX, file_names
 from diary_mcp.files.sources import Rejection, shown
 from diary_mcp.service.archive import FormerVersion, StoredEntry
 from diary_mcp.service.exporting import EntryExport
+from diary_mcp.service.importing import ImportedEntry
 from diary_mcp.service.ports import Store
+from diary_mcp.service.statements import read_proof
 
 ExportFormat = Literal["markdown", "jsonl", "bundle"]
 
@@ -133,17 +135,29 @@ async def _has_all_of(file: _File, present: bytes, export: EntryExport) -> bool:
     except InvalidArgumentError:
         return False
     wanted = read_markdown(file.wanted, name=file.name, modified_at=file.entry.date)
-    draft = said.draft
-    if said.unknown_keys != wanted.unknown_keys or (draft.date, draft.author, draft.session) != (
-        wanted.draft.date,
-        wanted.draft.author,
-        wanted.draft.session,
-    ):
+    draft, now = said.draft, wanted.draft
+    if (draft.date, draft.author, draft.session) != (now.date, now.author, now.session):
+        return False
+    if _unknown(said, file) != _unknown(wanted, file) or not _is_own(said.origin, file.entry):
         return False
     version = FormerVersion(
         draft.type, draft.title, draft.content, tuple(draft.tags), draft.importance
     )
     return version in await _versions(file.entry, export)
+
+
+def _unknown(said: ImportedEntry, file: _File) -> set[str]:
+    """What a file says beyond its entry; of its signature an imported entry keeps every word."""
+    was_imported = file.entry.front_matter is not None
+    return {
+        line for line in said.unknown_keys if not (was_imported and line.startswith("signature:"))
+    }
+
+
+def _is_own(origin: str | None, entry: StoredEntry) -> bool:
+    """Whether the diary has what a file says of its signature: an own link, or what it kept."""
+    proof = read_proof(origin)
+    return proof is None or origin == entry.origin or proof.statement.entry == entry.id
 
 
 async def _versions(entry: StoredEntry, export: EntryExport) -> list[FormerVersion]:

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import format_time
+from diary_mcp.domain.signing import Proof
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.names import find_entry_id
 from diary_mcp.service.archive import StoredEntry
 from diary_mcp.service.importing import ImportedEntry
+from diary_mcp.service.statements import canonical
 
 _ENTRY_FIELDS = frozenset({*EntryFields.model_fields, "content"})
 # What the diary decides itself is allowed in a line, because an export writes it; it is not
@@ -52,6 +56,7 @@ def read_line(raw: bytes) -> ImportedEntry:
         draft=read_draft(given),
         source_hash=source_hash(raw.strip()),
         entry_id=find_entry_id(entry_id) if isinstance(entry_id, str) else None,
+        origin=_read_origin(values.get("signature")),
     )
 
 
@@ -77,8 +82,25 @@ def render_line(entry: StoredEntry) -> bytes:
         "created_at": format_time(entry.created_at),
         "updated_at": format_time(entry.updated_at),
         "content_hash": entry.content_hash,
+        "signature": _signature(entry),
     }
     return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+
+
+def _signature(entry: StoredEntry) -> dict[str, object]:
+    if entry.proof is not None:
+        return {"state": "signed", "proof": json.loads(entry.proof)}
+    return {"state": "pending" if entry.wants_signature else "none"}
+
+
+def _read_origin(signature: object) -> str | None:
+    """What the line says of its signature, where that can be checked."""
+    if not isinstance(signature, _Object):
+        return None
+    try:
+        return canonical(Proof.model_validate(signature.get("proof"))).decode()
+    except ValidationError:
+        return None
 
 
 def _read_object(text: str) -> Mapping[str, object]:

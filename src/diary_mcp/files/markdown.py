@@ -26,6 +26,7 @@ from diary_mcp.files.headings import find_title
 from diary_mcp.files.names import SUFFIX, file_name, find_claim, find_entry_id, stands_for
 from diary_mcp.service.archive import EntryReference, StoredEntry
 from diary_mcp.service.importing import ImportedEntry
+from diary_mcp.service.statements import canonical, read_proof
 from diary_mcp.service.supersession import base_name
 
 _DATE_IN_NAME = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
@@ -74,6 +75,7 @@ def read_markdown(raw: bytes, *, name: str, modified_at: datetime) -> ImportedEn
         name=name,
         front_matter=head,
         unknown_keys=_unknown_keys(front_matter, said.key),
+        origin=_read_origin(front_matter),
     )
 
 
@@ -90,6 +92,7 @@ def render_markdown(entry: StoredEntry, *, name: str, superseded_name: str | Non
     said = _read(front_matter, entry.content, name)
     for key, value in _corrections(said, entry, name_of_superseded).items():
         front_matter = front_matter.with_value(key, value)
+    front_matter = _with_signature(front_matter, entry)
     return (front_matter.text_before(entry.content) + entry.content).encode()
 
 
@@ -205,13 +208,22 @@ def _read_key(front_matter: FrontMatter, name: str) -> str | None:
     return name if find_entry_id(name) is None else None
 
 
+def _read_origin(front_matter: FrontMatter) -> str | None:
+    """What the file says of its signature, where that can be checked."""
+    field = front_matter.find("signature")
+    value = None if field is None else field.value
+    proof = read_proof(value) if isinstance(value, str) else None
+    return None if proof is None else canonical(proof).decode()
+
+
 def _unknown_keys(front_matter: FrontMatter, key: str | None) -> frozenset[str]:
     """The lines of keys that say more than the entry's fields do."""
     said_elsewhere = {("signature", _UNSIGNED), ("key", key)}
+    known = _ENTRY_KEYS if _read_origin(front_matter) is None else _ENTRY_KEYS | {"signature"}
     return frozenset(
         field.text.strip()
         for field in front_matter.fields
-        if field.name not in _ENTRY_KEYS and (field.name, field.value) not in said_elsewhere
+        if field.name not in known and (field.name, field.value) not in said_elsewhere
     )
 
 
@@ -228,8 +240,25 @@ def _initial(entry: StoredEntry) -> FrontMatter:
         .with_value("importance", entry.importance)
         .with_value("tags", tuple(entry.tags))
         .with_value("supersedes", None)
-        .with_value("signature", _UNSIGNED)
+        .with_value("signature", entry.proof or _UNSIGNED)
     )
+
+
+def _with_signature(front_matter: FrontMatter, entry: StoredEntry) -> FrontMatter:
+    """The front matter with the signature of what the entry says now.
+
+    What was imported and not changed since keeps its own line: the file comes back to the byte,
+    and a signature in it is the one of whoever wrote it.
+    """
+    if entry.imported_version == entry.version:
+        return front_matter
+    if entry.proof is not None:
+        field = front_matter.find("signature")
+        is_there = field is not None and field.value == entry.proof
+        return front_matter if is_there else front_matter.with_value("signature", entry.proof)
+    if _read_origin(front_matter) is None:
+        return front_matter
+    return front_matter.with_value("signature", _UNSIGNED)
 
 
 def _corrections(

@@ -40,6 +40,8 @@ class StoredEntry:
     """The version that an import made last."""
     origin: str | None = None
     """What the file that the present version was imported from said of its own signature."""
+    proof: str | None = None
+    """What an export says of the signature; only where it was asked for."""
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,11 @@ class ChainCheck:
             return
         if self.is_whole:
             self._check_place(statement, sequence)
-        is_valid = self._check_key(statement, link)
-        self._note(statement, is_valid=is_valid)
-        # After a gap it goes on from what is there, so that one gap is one problem.
-        self.sequence = statement.sequence
+        else:
+            sequence = statement.sequence
+        is_valid = self._check_key(statement, link, sequence)
+        self._note(statement, sequence, is_valid=is_valid)
+        self.sequence = sequence
         self.hash = hash_bytes(link.statement.encode())
         self._time = statement.time
         if self.remembered is not None and self.sequence == self.remembered.sequence:
@@ -167,17 +168,17 @@ class ChainCheck:
                 self.break_at(sequence, problem)
                 return
 
-    def _check_key(self, statement: Statement, link: SignedLink) -> bool:
+    def _check_key(self, statement: Statement, link: SignedLink, sequence: int) -> bool:
         if not self.check_signature(statement.key, link.signature, link.statement.encode()):
-            self.break_at(statement.sequence, "its signature is not valid")
+            self.break_at(sequence, "its signature is not valid")
             return False
         self._met_trusted |= statement.key in self.trusted
         problem = self._keys.apply(statement)
         if problem is not None:
-            self.break_at(statement.sequence, problem)
+            self.break_at(sequence, problem)
         return problem is None
 
-    def _note(self, statement: Statement, *, is_valid: bool) -> None:
+    def _note(self, statement: Statement, sequence: int, *, is_valid: bool) -> None:
         if statement.entry is None:
             return
         before = self._signed.get(statement.entry)
@@ -186,7 +187,7 @@ class ChainCheck:
         else:
             commitments = before.commitments
             if (statement.version or 0) < (before.last.version or 0):
-                self.break_at(statement.sequence, "goes back to an earlier version of its entry")
+                self.break_at(sequence, "goes back to an earlier version of its entry")
         if statement.version is not None:
             commitments[statement.version] = statement.commitment
         self._signed[statement.entry] = _SignedEntry(statement, is_valid, commitments)

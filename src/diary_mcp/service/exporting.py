@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.archive import EntryReference, FormerVersion, StoredEntry
 from diary_mcp.service.ports import Store
+from diary_mcp.service.proofs import with_proofs
 from diary_mcp.service.records import EntryPosition
 
 _PAGE_SIZE = 100
@@ -32,7 +33,8 @@ class EntryExport:
         position: EntryPosition | None = None
         while True:
             async with self._store.reading() as rows:
-                page = await rows.archive.list_stored(self._owner, position, _PAGE_SIZE)
+                stored = await rows.archive.list_stored(self._owner, position, _PAGE_SIZE)
+                page = await with_proofs(rows.chain, self._owner, stored)
             if not page:
                 return
             yield page

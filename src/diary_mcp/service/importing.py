@@ -16,10 +16,11 @@ from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.archive import ArchiveReader, StoredEntry
 from diary_mcp.service.chain import ChainSigning, new_version
-from diary_mcp.service.chain_ports import VersionToSign
+from diary_mcp.service.chain_ports import ChainReader, VersionToSign
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.hashing import content_hash
 from diary_mcp.service.ports import Store, UnitOfWork
+from diary_mcp.service.proofs import with_proofs
 from diary_mcp.service.records import EntryRecord
 from diary_mcp.service.supersession import base_name, choose_supersessions
 
@@ -75,7 +76,7 @@ class EntryImport:
     async def compare(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
         """What `write` would do; changes nothing."""
         async with self._store.reading() as rows:
-            return (await self._plan(rows.archive, batch)).outcome
+            return (await self._plan(rows.archive, rows.chain, batch)).outcome
 
     async def write(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
         """Adds what is new and makes new versions of what changed, all of it or nothing.
@@ -121,10 +122,10 @@ class EntryImport:
 
     async def _write_once(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
         async with self._store.unit_of_work() as unit:
-            plan = await self._plan(unit.archive, batch)
+            plan = await self._plan(unit.archive, unit.chain, batch)
             if plan.changed:
                 await unit.archive.lock([previous.id for previous, _ in plan.changed])
-                plan = await self._plan(unit.archive, batch)
+                plan = await self._plan(unit.archive, unit.chain, batch)
             for previous, revised in plan.changed:
                 await unit.archive.replace(previous, revised)
             if plan.new:
@@ -149,8 +150,10 @@ class EntryImport:
         versions = [*map(new_version, plan.new), *map(_to_sign, revised)]
         await self._signing.sign_versions(unit.chain, self._owner, versions)
 
-    async def _plan(self, archive: ArchiveReader, batch: Sequence[ImportedEntry]) -> "_Plan":
-        found = await _find_present(archive, self._owner, batch)
+    async def _plan(
+        self, archive: ArchiveReader, chain: ChainReader, batch: Sequence[ImportedEntry]
+    ) -> "_Plan":
+        found = await _find_present(archive, chain, self._owner, batch)
         now = datetime.now(UTC)
         plan = _Plan(new=[], changed=[], unchanged=0)
         for entry in batch:
@@ -214,11 +217,11 @@ class _Present:
 
 
 async def _find_present(
-    archive: ArchiveReader, owner: AgentName, batch: Sequence[ImportedEntry]
+    archive: ArchiveReader, chain: ChainReader, owner: AgentName, batch: Sequence[ImportedEntry]
 ) -> _Present:
     ids = {entry.entry_id for entry in batch if entry.entry_id is not None}
     keys = {entry.draft.key for entry in batch if entry.draft.key is not None}
-    stored = await archive.find_stored(
+    found = await archive.find_stored(
         owner,
         keys=keys | set(map(str, ids)),
         ids=ids,
@@ -228,6 +231,8 @@ async def _find_present(
             if entry.draft.key is None and entry.entry_id is None
         },
     )
+    # A file that an export wrote is recognised by what it says, its signature too.
+    stored = await with_proofs(chain, owner, found)
     return _Present(
         by_key={entry.key: entry for entry in stored if entry.key is not None},
         by_id={entry.id: entry for entry in stored},

@@ -1,0 +1,257 @@
+"""Signing over HTTP, where the server holds no keys, and the commands on the agent's side."""
+
+import json
+import subprocess
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from diary_mcp.domain.tokens import TokenScope
+from support.clients import COMMAND, Answer, Json, environment
+from support.ground_truth import ask, eventually
+from support.http_servers import (
+    HttpServer,
+    bearer,
+    call,
+    http_server,
+    issue_token,
+    post,
+    request_body,
+)
+from support.sites import own_database
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A server, an agent, and the machine on which its key is."""
+
+    server: HttpServer
+    url: str
+    token: str
+    data_dir: Path
+
+    def tool(self, name: str, *, token: str | None = None, **arguments: object) -> Answer:
+        return call(self.server, token or self.token, name, arguments)
+
+    def run(
+        self, *arguments: str, data_dir: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        settings = environment(
+            agent="alice", database_url=self.url, data_dir=data_dir or self.data_dir
+        )
+        return subprocess.run(
+            [COMMAND, *arguments],
+            env={**settings, "DIARY_MCP_TOKEN": self.token},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def key(self) -> str:
+        return self.run("key", "show").stdout.strip()
+
+    def create(self, content: str = "What happened.") -> Json:
+        return self.tool("diary_create", content=content).data
+
+    def request(self, entry_id: str) -> Json:
+        return self.tool("diary_signature_request", entry_id=entry_id, key=self.key()).data
+
+    def signature(self, request: Json) -> str:
+        """What the command of a request gives."""
+        return self.run(*request["command"].split()[1:]).stdout.strip()
+
+    def sign(self, request: Json, signature: str | None = None) -> Answer:
+        handed_in = self.signature(request) if signature is None else signature
+        return self.tool("diary_sign", request_id=request["request_id"], signature=handed_in)
+
+    def state(self, entry_id: str) -> str:
+        return self.tool("diary_get", entry_id=entry_id).data["signature"]["state"]
+
+
+@pytest.fixture(scope="module")
+def database(postgres_url: str) -> Generator[str]:
+    with own_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def server(database: str) -> Generator[HttpServer]:
+    with http_server(environment(database_url=database)) as started:
+        yield started.wait_until_ready()
+
+
+@pytest.fixture
+def remote(server: HttpServer, database: str, tmp_path: Path) -> Remote:
+    ask(database, "delete from diary.link")
+    ask(database, "delete from diary.chain_head")
+    ask(database, "delete from diary.entry")
+    token = issue_token(database, "alice").secret
+    return Remote(server, database, token, tmp_path / "data")
+
+
+def test_the_two_tools_are_there_over_http(remote: Remote) -> None:
+    response = post(remote.server, request_body("tools/list"), bearer(remote.token))
+    tools = response.json()["result"]["tools"]
+
+    assert [tool["name"] for tool in tools][-2:] == ["diary_signature_request", "diary_sign"]
+    assert len(json.dumps({"tools": tools}, separators=(",", ":"))) <= 16_000
+
+
+def test_an_entry_is_pending_until_the_agent_has_signed_it(remote: Remote) -> None:
+    entry = remote.create()
+    request = remote.request(entry["id"])
+
+    signed = remote.sign(request).data
+
+    assert entry["signature"] == {"state": "pending"}
+    assert (signed["entry_id"], signed["sequence"]) == (entry["id"], 1)
+    shown = remote.tool("diary_get", entry_id=entry["id"]).data["signature"]
+    assert shown["state"] == "signed"
+    assert (shown["key"], shown["link"]) == (remote.key(), signed["link"])
+    report = remote.tool("diary_verify").data
+    assert report["entries"][0]["signer"] == remote.key()
+    assert report["chain"] == {"sequence": 1, "hash": signed["link"], "broken": None}
+    signing = remote.tool("diary_whoami").data["signing"]
+    assert signing == {"sequence": 1, "head": signed["link"], "keys": [remote.key()], "key": None}
+    assert remote.run("verify").stdout.endswith("sound\n")
+
+
+def test_a_request_cannot_be_replayed_or_used_for_another_entry(remote: Remote) -> None:
+    first, second = remote.create("first"), remote.create("second")
+    request = remote.request(first["id"])
+    other = remote.request(second["id"])
+    signature = remote.signature(request)
+
+    assert remote.sign(other, signature).code == "invalid_argument"
+    assert remote.sign(request, signature).code == "ok"
+    assert remote.sign(request, signature).code == "not_found"
+    assert remote.sign(other).code == "conflict", "the chain goes on from elsewhere now"
+    assert remote.state(second["id"]) == "pending"
+
+
+def test_a_request_is_for_one_version_one_agent_and_the_last_one_asked(
+    remote: Remote, database: str
+) -> None:
+    entry = remote.create()
+    earlier = remote.request(entry["id"])
+    request = remote.request(entry["id"])
+    signature = remote.signature(request)
+    bob = issue_token(database, "bob").secret
+    readers: tuple[TokenScope, ...] = ("diary:read",)
+    reader = issue_token(database, "alice", scopes=readers).secret
+    handed_in = {"request_id": request["request_id"], "signature": signature}
+
+    assert remote.sign(earlier).code == "not_found"
+    assert remote.tool("diary_sign", token=bob, **handed_in).code == "not_found"
+    assert remote.tool("diary_sign", token=reader, **handed_in).code == "forbidden"
+    asked = remote.tool(
+        "diary_signature_request", token=bob, entry_id=entry["id"], key=remote.key()
+    )
+    assert asked.code == "not_found"
+    remote.tool("diary_update", entry_id=entry["id"], expected_version=1, content="changed")
+    assert remote.sign(request, signature).code == "conflict"
+    assert remote.sign(remote.request(entry["id"])).code == "ok"
+
+
+@pytest.mark.parametrize("signature", ["", "A" * 86, "ä" * 10, "=" * 86])
+def test_what_is_no_signature_is_refused_and_the_request_stays(
+    remote: Remote, signature: str
+) -> None:
+    request = remote.request(remote.create()["id"])
+
+    assert remote.sign(request, signature).code == "invalid_argument"
+    assert remote.sign(request).code == "ok"
+
+
+def test_a_request_expires_by_its_workflow_and_is_not_accepted_before_that(
+    remote: Remote, database: str
+) -> None:
+    request = remote.request(remote.create()["id"])
+    scheduled = ask(
+        database,
+        "select status, delay_until_epoch_ms from dbos.workflow_status where workflow_uuid = %s",
+        f"expire_signature_request:{request['request_id']}",
+    )
+    assert [status for status, _ in scheduled] == ["DELAYED"]
+    ask(database, "update diary.signature_request set expires_at = now() - interval '1 second'")
+
+    assert remote.sign(request).code == "not_found"
+    ask(
+        database,
+        "update dbos.workflow_status set delay_until_epoch_ms = 1 where workflow_uuid = %s",
+        f"expire_signature_request:{request['request_id']}",
+    )
+    waiting = "select id from diary.signature_request where id = %s::uuid"
+    eventually(lambda: not ask(database, waiting, request["request_id"]))
+
+
+def test_keys_are_admitted_and_revoked_by_requests_too(remote: Remote, tmp_path: Path) -> None:
+    assert remote.sign(remote.request(remote.create()["id"])).code == "ok"
+    second = remote.run("key", "show", data_dir=tmp_path / "second").stdout.strip()
+
+    entry = remote.create()["id"]
+    asked = remote.tool("diary_signature_request", entry_id=entry, key=second)
+    assert asked.code == "invalid_argument"
+    assert remote.sign(remote.tool("diary_signature_request", admit=second).data).code == "ok"
+    revoked = remote.tool("diary_signature_request", revoke=remote.key(), key=remote.key()).data
+    assert remote.sign(revoked).code == "ok"
+
+    request = remote.tool("diary_signature_request", entry_id=entry).data
+    signature = remote.run(*request["command"].split()[1:], data_dir=tmp_path / "second").stdout
+    assert remote.sign(request, signature.strip()).code == "ok"
+    assert remote.run("verify", "--strict").returncode == 0
+
+
+def test_a_deletion_can_be_signed_afterwards(remote: Remote) -> None:
+    entry = remote.create()["id"]
+    remote.sign(remote.request(entry))
+    assert remote.tool("diary_delete", entry_id=entry).code == "ok"
+    assert "dropped" in remote.run("verify").stderr
+
+    assert remote.sign(remote.request(entry)).code == "ok"
+
+    assert remote.run("verify").returncode == 0
+
+
+def test_sign_with_a_url_reads_checks_and_signs(remote: Remote, database: str) -> None:
+    first, second = remote.create("first")["id"], remote.create("second")["id"]
+    url = f"{remote.server.url}/mcp"
+
+    done = remote.run("sign", "--url", url, first, second)
+
+    assert done.returncode == 0, done.stderr
+    assert (remote.state(first), remote.state(second)) == ("signed", "signed")
+    ask(database, "delete from diary.link where sequence = 2")
+    ask(
+        database,
+        "update diary.chain_head set sequence = 1, hash = (select hash from diary.link)",
+    )
+    refused = remote.run("sign", "--url", url, second)
+    assert refused.returncode == 1
+    assert "taken away or replaced" in refused.stderr
+    assert remote.state(second) == "pending"
+
+
+def test_sign_refuses_what_is_not_the_agents_own(remote: Remote, tmp_path: Path) -> None:
+    request = remote.request(remote.create()["id"])
+    encoded = request["command"].split()[-1]
+
+    assert remote.run("sign", "--agent", "bob", encoded).returncode != 0
+    other = remote.run("sign", "--agent", "alice", encoded, data_dir=tmp_path / "other")
+    assert (other.returncode, other.stdout) == (1, "")
+    assert remote.run("sign", "--agent", "alice", encoded[:-8]).returncode != 0
+
+
+def test_no_private_key_is_in_the_database_the_log_or_a_result(remote: Remote) -> None:
+    entry = remote.create()["id"]
+    request = remote.request(entry)
+    remote.sign(request)
+    pem = (remote.data_dir / "keys" / "alice.pem").read_text("utf-8")
+    secret = pem.splitlines()[1]
+
+    dump = str(ask(remote.url, "select statement, signature, salt from diary.link"))
+    assert secret not in dump + json.dumps(request) + remote.server.stderr()
+    assert [each.name for each in (remote.data_dir / "keys").iterdir()] == ["alice.pem"]
