@@ -16,7 +16,7 @@ from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
 from support.clients import ERAS
 from support.in_memory import InMemory, good, refusal, texts
-from support.tools_snapshot import tools_list
+from support.tools_snapshot import tools_on_stdio
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ async def test_the_tools_come_over_the_wire_as_they_were_reviewed(in_memory: InM
 
     assert [
         tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed
-    ] == tools_list()
+    ] == tools_on_stdio()
 
 
 async def test_the_server_says_what_it_is_and_how_to_use_it(in_memory: InMemory) -> None:

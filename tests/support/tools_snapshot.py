@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from diary_mcp.server.signing_tools import HTTP_TOOLS
+from diary_mcp.server.tools import TOOLS
 from support.clients import Json
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "tools_list.json"
@@ -16,6 +17,11 @@ def tools_list() -> list[Json]:
         tool.described().model_dump(mode="json", by_alias=True, exclude_none=True)
         for tool in HTTP_TOOLS.values()
     ]
+
+
+def tools_on_stdio() -> list[Json]:
+    """Those that a client gets over stdio, where the server signs."""
+    return [tool for tool in tools_list() if tool["name"] in TOOLS]
 
 
 if __name__ == "__main__":

@@ -185,9 +185,14 @@ class ChainSigning:
             return [self._unsigned] * len(to_sign)
         drafting, key = found
         drafting.supersedable = await find_supersedable(chain, owner, to_sign)
-        links = [drafting.sign(drafting.version(version), key) for version in to_sign]
+        links: list[NewLink] = []
+        signatures: list[Signature] = []
+        for version in to_sign:
+            draft = drafting.version(version)
+            links.append(drafting.sign(draft, key))
+            signatures.append(_signature(draft.statement, links[-1]))
         await chain.append(owner, links, drafting.head)
-        return [_signature(link) for link in links]
+        return signatures
 
     async def sign_deletion(
         self, chain: ChainWriter, owner: AgentName, entry_id: EntryId, version: int
@@ -337,6 +342,5 @@ async def find_supersedable(
     return {**unsigned, **signed}
 
 
-def _signature(link: NewLink) -> Signature:
-    statement = read_statement(link.statement)
+def _signature(statement: Statement, link: NewLink) -> Signature:
     return Signature(state="signed", key=statement.key, signed_at=statement.time, link=link.hash)
