@@ -113,11 +113,9 @@ class EntryDraft(BaseModel):
     type: EntryType = "note"
     tags: Tags = Field(default_factory=list[str])
     importance: Importance = 0.5
-    supersedes: Label | None = Field(
-        default=None, description="Id or key of your entry that this one corrects."
-    )
-    date: Time | None = Field(default=None, description="RFC 3339; now if left out.")
-    author: Label | None = Field(default=None, description="Who wrote it; you if left out.")
+    supersedes: Label | None = Field(default=None, description="Id or key of what this corrects.")
+    date: Time | None = Field(default=None, description="RFC 3339; now if absent.")
+    author: Label | None = Field(default=None, description="Who wrote it; you if absent.")
     session: Label | None = None
     key: Label | None = Field(default=None, description="Your own unique name for it.")
 

@@ -28,16 +28,12 @@ def _check_request(text: str) -> str:
         raise ValueError("must be the request_id of a diary_signature_request") from error
 
 
-EntryReference = Annotated[Label, Field(description="Id, or a key of your own.")]
+EntryReference = Annotated[Label, Field(description="Id or own key.")]
 Cursor = Annotated[str, Field(max_length=1_000), STORABLE]
 # It names every hit that was shown.
-SearchCursor = Annotated[
-    str, Field(max_length=10_000, description="next_cursor of the page before."), STORABLE
-]
+SearchCursor = Annotated[str, Field(max_length=10_000), STORABLE]
 GranteeName = Annotated[
-    str,
-    Field(min_length=1, max_length=100, description="Agent name, or group:NAME."),
-    STORABLE,
+    str, Field(min_length=1, max_length=100, description="Agent, or group:NAME."), STORABLE
 ]
 
 Key = Annotated[PublicKey, Field(max_length=51), AfterValidator(_check_key)]
@@ -56,9 +52,7 @@ class NoArguments(Arguments):
 
 
 class CreateArguments(EntryDraft, Arguments):
-    idempotency_key: Label | None = Field(
-        default=None, description="A repeated call with it gives the same entry."
-    )
+    idempotency_key: Label | None = Field(default=None, description="Makes it safe to call again.")
 
     @property
     def draft(self) -> EntryDraft:
@@ -104,7 +98,7 @@ class UpdateArguments(EntryChanges, Arguments):
 class ShareArguments(Arguments):
     entry_id: EntryReference
     grantee: GranteeName = Field(alias="with")
-    expires_at: Time | None = Field(default=None, description="RFC 3339; never if left out.")
+    expires_at: Time | None = Field(default=None, description="RFC 3339; never if absent.")
     note: Annotated[str, Field(max_length=1_000), STORABLE] | None = None
 
 

@@ -129,9 +129,8 @@ CREATE = DiaryTool(
     title="Write an entry",
     description=(
         "Write an entry: a decision, discovery, problem, correction, handoff. Search first; to "
-        "correct one without losing it, name it in supersedes. Returns the entry, stored for "
-        "good and yours alone until you share it; similar (if any): your entries that say "
-        "nearly the same, to correct instead of repeat."
+        "correct one without losing it, name it in supersedes. Returns the entry, yours alone "
+        "until you share it; similar: your entries that say nearly the same, if any."
     ),
     effect="adds",
     arguments=CreateArguments,
@@ -156,8 +155,8 @@ LIST = DiaryTool(
     title="List entries",
     description=(
         "List entries newest first, with filters; scope=shared lists what others shared with "
-        "you. To find something by its words use diary_search. Returns snippets, and "
-        "next_cursor while there are more."
+        "you. To find by words use diary_search. Returns snippets, and next_cursor while there "
+        "are more."
     ),
     effect="reads",
     arguments=ListArguments,
@@ -183,7 +182,7 @@ UPDATE = DiaryTool(
     description=(
         "Change your entry in place: a slip, a new tag. The old version is kept. When you "
         "learned better, use diary_create with supersedes. conflict unless expected_version is "
-        "the entry's version. Returns the entry."
+        "current. Returns the entry."
     ),
     effect="changes",
     arguments=UpdateArguments,
@@ -220,8 +219,7 @@ UNSHARE = DiaryTool(
     name="diary_unshare",
     title="Stop sharing an entry",
     description=(
-        "Take a share of your entry back when it should be read no longer; holds at once. "
-        "diary_shares shows what is shared."
+        "Take back a share of your entry; holds at once. diary_shares shows what is shared."
     ),
     effect="destroys",
     arguments=UnshareArguments,
@@ -257,8 +255,8 @@ REFLECT = DiaryTool(
     title="Look back",
     description=(
         "Digest of your own entries, at most 2,000 tokens: counts, the most important, open "
-        "problems (superseded by nothing), corrections, the last handoff. Use it when a session "
-        "starts or ends, or to sum up a period."
+        "problems (superseded by nothing), corrections, the last handoff. For the start or end "
+        "of a session."
     ),
     effect="reads",
     arguments=ReflectArguments,
@@ -282,9 +280,8 @@ WHOAMI = DiaryTool(
     name="diary_whoami",
     title="Who am I",
     description=(
-        "Show the name you write under, your groups (null: the permission backend does not "
-        "answer), how many entries you have, what the server runs on, and the head and keys of "
-        "your chain."
+        "Show the name you write under, your groups (null: not known now), counts of your "
+        "entries, what the server runs on, and the head and keys of your chain."
     ),
     effect="reads",
     arguments=NoArguments,
