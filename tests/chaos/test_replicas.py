@@ -223,7 +223,7 @@ def share_until_written_by(running: Replicas, client: HttpClient, victim: str) -
         written.update(
             entry_id
             for each in running.site.proxy.exchanges
-            if each.who == victim and each.writes and each.begun > since
+            if each.who == victim and each.writes and each.names_viewers and each.begun > since
             for entry_id in each.entry_ids
         )
         return bool(written)

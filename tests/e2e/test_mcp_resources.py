@@ -99,7 +99,7 @@ async def test_an_entry_reads_as_front_matter_and_its_content_to_the_character(
     assert below == content
     assert head == {
         **{name: value for name, value in created.items() if name != "content"},
-        "signature": "none",
+        "signature": created["signature"]["state"],
     }
 
 

@@ -54,7 +54,8 @@ class Agent:
 
 
 def text_of(result: CallToolResult) -> str:
-    (content,) = result.content
+    """The answer; what others wrote has a second text that says so."""
+    content = result.content[0]
     assert isinstance(content, TextContent)
     return content.text
 

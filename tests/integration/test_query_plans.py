@@ -127,6 +127,7 @@ PARAMETERS: Mapping[str, object] = {
     "opening": 100,
     "depth": 5,
     "version": 1,
+    "wants_signature": True,
     "versions": [1],
     "generations": [1],
     "hashes": ["hash"],

@@ -46,6 +46,8 @@ class Exchange:
     entry_ids: frozenset[str]
     begun: float
     ended: float = float("inf")
+    names_viewers: bool = False
+    """Whether it is about any viewer's tuple, not the owner's alone."""
 
 
 @dataclass
@@ -139,4 +141,10 @@ def _exchange(who: str, request: Request) -> Exchange | None:
     if request.path not in _ENTRY_TUPLES:
         return None
     words = f"{request.query} {request.body.decode()}"
-    return Exchange(who, request.method == "PATCH", frozenset(_ID.findall(words)), time.monotonic())
+    return Exchange(
+        who,
+        request.method == "PATCH",
+        frozenset(_ID.findall(words)),
+        time.monotonic(),
+        names_viewers="viewer" in words,
+    )
