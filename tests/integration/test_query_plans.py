@@ -137,6 +137,8 @@ PARAMETERS: Mapping[str, object] = {
     "executor_id": "executor",
     "executor_ids": ["executor"],
     "patience": "5 seconds",
+    "idle_s": 0.5,
+    "busy_s": 0.1,
     "refusal_patience": "1 hour",
     "keep": "1 day",
     "application": "diary-mcp",
@@ -226,6 +228,7 @@ STATEMENTS = (
     "search.read_documents of all",
     "workflow_queue.request_indexing",
     "executor.list_silent",
+    "executor.pace",
     "housekeeping.remove_finished",
     "housekeeping.remove_requests",
 )  # fmt: skip

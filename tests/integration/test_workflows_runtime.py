@@ -14,7 +14,7 @@ from diary_mcp.domain.relations import owner_tuple
 from diary_mcp.store.workflow_queue import check_workflow_schema
 from diary_mcp.workflows.dbos_process import migrate_dbos
 from diary_mcp.workflows.runtime import workflow_runtime
-from support.workflows import ALICE, QUICK, eventually, open_diary, other_process
+from support.workflows import ALICE, BOB, QUICK, eventually, open_diary, other_process
 
 pytestmark = pytest.mark.anyio
 
@@ -119,6 +119,25 @@ class FlakySweep:
             raise self.faults.pop(0)
         self.done.set()
         return 0
+
+
+async def test_the_queue_is_polled_more_often_while_changes_wait_in_it(database_url: str) -> None:
+    rhythm = replace(QUICK, polling_s=0.5, busy_polling_s=0.05)
+    async with open_diary(database_url) as diary, diary.runtime(rhythm=rhythm):
+
+        async def is_paced(interval_s: float) -> bool:
+            query = "select polling_interval_sec from dbos.queues where name = 'permissions'"
+            return await diary.query(query) == [(interval_s,)]
+
+        await eventually(lambda: is_paced(0.5))
+        diary.tuples.answers.clear()
+        entry_id = await diary.create()
+        await diary.share(entry_id, BOB)
+        await eventually(lambda: is_paced(0.05))
+
+        diary.tuples.answers.set()
+        await eventually(diary.is_settled)
+        await eventually(lambda: is_paced(0.5))
 
 
 async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:

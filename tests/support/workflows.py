@@ -40,7 +40,9 @@ from diary_mcp.workflows.settling import RetryPolicy
 
 ALICE = AgentName("alice")
 BOB = AgentName("bob")
-QUICK = Rhythm(polling_s=0.05, takeover_s=0.1, sweep_s=600, first_housekeeping_s=600)
+QUICK = Rhythm(
+    polling_s=0.05, busy_polling_s=0.05, takeover_s=0.1, sweep_s=600, first_housekeeping_s=600
+)
 PERSISTENT = RetryPolicy(first_pause_s=0.01, longest_pause_s=0.05)
 IMPATIENT = RetryPolicy(first_pause_s=0.01, give_up_after_s=0.02)
 

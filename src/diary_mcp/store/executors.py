@@ -7,16 +7,19 @@ merely stopped: there is no heartbeat to miss.
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import QUEUES
+from diary_mcp.service.changes import PERMISSION_QUEUE, QUEUES
 from diary_mcp.store.database import CONNECT_TIMEOUT_S, Connection, failures_told
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("executor")
+# What comes and is taken at the next poll has not waited.
+_QUEUE_PATIENCE = timedelta(seconds=1)
 _SESSION_OPTIONS = "-c statement_timeout=5s -c lock_timeout=5s -c idle_session_timeout=0"
 
 
@@ -83,6 +86,18 @@ class PostgresExecutor:
         return await self._list(
             "hand_back", {"running": list(running), "started_by_ms": round(started_by * 1000)}
         )
+
+    async def pace(self, *, idle_s: float, busy_s: float) -> bool:
+        changed = await self._list(
+            "pace",
+            {
+                "queue": PERMISSION_QUEUE,
+                "idle_s": idle_s,
+                "busy_s": busy_s,
+                "patience": _QUEUE_PATIENCE,
+            },
+        )
+        return changed != []
 
     async def close(self) -> None:
         """Goes silent."""

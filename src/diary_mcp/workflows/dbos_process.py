@@ -30,7 +30,9 @@ _WORKER_CONCURRENCY = {PERMISSION_QUEUE: 16, INDEXING_QUEUE: 1, SIGNATURE_QUEUE:
 _SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25, SIGNATURE_QUEUE: 1.0}
 # Polling is what an idle server costs. What this process changes it also settles at once, see
 # `service/prompt_settling.py`; the queue has the rest: what others left, and what failed at first.
+# While that waits, the queue is polled more often.
 POLLING_INTERVAL_S = 0.5
+BUSY_POLLING_INTERVAL_S = 0.1
 # DBOS wakes up so often to pass on events that are not used here; its end waits for it, too.
 _NOTIFIER_INTERVAL_S = 0.1
 _SILENCE_S = 60

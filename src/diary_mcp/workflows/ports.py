@@ -37,6 +37,14 @@ class Executor(Protocol):
         """Puts own work that started by then (in seconds since 1970) back, except `running`."""
         ...
 
+    async def pace(self, *, idle_s: float, busy_s: float) -> bool:
+        """Has every process poll for permission changes as often as they wait.
+
+        Every `busy_s` seconds while some have waited for longer than the queue takes when it is
+        idle, else every `idle_s`. Whether that is another pace than before.
+        """
+        ...
+
 
 class Executors(Protocol):
     def living(self, executor_id: str) -> AbstractAsyncContextManager[Executor]:

@@ -20,7 +20,12 @@ import structlog
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.changes import INDEXING_QUEUE, PERMISSION_QUEUE, SIGNATURE_QUEUE
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
-from diary_mcp.workflows.dbos_process import POLLING_INTERVAL_S, destroy_dbos, launch_dbos
+from diary_mcp.workflows.dbos_process import (
+    BUSY_POLLING_INTERVAL_S,
+    POLLING_INTERVAL_S,
+    destroy_dbos,
+    launch_dbos,
+)
 from diary_mcp.workflows.expiry_workflow import Expire, register_expiry
 from diary_mcp.workflows.home_loop import HomeLoop
 from diary_mcp.workflows.indexing import Indexer, index_with_retries
@@ -38,6 +43,7 @@ class Rhythm:
     """How often the runtime does what it does, in seconds."""
 
     polling_s: float = POLLING_INTERVAL_S
+    busy_polling_s: float = BUSY_POLLING_INTERVAL_S
     takeover_s: float = 1
     sweep_s: float = 60
     housekeeping_s: float = 3600
@@ -134,6 +140,8 @@ async def _stay_alive(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> Non
     while True:
         try:
             await _rescue(executor, loop, rhythm)
+            if await executor.pace(idle_s=rhythm.polling_s, busy_s=rhythm.busy_polling_s):
+                _log.info("queue.paced")
             await executor.watch(rhythm.takeover_s)
         except DatabaseUnavailableError as error:
             _log.warning("executor.silent", reason=str(error))

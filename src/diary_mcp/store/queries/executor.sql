@@ -52,3 +52,28 @@ where
     and workflow_uuid <> all(%(running)s::text [])
     and started_at_epoch_ms <= %(started_by_ms)s
 returning workflow_uuid
+
+-- name: pace
+-- Workflows of one entry run one after the other, one at a poll: many changes of an entry, or what
+-- an outage has left, would take long at the pace of an idle queue. DBOS reads the row before
+-- every poll.
+update dbos.queues
+set
+    polling_interval_sec = pace.interval_s,
+    updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+from (
+    select
+        case
+            when exists (
+                select from dbos.workflow_status as workflow
+                where
+                    workflow.queue_name = %(queue)s
+                    and workflow.status = 'ENQUEUED'
+                    and workflow.created_at
+                    < extract(epoch from clock_timestamp() - %(patience)s::interval) * 1000
+            ) then %(busy_s)s::double precision
+            else %(idle_s)s::double precision
+        end as interval_s
+) as pace
+where queues.name = %(queue)s and queues.polling_interval_sec <> pace.interval_s
+returning queues.name
