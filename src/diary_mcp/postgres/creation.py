@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +27,8 @@ from diary_mcp.postgres.patience import Patience
 from diary_mcp.postgres.server_log import ServerLog
 
 _UNFINISHED = "postgres.init-"
+_REMOVALS = 20
+_REMOVAL_INTERVAL_S = 0.05
 
 # Full text search and pg_trgm ask the C library what a letter is, whatever the locale provider:
 # under LC_CTYPE=C a typographic quote is one, and to pg_trgm an accented letter is none.
@@ -42,7 +47,7 @@ def create_cluster(cluster: Cluster, account: ServerAccount, patience: Patience)
     """
     _make_room(cluster)
     for leftover in cluster.data_dir.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        _remove(leftover)
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=cluster.data_dir))
     try:
         os.chown(unfinished, account.uid, account.gid)
@@ -52,7 +57,7 @@ def create_cluster(cluster: Cluster, account: ServerAccount, patience: Patience)
         unfinished.rename(cluster.directory)
         sync_directory(cluster.data_dir)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove(unfinished)
     log.info("postgres.cluster_created", directory=str(cluster.directory))
 
 
@@ -107,10 +112,26 @@ def _run_initdb(cluster: Cluster, target: Path, account: ServerAccount, patience
         try:
             while initdb.poll() is None:
                 patience.pause()
-        finally:
-            initdb.kill()
+        except BaseException:
+            _kill_group(initdb.pid)
+            raise
     if initdb.returncode != 0:
         raise DatabaseUnavailableError(
             f"initdb could not make a database in {cluster.data_dir}: "
             f"{server_log.complaints()}. Everything it said is in {cluster.log}. {NEXT_STEP}"
         )
+
+
+def _kill_group(leader: int) -> None:
+    """Kills `initdb` with the servers that it runs: they would go on writing without it."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _remove(directory: Path) -> None:
+    """Removes a directory that processes may still write to which are dying at this moment."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(_REMOVAL_INTERVAL_S)
