@@ -202,7 +202,11 @@ class RawClient:
         return os.pread(self._stderr.fileno(), 1 << 24, 0).decode("utf-8", "replace")
 
     def close(self) -> None:
+        """Kills it; what it wrote to stderr is shown with a test that fails."""
+        if self._stderr.closed:
+            return
         self.kill()
+        sys.stderr.write(self.stderr())
         for stream in (self.process.stdin, self.process.stdout, self._stderr):
             assert stream is not None
             try:

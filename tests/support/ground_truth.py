@@ -49,11 +49,12 @@ jsonb_array_elements_text(input.inputs::jsonb -> 'positionalArgs' -> 0) as entry
 where queue_name = 'permissions' and split_part(workflow_uuid, ':', 4) = ''
 """
 _UNSETTLED = """\
-select 1 from diary.entry_permission where applied_generation < generation
+select entry_id::text, format('%s of %s', applied_generation, generation), changed_at::text
+from diary.entry_permission where applied_generation < generation
 union all
-select 1 from dbos.workflow_status
+select workflow_uuid, status, format('%s since %s', executor_id, started_at_epoch_ms)
+from dbos.workflow_status
 where status in ('ENQUEUED', 'PENDING') and queue_name = 'permissions'
-limit 1
 """
 
 
@@ -128,8 +129,7 @@ def read_truth(url: str, keto: KetoAddress | None = None) -> Truth:
 
 def is_settled(url: str) -> bool:
     """Whether the tuples follow every change, and no permission workflow waits or runs."""
-    with psycopg.connect(url) as connection:
-        return connection.execute(_UNSETTLED.encode()).fetchone() is None
+    return ask(url, _UNSETTLED) == []
 
 
 def is_quiet(url: str) -> bool:
@@ -140,7 +140,7 @@ def is_quiet(url: str) -> bool:
 
 def check_promise(url: str, keto: KetoAddress | None = None, *, within_s: float = 30) -> Truth:
     """Waits until the diary is settled, and checks it."""
-    eventually(lambda: is_settled(url), within_s=within_s)
+    eventually(lambda: is_settled(url), within_s=within_s, told=lambda: ask(url, _UNSETTLED))
     truth = read_truth(url, keto)
     truth.check()
     return truth
@@ -172,11 +172,16 @@ def _subject(each: Mapping[str, Any]) -> str:
     return f"{members['namespace']}:{members['object']}#{members['relation']}"
 
 
-def eventually(condition: Callable[[], object], *, within_s: float = 30) -> None:
-    """Waits until the condition holds, or fails."""
+def eventually(
+    condition: Callable[[], object],
+    *,
+    within_s: float = 30,
+    told: Callable[[], object] = lambda: "it did not happen in time",
+) -> None:
+    """Waits until the condition holds, or fails; `told` says how it stands then."""
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, told()
         time.sleep(0.01)
 
 
