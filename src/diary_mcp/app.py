@@ -21,6 +21,7 @@ from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
+from diary_mcp.service.activity import Activity
 from diary_mcp.service.chain import ChainSigning
 from diary_mcp.service.diary import Backends, Diary, build_diary
 from diary_mcp.service.indexing import EntryIndexer
@@ -109,6 +110,7 @@ async def open_foundation(
         backends = Backends(_database_name(settings), permissions.name)
         embedder = choose_embedder(settings.embedder)
         signing = _signing(settings, with_keys=with_keys)
+        activity = Activity()
         yield Foundation(
             database_url=url,
             database=database,
@@ -118,7 +120,7 @@ async def open_foundation(
             prompt_settling=prompt,
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
-            indexer=EntryIndexer(PostgresSearchIndex(settling_database), embedder),
+            indexer=EntryIndexer(PostgresSearchIndex(settling_database), embedder, activity),
             signing=signing,
             diary=build_diary(
                 store,
@@ -128,6 +130,7 @@ async def open_foundation(
                 embedder,
                 check_signature=_check_signature,
                 signing=signing,
+                activity=activity,
             ),
             telemetry=telemetry,
         )

@@ -1,5 +1,6 @@
 """The index: what it holds, what it leaves alone, and that it survives what happens to it."""
 
+import time
 from collections.abc import Sequence
 
 import anyio
@@ -8,12 +9,15 @@ import pytest
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import EmbeddingUnavailableError
+from diary_mcp.service.activity import Activity
+from diary_mcp.service.indexing import EntryIndexer
 from diary_mcp.service.search_ports import WordsOfEntry
 from diary_mcp.store.search_index import PostgresSearchIndex
 from support.ground_truth import ask
 from support.ground_truth import eventually as soon
 from support.searching import ALICE, Searching, WordEmbedder
 from support.sites import site
+from support.workflows import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +25,9 @@ WAITING = (
     "select count(*)::integer from diary.search_document"
     " where words_by is null or vectors_by is null"
 )
+
+
+WITHOUT_WORDS = "select count(*)::integer from diary.search_document where words_by is null"
 
 
 class CountingEmbedder(WordEmbedder):
@@ -32,6 +39,14 @@ class CountingEmbedder(WordEmbedder):
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         self.batches.append(len(texts))
+        return super().embed(texts)
+
+
+class SlowEmbedder(CountingEmbedder):
+    """Takes so long that its rest is longer than a test has to wait."""
+
+    def embed(self, texts: Sequence[str]) -> list[bytes]:
+        time.sleep(0.25)
         return super().embed(texts)
 
 
@@ -114,6 +129,31 @@ async def test_what_was_changed_while_it_was_indexed_is_indexed_again(diary: Sea
     assert await diary.query("select term from diary.posting order by term") == [
         ("alic",), ("restor",), ("well",), ("went",)
     ]  # fmt: skip
+
+
+async def test_the_model_rests_while_calls_come_in_and_words_do_not(
+    foundation: Foundation,
+) -> None:
+    embedder, activity = SlowEmbedder(), Activity()
+    diary = Searching(foundation, embedder)
+    indexer = EntryIndexer(PostgresSearchIndex(foundation.settling_database), embedder, activity)
+
+    async def has_all_words() -> bool:
+        return await diary.query(WITHOUT_WORDS) == [(0,)]
+
+    embedded = 0
+    await diary.write(*(f"Entry {number}." for number in range(6)))
+    async with anyio.create_task_group() as group:
+        with activity.call():
+            group.start_soon(indexer.index_waiting)
+            for number in range(3):
+                await eventually(has_all_words)
+                await diary.write(f"Written meanwhile, {number}.")
+            await eventually(has_all_words)
+            embedded = len(embedder.batches)
+
+    assert embedded <= 4
+    assert await diary.query(WAITING) == [(0,)]
 
 
 async def test_a_write_does_not_wait_for_the_index(diary: Searching) -> None:

@@ -61,7 +61,7 @@ class Entrance:
         caller.require(scope, what)
         diary = await self._come_up(what)
         try:
-            with anyio.fail_after(REQUEST_TIMEOUT_S):
+            with anyio.fail_after(REQUEST_TIMEOUT_S), diary.activity.call():
                 await diary.agents.register(caller.agent)
                 return await ask(diary)
         except TimeoutError as error:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.access import Access
+from diary_mcp.service.activity import Activity
 from diary_mcp.service.browsing import BrowsingService
 from diary_mcp.service.chain import ChainSigning
 from diary_mcp.service.entries import EntryService
@@ -45,6 +46,7 @@ class Diary:
     watching: WatchService
     signing: SigningService
     agents: "AgentRegistry"
+    activity: Activity
     backends: Backends
 
 
@@ -74,6 +76,7 @@ def build_diary(
     *,
     check_signature: CheckSignature,
     signing: ChainSigning | None = None,
+    activity: Activity | None = None,
 ) -> Diary:
     """Wires the use cases. Nothing is opened here. Without `signing` all stays pending."""
     access = Access(store, permissions)
@@ -90,5 +93,6 @@ def build_diary(
         signing=SigningService(store, signing or ChainSigning(None), check_signature),
         watching=WatchService(announcer, access, permissions),
         agents=AgentRegistry(store),
+        activity=activity or Activity(),
         backends=backends,
     )

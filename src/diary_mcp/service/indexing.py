@@ -4,12 +4,14 @@ Level-triggered, as settling is: whatever was asked, a run takes what is not ind
 batches, so that a burst of writes becomes a few of them. Running it twice does nothing.
 """
 
+import time
 from collections.abc import Sequence
 from functools import partial
 
 import anyio
 import anyio.to_thread
 
+from diary_mcp.service.activity import Activity
 from diary_mcp.service.search_ports import (
     Embedder,
     IndexStore,
@@ -20,36 +22,56 @@ from diary_mcp.service.search_ports import (
 from diary_mcp.service.search_versions import WORDS_VERSION, model_version
 
 _WORDS_AT_ONCE = 64
-_VECTORS_AT_ONCE = 16
+_VECTORS_AT_ONCE = 4
 _PAUSE_S = 0.1
+# The model's share of the time while calls come in is an eighth, for two minutes of a run.
+_REST = 7
+_COURTESY_S = 120.0
 
 
 class EntryIndexer:
     """Indexes until nothing waits. Without an embedder it leaves vectors alone."""
 
-    def __init__(self, store: IndexStore, embedder: Embedder | None) -> None:
+    def __init__(
+        self, store: IndexStore, embedder: Embedder | None, activity: Activity | None = None
+    ) -> None:
         self._store = store
         self._embedder = embedder
+        self._activity = activity or Activity()
 
     async def index_waiting(self) -> int:
         """Indexes everything that waits and that nobody else is at; how many steps that were.
 
         Words go first, also those that are written meanwhile: they are quick, and without them an
-        old entry is not found at all.
+        old entry is not found at all. The model rests while calls come in, but not for ever.
 
         Raises:
             EmbeddingUnavailableError: there is no usable model; the words are indexed.
             DatabaseUnavailableError: PostgreSQL gives no answer; what was written stays.
         """
-        indexed = 0
-        while count := await self._index_words() or await self._index_vectors():
-            indexed += count
+        indexed = await self._index_all_words()
+        courteous_until = time.monotonic() + _COURTESY_S
+        started = time.monotonic()
+        while count := await self._index_vectors():
+            worked_s = time.monotonic() - started
+            indexed += count + await self._index_all_words()
+            rested_until = min(time.monotonic() + _REST * worked_s, courteous_until)
+            while self._activity.is_lively and time.monotonic() < rested_until:
+                await anyio.sleep(_PAUSE_S)
+                indexed += await self._index_all_words()
+            started = time.monotonic()
         return indexed
 
     async def request_if_waiting(self) -> int:
         """Schedules a run if there is anything to do, as after a change of the model."""
         model = None if self._embedder is None else model_version(self._embedder.name)
         return await self._store.request_if_waiting(WORDS_VERSION, model)
+
+    async def _index_all_words(self) -> int:
+        indexed = 0
+        while count := await self._index_words():
+            indexed += count
+        return indexed
 
     async def _index_words(self) -> int:
         async with self._store.claim("words", WORDS_VERSION, _WORDS_AT_ONCE) as claim:

@@ -1,0 +1,36 @@
+"""Calls go first: work in the background asks here whether somebody waits for an answer.
+
+On a small machine, whatever else works makes a call slower, however low its priority: the two share
+a processor's caches and units.
+"""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+# A client that works through something asks again sooner than this.
+_LULL_S = 0.25
+
+
+class Activity:
+    """Which calls are under way, or were a moment ago."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._under_way = 0
+        self._last_ended = float("-inf")
+
+    @contextmanager
+    def call(self) -> Generator[None]:
+        """One call."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._last_ended = self._now()
+
+    @property
+    def is_lively(self) -> bool:
+        """Whether a call is under way, or ended so recently that the next may be coming."""
+        return self._under_way > 0 or self._now() - self._last_ended < _LULL_S

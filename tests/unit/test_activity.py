@@ -1,0 +1,42 @@
+"""Whether somebody waits for an answer, as work in the background is told it."""
+
+import pytest
+
+from diary_mcp.service.activity import Activity
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_it_is_lively_from_the_start_of_a_call_until_a_moment_after_the_last_ended() -> None:
+    clock = Clock()
+    activity = Activity(clock)
+    told = [activity.is_lively]
+
+    with activity.call():
+        with activity.call():
+            clock.time += 10
+            told.append(activity.is_lively)
+        clock.time += 10
+        told.append(activity.is_lively)
+    told.append(activity.is_lively)
+    clock.time += 10
+    told.append(activity.is_lively)
+
+    assert told == [False, True, True, True, False]
+
+
+def test_a_call_that_fails_has_ended() -> None:
+    clock = Clock()
+    activity = Activity(clock)
+
+    with pytest.raises(LookupError), activity.call():
+        raise LookupError
+    clock.time += 10
+
+    assert not activity.is_lively
