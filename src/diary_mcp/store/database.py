@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, and what their failures mean to a caller."""
 
 import re
+import selectors
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import LiteralString
@@ -53,13 +54,13 @@ class Database:
                 yield connection
 
     async def check(self) -> None:
-        """Makes sure that PostgreSQL answers now; the pool asks it before it hands out.
+        """Makes sure that PostgreSQL answers now.
 
         Raises:
             DatabaseUnavailableError: it does not.
         """
-        async with self.connection():
-            pass
+        async with self.connection() as connection:
+            await AsyncConnectionPool.check_connection(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Connection]:
@@ -131,7 +132,7 @@ async def open_database(url: str, *, max_size: int, min_size: int = 1) -> AsyncG
         # Every client has a server of its own, and all of them share PostgreSQL's connections.
         max_idle=15,
         open=False,
-        check=AsyncConnectionPool.check_connection,
+        check=_check_unless_quiet,
         # psycopg_pool 3.3 loses a slot when a task is cancelled while it returns a connection;
         # with any reset callback the return runs in a worker of the pool instead.
         reset=_reset,
@@ -185,6 +186,19 @@ def _reason(error: psycopg.Error) -> str:
 def _is_unavailability(error: psycopg.Error) -> bool:
     # A URL that cannot be parsed is a ProgrammingError without an SQLSTATE.
     return not isinstance(error, psycopg.ProgrammingError) or error.sqlstate is None
+
+
+async def _check_unless_quiet(connection: Connection) -> None:
+    """Asks PostgreSQL before a connection is handed out, but only where it has something to say.
+
+    Nothing was asked on it, so what there is to read is its end, or a notice. That way the first
+    calls after a restart of PostgreSQL find a new connection, and all others save a round trip.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.fileno(), selectors.EVENT_READ)
+        is_quiet = selector.select(timeout=0) == []
+    if not is_quiet:
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def _reset(_connection: Connection) -> None:
