@@ -1,7 +1,8 @@
 -- name: list_similar
 -- Earlier entries of one owner by how many words they share with a new one: first the dozen that
 -- share most of its rarest words, then of these all words. Of each word only the newest entries
--- that have it are looked at, so this costs the same however large the diary is.
+-- that have it are looked at, so this costs the same however large the diary is. The owner is not
+-- named again for the words of these: PostgreSQL would go through every term that the owner has.
 with near as materialized (
     select holder.entry_id
     from unnest(%(rarest)s::text []) as word (term)
@@ -28,7 +29,7 @@ select
 from near
 inner join diary.entry as e on e.id = near.entry_id
 inner join diary.search_document as document on document.entry_id = near.entry_id
-inner join diary.posting as p on p.owner = %(owner)s and p.entry_id = near.entry_id
+inner join diary.posting as p on p.entry_id = near.entry_id
 inner join unnest(%(terms)s::text [], %(counts)s::bigint []) as mine (term, count)
     on mine.term = p.term
 where
