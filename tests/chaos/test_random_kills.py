@@ -63,7 +63,7 @@ def kill_some(authors: list[Author[RawClient]], kills: int, random: Random) -> N
 
 def check_round(deployment: Site, authors: list[Author[RawClient]]) -> None:
     deployment.server().wait_until_up()
-    check_promise(deployment.url, within_s=60)
+    check_promise(deployment.url, within_s=120)
     for author in authors:
         author.knowledge.check(read_notes(deployment.url, author.agent))
 

@@ -137,6 +137,7 @@ PARAMETERS: Mapping[str, object] = {
     "executor_id": "executor",
     "executor_ids": ["executor"],
     "patience": "5 seconds",
+    "account_patience": "30 seconds",
     "idle_s": 0.5,
     "busy_s": 0.1,
     "refusal_patience": "1 hour",

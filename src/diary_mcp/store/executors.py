@@ -18,8 +18,9 @@ from diary_mcp.store.database import CONNECT_TIMEOUT_S, Connection, failures_tol
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("executor")
-# What comes and is taken at the next poll has not waited.
-_QUEUE_PATIENCE = timedelta(seconds=1)
+# What is settled at once, or at the next poll, has not waited.
+_PATIENCE = timedelta(seconds=1)
+_ACCOUNT_PATIENCE = timedelta(seconds=30)
 _SESSION_OPTIONS = "-c statement_timeout=5s -c lock_timeout=5s -c idle_session_timeout=0"
 
 
@@ -94,7 +95,8 @@ class PostgresExecutor:
                 "queue": PERMISSION_QUEUE,
                 "idle_s": idle_s,
                 "busy_s": busy_s,
-                "patience": _QUEUE_PATIENCE,
+                "patience": _PATIENCE,
+                "account_patience": _ACCOUNT_PATIENCE,
             },
         )
         return changed != []

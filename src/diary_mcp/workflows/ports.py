@@ -38,10 +38,10 @@ class Executor(Protocol):
         ...
 
     async def pace(self, *, idle_s: float, busy_s: float) -> bool:
-        """Has every process poll for permission changes as often as they wait.
+        """Has every process poll the permission queue often while entries wait to be settled.
 
-        Every `busy_s` seconds while some have waited for longer than the queue takes when it is
-        idle, else every `idle_s`. Whether that is another pace than before.
+        Every `busy_s` seconds while one has waited for a second, or a workflow that has nothing
+        left to do for half a minute; else every `idle_s`. Whether that is another pace than before.
         """
         ...
 

@@ -55,8 +55,9 @@ returning workflow_uuid
 
 -- name: pace
 -- Workflows of one entry run one after the other, one at a poll: many changes of an entry, or what
--- an outage has left, would take long at the pace of an idle queue. DBOS reads the row before
--- every poll.
+-- an outage has left, would take long at the pace of an idle queue. Where every entry is settled,
+-- what waits is account-keeping, and must not compete with the calls that have caused it. DBOS
+-- reads the row before every poll.
 update dbos.queues
 set
     polling_interval_sec = pace.interval_s,
@@ -65,12 +66,19 @@ from (
     select
         case
             when exists (
+                select from diary.entry_permission as permission
+                where
+                    permission.applied_generation < permission.generation
+                    and permission.refusal is null
+                    and permission.changed_at < clock_timestamp() - %(patience)s::interval
+            )
+            or exists (
                 select from dbos.workflow_status as workflow
                 where
                     workflow.queue_name = %(queue)s
                     and workflow.status = 'ENQUEUED'
                     and workflow.created_at
-                    < extract(epoch from clock_timestamp() - %(patience)s::interval) * 1000
+                    < extract(epoch from clock_timestamp() - %(account_patience)s::interval) * 1000
             ) then %(busy_s)s::double precision
             else %(idle_s)s::double precision
         end as interval_s
