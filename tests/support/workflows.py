@@ -28,7 +28,7 @@ from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, v
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.ports import UnitOfWork
 from diary_mcp.service.records import EntryRecord
-from diary_mcp.service.settlement import settle
+from diary_mcp.service.settlement import settle, settle_behind
 from diary_mcp.store.database import Connection, Database, open_database
 from diary_mcp.store.executors import PostgresExecutors
 from diary_mcp.store.housekeeping import PostgresHousekeeping
@@ -164,7 +164,7 @@ class Diary:
         return workflow_runtime(
             database_url=self.database_url,
             executors=self.executors,
-            settle=self.settle,
+            settle=self.settle_behind,
             sweep=self.sweep,
             housekeeping=self.housekeeping,
             retries=retries,
@@ -173,6 +173,9 @@ class Diary:
 
     async def settle(self, entry_ids: Sequence[EntryId]) -> None:
         await settle(entry_ids, self.settlements, self.tuples)
+
+    async def settle_behind(self, entry_ids: Sequence[EntryId]) -> None:
+        await settle_behind(entry_ids, self.settlements, self.tuples)
 
     async def create(self, owner: AgentName = ALICE) -> EntryId:
         entry_id = EntryId(uuid4())
