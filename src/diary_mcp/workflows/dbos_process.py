@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from dbos import DBOS, DBOSClient, DBOSConfig
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
@@ -114,7 +115,7 @@ def destroy_dbos() -> None:
 def _configuration(database_url: str, executor_id: str) -> DBOSConfig:
     return DBOSConfig(
         name=APPLICATION_NAME,
-        system_database_url=_sqlalchemy_url(database_url),
+        system_database_url=_account_url(database_url),
         dbos_system_schema=DBOS_SCHEMA,
         application_version=APPLICATION_VERSION,
         executor_id=executor_id,
@@ -130,6 +131,20 @@ def _sqlalchemy_url(database_url: str) -> str:
     """SQLAlchemy does not know the short scheme that libpq takes as well."""
     scheme, separator, rest = database_url.partition("://")
     return f"postgresql{separator}{rest}" if scheme == "postgres" else database_url
+
+
+def _account_url(database_url: str) -> str:
+    """Connections whose commits nobody waits for: three for every workflow that runs.
+
+    What a crash of PostgreSQL takes of them is how far workflows had come; those run again. That
+    there is a workflow was committed by the unit of work, which does wait (docs/DBOS.md).
+    """
+    url = make_url(_sqlalchemy_url(database_url))
+    given = url.query.get("options", "")
+    options = given if isinstance(given, str) else " ".join(given)
+    return url.update_query_dict(
+        {"options": f"{options} -c synchronous_commit=off".strip()}
+    ).render_as_string(hide_password=False)
 
 
 def _quieten() -> None:
