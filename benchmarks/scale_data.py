@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType
-from diary_mcp.service.hashing import content_hash
+from diary_mcp.service.hashing import WrittenFields, content_hash
 from diary_mcp.service.packing import pack_vectors
 from diary_mcp.service.search_ports import Embedder, SearchText
 from diary_mcp.service.search_text import asks, list_passages
@@ -276,12 +276,10 @@ def _entry_id(at: datetime, randomly: np.random.Generator) -> EntryId:
 
 
 def _hash(text: SearchText, session: str, kind: EntryType, importance: float, at: datetime) -> str:
-    return content_hash(
-        entry_id=text.id,
-        owner=text.owner,
+    fields = WrittenFields(
         author=text.author,
         session=session,
-        entry_type=kind,
+        type=kind,
         title=text.title,
         content=text.content,
         tags=text.tags,
@@ -289,6 +287,7 @@ def _hash(text: SearchText, session: str, kind: EntryType, importance: float, at
         date=at,
         version=1,
     )
+    return content_hash(text.id, text.owner, fields)
 
 
 def _vector_pool(embedder: Embedder, vocabulary: Vocabulary, topic: int) -> list[bytes]:

@@ -10,7 +10,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.files.importing import import_paths
-from diary_mcp.service.hashing import content_hash
+from diary_mcp.service.hashing import WrittenFields, content_hash
 from support.diary_files import get_entry, list_entries, query, run_import, write_files
 from support.journal import OWNER, SAMPLES, real_journal
 
@@ -56,12 +56,10 @@ async def test_an_imported_entry_is_an_entry_like_any_other(foundation: Foundati
     assert entry.role == "owner"
     assert entry.sharing == "pending"
     assert entry.signature.state == "pending"
-    assert entry.content_hash == content_hash(
-        entry_id=entry.id,
-        owner=OWNER,
+    said = WrittenFields(
         author="model-b",
         session="02",
-        entry_type="handoff",
+        type="handoff",
         title="Handoff: The queue, seen from the other side",
         content="# Handoff: The queue, seen from the other side\n",
         tags=(),
@@ -69,6 +67,7 @@ async def test_an_imported_entry_is_an_entry_like_any_other(foundation: Foundati
         date=datetime(2026, 3, 2, 15, tzinfo=UTC),
         version=1,
     )
+    assert entry.content_hash == content_hash(entry.id, OWNER, said)
 
 
 async def test_a_file_that_names_no_author_is_its_importers(foundation: Foundation) -> None:

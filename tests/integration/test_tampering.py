@@ -317,19 +317,7 @@ async def _hash_anew(diary: Foundation) -> None:
     async with diary.store.reading() as rows:
         stored = await rows.archive.list_stored(ALICE, None, 100)
     for entry in stored:
-        computed = content_hash(
-            entry_id=entry.id,
-            owner=entry.owner,
-            author=entry.author,
-            session=entry.session,
-            entry_type=entry.type,
-            title=entry.title,
-            content=entry.content,
-            tags=entry.tags,
-            importance=entry.importance,
-            date=entry.date,
-            version=entry.version,
-        )
+        computed = content_hash(entry.id, entry.owner, entry)
         await run_sql(
             diary, f"update diary.entry set content_hash = '{computed}' where id = '{entry.id}'"
         )

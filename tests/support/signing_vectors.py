@@ -20,7 +20,7 @@ from diary_mcp.domain.signing import (
     Statement,
     SupersededEntry,
 )
-from diary_mcp.service.hashing import content_hash
+from diary_mcp.service.hashing import WrittenFields, content_hash
 from diary_mcp.service.statements import canonical, commit, hash_bytes
 from diary_mcp.signing.ed25519 import PrivateKey
 from support.clients import Json
@@ -153,12 +153,7 @@ class Builder:
             **values,
             "version": number,
         }
-        computed = content_hash(
-            entry_id=own_id,
-            owner=OWNER,
-            entry_type=fields["type"],
-            **{name: value for name, value in fields.items() if name != "type"},
-        )
+        computed = content_hash(own_id, OWNER, WrittenFields(**fields))
         salt = f"{len(self.links):022d}".replace("0", "A")[:21] + "A"
         updated = START + timedelta(seconds=len(self.links), microseconds=7)
         return {**fields, "content_hash": computed, "salt": salt, "updated": updated}

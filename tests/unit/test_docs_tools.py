@@ -12,13 +12,13 @@ import rfc8785
 
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import ErrorCode
-from diary_mcp.domain.fields import EntryId, parse_time
+from diary_mcp.domain.fields import AgentName, EntryId, parse_time
 from diary_mcp.domain.resources import resource_path
 from diary_mcp.server.completions import SUGGESTIONS
 from diary_mcp.server.prompt_files import load_prompts
 from diary_mcp.server.resources import DOCUMENTS, TEMPLATES
 from diary_mcp.server.signing_tools import HTTP_TOOLS
-from diary_mcp.service.hashing import content_hash
+from diary_mcp.service.hashing import WrittenFields, content_hash
 from support.clients import Json
 from support.tools_snapshot import tools_list
 
@@ -123,10 +123,6 @@ def test_the_example_of_the_content_hash_is_right() -> None:
     entry = json.loads(canonical)
     assert rfc8785.dumps(entry) == canonical.encode()
     assert f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}" == documented
-    computed = content_hash(
-        entry_id=EntryId(UUID(entry.pop("id"))),
-        entry_type=entry.pop("type"),
-        date=parse_time(entry.pop("date")),
-        **entry,
-    )
-    assert computed == documented
+    entry_id, owner = EntryId(UUID(entry.pop("id"))), AgentName(entry.pop("owner"))
+    entry["date"] = parse_time(entry["date"])
+    assert content_hash(entry_id, owner, WrittenFields(**entry)) == documented

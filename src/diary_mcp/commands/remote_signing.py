@@ -136,19 +136,7 @@ async def _call(client: Client, tool: str, arguments: Mapping[str, object]) -> M
 
 
 def _check_same(entry: Entry, statement: Statement, salt: str | None) -> None:
-    computed = content_hash(
-        entry_id=entry.id,
-        owner=entry.owner,
-        author=entry.author,
-        session=entry.session,
-        entry_type=entry.type,
-        title=entry.title,
-        content=entry.content,
-        tags=entry.tags,
-        importance=entry.importance,
-        date=entry.date,
-        version=entry.version,
-    )
+    computed = content_hash(entry.id, entry.owner, entry)
     opening = Opening(
         created_at=entry.created_at, key=entry.key, salt=salt or "", updated_at=entry.updated_at
     )

@@ -124,7 +124,8 @@ class ChainCheck:
         """What the chain and the hashes say of an entry as it is now."""
         self._seen.add(entry.id)
         present = entry.versions[0]
-        found = Verification(entry_id=entry.id, hash_matches=_hash_matches(entry, present))
+        computed = content_hash(entry.id, entry.owner, present)
+        found = Verification(entry_id=entry.id, hash_matches=computed == present.content_hash)
         signed = self._signed.get(entry.id)
         if signed is None:
             return found
@@ -255,24 +256,4 @@ def _commitment(entry: CheckedEntry, version: CheckedVersion) -> str | None:
         salt=version.salt,
         updated_at=version.updated_at,
     )
-    return commit(_content_hash(entry, version), opening)
-
-
-def _content_hash(entry: CheckedEntry, version: CheckedVersion) -> str:
-    return content_hash(
-        entry_id=entry.id,
-        owner=entry.owner,
-        author=version.author,
-        session=version.session,
-        entry_type=version.type,
-        title=version.title,
-        content=version.content,
-        tags=version.tags,
-        importance=version.importance,
-        date=version.date,
-        version=version.version,
-    )
-
-
-def _hash_matches(entry: CheckedEntry, version: CheckedVersion) -> bool:
-    return _content_hash(entry, version) == version.content_hash
+    return commit(content_hash(entry.id, entry.owner, version), opening)

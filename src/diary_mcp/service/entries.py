@@ -17,6 +17,7 @@ from diary_mcp.service.records import (
     EntryRecord,
     EntryRevision,
     RememberedRequest,
+    new_record,
     owner_readership,
 )
 
@@ -178,36 +179,8 @@ async def _record(
     unit: UnitOfWork, caller: AgentName, entry_id: EntryId, draft: EntryDraft
 ) -> EntryRecord:
     now = datetime.now(UTC)
-    author = draft.author or caller
-    date = draft.date or now
-    return EntryRecord(
-        id=entry_id,
-        key=draft.key,
-        owner=caller,
-        author=author,
-        session=draft.session,
-        type=draft.type,
-        title=draft.title,
-        content=draft.content,
-        tags=draft.tags,
-        importance=draft.importance,
-        supersedes=await _superseded(unit, caller, draft.supersedes),
-        date=date,
-        created_at=now,
-        content_hash=content_hash(
-            entry_id=entry_id,
-            owner=caller,
-            author=author,
-            session=draft.session,
-            entry_type=draft.type,
-            title=draft.title,
-            content=draft.content,
-            tags=draft.tags,
-            importance=draft.importance,
-            date=date,
-            version=1,
-        ),
-    )
+    supersedes = await _superseded(unit, caller, draft.supersedes)
+    return new_record(draft, entry_id=entry_id, owner=caller, supersedes=supersedes, now=now)
 
 
 async def _superseded(unit: UnitOfWork, caller: AgentName, reference: str | None) -> EntryId | None:
@@ -257,19 +230,7 @@ def _revised(entry: Entry, changes: EntryChanges) -> Entry:
     return revised.model_copy(
         update={
             "tags": tuple(revised.tags),
-            "content_hash": content_hash(
-                entry_id=revised.id,
-                owner=revised.owner,
-                author=revised.author,
-                session=revised.session,
-                entry_type=revised.type,
-                title=revised.title,
-                content=revised.content,
-                tags=revised.tags,
-                importance=revised.importance,
-                date=revised.date,
-                version=revised.version,
-            ),
+            "content_hash": content_hash(revised.id, revised.owner, revised),
         }
     )
 

@@ -18,10 +18,10 @@ from diary_mcp.service.archive import ArchiveReader, StoredEntry
 from diary_mcp.service.chain import ChainSigning, new_version
 from diary_mcp.service.chain_ports import ChainReader, VersionToSign
 from diary_mcp.service.changes import PermissionChange
-from diary_mcp.service.hashing import content_hash
+from diary_mcp.service.hashing import content_hash, fill_in, hashed_members
 from diary_mcp.service.ports import Store, UnitOfWork
 from diary_mcp.service.proofs import with_proofs
-from diary_mcp.service.records import EntryRecord
+from diary_mcp.service.records import EntryRecord, new_record
 from diary_mcp.service.supersession import base_name, choose_supersessions
 
 _ATTEMPTS = 5
@@ -258,38 +258,11 @@ async def _add(unit: UnitOfWork, records: Sequence[EntryRecord]) -> None:
 
 
 def _record(entry: ImportedEntry, owner: AgentName, now: datetime) -> EntryRecord:
-    draft = entry.draft
     entry_id = entry.entry_id or EntryId(uuid7())
-    author = draft.author or owner
-    date = draft.date or now
-    return EntryRecord(
-        id=entry_id,
-        key=draft.key,
-        owner=owner,
-        author=author,
-        session=draft.session,
-        type=draft.type,
-        title=draft.title,
-        content=draft.content,
-        tags=draft.tags,
-        importance=draft.importance,
-        supersedes=None,
-        date=date,
-        created_at=now,
-        content_hash=content_hash(
-            entry_id=entry_id,
-            owner=owner,
-            author=author,
-            session=draft.session,
-            entry_type=draft.type,
-            title=draft.title,
-            content=draft.content,
-            tags=draft.tags,
-            importance=draft.importance,
-            date=date,
-            version=1,
-        ),
-        source_key=draft.supersedes,
+    record = new_record(entry.draft, entry_id=entry_id, owner=owner, supersedes=None, now=now)
+    return replace(
+        record,
+        source_key=entry.draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=entry.front_matter,
         origin=entry.origin,
@@ -298,39 +271,25 @@ def _record(entry: ImportedEntry, owner: AgentName, now: datetime) -> EntryRecor
 
 def _revised(entry: ImportedEntry, stored: StoredEntry, now: datetime) -> StoredEntry:
     draft = entry.draft
-    revised = replace(
+    written = fill_in(draft, stored.owner, stored.date, stored.version + 1)
+    return replace(
         stored,
-        author=draft.author or stored.owner,
-        session=draft.session,
-        type=draft.type,
-        title=draft.title,
-        content=draft.content,
-        tags=draft.tags,
-        importance=draft.importance,
+        author=written.author,
+        session=written.session,
+        type=written.type,
+        title=written.title,
+        content=written.content,
+        tags=written.tags,
+        importance=written.importance,
         supersedes=stored.supersedes if _claims_the_same(draft.supersedes, stored) else None,
         source_key=draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=stored.front_matter if entry.front_matter is None else entry.front_matter,
         origin=entry.origin,
-        version=stored.version + 1,
-        date=draft.date or stored.date,
+        version=written.version,
+        date=written.date,
         updated_at=now,
-    )
-    return replace(
-        revised,
-        content_hash=content_hash(
-            entry_id=revised.id,
-            owner=revised.owner,
-            author=revised.author,
-            session=revised.session,
-            entry_type=revised.type,
-            title=revised.title,
-            content=revised.content,
-            tags=revised.tags,
-            importance=revised.importance,
-            date=revised.date,
-            version=revised.version,
-        ),
+        content_hash=content_hash(stored.id, stored.owner, written),
     )
 
 
@@ -349,27 +308,9 @@ def _to_sign(revised: StoredEntry) -> VersionToSign:
 
 
 def _says_the_same(draft: EntryDraft, stored: StoredEntry) -> bool:
-    said = (
-        draft.author or stored.owner,
-        draft.session,
-        draft.type,
-        draft.title,
-        draft.content,
-        tuple(draft.tags),
-        draft.importance,
-        draft.date or stored.date,
-    )
-    kept = (
-        stored.author,
-        stored.session,
-        stored.type,
-        stored.title,
-        stored.content,
-        tuple(stored.tags),
-        stored.importance,
-        stored.date,
-    )
-    return said == kept and _claims_the_same(draft.supersedes, stored)
+    said = fill_in(draft, stored.owner, stored.date, stored.version)
+    is_same = hashed_members(said) == hashed_members(stored)
+    return is_same and _claims_the_same(draft.supersedes, stored)
 
 
 def _claims_the_same(claim: str | None, stored: StoredEntry) -> bool:

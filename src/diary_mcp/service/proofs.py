@@ -8,7 +8,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.signing import Opening, Proof
 from diary_mcp.service.archive import StoredEntry
 from diary_mcp.service.chain_ports import ChainReader, LastLink
-from diary_mcp.service.hashing import content_hash
+from diary_mcp.service.hashing import content_hash, fill_in
 from diary_mcp.service.key_history import CheckSignature
 from diary_mcp.service.statements import canonical, commit, read_statement
 
@@ -41,19 +41,8 @@ def check_proof(proof: Proof, draft: EntryDraft, check_signature: CheckSignature
         return "it is no signature of an entry"
     if not check_signature(statement.key, proof.signature, canonical(statement)):
         return "the signature is not valid"
-    computed = content_hash(
-        entry_id=statement.entry,
-        owner=statement.owner,
-        author=draft.author or statement.owner,
-        session=draft.session,
-        entry_type=draft.type,
-        title=draft.title,
-        content=draft.content,
-        tags=draft.tags,
-        importance=draft.importance,
-        date=draft.date or statement.time,
-        version=statement.version or 0,
-    )
+    said = fill_in(draft, statement.owner, statement.time, statement.version or 0)
+    computed = content_hash(statement.entry, statement.owner, said)
     if commit(computed, proof.opening) != statement.commitment:
         return "the entry is not what was signed"
     return None

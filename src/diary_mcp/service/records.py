@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
+from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee
+from diary_mcp.service.hashing import content_hash, fill_in
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,34 @@ class EntryRecord:
     front_matter: str | None = None
     origin: str | None = None
     """What an imported file said of its own signature."""
+
+
+def new_record(
+    draft: EntryDraft,
+    *,
+    entry_id: EntryId,
+    owner: AgentName,
+    supersedes: EntryId | None,
+    now: datetime,
+) -> EntryRecord:
+    """The first version of what the draft says, written now."""
+    written = fill_in(draft, owner, now, 1)
+    return EntryRecord(
+        id=entry_id,
+        key=draft.key,
+        owner=owner,
+        author=written.author,
+        session=written.session,
+        type=written.type,
+        title=written.title,
+        content=written.content,
+        tags=written.tags,
+        importance=written.importance,
+        supersedes=supersedes,
+        date=written.date,
+        created_at=now,
+        content_hash=content_hash(entry_id, owner, written),
+    )
 
 
 @dataclass(frozen=True)
