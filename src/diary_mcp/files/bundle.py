@@ -159,31 +159,8 @@ async def _entry_lines(rows: Reading, owner: AgentName) -> AsyncGenerator[list[_
 def _entry(entry: CheckedEntry, *, wants_signature: bool) -> _Entry:
     is_signed = entry.versions[0].salt is not None
     unsigned = "pending" if wants_signature else "none"
-    return _Entry(
-        created_at=entry.created_at,
-        id=entry.id,
-        key=entry.key,
-        owner=entry.owner,
-        state="signed" if is_signed else unsigned,
-        supersedes=entry.supersedes,
-        versions=tuple(
-            _Version(
-                author=version.author,
-                content=version.content,
-                content_hash=version.content_hash,
-                date=version.date,
-                importance=version.importance,
-                salt=version.salt,
-                session=version.session,
-                tags=tuple(version.tags),
-                title=version.title,
-                type=version.type,
-                updated_at=version.updated_at,
-                version=version.version,
-            )
-            for version in entry.versions
-        ),
-    )
+    members = {**vars(entry), "state": "signed" if is_signed else unsigned}
+    return _Entry.model_validate(members, from_attributes=True)
 
 
 def _signed_link(link: _Link) -> SignedLink:
@@ -191,13 +168,8 @@ def _signed_link(link: _Link) -> SignedLink:
 
 
 def _checked_entry(entry: _Entry) -> CheckedEntry:
-    return CheckedEntry(
-        id=entry.id,
-        key=entry.key,
-        owner=entry.owner,
-        supersedes=entry.supersedes,
-        created_at=entry.created_at,
-        versions=[
-            CheckedVersion(entry_id=entry.id, **version.model_dump()) for version in entry.versions
-        ],
-    )
+    members = entry.model_dump(exclude={"state", "versions"})
+    versions = [
+        CheckedVersion(entry_id=entry.id, **version.model_dump()) for version in entry.versions
+    ]
+    return CheckedEntry(**members, versions=versions)
