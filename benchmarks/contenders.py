@@ -44,7 +44,6 @@ class Contender:
     command: tuple[str, ...]
     environment: Callable[[Path], Mapping[str, str]]
     write: Callable[[int], Call]
-    write_many: Callable[[range], Iterable[Call]]
     search: Callable[[str], Call]
     recent: Call
     acknowledgement: str
@@ -53,12 +52,17 @@ class Contender:
     """All entries that it has; `None` where nothing outlives the process."""
     damage: Callable[[Path], str]
     """What is wrong with its files; empty where nothing is."""
+    batches: Callable[[range], Iterable[Call]] | None = None
+    """Many writes in fewer calls; `None` where it takes one at a time."""
     ranked: bool = True
     """Whether the best hits of a search come first."""
     note: str = ""
 
     def is_acknowledged(self, result: CallToolResult) -> bool:
         return not result.is_error and self.acknowledgement in text_of(result)
+
+    def write_many(self, numbers: range) -> Iterable[Call]:
+        return map(self.write, numbers) if self.batches is None else self.batches(numbers)
 
 
 def text_of(result: CallToolResult) -> str:
@@ -89,9 +93,6 @@ def diary_mcp(scratch: Path) -> Contender:
         command=(str(program), "serve"),
         environment=environment,
         write=lambda number: ("diary_create", {"content": entry_text(number)}),
-        write_many=lambda numbers: (
-            ("diary_create", {"content": entry_text(number)}) for number in numbers
-        ),
         search=lambda query: ("diary_search", {"query": query}),
         recent=("diary_list", {}),
         acknowledgement='"id"',
@@ -110,9 +111,6 @@ def bare_server(scratch: Path) -> Contender:
         command=(str(_product(scratch) / "python"), str(BARE_SERVER)),
         environment=lambda _home: {},
         write=lambda number: ("create", {"content": entry_text(number)}),
-        write_many=lambda numbers: (
-            ("create", {"content": entry_text(number)}) for number in numbers
-        ),
         search=lambda query: ("search", {"query": query.split()[0]}),
         recent=("recent", {}),
         acknowledgement="",
@@ -155,13 +153,13 @@ def server_memory(scratch: Path) -> Contender:
         command=(str(program),),
         environment=lambda home: {"MEMORY_FILE_PATH": str(memory_file(home))},
         write=lambda number: ("create_entities", {"entities": [entity(number)]}),
-        write_many=batches,
         # It looks for the query as it stands.
         search=lambda query: ("search_nodes", {"query": query.split()[0]}),
         recent=("read_graph", {}),
         acknowledgement="entry-",
         read_names=_read_graph,
         damage=lambda home: _damaged_lines(memory_file(home)),
+        batches=batches,
         ranked=False,
         note="no ranking; its only list is everything at once",
     )
@@ -193,7 +191,6 @@ def basic_memory(scratch: Path) -> Contender:
         command=(str(python.with_name("basic-memory")), "mcp"),
         environment=environment,
         write=note,
-        write_many=lambda numbers: (note(number) for number in numbers),
         search=lambda query: ("search_notes", {"query": query, "search_type": "text"}),
         recent=("list_directory", {"dir_name": "/bench", "page_size": 20}),
         acknowledgement="Created note",
@@ -234,7 +231,6 @@ def mcp_memory_service(scratch: Path) -> Contender:
         command=(str(python.with_name("memory")), "server"),
         environment=environment,
         write=memory,
-        write_many=lambda numbers: (memory(number) for number in numbers),
         search=lambda query: ("memory_search", {"query": query, "mode": "hybrid"}),
         recent=("memory_list", {"page_size": 20}),
         acknowledgement="stored successfully",

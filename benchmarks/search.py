@@ -315,13 +315,16 @@ async def run(folder: Path, *, ablation: bool, tool: bool, sizes: Sequence[int])
                 await compare(foundation, collections, parts)
 
 
-@click.command()
-@click.option(
+with_folder = click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     envvar="DIARY_MCP_BENCHMARK_FOLDER",
     default=Path(__file__).parents[2] / "shared",
 )
+
+
+@click.command()
+@with_folder
 @click.option("--ablation", is_flag=True, help="Take every part away in turn.")
 @click.option("--tool", is_flag=True, help="Through a server over stdio, as a new user has it.")
 @click.option("--entries", "sizes", type=int, multiple=True, help="Only time a diary so large.")

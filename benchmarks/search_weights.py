@@ -34,6 +34,7 @@ from search import (
     read_conversation,
     read_journal,
     service,
+    with_folder,
     write,
 )
 
@@ -212,12 +213,7 @@ async def run(folder: Path, rounds: int) -> None:
 
 
 @click.command()
-@click.option(
-    "--folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    envvar="DIARY_MCP_BENCHMARK_FOLDER",
-    default=Path(__file__).parents[2] / "shared",
-)
+@with_folder
 @click.option("--rounds", default=1, show_default=True)
 def main(folder: Path, rounds: int) -> None:
     """Print what weights reach on what they were not found on."""

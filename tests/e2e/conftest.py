@@ -35,6 +35,13 @@ def site(shared_deployment: Deployment) -> Generator[Deployment]:
     assert [server.noise for server in shared_deployment.servers] == [[]] * 4
 
 
+@pytest.fixture(scope="module")
+def database(postgres_url: str) -> Generator[str]:
+    """One for all tests of a module."""
+    with own_database(postgres_url) as url:
+        yield url
+
+
 @pytest.fixture(params=ERAS)
 def in_memory(request: pytest.FixtureRequest, foundation: Foundation) -> InMemory:
     """The server and the SDK's client in this process, on a fresh diary."""

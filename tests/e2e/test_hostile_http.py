@@ -15,8 +15,7 @@ from support.clients import ERAS, Era, environment
 from support.ground_truth import check_promise, eventually
 from support.hostile import (
     ENVELOPES,
-    INITIALIZE,
-    INITIALIZED,
+    HANDSHAKE,
     MOST_MIB,
     SCALE,
     call_line,
@@ -35,7 +34,6 @@ from support.http_servers import (
     issue_token,
     post,
 )
-from support.sites import own_database
 
 pytestmark = pytest.mark.xdist_group("hostile-http")
 
@@ -48,12 +46,6 @@ _SMALL_VALUES = (
 _LONG_TEXT = json.dumps(call_body("diary_create", {"content": "x" * 4_000_000})).encode()
 FILES_OF_MOST_SYSTEMS = 1_024
 _HEAD = "POST /mcp HTTP/1.1\r\nHost: localhost:1\r\nContent-Type: application/json\r\n"
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +285,7 @@ def test_an_sse_client_that_does_not_read_fills_no_memory(server: HttpServer, to
         path = told.partition(b"data: ")[2].split()[0].decode()
         statuses: list[int] = []
         with httpx.Client(headers=bearer(token), timeout=60) as client:
-            for message in (INITIALIZE, INITIALIZED):
+            for message in HANDSHAKE:
                 client.post(server.url + path, json=message)
             post_message = _poster(client, server.url + path)
             while len(statuses) < 2_000 and 503 not in statuses:

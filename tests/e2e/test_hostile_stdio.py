@@ -22,8 +22,7 @@ from support.clients import (
 from support.ground_truth import check_promise
 from support.hostile import (
     ENVELOPES,
-    INITIALIZE,
-    INITIALIZED,
+    HANDSHAKE,
     MOST_MIB,
     SCALE,
     call_line,
@@ -32,19 +31,12 @@ from support.hostile import (
     rss_mib,
     seeded,
 )
-from support.sites import own_database
 
 pytestmark = pytest.mark.xdist_group("hostile-stdio")
 
 FAR_TOO_MUCH = 100_000_000
 REFUSED_AFTER_S = 5
 MOST_OF_A_PIPE = 1 << 17
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +122,7 @@ def test_a_client_that_does_not_read_fills_no_memory(database: str) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         content = "y" * 90_000
-        for message in (INITIALIZE, INITIALIZED):
+        for message in HANDSHAKE:
             process.stdin.write(json.dumps(message).encode() + b"\n")
         process.stdin.write(call_line("diary_create", {"content": content, "key": "k"}) + b"\n")
         process.stdin.flush()
@@ -162,7 +154,7 @@ def test_a_client_that_vanishes_in_the_middle_of_its_calls_leaves_no_server(data
     assert process.stdout is not None
     assert process.stderr is not None
     call = call_line("diary_create", {"content": "Gone."}) + b"\n"
-    for message in (INITIALIZE, INITIALIZED):
+    for message in HANDSHAKE:
         process.stdin.write(json.dumps(message).encode() + b"\n")
     process.stdin.write(call)
     process.stdin.flush()

@@ -23,7 +23,6 @@ from support.http_servers import (
     request_body,
     sdk_http_client,
 )
-from support.sites import own_database
 
 pytestmark = pytest.mark.anyio
 
@@ -89,12 +88,6 @@ def issuer() -> Generator[IssuerServer]:
     started.server.shutdown()
     thread.join()
     started.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

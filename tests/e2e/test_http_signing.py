@@ -20,7 +20,6 @@ from support.http_servers import (
     post,
     request_body,
 )
-from support.sites import own_database
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,6 @@ class Remote:
 
     def state(self, entry_id: str) -> str:
         return self.tool("diary_get", entry_id=entry_id).data["signature"]["state"]
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

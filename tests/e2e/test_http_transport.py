@@ -26,18 +26,11 @@ from support.http_servers import (
     sdk_http_client,
     sdk_sse_client,
 )
-from support.sites import own_database
 
 pytestmark = pytest.mark.anyio
 
 _REVOKE = "update diary.agent_token set revoked_at = now() where id = %s"
 _NESTED = b"[" * 9_000 + b"]" * 9_000
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

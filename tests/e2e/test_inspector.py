@@ -13,7 +13,6 @@ from diary_mcp.server.tools import TOOLS
 from support.clients import COMMAND, Json, environment
 from support.http_servers import http_server, issue_token
 from support.node_tools import INSPECTOR
-from support.sites import own_database
 
 pytestmark = pytest.mark.xdist_group("inspector")
 
@@ -52,12 +51,6 @@ def tool_call(tool: str, **arguments: object) -> list[str]:
 def unwrapped(printed: Any) -> Json:
     """The result, whether or not it is in an envelope."""
     return printed.get("result", printed)
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from support.clients import environment, raw_client
 from support.ground_truth import eventually
 from support.http_servers import bearer, call_body, call_headers, http_server, issue_token, post
 from support.otlp import Observer, Receiver, otlp_receiver, place_of
-from support.sites import own_database
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("telemetry")]
 
@@ -25,12 +24,6 @@ METRICS = {
     "diary.permissions.pending",
     "diary.permissions.failed",
 }
-
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
 
 
 @pytest.fixture

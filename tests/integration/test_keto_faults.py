@@ -1,7 +1,7 @@
 """A Keto that misbehaves: typed errors in time, and never a yes or a no that it did not say."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError, Permissio
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import owner_tuple
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
-from support.fake_keto import FakeKeto, Reply, Request, fake_keto, namespaces, reply
+from support.fake_keto import FakeKeto, Reply, Request, namespaces, reply
 from support.keto_config import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -25,18 +25,6 @@ LIST = "/relation-tuples"
 PATCH = "/admin/relation-tuples"
 SECRET = "postgres://keto:sesame@10.0.0.7"
 TIMEOUT_S = 0.3
-
-
-@pytest.fixture
-async def fake() -> AsyncGenerator[FakeKeto]:
-    async with fake_keto() as running:
-        yield running
-
-
-@pytest.fixture
-async def keto(fake: FakeKeto) -> AsyncGenerator[KetoPermissions]:
-    async with open_keto(fake.url, fake.url, timeout_s=PATIENCE_S) as permissions:
-        yield permissions
 
 
 def impatient_keto(url: str) -> AbstractAsyncContextManager[KetoPermissions]:

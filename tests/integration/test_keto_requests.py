@@ -1,6 +1,5 @@
 """What is sent to Keto, and how often: batches, pages, patches."""
 
-from collections.abc import AsyncGenerator
 from uuid import UUID
 
 import anyio
@@ -11,7 +10,7 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import owner_tuple, viewer_tuple
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
-from support.fake_keto import FakeKeto, Reply, Request, fake_keto, reply
+from support.fake_keto import FakeKeto, Reply, Request, reply
 from support.keto_config import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -22,18 +21,6 @@ CHECK = "/relation-tuples/check/openapi"
 BATCH = "/relation-tuples/batch/check"
 LIST = "/relation-tuples"
 PATCH = "/admin/relation-tuples"
-
-
-@pytest.fixture
-async def fake() -> AsyncGenerator[FakeKeto]:
-    async with fake_keto() as running:
-        yield running
-
-
-@pytest.fixture
-async def keto(fake: FakeKeto) -> AsyncGenerator[KetoPermissions]:
-    async with open_keto(fake.url, fake.url, timeout_s=PATIENCE_S) as permissions:
-        yield permissions
 
 
 async def test_a_difference_is_one_patch_with_inserts_first(

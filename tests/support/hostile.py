@@ -23,7 +23,7 @@ SEED = "short" if SCALE == 1 else secrets.token_hex(8)
 MOST_MIB = 700
 CODES = {"ok", "invalid_argument", "not_found", "forbidden", "conflict", "unavailable"}
 
-INITIALIZE: Json = {
+_INITIALIZE: Json = {
     "jsonrpc": "2.0",
     "id": "first",
     "method": "initialize",
@@ -33,7 +33,7 @@ INITIALIZE: Json = {
         "clientInfo": {"name": "hostile", "version": "0"},
     },
 }
-INITIALIZED: Json = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+HANDSHAKE = (_INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"})
 
 FUZZED = settings(
     max_examples=12 * SCALE, deadline=None, database=None, derandomize=SCALE == 1, print_blob=True

@@ -22,12 +22,13 @@ import anyio
 import anyio.to_thread
 import psycopg
 
+from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.ports import UnitOfWork
-from diary_mcp.service.records import EntryRecord
+from diary_mcp.service.records import new_record
 from diary_mcp.service.settlement import settle, settle_behind
 from diary_mcp.store.database import Connection, Database, open_database
 from diary_mcp.store.executors import PostgresExecutors
@@ -268,25 +269,9 @@ async def add_entry(unit: UnitOfWork, entry_id: EntryId, owner: AgentName = ALIC
 
 async def insert_entry(unit: UnitOfWork, entry_id: EntryId, owner: AgentName = ALICE) -> None:
     """A new entry's rows alone."""
-    now = datetime.now(UTC)
-    await unit.entry_changes.insert(
-        EntryRecord(
-            id=entry_id,
-            key=None,
-            owner=owner,
-            author=owner,
-            session=None,
-            type="note",
-            title=None,
-            content="What happened.",
-            tags=(),
-            importance=0.5,
-            supersedes=None,
-            date=now,
-            created_at=now,
-            content_hash="",
-        )
-    )
+    draft, now = EntryDraft(content="What happened."), datetime.now(UTC)
+    record = new_record(draft, entry_id=entry_id, owner=owner, supersedes=None, now=now)
+    await unit.entry_changes.insert(record)
 
 
 async def raise_generation(unit: UnitOfWork, entry_id: EntryId) -> int:
