@@ -27,7 +27,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.offline import OfflineEmbedder
 from diary_mcp.service.access import Access
 from diary_mcp.service.digests import EntrySelection
-from diary_mcp.service.search import SearchService
+from diary_mcp.service.search.searching import SearchService
 from diary_mcp.settings import Settings
 from scale_data import Vocabulary, Writer, questions
 from scale_load import load, remove_additions

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType
 from diary_mcp.service.hashing import WrittenFields, content_hash
-from diary_mcp.service.packing import pack_vectors
-from diary_mcp.service.search_ports import Embedder, SearchText
-from diary_mcp.service.search_text import asks, list_passages
-from diary_mcp.service.search_words import count_terms, list_terms
+from diary_mcp.service.index.packing import pack_vectors
+from diary_mcp.service.index.ports import Embedder, SearchText
+from diary_mcp.service.index.text import asks, list_passages
+from diary_mcp.service.index.words import count_terms, list_terms
 
 VERSION = 1
 """Raised when the same options give other data."""

@@ -16,8 +16,8 @@ from diary_mcp.domain.relations import (
     owner_tuple,
     viewer_tuple,
 )
-from diary_mcp.service.search_ports import Embedder
-from diary_mcp.service.search_versions import WORDS_VERSION, model_version
+from diary_mcp.service.index.ports import Embedder
+from diary_mcp.service.index.versions import WORDS_VERSION, model_version
 from scale_data import (
     EntryMaker,
     MadeEntry,

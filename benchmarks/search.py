@@ -35,8 +35,8 @@ from diary_mcp.embeddings.offline import OfflineEmbedder
 from diary_mcp.files.markdown import read_markdown
 from diary_mcp.service.access import Access
 from diary_mcp.service.importing import EntryImport, ImportedEntry
-from diary_mcp.service.ranking import Weights
-from diary_mcp.service.search import SearchService
+from diary_mcp.service.search.ranking import Weights
+from diary_mcp.service.search.searching import SearchService
 from diary_mcp.settings import Settings
 
 Row = tuple[str, SearchMode, Weights]

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import EntryFilters, SearchMode
 from diary_mcp.embeddings.offline import OfflineEmbedder
-from diary_mcp.service.ranking import Corpus, Question, Ranking, Weights, rank
+from diary_mcp.service.search.ranking import Corpus, Question, Ranking, Weights, rank
 from diary_mcp.settings import Settings
 from search import (
     Collection,
@@ -149,7 +149,7 @@ async def record(foundation: Foundation, collection: Collection) -> list[Asked]:
         return rank(corpus, question, mode, weights)
 
     search = service(foundation, Weights(), OfflineEmbedder())
-    with patch("diary_mcp.service.finding.rank", rank_and_record):
+    with patch("diary_mcp.service.search.finding.rank", rank_and_record):
         for inquiry in collection.inquiries:
             await search.search(
                 collection.agent, inquiry.query, EntryFilters(), mode="hybrid", cursor=None, limit=1

@@ -22,12 +22,12 @@ from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.activity import Activity
-from diary_mcp.service.chain import ChainSigning
 from diary_mcp.service.diary import Backends, Diary, build_diary
-from diary_mcp.service.indexing import EntryIndexer
+from diary_mcp.service.index.indexing import EntryIndexer
 from diary_mcp.service.prompt_settling import PromptSettling
 from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
 from diary_mcp.service.settlement import settle, settle_behind
+from diary_mcp.service.signing.chain import ChainSigning
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.service.tokens import TokenService
 from diary_mcp.settings import Settings

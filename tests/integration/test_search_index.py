@@ -10,8 +10,8 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.service.activity import Activity
-from diary_mcp.service.indexing import EntryIndexer
-from diary_mcp.service.search_ports import WordsOfEntry
+from diary_mcp.service.index.indexing import EntryIndexer
+from diary_mcp.service.index.ports import WordsOfEntry
 from diary_mcp.store.search_index import PostgresSearchIndex
 from support.ground_truth import ask
 from support.ground_truth import eventually as soon

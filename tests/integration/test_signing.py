@@ -16,7 +16,7 @@ from diary_mcp.domain.signing import PublicKey
 from diary_mcp.files.exporting import export_entries
 from diary_mcp.files.importing import import_paths
 from diary_mcp.files.proof_check import check_files
-from diary_mcp.service.chain import KeyChange
+from diary_mcp.service.signing.chain import KeyChange
 from diary_mcp.settings import Settings
 from diary_mcp.signing.ed25519 import check_signature
 from diary_mcp.signing.key_files import AgentKeys

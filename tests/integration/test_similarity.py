@@ -11,7 +11,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, SimilarEntry
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports import Reading
-from diary_mcp.service.similarity import SimilarityService
+from diary_mcp.service.search.similarity import SimilarityService
 from diary_mcp.store.sql import load_queries
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 

@@ -14,8 +14,8 @@ from diary_mcp.domain.entry import EntryChanges
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.domain.verification import VerificationReport
-from diary_mcp.service.chain import KeyChange
 from diary_mcp.service.hashing import content_hash
+from diary_mcp.service.signing.chain import KeyChange
 from support.signed_diaries import (
     ALICE,
     check_elsewhere,

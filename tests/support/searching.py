@@ -13,9 +13,9 @@ from diary_mcp.domain.errors import EmbeddingUnavailableError, PermissionBackend
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.service.access import Access
 from diary_mcp.service.browsing import Page
-from diary_mcp.service.indexing import EntryIndexer
-from diary_mcp.service.search import SearchService
-from diary_mcp.service.search_ports import Embedder
+from diary_mcp.service.index.indexing import EntryIndexer
+from diary_mcp.service.index.ports import Embedder
+from diary_mcp.service.search.searching import SearchService
 from diary_mcp.service.settlement import settle
 from diary_mcp.store.search_index import PostgresSearchIndex
 

@@ -21,7 +21,7 @@ from diary_mcp.domain.signing import (
     SupersededEntry,
 )
 from diary_mcp.service.hashing import WrittenFields, content_hash
-from diary_mcp.service.statements import canonical, commit, hash_bytes
+from diary_mcp.service.signing.statements import canonical, commit, hash_bytes
 from diary_mcp.signing.ed25519 import PrivateKey
 from support.clients import Json
 

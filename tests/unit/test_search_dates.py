@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diary_mcp.service.search_dates import DateSpan, find_spans
+from diary_mcp.service.search.dates import DateSpan, find_spans
 
 TODAY = date(2026, 3, 18)
 

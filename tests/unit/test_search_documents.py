@@ -3,7 +3,7 @@
 import numpy as np
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.documents import Documents, ShelfName, Shelves, as_ids, join
+from diary_mcp.service.search.documents import Documents, ShelfName, Shelves, as_ids, join
 
 ALICE = ShelfName(AgentName("alice"), "model", owned=True)
 BOB = ShelfName(AgentName("bob"), "model", owned=True)

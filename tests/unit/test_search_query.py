@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diary_mcp.service.search_query import named_authors, parse_query, without_names
+from diary_mcp.service.search.query import named_authors, parse_query, without_names
 
 
 def test_phrases_exclusions_and_or_are_taken_out_of_the_question() -> None:

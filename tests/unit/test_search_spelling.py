@@ -2,7 +2,7 @@
 
 import pytest
 
-from diary_mcp.service.spelling import guess_term
+from diary_mcp.service.search.spelling import guess_term
 
 WORDS = ["kubernet", "receiv", "8199be6f699a395f", "migrat", "cat"]
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.search_ports import SearchText
-from diary_mcp.service.search_text import (
+from diary_mcp.service.index.ports import SearchText
+from diary_mcp.service.index.text import (
     CHUNK_CHARACTERS,
     SNIPPET_CHARACTERS,
     cut_snippet,

@@ -10,7 +10,7 @@ import click
 from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
 from diary_mcp.domain.signing import Statement
-from diary_mcp.service.statements import decode_base64url, read_statement
+from diary_mcp.service.signing.statements import decode_base64url, read_statement
 from diary_mcp.settings import Settings
 from diary_mcp.signing.key_files import AgentKeys
 

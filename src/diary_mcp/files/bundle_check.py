@@ -7,8 +7,8 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.signing import ChainHead, PublicKey
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.files.bundle import BundleHeader, read_bundle
-from diary_mcp.service.chain_check import ChainCheck, SignedLink
-from diary_mcp.service.key_history import CheckSignature
+from diary_mcp.service.signing.check import ChainCheck, SignedLink
+from diary_mcp.service.signing.key_history import CheckSignature
 from diary_mcp.service.verification import Collected
 
 

@@ -24,7 +24,7 @@ from diary_mcp.service.archive import FormerVersion, StoredEntry
 from diary_mcp.service.exporting import EntryExport
 from diary_mcp.service.importing import ImportedEntry
 from diary_mcp.service.ports import Store
-from diary_mcp.service.statements import read_proof
+from diary_mcp.service.signing.statements import read_proof
 
 ExportFormat = Literal["markdown", "jsonl", "bundle"]
 

@@ -10,9 +10,9 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.files.markdown import is_own_export
 from diary_mcp.files.reading import read_batches
 from diary_mcp.files.sources import Rejection, Source, find_sources
-from diary_mcp.service.chain import ChainSigning
 from diary_mcp.service.importing import EntryImport
 from diary_mcp.service.ports import Store
+from diary_mcp.service.signing.chain import ChainSigning
 
 BATCH_SIZE = 100
 

@@ -13,7 +13,7 @@ from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.names import find_entry_id
 from diary_mcp.service.archive import StoredEntry
 from diary_mcp.service.importing import ImportedEntry
-from diary_mcp.service.statements import canonical
+from diary_mcp.service.signing.statements import canonical
 
 _ENTRY_FIELDS = frozenset({*EntryFields.model_fields, "content"})
 # What the diary decides itself is allowed in a line, because an export writes it; it is not

@@ -8,9 +8,9 @@ from diary_mcp.domain.signing import PublicKey
 from diary_mcp.files.reading import read_batches
 from diary_mcp.files.sources import Rejection, Source, find_sources
 from diary_mcp.service.importing import ImportedEntry
-from diary_mcp.service.key_history import CheckSignature
-from diary_mcp.service.proofs import check_proof
-from diary_mcp.service.statements import read_proof
+from diary_mcp.service.signing.key_history import CheckSignature
+from diary_mcp.service.signing.proofs import check_proof
+from diary_mcp.service.signing.statements import read_proof
 
 _AT_ONCE = 100
 

@@ -6,7 +6,7 @@ from diary_mcp.server.arguments import SignArguments, SignatureRequestArguments
 from diary_mcp.server.results import SignatureRequestResult, SignedResult
 from diary_mcp.server.tool import Call, DiaryTool
 from diary_mcp.server.tools import TOOLS
-from diary_mcp.service.signing import Wanted, sign_command
+from diary_mcp.service.signatures import Wanted, sign_command
 
 
 async def _request(call: Call[SignatureRequestArguments]) -> SignatureRequestResult:

@@ -6,17 +6,17 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.access import Access
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.browsing import BrowsingService
-from diary_mcp.service.chain import ChainSigning
 from diary_mcp.service.entries import EntryService
 from diary_mcp.service.history import HistoryService
-from diary_mcp.service.key_history import CheckSignature
+from diary_mcp.service.index.ports import Embedder
 from diary_mcp.service.ports import PermissionReader, Store
 from diary_mcp.service.reflection import ReflectionService
-from diary_mcp.service.search import SearchService
-from diary_mcp.service.search_ports import Embedder
+from diary_mcp.service.search.searching import SearchService
+from diary_mcp.service.search.similarity import SimilarityService
 from diary_mcp.service.sharing import SharingService
-from diary_mcp.service.signing import SigningService
-from diary_mcp.service.similarity import SimilarityService
+from diary_mcp.service.signatures import SigningService
+from diary_mcp.service.signing.chain import ChainSigning
+from diary_mcp.service.signing.key_history import CheckSignature
 from diary_mcp.service.suggestions import SuggestionService
 from diary_mcp.service.verification import VerificationService
 from diary_mcp.service.watching import Announcer, WatchService

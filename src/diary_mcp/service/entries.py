@@ -8,8 +8,6 @@ from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, Signature
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.access import Access, not_found
-from diary_mcp.service.chain import ChainSigning, new_version
-from diary_mcp.service.chain_ports import VersionToSign
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.hashing import arguments_hash, content_hash
 from diary_mcp.service.ports import Store, UnitOfWork
@@ -20,6 +18,8 @@ from diary_mcp.service.records import (
     new_record,
     owner_readership,
 )
+from diary_mcp.service.signing.chain import ChainSigning, new_version
+from diary_mcp.service.signing.ports import VersionToSign
 
 
 class EntryService:

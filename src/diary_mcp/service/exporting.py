@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.archive import EntryReference, FormerVersion, StoredEntry
 from diary_mcp.service.ports import Store
-from diary_mcp.service.proofs import with_proofs
 from diary_mcp.service.records import EntryPosition
+from diary_mcp.service.signing.proofs import with_proofs
 
 _PAGE_SIZE = 100
 

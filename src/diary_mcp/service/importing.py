@@ -15,13 +15,13 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.archive import ArchiveReader, StoredEntry
-from diary_mcp.service.chain import ChainSigning, new_version
-from diary_mcp.service.chain_ports import ChainReader, VersionToSign
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.hashing import content_hash, fill_in, hashed_members
 from diary_mcp.service.ports import Store, UnitOfWork
-from diary_mcp.service.proofs import with_proofs
 from diary_mcp.service.records import EntryRecord, new_record
+from diary_mcp.service.signing.chain import ChainSigning, new_version
+from diary_mcp.service.signing.ports import ChainReader, VersionToSign
+from diary_mcp.service.signing.proofs import with_proofs
 from diary_mcp.service.supersession import base_name, choose_supersessions
 
 _ATTEMPTS = 5

@@ -17,9 +17,10 @@ from diary_mcp.domain.history import EntryVersion, VersionSummary
 from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.domain.share import Share
 from diary_mcp.service.archive import ArchiveReader, ArchiveWriter, EntryReference
-from diary_mcp.service.chain_ports import ChainReader, ChainWriter
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.digests import ReflectionReader
+from diary_mcp.service.index.ports import SearchReader
+from diary_mcp.service.index.similar_ports import SimilarReader
 from diary_mcp.service.records import (
     EntryCounts,
     EntryPosition,
@@ -30,8 +31,7 @@ from diary_mcp.service.records import (
     SharePosition,
     TagCount,
 )
-from diary_mcp.service.search_ports import SearchReader
-from diary_mcp.service.similar_ports import SimilarReader
+from diary_mcp.service.signing.ports import ChainReader, ChainWriter
 
 
 class PermissionReader(Protocol):

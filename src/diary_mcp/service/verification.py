@@ -17,17 +17,17 @@ from diary_mcp.domain.verification import (
 )
 from diary_mcp.service.access import Access
 from diary_mcp.service.archive import StoredEntry
-from diary_mcp.service.chain_check import (
+from diary_mcp.service.ports import Reading, Store
+from diary_mcp.service.records import EntryPosition
+from diary_mcp.service.signing.check import (
     ChainCheck,
     CheckedEntry,
     CheckedVersion,
     SignedLink,
 )
-from diary_mcp.service.chain_ports import Head
-from diary_mcp.service.key_history import CheckSignature
-from diary_mcp.service.ports import Reading, Store
-from diary_mcp.service.records import EntryPosition
-from diary_mcp.service.statements import read_statement
+from diary_mcp.service.signing.key_history import CheckSignature
+from diary_mcp.service.signing.ports import Head
+from diary_mcp.service.signing.statements import read_statement
 
 _MOST_LISTED = 100
 _MOST_SECONDS = 20.0

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from diary_mcp.domain.signing import PublicKey
-from diary_mcp.service.statements import decode_base64url, encode_base64url
+from diary_mcp.service.signing.statements import decode_base64url, encode_base64url
 
 _PREFIX = "ed25519:"
 

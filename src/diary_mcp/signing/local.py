@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import anyio.to_thread
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.chain_ports import SigningKey
+from diary_mcp.service.signing.ports import SigningKey
 from diary_mcp.signing.key_files import AgentKeys
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from psycopg.rows import args_row, class_row
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.chain_check import CheckedVersion, SignedLink
-from diary_mcp.service.chain_ports import (
+from diary_mcp.service.signing.check import CheckedVersion, SignedLink
+from diary_mcp.service.signing.ports import (
     Head,
     KeptLink,
     LastLink,

@@ -8,15 +8,15 @@ from psycopg.rows import class_row, scalar_row
 from diary_mcp.domain.entry import Entry, EntryFilters
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.access import as_entry_id
-from diary_mcp.service.records import Readership
-from diary_mcp.service.search_ports import (
+from diary_mcp.service.index.ports import (
     Outline,
     PackedDocuments,
     PackedRevisions,
     Postings,
     SearchText,
 )
-from diary_mcp.service.search_versions import WORDS_VERSION
+from diary_mcp.service.index.versions import WORDS_VERSION
+from diary_mcp.service.records import Readership
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
 from diary_mcp.store.sql import load_queries

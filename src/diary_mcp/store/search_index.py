@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.search_ports import (
+from diary_mcp.service.index.ports import (
     IndexStage,
     SearchText,
     VectorsOfEntry,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from psycopg.rows import class_row
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.search_ports import SearchText
-from diary_mcp.service.similar_ports import SharedWords
+from diary_mcp.service.index.ports import SearchText
+from diary_mcp.service.index.similar_ports import SharedWords
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
 

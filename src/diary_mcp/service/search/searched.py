@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.documents import Documents, Ids, as_ids, as_integers
-from diary_mcp.service.ranking import Corpus, Flags, Floats, Integers
-from diary_mcp.service.search_ports import Postings
+from diary_mcp.service.index.ports import Postings
+from diary_mcp.service.search.documents import Documents, Ids, as_ids, as_integers
+from diary_mcp.service.search.ranking import Corpus, Flags, Floats, Integers
 
 _EPOCH = date(1970, 1, 1)
 _WIDEST_YEARS = 50

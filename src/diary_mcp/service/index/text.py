@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 
-from diary_mcp.service.search_ports import SearchText
+from diary_mcp.service.index.ports import SearchText
 
 CHUNK_CHARACTERS = 400
 SNIPPET_CHARACTERS = 240

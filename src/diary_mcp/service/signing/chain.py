@@ -19,7 +19,8 @@ from diary_mcp.domain.signing import (
     Statement,
     SupersededEntry,
 )
-from diary_mcp.service.chain_ports import (
+from diary_mcp.service.records import EntryRecord
+from diary_mcp.service.signing.ports import (
     ChainReader,
     ChainWriter,
     Head,
@@ -28,8 +29,13 @@ from diary_mcp.service.chain_ports import (
     SigningKey,
     VersionToSign,
 )
-from diary_mcp.service.records import EntryRecord
-from diary_mcp.service.statements import canonical, commit, hash_bytes, new_salt, read_statement
+from diary_mcp.service.signing.statements import (
+    canonical,
+    commit,
+    hash_bytes,
+    new_salt,
+    read_statement,
+)
 
 PENDING = Signature(state="pending")
 UNSIGNED = Signature(state="none")

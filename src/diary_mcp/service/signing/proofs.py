@@ -7,10 +7,10 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.signing import Opening, Proof
 from diary_mcp.service.archive import StoredEntry
-from diary_mcp.service.chain_ports import ChainReader, LastLink
 from diary_mcp.service.hashing import content_hash, fill_in
-from diary_mcp.service.key_history import CheckSignature
-from diary_mcp.service.statements import canonical, commit, read_statement
+from diary_mcp.service.signing.key_history import CheckSignature
+from diary_mcp.service.signing.ports import ChainReader, LastLink
+from diary_mcp.service.signing.statements import canonical, commit, read_statement
 
 
 async def with_proofs(

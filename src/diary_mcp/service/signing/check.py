@@ -11,8 +11,8 @@ from diary_mcp.domain.fields import AgentName, EntryId, EntryType
 from diary_mcp.domain.signing import ChainHead, Opening, PublicKey, Statement
 from diary_mcp.domain.verification import BrokenLink, Verification
 from diary_mcp.service.hashing import content_hash
-from diary_mcp.service.key_history import CheckSignature, KeyHistory
-from diary_mcp.service.statements import commit, hash_bytes, read_statement
+from diary_mcp.service.signing.key_history import CheckSignature, KeyHistory
+from diary_mcp.service.signing.statements import commit, hash_bytes, read_statement
 
 
 @dataclass(frozen=True)

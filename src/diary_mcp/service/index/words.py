@@ -1,7 +1,7 @@
 """Words as search counts them: the same for entries and for questions.
 
 The tokeniser is our own, not PostgreSQL's, whose parser keeps hosts and paths whole. A change here
-changes what is found: raise `WORDS_VERSION` (search_versions.py), and every entry is indexed again.
+changes what is found: raise `WORDS_VERSION` (versions.py), and every entry is indexed again.
 """
 
 import re
@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
-from diary_mcp.service.english import english_stemmer
-from diary_mcp.service.search_ports import SearchText
-from diary_mcp.service.search_text import without_author
+from diary_mcp.service.index.english import english_stemmer
+from diary_mcp.service.index.ports import SearchText
+from diary_mcp.service.index.text import without_author
 
 # Rows of an index hold at most 2,700 bytes.
 _LONGEST_TERM = 64

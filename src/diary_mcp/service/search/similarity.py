@@ -14,9 +14,9 @@ import structlog
 from diary_mcp.domain.entry import Entry, SimilarEntry
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.index.ports import SearchText
+from diary_mcp.service.index.similar_ports import SharedWords
 from diary_mcp.service.ports import Store
-from diary_mcp.service.search_ports import SearchText
-from diary_mcp.service.similar_ports import SharedWords
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -107,7 +107,7 @@ def _compare(counts: Counter[str], theirs: Counter[str], other: SearchText) -> S
 
 def _count(texts: Sequence[SearchText]) -> dict[tuple[EntryId, int], Counter[str]]:
     # Importing it costs time, once, in a thread.
-    from diary_mcp.service.search_words import count_terms  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.index.words import count_terms  # noqa: PLC0415  # late, see above
 
     return {(text.id, text.version): count_terms(text) for text in texts}
 

@@ -18,7 +18,9 @@ from diary_mcp.domain.errors import (
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.signing import Opening, PublicKey, Statement
 from diary_mcp.service.access import as_entry_id, not_found
-from diary_mcp.service.chain import (
+from diary_mcp.service.entries import find_own
+from diary_mcp.service.ports import Store, UnitOfWork
+from diary_mcp.service.signing.chain import (
     ChainSigning,
     Draft,
     Drafting,
@@ -28,17 +30,15 @@ from diary_mcp.service.chain import (
     find_supersedable,
     not_admitted,
 )
-from diary_mcp.service.chain_ports import (
+from diary_mcp.service.signing.key_history import CheckSignature, KeyHistory, KeyPeriod
+from diary_mcp.service.signing.ports import (
     ChainReader,
     ChainWriter,
     Head,
     RequestedSignature,
     VersionToSign,
 )
-from diary_mcp.service.entries import find_own
-from diary_mcp.service.key_history import CheckSignature, KeyHistory, KeyPeriod
-from diary_mcp.service.ports import Store, UnitOfWork
-from diary_mcp.service.statements import canonical, commit, read_statement
+from diary_mcp.service.signing.statements import canonical, commit, read_statement
 
 REQUEST_LIFETIME = timedelta(minutes=15)
 _NO_HEAD = Head(sequence=0, hash=None, signed_at=None, valid_keys=(), known_keys=())

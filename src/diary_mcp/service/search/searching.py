@@ -14,14 +14,14 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.service import cursors
 from diary_mcp.service.access import Access
 from diary_mcp.service.browsing import Page
+from diary_mcp.service.index.ports import Embedder
 from diary_mcp.service.ports import PermissionReader, Store
 from diary_mcp.service.records import SearchPosition, owner_readership
-from diary_mcp.service.search_ports import Embedder
-from diary_mcp.service.search_request import SearchRequest, mark
+from diary_mcp.service.search.request import SearchRequest, mark
 
 if TYPE_CHECKING:
-    from diary_mcp.service.finding import Finder
-    from diary_mcp.service.ranking import Weights
+    from diary_mcp.service.search.finding import Finder
+    from diary_mcp.service.search.ranking import Weights
 
 MOST_HITS = 1_000
 """How far a search can be paged."""
@@ -117,6 +117,6 @@ def _own_only(request: SearchRequest) -> SearchRequest:
 
 
 def _import_finding():  # noqa: ANN202  # inferred: a module
-    from diary_mcp.service import finding  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.search import finding  # noqa: PLC0415  # late, see above
 
     return finding

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.ranking import Flags, Floats, Integers
-from diary_mcp.service.search_ports import PackedDocuments
+from diary_mcp.service.index.ports import PackedDocuments
+from diary_mcp.service.search.ranking import Flags, Floats, Integers
 
 Ids = NDArray[np.bytes_]
 

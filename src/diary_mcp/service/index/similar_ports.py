@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.search_ports import SearchText
+from diary_mcp.service.index.ports import SearchText
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,16 @@ from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.access import Access
+from diary_mcp.service.index.ports import Embedder, SearchText
+from diary_mcp.service.index.text import asks, cut_snippet
+from diary_mcp.service.index.versions import model_version
+from diary_mcp.service.index.words import count_terms
 from diary_mcp.service.ports import PermissionReader, Store
-from diary_mcp.service.ranking import (
+from diary_mcp.service.records import Readership
+from diary_mcp.service.search.dates import DateSpan, Years, find_spans
+from diary_mcp.service.search.notices import list_notices
+from diary_mcp.service.search.query import Query, named_authors, parse_query, without_names
+from diary_mcp.service.search.ranking import (
     Corpus,
     Flags,
     Floats,
@@ -29,19 +37,11 @@ from diary_mcp.service.ranking import (
     Weights,
     rank,
 )
-from diary_mcp.service.reading import DocumentReader
-from diary_mcp.service.records import Readership
-from diary_mcp.service.search_dates import DateSpan, Years, find_spans
-from diary_mcp.service.search_notices import list_notices
-from diary_mcp.service.search_ports import Embedder, SearchText
-from diary_mcp.service.search_query import Query, named_authors, parse_query, without_names
-from diary_mcp.service.search_request import SearchRequest, mark
-from diary_mcp.service.search_text import asks, cut_snippet
-from diary_mcp.service.search_versions import model_version
-from diary_mcp.service.search_words import count_terms
-from diary_mcp.service.searched import Found, SearchedEntries, Unindexed
-from diary_mcp.service.spelling import can_be_guessed, guess_term
-from diary_mcp.service.vectors import compare, vector_bytes
+from diary_mcp.service.search.reading import DocumentReader
+from diary_mcp.service.search.request import SearchRequest, mark
+from diary_mcp.service.search.searched import Found, SearchedEntries, Unindexed
+from diary_mcp.service.search.spelling import can_be_guessed, guess_term
+from diary_mcp.service.search.vectors import compare, vector_bytes
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""Packing vectors as they are stored; `vectors.py` compares them.
+"""Packing vectors as they are stored; `search/vectors.py` compares them.
 
 In plain Python, which is quick beside the model, so that a server that writes and does not search
 needs no numpy.

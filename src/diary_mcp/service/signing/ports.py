@@ -8,7 +8,7 @@ from uuid import UUID
 
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.signing import Act, PublicKey
-from diary_mcp.service.chain_check import CheckedVersion, SignedLink
+from diary_mcp.service.signing.check import CheckedVersion, SignedLink
 
 
 class SigningKey(Protocol):

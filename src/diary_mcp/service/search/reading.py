@@ -7,7 +7,10 @@ from uuid import UUID
 import numpy as np
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.documents import (
+from diary_mcp.service.index.ports import Outline, SearchReader
+from diary_mcp.service.ports import PermissionReader, Store
+from diary_mcp.service.records import Readership
+from diary_mcp.service.search.documents import (
     NO_DOCUMENTS,
     Documents,
     Ids,
@@ -19,12 +22,9 @@ from diary_mcp.service.documents import (
     join,
     unpack,
 )
-from diary_mcp.service.ports import PermissionReader, Store
-from diary_mcp.service.ranking import Flags, Integers
-from diary_mcp.service.records import Readership
-from diary_mcp.service.search_ports import Outline, SearchReader
-from diary_mcp.service.search_request import SearchRequest
-from diary_mcp.service.searched import Part, SearchedEntries
+from diary_mcp.service.search.ranking import Flags, Integers
+from diary_mcp.service.search.request import SearchRequest
+from diary_mcp.service.search.searched import Part, SearchedEntries
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

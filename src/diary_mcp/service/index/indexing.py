@@ -12,14 +12,14 @@ import anyio
 import anyio.to_thread
 
 from diary_mcp.service.activity import Activity
-from diary_mcp.service.search_ports import (
+from diary_mcp.service.index.ports import (
     Embedder,
     IndexStore,
     SearchText,
     VectorsOfEntry,
     WordsOfEntry,
 )
-from diary_mcp.service.search_versions import WORDS_VERSION, model_version
+from diary_mcp.service.index.versions import WORDS_VERSION, model_version
 
 _WORDS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 4
@@ -103,15 +103,15 @@ async def _unless_none(written: int, claimed: int) -> int:
 
 # Both import what costs a tenth of a second to import.
 def _count_words(texts: Sequence[SearchText]) -> list[WordsOfEntry]:
-    from diary_mcp.service.search_text import asks  # noqa: PLC0415  # late, see above
-    from diary_mcp.service.search_words import count_terms  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.index.text import asks  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.index.words import count_terms  # noqa: PLC0415  # late, see above
 
     return [WordsOfEntry(text, count_terms(text), asks(text)) for text in texts]
 
 
 def _embed(embedder: Embedder, texts: Sequence[SearchText]) -> list[VectorsOfEntry]:
-    from diary_mcp.service.packing import pack_vectors  # noqa: PLC0415  # late, see above
-    from diary_mcp.service.search_text import list_passages  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.index.packing import pack_vectors  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.index.text import list_passages  # noqa: PLC0415  # late, see above
 
     return [
         VectorsOfEntry(text, pack_vectors(embedder.embed(list_passages(text)))) for text in texts
