@@ -13,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent
 from pydantic import BaseModel, ValidationError
 
-from diary_mcp.commands.sign import sign_text
+from diary_mcp.commands.statements import sign_text
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import ConflictError, DiaryError, InvalidArgumentError
 from diary_mcp.domain.signing import ChainHead, Opening, Statement

@@ -2,21 +2,18 @@
 
 import base64
 import os
-from datetime import UTC, datetime, timedelta
 
 import anyio
 import click
 
 from diary_mcp.commands.options import with_settings
-from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
-from diary_mcp.domain.signing import Statement
+from diary_mcp.commands.statements import sign_text
+from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.service.signing.statements import decode_base64url, read_statement
 from diary_mcp.settings import Settings
-from diary_mcp.signing.key_files import AgentKeys
 
 # What every statement begins with, in base64url: `{"act":`.
 _STATEMENT_BEGINS = base64.urlsafe_b64encode(b'{"act":')[:9].decode()
-_CLOCKS_DIFFER = timedelta(hours=1)
 TOKEN_VARIABLE = "DIARY_MCP_TOKEN"  # noqa: S105  # its name
 
 
@@ -79,36 +76,3 @@ def _sign_statement(settings: Settings, encoded: str) -> str:
             f"This {error}. Copy the command of diary_signature_request whole."
         ) from error
     return sign_text(settings, statement, text)
-
-
-def sign_text(settings: Settings, statement: Statement, text: str) -> str:
-    """The signature of a statement of the agent's own, made now, with the key that it names.
-
-    Raises:
-        InvalidArgumentError: it is another agent's, or from another time.
-        ConflictError: this machine has another key.
-    """
-    if statement.owner != settings.agent:
-        raise InvalidArgumentError(
-            f"It is for the chain of {statement.owner}, and you are {settings.agent}; give "
-            "--agent if that is you."
-        )
-    if abs(datetime.now(UTC) - statement.time) > _CLOCKS_DIFFER:
-        raise InvalidArgumentError(
-            f"It says that it was made at {statement.time:%Y-%m-%dT%H:%M:%SZ}, which is not now. "
-            "Ask for another, or set the clock."
-        )
-    keys = AgentKeys(settings.data_dir, settings.agent).load()
-    fitting = [key for key in keys if key.public_key == statement.key]
-    if not fitting:
-        raise ConflictError(
-            f"It is to be signed by {statement.key}, and the key of this machine is "
-            f"{keys[0].public_key}. Ask for a statement with that as `key`."
-        )
-    about = statement.subject or statement.entry
-    click.echo(
-        f"signing link {statement.sequence} of {statement.owner}: {statement.act} {about}, version "
-        f"{statement.version}",
-        err=True,
-    )
-    return fitting[0].sign(text.encode())
