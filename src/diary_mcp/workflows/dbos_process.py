@@ -26,7 +26,7 @@ _POOL_SIZE = 3
 _THREADS = 16
 # Work of one entry runs one at a time; one run indexes whatever there is.
 _PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None, SIGNATURE_QUEUE: None}
-_WORKER_CONCURRENCY = {PERMISSION_QUEUE: 16, INDEXING_QUEUE: 1, SIGNATURE_QUEUE: 1}
+_WORKER_CONCURRENCY = {PERMISSION_QUEUE: 48, INDEXING_QUEUE: 1, SIGNATURE_QUEUE: 1}
 # Nobody waits for the index, and still less for what has expired.
 _SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25, SIGNATURE_QUEUE: 1.0}
 # Polling is what an idle server costs. What this process changes it also settles at once, see
