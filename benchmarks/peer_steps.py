@@ -41,6 +41,8 @@ class Size:
     kills: int = 20
     limit_s: float = 45
     filling_s: float = 120
+    calm_s: float = 480
+    """How long the work behind the writes may take before anything is looked for."""
 
 
 QUICK = Size(
@@ -55,6 +57,7 @@ QUICK = Size(
     kills=3,
     limit_s=20,
     filling_s=20,
+    calm_s=20,
 )
 
 
@@ -125,17 +128,15 @@ async def measure_work(contender: Contender, scratch: Path, size: Size) -> Figur
     """Writes, searches and lists on a small store, and on one ten times as large."""
     async with running(contender, scratch / "work") as server:
         await server.write(0)
-        await server.calm_down(size.limit_s / 3)
+        await server.calm_down(size.calm_s)
         figures = await _work(server, "small", range(1, size.writes + 1), size)
         large_from = size.entries - size.writes
         batches = list(contender.write_many(range(size.writes + 1, large_from + 1)))
-        started = monotonic()
         filled = await write_all(server, batches, size.filling_s)
         if not filled:
             reached = f"{size.entries:,} entries take more than {_minutes(size.filling_s)}"
             return {**figures, **{f"large_{name}": Measured(None, reached) for name in _WORK}}
-        await server.calm_down(size.limit_s)
-        figures["filling"] = Measured(monotonic() - started)
+        await server.calm_down(size.calm_s)
         large = range(large_from + 1, size.entries + 1)
         return {**figures, **await _work(server, "large", large, size)}
 
@@ -152,7 +153,7 @@ async def _work(server: Running, prefix: str, numbers: range, size: Size) -> dic
         size.limit_s,
         contender.is_acknowledged,
     )
-    await server.calm_down(size.limit_s / 2)
+    await server.calm_down(size.calm_s)
     spent = cpu_s(server.family()) - spent
     queries = [question(number, numbers.stop - 1) for number in range(size.searches)]
     searches = await timed_calls(
