@@ -80,6 +80,22 @@ async def test_what_was_cut_off_lets_go_of_the_entry(database_url: str) -> None:
         assert await diary.all_tuples() == await diary.wanted_tuples()
 
 
+async def test_it_outlives_an_error_that_nobody_has_thought_of(database_url: str) -> None:
+    async def agrees() -> bool:
+        return await diary.all_tuples() == await diary.wanted_tuples()
+
+    async with open_diary(database_url) as diary, settling_promptly(diary):
+        diary.tuples.fault = LookupError()
+        first = await diary.create()
+        await eventually(lambda: diary.calls(first))
+        diary.tuples.fault = None
+        second = await diary.create()
+        await eventually(lambda: diary.calls(second))
+        await diary.settle([first])
+
+        await eventually(agrees)
+
+
 async def test_only_what_was_committed_is_told(database_url: str) -> None:
     async with open_diary(database_url) as diary:
         told: list[EntryId] = []

@@ -58,7 +58,10 @@ class PromptSettling:
             while True:
                 await self._arrived.wait()
                 await anyio.sleep(_GATHER_S)
-                await self._settle_some()
+                try:
+                    await self._settle_some()
+                except Exception:  # noqa: BLE001  # it must outlive its own mistakes
+                    _log.exception("settling.failed")
         finally:
             self._is_running = False
             self._waiting.clear()
