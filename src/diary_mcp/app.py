@@ -26,7 +26,7 @@ from diary_mcp.service.diary import Backends, Diary, build_diary
 from diary_mcp.service.index.indexing import EntryIndexer
 from diary_mcp.service.prompt_settling import PromptSettling
 from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
-from diary_mcp.service.settlement import settle, settle_behind
+from diary_mcp.service.settlement import settle
 from diary_mcp.service.signing.chain import ChainSigning
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.service.tokens import TokenService
@@ -174,9 +174,7 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
     running = runtime(
         database_url=foundation.database_url,
         executors=PostgresExecutors(foundation.database_url),
-        settle=lambda entry_ids: settle_behind(
-            entry_ids, foundation.settlements, foundation.permissions
-        ),
+        settle=lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
         beside=foundation.prompt_settling.run,
         sweep=PostgresSweep(foundation.settling_database),
         housekeeping=PostgresHousekeeping(foundation.settling_database),

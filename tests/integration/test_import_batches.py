@@ -46,13 +46,14 @@ async def _granted(foundation: Foundation) -> list[set[str]]:
     return list(granted.values())
 
 
-async def _sessions(foundation: Foundation) -> set[tuple[object, ...]]:
-    statement = "select pid from pg_stat_activity where datname = current_database()"
-    return set(await query(foundation, statement))
-
-
-async def _is_alone(foundation: Foundation, own_sessions: set[tuple[object, ...]]) -> bool:
-    return await _sessions(foundation) <= own_sessions
+async def _is_quiet(foundation: Foundation) -> bool:
+    """Whether no session but this one is at work, or in a transaction."""
+    at_work = await query(
+        foundation,
+        "select pid from pg_stat_activity where datname = current_database()"
+        " and backend_type = 'client backend' and state <> 'idle' and pid <> pg_backend_pid()",
+    )
+    return at_work == []
 
 
 async def _is_settled(foundation: Foundation) -> bool:
@@ -119,7 +120,6 @@ async def test_a_killed_import_leaves_whole_batches_and_can_be_run_again(
     foundation: Foundation, tmp_path: Path
 ) -> None:
     folder = _many(tmp_path / "in", 10 * BATCH)
-    own_sessions = await _sessions(foundation)
     script = str(TESTS / "support" / "import_process.py")
     process = await anyio.open_process(
         [sys.executable, script, foundation.database_url, str(folder)],
@@ -131,7 +131,7 @@ async def test_a_killed_import_leaves_whole_batches_and_can_be_run_again(
         await process.stdout.receive()
         process.kill()
     # A commit that was on its way goes through without its client.
-    await eventually(lambda: _is_alone(foundation, own_sessions))
+    await eventually(lambda: _is_quiet(foundation))
     left = {str(entry.id) for entry in await list_entries(foundation)}
     granted = await _granted(foundation)
 

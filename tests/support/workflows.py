@@ -29,7 +29,7 @@ from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, v
 from diary_mcp.service.changes import PermissionChange
 from diary_mcp.service.ports import UnitOfWork
 from diary_mcp.service.records import new_record
-from diary_mcp.service.settlement import settle, settle_behind
+from diary_mcp.service.settlement import settle
 from diary_mcp.store.database import Connection, Database, open_database
 from diary_mcp.store.executors import PostgresExecutors
 from diary_mcp.store.housekeeping import PostgresHousekeeping
@@ -165,7 +165,7 @@ class Diary:
         return workflow_runtime(
             database_url=self.database_url,
             executors=self.executors,
-            settle=self.settle_behind,
+            settle=self.settle,
             sweep=self.sweep,
             housekeeping=self.housekeeping,
             retries=retries,
@@ -174,9 +174,6 @@ class Diary:
 
     async def settle(self, entry_ids: Sequence[EntryId]) -> None:
         await settle(entry_ids, self.settlements, self.tuples)
-
-    async def settle_behind(self, entry_ids: Sequence[EntryId]) -> None:
-        await settle_behind(entry_ids, self.settlements, self.tuples)
 
     async def create(self, owner: AgentName = ALICE) -> EntryId:
         entry_id = EntryId(uuid4())

@@ -33,14 +33,6 @@ class LockedRelations(Protocol):
 
 
 class SettlementStore(Protocol):
-    async def list_behind(self, entry_ids: Sequence[EntryId]) -> list[EntryId]:
-        """Those that were changed since the backend agreed with them.
-
-        Raises:
-            DatabaseUnavailableError: PostgreSQL gives no answer in time.
-        """
-        ...
-
     def lock_relations(
         self, entry_ids: Sequence[EntryId]
     ) -> AbstractAsyncContextManager[LockedRelations]:
@@ -77,21 +69,6 @@ async def settle(
                 await relations.mark_refused(str(error))
             raise
         await _settle_one_by_one(entry_ids, store, writer)
-
-
-async def settle_behind(
-    entry_ids: Sequence[EntryId], store: SettlementStore, writer: PermissionWriter
-) -> None:
-    """Settles those of the entries that nobody has settled since they were changed.
-
-    A workflow's part: mostly the process that made the change has settled it meanwhile, and this
-    one question is all that is left to do.
-
-    Raises: as `settle`.
-    """
-    behind = await store.list_behind(entry_ids)
-    if behind:
-        await settle(behind, store, writer)
 
 
 async def _settle_together(

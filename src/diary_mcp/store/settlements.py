@@ -78,12 +78,6 @@ class PostgresSettlements:
         for latency_s in relations.latencies_s:
             self._telemetry.count_settling(latency_s)
 
-    async def list_behind(self, entry_ids: Sequence[EntryId]) -> list[EntryId]:
-        async with self._database.connection() as connection:
-            cursor = connection.cursor(row_factory=args_row(EntryId))
-            await cursor.execute(_SQL["list_behind"], {"entry_ids": list(entry_ids)})
-            return await cursor.fetchall()
-
     async def list_unsettled(self, after: EntryId | None, limit: int) -> list[EntryId]:
         async with self._database.connection() as connection:
             cursor = connection.cursor(row_factory=args_row(EntryId))

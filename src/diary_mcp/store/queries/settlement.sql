@@ -62,14 +62,6 @@ update diary.entry_permission
 set refusal = %(reason)s, changed_at = clock_timestamp()
 where entry_id = any(%(entry_ids)s)
 
--- name: list_behind
--- Those of the entries that were changed since the permission backend agreed with them.
-select permission.entry_id
-from diary.entry_permission as permission
-where
-    permission.entry_id = any(%(entry_ids)s)
-    and permission.applied_generation < permission.generation
-
 -- name: list_unsettled
 -- Entries that the permission backend does not agree with or has refused, in the order of their
 -- ids.
