@@ -183,8 +183,11 @@ def judge(report: Report) -> list[Aim]:
         aims.append(("nothing is lost or damaged, ever", lost == 0, f"{lost:.0f}"))
     aims += [
         ("write p50 within 2.5 times the floor", ratio <= 2.5, f"{ratio:.2f}"),  # noqa: PLR2004
-        _ahead(report, "write p50 ahead of every peer that loses nothing when it is killed",
+        _ahead(report, "write p50 ahead of every peer that loses nothing when it is killed,"
+               " up to 1,000 entries",
                "small_write_p50", lambda name: get("kills_missing", name) == 0),
+        _ahead(report, "the same from 9,000 to 10,000",
+               "large_write_p50", lambda name: get("kills_missing", name) == 0, "small_write_p50"),
         _ahead(report, "search p50 at 10,000 entries ahead of every peer with ranking",
                "large_search_p50", lambda name: report.ranked[name], "small_search_p50"),
         ("`initialize` within 1.2 times the floor, with data", start <= 1.2, f"{start:.2f}"),  # noqa: PLR2004

@@ -131,7 +131,7 @@ async def test_what_was_changed_while_it_was_indexed_is_indexed_again(diary: Sea
     ]  # fmt: skip
 
 
-async def test_the_model_rests_while_calls_come_in_and_words_do_not(
+async def test_the_model_rests_while_changes_come_in_and_words_do_not(
     foundation: Foundation,
 ) -> None:
     embedder, activity = SlowEmbedder(), Activity()
@@ -144,7 +144,7 @@ async def test_the_model_rests_while_calls_come_in_and_words_do_not(
     embedded = 0
     await diary.write(*(f"Entry {number}." for number in range(6)))
     async with anyio.create_task_group() as group:
-        with activity.call():
+        with activity.change():
             group.start_soon(indexer.index_waiting)
             for number in range(3):
                 await eventually(has_all_words)

@@ -13,13 +13,13 @@ class Clock:
         return self.time
 
 
-def test_it_is_lively_from_the_start_of_a_call_until_a_moment_after_the_last_ended() -> None:
+def test_it_is_lively_from_the_start_of_a_change_until_a_moment_after_the_last_ended() -> None:
     clock = Clock()
     activity = Activity(clock)
     told = [activity.is_lively]
 
-    with activity.call():
-        with activity.call():
+    with activity.change():
+        with activity.change():
             clock.time += 10
             told.append(activity.is_lively)
         clock.time += 10
@@ -31,11 +31,11 @@ def test_it_is_lively_from_the_start_of_a_call_until_a_moment_after_the_last_end
     assert told == [False, True, True, True, False]
 
 
-def test_a_call_that_fails_has_ended() -> None:
+def test_a_change_that_fails_has_ended() -> None:
     clock = Clock()
     activity = Activity(clock)
 
-    with pytest.raises(LookupError), activity.call():
+    with pytest.raises(LookupError), activity.change():
         raise LookupError
     clock.time += 10
 

@@ -1,6 +1,7 @@
 """What every request needs first: the diary, and an agent that may ask for this."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 import anyio
@@ -61,7 +62,7 @@ class Entrance:
         caller.require(scope, what)
         diary = await self._come_up(what)
         try:
-            with anyio.fail_after(REQUEST_TIMEOUT_S), diary.activity.call():
+            with anyio.fail_after(REQUEST_TIMEOUT_S), _counted(diary, scope):
                 await diary.agents.register(caller.agent)
                 return await ask(diary)
         except TimeoutError as error:
@@ -78,3 +79,7 @@ class Entrance:
             raise UnavailableError(
                 f"The diary is still coming up, and {what} was not begun. Try again in a moment."
             ) from error
+
+
+def _counted(diary: Diary, scope: TokenScope) -> AbstractContextManager[None]:
+    return nullcontext() if scope == "diary:read" else diary.activity.change()

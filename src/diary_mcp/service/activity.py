@@ -1,7 +1,8 @@
-"""Calls go first: work in the background asks here whether somebody waits for an answer.
+"""Changes go first: work in the background asks here whether somebody is writing.
 
 On a small machine, whatever else works makes a call slower, however low its priority: the two share
-a processor's caches and units.
+a processor's caches and units. Reading and searching do not count: they are better off with what
+the work in the background brings.
 """
 
 import time
@@ -13,7 +14,7 @@ _LULL_S = 0.25
 
 
 class Activity:
-    """Which calls are under way, or were a moment ago."""
+    """Whether calls that change the diary are under way, or were a moment ago."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -21,8 +22,8 @@ class Activity:
         self._last_ended = float("-inf")
 
     @contextmanager
-    def call(self) -> Generator[None]:
-        """One call."""
+    def change(self) -> Generator[None]:
+        """One call that changes something."""
         self._under_way += 1
         try:
             yield

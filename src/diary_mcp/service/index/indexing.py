@@ -24,7 +24,7 @@ from diary_mcp.service.index.versions import WORDS_VERSION, model_version
 _WORDS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 4
 _PAUSE_S = 0.1
-# The model's share of the time while calls come in is an eighth, for two minutes of a run.
+# The model's share of the time while changes come in is an eighth, for two minutes of a run.
 _REST = 7
 _COURTESY_S = 120.0
 
@@ -43,7 +43,7 @@ class EntryIndexer:
         """Indexes everything that waits and that nobody else is at; how many steps that were.
 
         Words go first, also those that are written meanwhile: they are quick, and without them an
-        old entry is not found at all. The model rests while calls come in, but not for ever.
+        old entry is not found at all. The model rests while changes come in, but not for ever.
 
         Raises:
             EmbeddingUnavailableError: there is no usable model; the words are indexed.
