@@ -56,6 +56,20 @@ async def test_dbos_that_cannot_be_launched_is_a_database_that_is_unavailable(
             await eventually(diary.is_settled)
 
 
+async def test_the_options_of_a_url_are_kept(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        diary.database_url = f"{database_url}&options=-c%20diary.mark%3Dkept"
+        async with diary.runtime():
+            entry_id = await diary.create()
+            await eventually(diary.is_settled)
+
+        diary.database_url = f"{database_url}&options=-c%20no.such%20option"
+        with pytest.raises(DatabaseUnavailableError, match=r"no\.such"):
+            await diary.runtime().__aenter__()
+
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
+
+
 async def test_a_process_can_launch_it_again_as_another_executor(database_url: str) -> None:
     async with open_diary(database_url) as diary:
         executor_ids: list[str] = []
