@@ -1,10 +1,11 @@
 """How long search, lists, reflection and writes take among many entries of many agents.
 
-    uv run python benchmarks/scale.py [--entries 20000 --entries 1000000] [--agents 1000]
+    uv run python benchmarks/scale.py [--entries 20000 --entries 1000000] [--page FILE]
 
 Each data set is made once, in a folder of its own with an embedded PostgreSQL, and found again
 by the next run; `--database` names an empty database instead, for one data set. Everything is
-called as a tool calls it, in this process, without MCP around it. One table is printed.
+called as a tool calls it, in this process, without MCP around it. One table is printed, and
+written to `--page` with the machine that it was measured on.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from diary_mcp.service.access import Access
 from diary_mcp.service.digests import EntrySelection
 from diary_mcp.service.search.searching import SearchService
 from diary_mcp.settings import Settings
+from processes import describe_machine
 from scale_data import Vocabulary, Writer, questions
 from scale_load import load, remove_additions
 
@@ -120,11 +122,26 @@ class Operations:
         return self._queries[next(self._asked) % len(self._queries)]
 
 
-class Table:
-    """Times operations, and prints a row for each."""
+PAGE = (
+    "# Search, lists and writes at scale",
+    "",
+    "`uv run python benchmarks/scale.py --page docs/performance/scale.md` wrote this page.",
+    "What is in the data, and what the rows are, stands in",
+    "[performance.md](../performance.md#search-and-lists-at-scale).",
+    "",
+)
+HEAD = (
+    "| entries | the agent's own | operation | clients | n | p50 ms | p99 ms |",
+    "|---|---|---|---|---|---|---|",
+)
 
-    def __init__(self, entries: int, rounds: int, clients: Sequence[int]) -> None:
+
+class Table:
+    """Times operations, prints a row for each, and keeps it in `rows`."""
+
+    def __init__(self, entries: int, rounds: int, clients: Sequence[int], rows: list[str]) -> None:
         self._entries = entries
+        self._rows = rows
         self._rounds = rounds
         self._clients = clients
 
@@ -147,7 +164,8 @@ class Table:
                 *(_client(operation, order, durations, before) for _ in range(clients))
             )
             whose = f"{agents[0].entries}" if len({a.entries for a in agents}) == 1 else "any"
-            click.echo(str(Measured(self._entries, whose, name, clients, durations)))
+            self._rows.append(str(Measured(self._entries, whose, name, clients, durations)))
+            click.echo(self._rows[-1])
 
 
 async def _client(
@@ -210,6 +228,7 @@ def _one(writers: Sequence[Writer], name: str) -> Writer:
     default=user_cache_path("diary-mcp-benchmark"),
 )
 @click.option("--database", help="The URL of an empty database, for one data set.")
+@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), help="Written to, too.")
 @click.option("--rounds", default=200, show_default=True)
 @click.option("--clients", type=int, multiple=True, default=(1, 8), show_default=True)
 def main(
@@ -218,18 +237,22 @@ def main(
     agents: int | None,
     folder: Path,
     database: str | None,
+    page: Path | None,
     rounds: int,
     clients: tuple[int, ...],
 ) -> None:
     """Print p50 and p99 of each operation."""
     if database is not None and len(sizes) != 1:
         raise click.UsageError("--database takes one --entries.")
-    click.echo("| entries | the agent's own | operation | clients | n | p50 ms | p99 ms |")
-    click.echo("|---|---|---|---|---|---|---|")
+    machine = describe_machine(quick=False)
+    rows: list[str] = list(HEAD)
+    click.echo("\n".join(rows))
     for entries in sizes:
         settings = Settings(database_url=database, data_dir=folder / str(entries))
-        table = Table(entries, rounds, clients)
+        table = Table(entries, rounds, clients, rows)
         asyncio.run(measure(settings, entries, agents or max(2, entries // 1_000), table))
+    if page is not None:
+        page.write_text("\n".join((*PAGE, f"Measured {machine}.", "", *rows, "")), "utf-8")
 
 
 if __name__ == "__main__":
