@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from diary_mcp.domain.fields import AgentName, EntryId, EntryType
+from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.signing import ChainHead, Opening, PublicKey, Statement
 from diary_mcp.domain.verification import BrokenLink, Verification
-from diary_mcp.service.hashing import content_hash
+from diary_mcp.service.hashing import WrittenFields, content_hash
 from diary_mcp.service.signing.key_history import CheckSignature, KeyHistory
 from diary_mcp.service.signing.statements import commit, hash_bytes, read_statement
 
@@ -24,19 +24,10 @@ class SignedLink:
 
 
 @dataclass(frozen=True)
-class CheckedVersion:
+class CheckedVersion(WrittenFields):
     """One version of an entry, whole. `salt` is that of the last link about it, if any."""
 
     entry_id: EntryId
-    version: int
-    author: str
-    session: str | None
-    type: EntryType
-    title: str | None
-    content: str
-    tags: Sequence[str]
-    importance: float
-    date: datetime
     updated_at: datetime
     content_hash: str
     salt: str | None = None
