@@ -50,15 +50,12 @@ class EntryIndexer:
             DatabaseUnavailableError: PostgreSQL gives no answer; what was written stays.
         """
         indexed = await self._index_all_words()
-        courteous_until = time.monotonic() + _COURTESY_S
         started = time.monotonic()
+        courteous_until = started + _COURTESY_S
         while count := await self._index_vectors():
             worked_s = time.monotonic() - started
             indexed += count + await self._index_all_words()
-            rested_until = min(time.monotonic() + _REST * worked_s, courteous_until)
-            while self._activity.is_lively and time.monotonic() < rested_until:
-                await anyio.sleep(_PAUSE_S)
-                indexed += await self._index_all_words()
+            indexed += await self._rest(min(time.monotonic() + _REST * worked_s, courteous_until))
             started = time.monotonic()
         return indexed
 
@@ -66,6 +63,14 @@ class EntryIndexer:
         """Schedules a run if there is anything to do, as after a change of the model."""
         model = None if self._embedder is None else model_version(self._embedder.name)
         return await self._store.request_if_waiting(WORDS_VERSION, model)
+
+    async def _rest(self, until: float) -> int:
+        """Leaves the model alone until then, or until nobody writes; indexes words meanwhile."""
+        indexed = 0
+        while self._activity.is_lively and time.monotonic() < until:
+            await anyio.sleep(_PAUSE_S)
+            indexed += await self._index_all_words()
+        return indexed
 
     async def _index_all_words(self) -> int:
         indexed = 0
