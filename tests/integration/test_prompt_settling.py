@@ -27,19 +27,20 @@ async def settling_promptly(diary: Diary) -> AsyncGenerator[None]:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def agrees(diary: Diary) -> bool:
+    return await diary.all_tuples() == await diary.wanted_tuples()
+
+
 async def test_a_change_is_settled_before_anybody_polls_and_its_workflow_stays(
     database_url: str,
 ) -> None:
-    async def agrees() -> bool:
-        return await diary.all_tuples() == await diary.wanted_tuples()
-
     async with open_diary(database_url) as diary:
         async with settling_promptly(diary):
             kept, deleted = await diary.create(), await diary.create()
             await diary.share(kept, BOB)
-            await eventually(agrees)
+            await eventually(lambda: agrees(diary))
             await diary.delete(deleted)
-            await eventually(agrees)
+            await eventually(lambda: agrees(diary))
 
         assert await diary.statuses() == ["ENQUEUED"] * 4
 
@@ -47,7 +48,7 @@ async def test_a_change_is_settled_before_anybody_polls_and_its_workflow_stays(
             await eventually(diary.is_settled)
 
         assert await diary.statuses() == ["SUCCESS"] * 4
-        assert await agrees()
+        assert await agrees(diary)
 
 
 async def test_what_fails_here_is_settled_by_its_workflow(database_url: str) -> None:
@@ -63,7 +64,7 @@ async def test_what_fails_here_is_settled_by_its_workflow(database_url: str) -> 
         async with diary.runtime():
             await eventually(diary.is_settled)
 
-        assert await diary.all_tuples() == await diary.wanted_tuples()
+        assert await agrees(diary)
 
 
 async def test_what_was_cut_off_lets_go_of_the_entry(database_url: str) -> None:
@@ -77,13 +78,10 @@ async def test_what_was_cut_off_lets_go_of_the_entry(database_url: str) -> None:
         async with diary.runtime():
             await eventually(diary.is_settled)
 
-        assert await diary.all_tuples() == await diary.wanted_tuples()
+        assert await agrees(diary)
 
 
 async def test_it_outlives_an_error_that_nobody_has_thought_of(database_url: str) -> None:
-    async def agrees() -> bool:
-        return await diary.all_tuples() == await diary.wanted_tuples()
-
     async with open_diary(database_url) as diary, settling_promptly(diary):
         diary.tuples.fault = LookupError()
         first = await diary.create()
@@ -93,7 +91,7 @@ async def test_it_outlives_an_error_that_nobody_has_thought_of(database_url: str
         await eventually(lambda: diary.calls(second))
         await diary.settle([first])
 
-        await eventually(agrees)
+        await eventually(lambda: agrees(diary))
 
 
 async def test_only_what_was_committed_is_told(database_url: str) -> None:

@@ -3,14 +3,7 @@
 import pytest
 
 from diary_mcp.service.activity import Activity
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
+from support.clock import Clock
 
 
 def test_it_is_lively_from_the_start_of_a_change_until_a_moment_after_the_last_ended() -> None:
@@ -20,12 +13,12 @@ def test_it_is_lively_from_the_start_of_a_change_until_a_moment_after_the_last_e
 
     with activity.change():
         with activity.change():
-            clock.time += 10
+            clock.now_s += 10
             told.append(activity.is_lively)
-        clock.time += 10
+        clock.now_s += 10
         told.append(activity.is_lively)
     told.append(activity.is_lively)
-    clock.time += 10
+    clock.now_s += 10
     told.append(activity.is_lively)
 
     assert told == [False, True, True, True, False]
@@ -37,6 +30,6 @@ def test_a_change_that_fails_has_ended() -> None:
 
     with pytest.raises(LookupError), activity.change():
         raise LookupError
-    clock.time += 10
+    clock.now_s += 10
 
     assert not activity.is_lively

@@ -1,14 +1,7 @@
 """When requests are not even tried."""
 
 from diary_mcp.permissions.circuit import CircuitBreaker
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from support.clock import Clock
 
 
 def failed(breaker: CircuitBreaker, times: int) -> CircuitBreaker:
