@@ -97,8 +97,8 @@ def kill_before_commit(diary: Diary, point: StopPoint, key: str, mutation: Mutat
         call = server.start_call(mutation.tool, **mutation.arguments(key))
         backend = stop.wait_for_arrival()
         server.kill()
-        if point == "before the commit":
-            # The commit is on its way already: only the end of its server process calls it off.
+        if point in {"after the enqueue", "before the commit"}:
+            # The commit may be on its way already: only the end of its server process calls it off.
             ask(diary.site.url, "select pg_terminate_backend(%s)", backend)
     eventually(lambda: not is_there(diary.site.url, backend))
     with pytest.raises(ConnectionLostError):
@@ -116,6 +116,30 @@ def test_a_server_killed_before_its_commit_leaves_nothing_of_the_mutation(
     key = uuid4().hex
     mutation = MUTATIONS[name]
     kill_before_commit(diary, point, key, mutation)
+
+    diary.site.server().wait_until_up()
+
+    diary.check()
+
+
+@pytest.mark.xdist_group("kills-in-the-transaction")
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_server_killed_after_the_enqueue_leaves_all_of_the_mutation_or_nothing(
+    diary: Diary, name: str
+) -> None:
+    key = uuid4().hex
+    mutation = MUTATIONS[name]
+    server = diary.prepare(key, mutation.before)
+    with held(diary.site.url, "after the enqueue") as stop:
+        call = server.start_call(mutation.tool, **mutation.arguments(key))
+        backend = stop.wait_for_arrival()
+        server.kill()
+    eventually(lambda: not is_there(diary.site.url, backend))
+    with pytest.raises(ConnectionLostError):
+        answer_of(call)
+    found = diary.state(key)
+    assert found in {mutation.before, mutation.after}
+    diary.states[key] = found
 
     diary.site.server().wait_until_up()
 

@@ -5,6 +5,7 @@ PostgreSQL itself is asked: which transaction wrote a row, on which connection, 
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import anyio
 import anyio.to_thread
@@ -16,11 +17,12 @@ from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.errors import ConflictError, DiaryError
 from diary_mcp.domain.fields import AgentName, Grantee
 from diary_mcp.service.changes import PermissionChange
+from diary_mcp.service.records import new_record
 from support.failures import FAILURES, Failure, failing, read_everything
 from support.ground_truth import ask, check_promise, is_quiet
 from support.sites import add_agents
 from support.stop_points import held, install_stop_points
-from support.workflows import add_entry, eventually
+from support.workflows import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -145,17 +147,25 @@ async def test_a_failure_before_the_commit_reaches_the_caller_and_leaves_nothing
     assert read_everything(foundation.database_url) != before
 
 
+@pytest.mark.parametrize(("key", "error"), [("taken", ConflictError), (None, psycopg.Error)])
 async def test_a_failing_statement_after_the_enqueue_takes_the_workflow_back(
-    foundation: Foundation, entry: Entry
+    foundation: Foundation, key: str | None, error: type[Exception]
 ) -> None:
+    """With a key it is waited for; without one it is found out at the end."""
+    draft = EntryDraft(content="old", key=key)
+    entry = await foundation.diary.entries.create(ALICE, draft)
     before = read_everything(foundation.database_url)
+    record = new_record(
+        draft, entry_id=entry.id, owner=ALICE, supersedes=None, now=datetime.now(UTC)
+    )
 
     async def work() -> None:
         async with foundation.store.unit_of_work() as unit:
             await unit.workflows.enqueue(PermissionChange("grant_viewer", (entry.id,), 2, BOB))
-            await add_entry(unit, entry.id)
+            await unit.entry_changes.insert(record)
+            await unit.workflows.enqueue(PermissionChange("grant_viewer", (entry.id,), 3, BOB))
 
-    with pytest.raises(ConflictError):
+    with pytest.raises(error):
         await work()
 
     assert read_everything(foundation.database_url) == before

@@ -1,9 +1,15 @@
 """Connections of the pool, when PostgreSQL has closed them meanwhile."""
 
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+import anyio
 import psycopg
 import pytest
 
+from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.store.database import Connection, Database, open_database
+from support.ground_truth import ask
 
 pytestmark = pytest.mark.anyio
 
@@ -46,3 +52,129 @@ async def test_a_connection_with_a_notice_waiting_is_handed_out(database_url: st
 
         async with database.connection() as connection:
             assert await backend_of(connection) == before
+
+
+TABLE = "create table public.note (number integer primary key)"
+NOTE = b"insert into public.note values (%s)"
+
+
+@pytest.fixture
+async def notes(database_url: str) -> AsyncGenerator[Database]:
+    """A pool of one connection, and a table."""
+    ask(database_url, TABLE)
+    async with open_database(database_url, max_size=1) as database:
+        yield database
+
+
+async def count_notes(database: Database) -> object:
+    async with database.connection() as connection:
+        cursor = await connection.execute("select count(*)::integer from public.note")
+        return await cursor.fetchone()
+
+
+async def test_a_pipelined_transaction_keeps_all_that_it_was_sent(notes: Database) -> None:
+    for first in range(0, 40, 4):
+        async with notes.pipelined_transaction() as connection:
+            for number in range(first, first + 4):
+                await connection.execute(NOTE, [number])
+
+    assert await count_notes(notes) == (40,)
+
+
+async def test_a_failure_that_nobody_waited_for_is_told_at_the_end_and_nothing_is_kept(
+    notes: Database,
+) -> None:
+    sent: list[int] = []
+
+    async def work() -> None:
+        async with notes.pipelined_transaction() as connection:
+            for number in (1, 1, 2):
+                await connection.execute(NOTE, [number])
+                sent.append(number)
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await work()
+
+    assert sent == [1, 1, 2]
+    assert await count_notes(notes) == (0,)
+
+
+async def test_a_failure_is_told_by_the_next_result_that_is_fetched(notes: Database) -> None:
+    fetched: list[object] = []
+
+    async def work() -> None:
+        async with notes.pipelined_transaction() as connection:
+            for number in (1, 1):
+                await connection.execute(NOTE, [number])
+            cursor = await connection.execute("select 1")
+            fetched.append(await cursor.fetchone())
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await work()
+
+    assert fetched == []
+    assert await count_notes(notes) == (0,)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_transaction_whose_failure_was_overlooked_does_not_pass_for_committed(
+    notes: Database, *, goes_on: bool
+) -> None:
+    """With `goes_on` PostgreSQL takes the commit, and answers `ROLLBACK` without an error."""
+
+    async def work() -> None:
+        async with notes.pipelined_transaction() as connection:
+            await connection.execute(NOTE, [1])
+            with suppress(psycopg.errors.DivisionByZero):
+                cursor = await connection.execute("select 1 / 0")
+                await cursor.fetchone()
+            if goes_on:
+                async with connection.pipeline() as pipeline:
+                    await pipeline.sync()
+
+    with pytest.raises((DatabaseUnavailableError, psycopg.Error)):
+        await work()
+
+    assert await count_notes(notes) == (0,)
+
+
+async def test_an_error_of_the_caller_takes_back_what_was_sent(notes: Database) -> None:
+    async def work() -> None:
+        async with notes.pipelined_transaction() as connection:
+            await connection.execute(NOTE, [1])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()
+
+    assert await count_notes(notes) == (0,)
+
+
+async def test_a_pipelined_transaction_ends_also_where_its_caller_is_cancelled(
+    notes: Database,
+) -> None:
+    with anyio.CancelScope() as scope:
+        async with notes.pipelined_transaction() as connection:
+            await connection.execute(NOTE, [1])
+            scope.cancel()
+            await connection.execute(NOTE, [2])
+
+    assert await count_notes(notes) == (2,)
+
+
+async def test_a_connection_that_is_lost_in_a_pipeline_is_told_and_replaced(
+    notes: Database, database_url: str
+) -> None:
+    async def work() -> None:
+        async with notes.pipelined_transaction() as connection:
+            await connection.execute(NOTE, [1])
+            ask(
+                database_url,
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()",
+            )
+
+    with pytest.raises(DatabaseUnavailableError):
+        await work()
+
+    assert await count_notes(notes) == (0,)

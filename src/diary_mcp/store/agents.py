@@ -43,8 +43,7 @@ class PostgresAgents:
 
     async def add_group(self, group: GroupName) -> bool:
         """Adds a group without members; `False` where it is there already."""
-        cursor = await self._connection.execute(_SQL["insert_group"], {"name": group})
-        return cursor.rowcount == 1
+        return await fetch_flag(self._connection, _SQL["insert_group"], {"name": group})
 
     async def list_agents(self) -> list[AgentName]:
         """Every agent, by name."""

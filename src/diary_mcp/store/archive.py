@@ -17,7 +17,7 @@ from diary_mcp.service.archive import (
     Supersession,
 )
 from diary_mcp.service.records import EntryPosition, EntryRecord
-from diary_mcp.store.database import Connection
+from diary_mcp.store.database import Connection, fetch_flag
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("archive")
@@ -87,7 +87,10 @@ class PostgresArchive:
         wanted = {"wants_signature": self._wants_signature}
         rows = [{**asdict(record), "tags": list(record.tags), **wanted} for record in records]
         try:
-            await self._connection.cursor().executemany(_ENTRY_SQL["insert_entry"], rows)
+            # Asked for their results, they are waited for, and fail here.
+            await self._connection.cursor().executemany(
+                _ENTRY_SQL["insert_entry"], rows, returning=True
+            )
         except errors.UniqueViolation as error:
             raise _changed_meanwhile() from error
 
@@ -95,7 +98,8 @@ class PostgresArchive:
         await self._connection.execute(_SQL["lock_entries"], {"ids": list(entry_ids)})
 
     async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
-        cursor = await self._connection.execute(
+        is_replaced = await fetch_flag(
+            self._connection,
             _ENTRY_SQL["update_entry"],
             {
                 **_columns(revised),
@@ -103,7 +107,7 @@ class PostgresArchive:
                 "wants_signature": self._wants_signature,
             },
         )
-        if cursor.rowcount != 1:
+        if not is_replaced:
             raise _changed_meanwhile()
         await self._connection.execute(_SQL["set_source"], _columns(revised))
         await self._connection.execute(_ENTRY_SQL["keep_version"], _columns(previous))

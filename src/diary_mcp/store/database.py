@@ -3,7 +3,7 @@
 import re
 import selectors
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import LiteralString
 
 import anyio
@@ -87,6 +87,32 @@ class Database:
         with anyio.CancelScope(shield=True), failures_told():
             async with self._pool.connection() as connection, connection.transaction():
                 yield connection
+
+    @asynccontextmanager
+    async def pipelined_transaction(self) -> AsyncGenerator[Connection]:
+        """The same in few round trips: only results that are fetched are waited for.
+
+        A statement that fails is told by the next one whose result is fetched, or at the end; what
+        was sent after it is not done. Neither `rowcount` nor anything else about a result is known
+        before it is fetched.
+
+        Raises:
+            DatabaseUnavailableError: as `transaction` does.
+        """
+        with anyio.CancelScope(shield=True), failures_told():
+            # Rolls back what an error has left open.
+            async with self._pool.connection() as connection:
+                async with connection.pipeline():
+                    await connection.execute("begin", prepare=False)
+                    try:
+                        yield connection
+                    except BaseException:
+                        with suppress(psycopg.Error):
+                            await connection.rollback()
+                        raise
+                    committed = await connection.execute("commit", prepare=False)
+                if committed.statusmessage != "COMMIT":
+                    raise psycopg.InternalError("A failed transaction cannot be committed.")
 
 
 @asynccontextmanager

@@ -74,10 +74,13 @@ class PostgresEntries:
 
     async def insert(self, record: EntryRecord) -> EntryId | None:
         try:
-            await self._connection.execute(
+            inserted = await self._connection.execute(
                 _SQL["insert_entry"],
                 {**_columns(record), "wants_signature": self._wants_signature},
             )
+            if record.key is not None or record.supersedes is not None:
+                # It may be refused; all others need not be waited for.
+                await inserted.fetchone()
         except errors.UniqueViolation as error:
             raise _conflict(error, record) from error
         except errors.ForeignKeyViolation as error:
@@ -94,7 +97,8 @@ class PostgresEntries:
         return await cursor.fetchone()
 
     async def update(self, previous: Entry, revision: EntryRevision) -> bool:
-        cursor = await self._connection.execute(
+        is_updated = await fetch_flag(
+            self._connection,
             _SQL["update_entry"],
             {
                 **asdict(revision),
@@ -104,7 +108,7 @@ class PostgresEntries:
                 "wants_signature": self._wants_signature,
             },
         )
-        if cursor.rowcount != 1:
+        if not is_updated:
             return False
         await self._connection.execute(
             _SQL["keep_version"],
@@ -123,7 +127,7 @@ class PostgresEntries:
 
 
 def _columns(record: EntryRecord) -> dict[str, object]:
-    return {**asdict(record), "tags": list(record.tags)}
+    return {**vars(record), "tags": list(record.tags)}
 
 
 def reader_parameters(reader: Readership) -> dict[str, object]:

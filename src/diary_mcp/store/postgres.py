@@ -50,7 +50,7 @@ class PostgresStore:
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncGenerator[UnitOfWork]:
         with self._telemetry.span("diary.transaction", {}):
-            async with self._database.transaction() as connection:
+            async with self._database.pipelined_transaction() as connection:
                 workflows = DbosQueue(connection, self._telemetry)
                 yield self._unit_of_work(connection, workflows)
         if workflows.changed:

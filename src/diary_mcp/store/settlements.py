@@ -66,9 +66,11 @@ class PostgresSettlements:
     ) -> AsyncGenerator["PostgresLockedRelations"]:
         """Locks the entries; an unknown id wants nothing and is no error."""
         async with self._database.transaction() as connection:
-            await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(entry_ids)})
             cursor = connection.cursor(row_factory=class_row(_Wanted))
-            await cursor.execute(_SQL["read_wanted"], {"entry_ids": list(entry_ids)})
+            # Two statements, of which the second sees what was there once the first had the lock.
+            async with connection.pipeline():
+                await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(entry_ids)})
+                await cursor.execute(_SQL["read_wanted"], {"entry_ids": list(entry_ids)})
             relations = PostgresLockedRelations(connection, entry_ids, await cursor.fetchall())
             try:
                 yield relations

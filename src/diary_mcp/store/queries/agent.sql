@@ -24,6 +24,7 @@ limit %(limit)s
 -- name: insert_group
 insert into diary.agent_group (name) values (%(name)s)
 on conflict on constraint agent_group_pkey do nothing
+returning true
 
 -- name: list_agents
 select a.name, a.created_at

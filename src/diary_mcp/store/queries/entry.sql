@@ -21,6 +21,7 @@ values (
     1, %(date)s, %(created_at)s, %(created_at)s, %(content_hash)s, %(wants_signature)s,
     case when %(source_hash)s::text is not null then 1 end
 )
+returning id
 
 -- name: link_waiting_source
 -- The first imported entry that waits for this key supersedes the new entry, unless the new entry
@@ -82,6 +83,7 @@ update diary.search_document as document
 set version = revised.version, words_by = null, vectors_by = null
 from revised
 where document.entry_id = revised.id
+returning true
 
 -- name: delete_entry
 delete from diary.entry
