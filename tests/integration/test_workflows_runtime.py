@@ -11,13 +11,16 @@ import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.relations import owner_tuple
+from diary_mcp.service.pace import Pace, Paces
 from diary_mcp.store.workflow_queue import check_workflow_schema
 from diary_mcp.workflows.dbos_process import migrate_dbos
 from diary_mcp.workflows.runtime import workflow_runtime
-from support.workflows import ALICE, BOB, QUICK, eventually, open_diary, other_process
+from support.workflows import ALICE, BOB, QUICK, Diary, eventually, open_diary, other_process
 
 pytestmark = pytest.mark.anyio
 
+IDLE, BUSY, BURST = Pace(0.2, 2), Pace(0.05, 48), Pace(0.2, 1)
+PACED = replace(QUICK, paces=Paces(IDLE, BUSY, BURST))
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
@@ -135,23 +138,53 @@ class FlakySweep:
         return 0
 
 
+async def is_paced(diary: Diary, pace: Pace) -> bool:
+    query = (
+        "select polling_interval_sec, worker_concurrency from dbos.queues"
+        " where name = 'permissions'"
+    )
+    return await diary.query(query) == [(pace.interval_s, pace.at_once)]
+
+
+async def count_waiting(diary: Diary) -> int:
+    query = (
+        "select 1 from dbos.workflow_status"
+        " where queue_name = 'permissions' and status = 'ENQUEUED'"
+    )
+    return len(await diary.query(query))
+
+
 async def test_the_queue_is_polled_more_often_while_changes_wait_in_it(database_url: str) -> None:
-    rhythm = replace(QUICK, polling_s=0.5, busy_polling_s=0.05)
-    async with open_diary(database_url) as diary, diary.runtime(rhythm=rhythm):
-
-        async def is_paced(interval_s: float) -> bool:
-            query = "select polling_interval_sec from dbos.queues where name = 'permissions'"
-            return await diary.query(query) == [(interval_s,)]
-
-        await eventually(lambda: is_paced(0.5))
+    async with open_diary(database_url) as diary, diary.runtime(rhythm=PACED):
+        await eventually(lambda: is_paced(diary, IDLE))
         diary.tuples.answers.clear()
         entry_id = await diary.create()
         await diary.share(entry_id, BOB)
-        await eventually(lambda: is_paced(0.05))
+        await eventually(lambda: is_paced(diary, BUSY))
 
         diary.tuples.answers.set()
         await eventually(diary.is_settled)
-        await eventually(lambda: is_paced(0.5))
+        await eventually(lambda: is_paced(diary, IDLE))
+
+
+async def test_workflows_of_settled_entries_wait_while_many_changes_are_made_and_not_after_it(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary, diary.runtime(rhythm=PACED):
+        for _ in range(60):
+            entry_id = await diary.create()
+            await diary.settle([entry_id])
+        await eventually(lambda: is_paced(diary, BURST))
+        waiting = await count_waiting(diary)
+
+        await eventually(lambda: is_paced(diary, BUSY))
+        await eventually(lambda: is_paced(diary, IDLE))
+
+        async def is_empty() -> bool:
+            return await count_waiting(diary) == 0
+
+        await eventually(is_empty)
+        assert waiting > 20
 
 
 async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:

@@ -27,6 +27,7 @@ from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
 from diary_mcp.service.changes import PermissionChange
+from diary_mcp.service.pace import Pace, Paces
 from diary_mcp.service.ports import UnitOfWork
 from diary_mcp.service.records import new_record
 from diary_mcp.service.settlement import settle
@@ -41,8 +42,12 @@ from diary_mcp.workflows.settling import RetryPolicy
 
 ALICE = AgentName("alice")
 BOB = AgentName("bob")
+QUICK_PACE = Pace(0.05, 48)
 QUICK = Rhythm(
-    polling_s=0.05, busy_polling_s=0.05, takeover_s=0.1, sweep_s=600, first_housekeeping_s=600
+    paces=Paces(idle=QUICK_PACE, busy=QUICK_PACE, burst=QUICK_PACE),
+    takeover_s=0.1,
+    sweep_s=600,
+    first_housekeeping_s=600,
 )
 PERSISTENT = RetryPolicy(first_pause_s=0.01, longest_pause_s=0.05)
 IMPATIENT = RetryPolicy(first_pause_s=0.01, give_up_after_s=0.02)

@@ -14,13 +14,18 @@ from psycopg.rows import scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.changes import PERMISSION_QUEUE, QUEUES
+from diary_mcp.service.pace import Paces
 from diary_mcp.store.database import CONNECT_TIMEOUT_S, Connection, failures_told
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("executor")
 # What is settled at once, or at the next poll, has not waited.
 _PATIENCE = timedelta(seconds=1)
-_ACCOUNT_PATIENCE = timedelta(seconds=30)
+_BURST = timedelta(seconds=1)
+_BURST_CHANGES = 10
+# How long workflows of settled entries may wait while there is a burst, and after it.
+_BURST_PATIENCE = timedelta(seconds=30)
+_IDLE_PATIENCE = timedelta(seconds=2)
 _SESSION_OPTIONS = "-c statement_timeout=5s -c lock_timeout=5s -c idle_session_timeout=0"
 
 
@@ -88,18 +93,25 @@ class PostgresExecutor:
             "hand_back", {"running": list(running), "started_by_ms": round(started_by * 1000)}
         )
 
-    async def pace(self, *, idle_s: float, busy_s: float) -> bool:
+    async def pace(self, paces: Paces) -> str | None:
         changed = await self._list(
             "pace",
             {
                 "queue": PERMISSION_QUEUE,
-                "idle_s": idle_s,
-                "busy_s": busy_s,
+                "idle_s": paces.idle.interval_s,
+                "idle_at_once": paces.idle.at_once,
+                "busy_s": paces.busy.interval_s,
+                "busy_at_once": paces.busy.at_once,
+                "burst_s": paces.burst.interval_s,
+                "burst_at_once": paces.burst.at_once,
                 "patience": _PATIENCE,
-                "account_patience": _ACCOUNT_PATIENCE,
+                "burst": _BURST,
+                "burst_changes": _BURST_CHANGES,
+                "burst_patience": _BURST_PATIENCE,
+                "idle_patience": _IDLE_PATIENCE,
             },
         )
-        return changed != []
+        return changed[0] if changed else None
 
     async def close(self) -> None:
         """Goes silent."""

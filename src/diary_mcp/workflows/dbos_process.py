@@ -17,6 +17,7 @@ from diary_mcp.service.changes import (
     QUEUES,
     SIGNATURE_QUEUE,
 )
+from diary_mcp.service.pace import Pace, Paces
 
 DBOS_SCHEMA = "dbos"
 # Constant: by default it is a hash of the workflows' source, and rows that are bound to the
@@ -26,14 +27,14 @@ _POOL_SIZE = 3
 _THREADS = 16
 # Work of one entry runs one at a time; one run indexes whatever there is.
 _PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None, SIGNATURE_QUEUE: None}
-_WORKER_CONCURRENCY = {PERMISSION_QUEUE: 48, INDEXING_QUEUE: 1, SIGNATURE_QUEUE: 1}
 # Nobody waits for the index, and still less for what has expired.
 _SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25, SIGNATURE_QUEUE: 1.0}
 # Polling is what an idle server costs. What this process changes it also settles at once, see
 # `service/prompt_settling.py`; the queue has the rest: what others left, and what failed at first.
-# While that waits, the queue is polled more often.
-POLLING_INTERVAL_S = 0.5
-BUSY_POLLING_INTERVAL_S = 0.1
+# While that waits, the queue is polled more often; while many changes come and all of them are
+# settled at once, hardly anything is taken from it. Not by a longer interval: DBOS comes back from
+# one in steps of a tenth.
+PACES = Paces(idle=Pace(0.5, 16), busy=Pace(0.1, 48), burst=Pace(0.5, 1))
 # DBOS wakes up so often to pass on events that are not used here; its end waits for it, too.
 _NOTIFIER_INTERVAL_S = 0.1
 _SILENCE_S = 60
@@ -62,8 +63,8 @@ def migrate_dbos(database_url: str) -> None:
                 client.register_queue(
                     queue,
                     partition_concurrency=_PARTITION_CONCURRENCY[queue],
-                    worker_concurrency=_WORKER_CONCURRENCY[queue],
-                    polling_interval_sec=POLLING_INTERVAL_S,
+                    worker_concurrency=_worker_concurrency(queue, PACES.idle),
+                    polling_interval_sec=PACES.idle.interval_s,
                     on_conflict="never_update",
                 )
         finally:
@@ -75,7 +76,7 @@ def migrate_dbos(database_url: str) -> None:
 def launch_dbos(
     database_url: str,
     executor_id: str,
-    polling_interval_s: float,
+    pace: Pace,
     register: Callable[[], None],
     *,
     queues: Sequence[str],
@@ -97,11 +98,15 @@ def launch_dbos(
             DBOS.register_queue(
                 queue,
                 partition_concurrency=_PARTITION_CONCURRENCY[queue],
-                worker_concurrency=_WORKER_CONCURRENCY[queue],
-                polling_interval_sec=max(polling_interval_s, _SHORTEST_POLLING_S[queue]),
+                worker_concurrency=_worker_concurrency(queue, pace),
+                polling_interval_sec=max(pace.interval_s, _SHORTEST_POLLING_S[queue]),
             )
     except SQLAlchemyError as error:
         raise _unavailable(error) from error
+
+
+def _worker_concurrency(queue: str, pace: Pace) -> int:
+    return pace.at_once if queue == PERMISSION_QUEUE else 1
 
 
 def destroy_dbos() -> None:

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.pace import Paces
 
 Settle = Callable[[Sequence[EntryId]], Awaitable[None]]
 """Makes the permission backend agree with the rows of these entries, or raises."""
@@ -37,11 +38,12 @@ class Executor(Protocol):
         """Puts own work that started by then (in seconds since 1970) back, except `running`."""
         ...
 
-    async def pace(self, *, idle_s: float, busy_s: float) -> bool:
-        """Has every process poll the permission queue often while entries wait to be settled.
+    async def pace(self, paces: Paces) -> str | None:
+        """Has every process poll the permission queue at the pace that fits what waits in it.
 
-        Every `busy_s` seconds while one has waited for a second, or a workflow that has nothing
-        left to do for half a minute; else every `idle_s`. Whether that is another pace than before.
+        `busy` while an entry has waited for a second, or a workflow that has nothing left to do
+        for two; `burst` while many changes are made and all of them are settled at once, for half
+        a minute; else `idle`. Its name, where it is another one than before.
         """
         ...
 

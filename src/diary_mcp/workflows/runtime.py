@@ -19,10 +19,10 @@ import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.changes import INDEXING_QUEUE, PERMISSION_QUEUE, SIGNATURE_QUEUE
+from diary_mcp.service.pace import Paces
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.dbos_process import (
-    BUSY_POLLING_INTERVAL_S,
-    POLLING_INTERVAL_S,
+    PACES,
     destroy_dbos,
     launch_dbos,
 )
@@ -40,10 +40,9 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How often the runtime does what it does, in seconds."""
+    """How often the runtime does what it does, in seconds; `paces` for the queues."""
 
-    polling_s: float = POLLING_INTERVAL_S
-    busy_polling_s: float = BUSY_POLLING_INTERVAL_S
+    paces: Paces = PACES
     takeover_s: float = 1
     sweep_s: float = 60
     housekeeping_s: float = 3600
@@ -92,7 +91,7 @@ async def workflow_runtime(
             launch_dbos,
             database_url,
             executor_id,
-            rhythm.polling_s,
+            rhythm.paces.idle,
             partial(_register, settling, indexer, expire, loop),
             queues=[
                 PERMISSION_QUEUE,
@@ -140,8 +139,8 @@ async def _stay_alive(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> Non
     while True:
         try:
             await _rescue(executor, loop, rhythm)
-            if await executor.pace(idle_s=rhythm.polling_s, busy_s=rhythm.busy_polling_s):
-                _log.info("queue.paced")
+            if pace := await executor.pace(rhythm.paces):
+                _log.info("queue.paced", pace=pace)
             await executor.watch(rhythm.takeover_s)
         except DatabaseUnavailableError as error:
             _log.warning("executor.silent", reason=str(error))

@@ -56,32 +56,58 @@ returning workflow_uuid
 -- name: pace
 -- Workflows of one entry run one after the other, one at a poll: many changes of an entry, or what
 -- an outage has left, would take long at the pace of an idle queue. Where every entry is settled,
--- what waits is account-keeping, and must not compete with the calls that have caused it. DBOS
--- reads the row before every poll.
+-- what waits is account-keeping, and must not compete with the calls that cause it: while many of
+-- them come, hardly any of it is done. DBOS reads the row before every poll.
+with seen as (
+    select
+        exists (
+            select from diary.entry_permission as permission
+            where
+                permission.applied_generation < permission.generation
+                and permission.refusal is null
+                and permission.changed_at < now() - %(patience)s::interval
+        ) as is_late,
+        (
+            select count(*)
+            from dbos.workflow_status as workflow
+            where
+                workflow.queue_name = %(queue)s
+                and workflow.created_at
+                > (extract(epoch from now() - %(burst)s::interval) * 1000)::bigint
+        ) as changes,
+        (
+            -- In the order of an index: all have the same priority.
+            select now() - to_timestamp(workflow.created_at / 1000.0)
+            from dbos.workflow_status as workflow
+            where workflow.queue_name = %(queue)s and workflow.status = 'ENQUEUED'
+            order by workflow.priority, workflow.created_at
+            limit 1
+        ) as longest_wait
+),
+chosen as (
+    select
+        case
+            when seen.is_late or seen.longest_wait > %(burst_patience)s::interval then 'busy'
+            when seen.changes >= %(burst_changes)s then 'burst'
+            when seen.longest_wait > %(idle_patience)s::interval then 'busy'
+            else 'idle'
+        end as name
+    from seen
+)
 update dbos.queues
 set
     polling_interval_sec = pace.interval_s,
+    worker_concurrency = pace.at_once,
     updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
-from (
-    select
-        case
-            when exists (
-                select from diary.entry_permission as permission
-                where
-                    permission.applied_generation < permission.generation
-                    and permission.refusal is null
-                    and permission.changed_at < clock_timestamp() - %(patience)s::interval
-            )
-            or exists (
-                select from dbos.workflow_status as workflow
-                where
-                    workflow.queue_name = %(queue)s
-                    and workflow.status = 'ENQUEUED'
-                    and workflow.created_at
-                    < extract(epoch from clock_timestamp() - %(account_patience)s::interval) * 1000
-            ) then %(busy_s)s::double precision
-            else %(idle_s)s::double precision
-        end as interval_s
-) as pace
-where queues.name = %(queue)s and queues.polling_interval_sec <> pace.interval_s
-returning queues.name
+from chosen
+inner join (
+    values
+    ('idle', %(idle_s)s::double precision, %(idle_at_once)s::integer),
+    ('busy', %(busy_s)s, %(busy_at_once)s),
+    ('burst', %(burst_s)s, %(burst_at_once)s)
+) as pace (name, interval_s, at_once) on pace.name = chosen.name
+where
+    queues.name = %(queue)s
+    and (queues.polling_interval_sec, queues.worker_concurrency)
+    is distinct from (pace.interval_s, pace.at_once)
+returning pace.name
