@@ -67,6 +67,25 @@ async def test_changes_that_come_together_are_settled_together_and_each_once() -
         assert await backend.next_call() == [THREE]
 
 
+async def test_after_several_changes_more_of_the_next_are_gathered() -> None:
+    backend = Backend()
+    prompt = PromptSettling(backend.settle)
+
+    async def settled_apart() -> bool:
+        prompt.committed([ONE, TWO])
+        await backend.next_call()
+        prompt.committed([ONE])
+        await anyio.sleep(0.06)
+        prompt.committed([TWO])
+        return await backend.next_call() == [ONE] and await backend.next_call() == [TWO]
+
+    async with running(prompt):
+        # A machine that is busy elsewhere may come too late once or twice.
+        apart = [await settled_apart() for _ in range(5)]
+
+    assert not all(apart)
+
+
 async def test_what_is_committed_while_it_does_not_run_is_left_to_the_queue() -> None:
     backend = Backend()
     prompt = PromptSettling(backend.settle)
