@@ -1,10 +1,13 @@
 """Chains of signed links in PostgreSQL."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from uuid import UUID
 
 from psycopg.rows import args_row, class_row
+from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.signing.check import CheckedVersion, SignedLink
@@ -20,6 +23,8 @@ from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("chain")
+_dump = partial(json.dumps, default=str)
+"""Ids are text, too."""
 
 
 class PostgresChain:
@@ -46,19 +51,11 @@ class PostgresChain:
         await self._connection.execute(
             _SQL["append_links"],
             {
-                **asdict(head),
+                **vars(head),
                 "owner": owner,
                 "valid_keys": list(head.valid_keys),
                 "known_keys": list(head.known_keys),
-                "sequences": [link.sequence for link in links],
-                "hashes": [link.hash for link in links],
-                "statements": [link.statement for link in links],
-                "signatures": [link.signature for link in links],
-                "acts": [link.act for link in links],
-                "entry_ids": [link.entry_id for link in links],
-                "versions": [link.version for link in links],
-                "superseded": [link.supersedes for link in links],
-                "salts": [link.salt for link in links],
+                "links": Json([vars(link) for link in links], dumps=_dump),
             },
         )
 

@@ -7,6 +7,7 @@ no two changes wait for each other.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from diary_mcp.domain.entry import Signature
 from diary_mcp.domain.errors import ConflictError, NotFoundError
@@ -55,6 +56,11 @@ class Draft:
 
     statement: Statement
     salt: str | None = None
+
+    @cached_property
+    def form(self) -> bytes:
+        """What is signed and hashed."""
+        return canonical(self.statement)
 
     @property
     def superseded(self) -> EntryId | None:
@@ -111,13 +117,12 @@ class Drafting:
 
     def sign(self, draft: Draft, key: SigningKey) -> NewLink:
         """Goes on behind the draft, signed with the key."""
-        return self.follow(draft, key.sign(canonical(draft.statement)))
+        return self.follow(draft, key.sign(draft.form))
 
     def follow(self, draft: Draft, signature: str) -> NewLink:
         """Goes on behind the draft, which has this signature."""
         statement = draft.statement
-        form = canonical(statement)
-        link_hash = hash_bytes(form)
+        link_hash = hash_bytes(draft.form)
         self.head = replace(
             changed_keys(self.head, statement),
             sequence=statement.sequence,
@@ -130,7 +135,7 @@ class Drafting:
         return NewLink(
             sequence=statement.sequence,
             hash=link_hash,
-            statement=form.decode(),
+            statement=draft.form.decode(),
             signature=signature,
             act=statement.act,
             entry_id=statement.entry,

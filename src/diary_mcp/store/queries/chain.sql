@@ -18,12 +18,9 @@ with added as (
     select
         %(owner)s, new.sequence, new.hash, new.statement, new.signature, new.act, new.entry_id,
         new.version, new.supersedes, new.salt
-    from unnest(
-        %(sequences)s::bigint [], %(hashes)s::text [], %(statements)s::text [],
-        %(signatures)s::text [], %(acts)s::text [], %(entry_ids)s::uuid [],
-        %(versions)s::bigint [], %(superseded)s::uuid [], %(salts)s::text []
-    ) as new (
-        sequence, hash, statement, signature, act, entry_id, version, supersedes, salt
+    from json_to_recordset(%(links)s) as new (
+        sequence bigint, hash text, statement text, signature text, act text, entry_id uuid,
+        version bigint, supersedes uuid, salt text
     )
 )
 update diary.chain_head
