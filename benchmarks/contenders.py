@@ -166,8 +166,11 @@ def server_memory(scratch: Path) -> Contender:
 
 
 def basic_memory(scratch: Path) -> Contender:
-    python = _environment(
-        scratch / "basic-memory", [BASIC_MEMORY], least=(3, 12), loads_extensions=False
+    program = _program(
+        scratch / "basic-memory/bin/basic-memory",
+        [BASIC_MEMORY],
+        least=(3, 12),
+        loads_extensions=False,
     )
 
     def environment(home: Path) -> dict[str, str]:
@@ -188,7 +191,7 @@ def basic_memory(scratch: Path) -> Contender:
     return Contender(
         name="basic-memory",
         release=BASIC_MEMORY.rpartition("=")[2],
-        command=(str(python.with_name("basic-memory")), "mcp"),
+        command=(str(program), "mcp"),
         environment=environment,
         write=note,
         search=lambda query: ("search_notes", {"query": query, "search_type": "text"}),
@@ -201,15 +204,15 @@ def basic_memory(scratch: Path) -> Contender:
 
 
 def mcp_memory_service(scratch: Path) -> Contender:
-    python = _environment(
-        scratch / "mcp-memory-service",
+    program = _program(
+        scratch / "mcp-memory-service/bin/memory",
         [MCP_MEMORY_SERVICE, *MCP_MEMORY_SERVICE_MODEL],
         least=(3, 11),
         loads_extensions=True,
     )
 
     def environment(home: Path) -> dict[str, str]:
-        _lend_model(python, home)
+        _lend_model(program.with_name("python"), home)
         return {
             "HOME": str(home),
             "MCP_MEMORY_STORAGE_BACKEND": "sqlite_vec",
@@ -228,7 +231,7 @@ def mcp_memory_service(scratch: Path) -> Contender:
     return Contender(
         name="mcp-memory-service",
         release=MCP_MEMORY_SERVICE.rpartition("=")[2],
-        command=(str(python.with_name("memory")), "server"),
+        command=(str(program), "server"),
         environment=environment,
         write=memory,
         search=lambda query: ("memory_search", {"query": query, "mode": "hybrid"}),
@@ -321,21 +324,19 @@ def _sync(scratch: Path) -> None:
     _install(command, {"UV_PROJECT_ENVIRONMENT": str(scratch / "diary-mcp")})
 
 
-def _environment(
-    folder: Path, packages: list[str], *, least: tuple[int, int], loads_extensions: bool
+def _program(
+    program: Path, packages: list[str], *, least: tuple[int, int], loads_extensions: bool
 ) -> Path:
-    """The interpreter of a virtual environment with these packages."""
-    python = folder / "bin/python"
-    done = folder / "installed"
-    if not done.exists():
+    """A program of a virtual environment with these packages, which is made where it is missing."""
+    if not program.exists():
         uv = _uv()
+        folder, python = program.parents[1], program.with_name("python")
         base = _interpreter(uv, least, loads_extensions=loads_extensions)
         _install([uv, "venv", "--quiet", "--clear", "--python", base, str(folder)])
         _install(
             [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python), *packages]
         )
-        done.touch()
-    return python
+    return program
 
 
 def _uv() -> str:
