@@ -23,6 +23,7 @@ from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.diary import Backends, Diary, build_diary
+from diary_mcp.service.index.counting import WordCounts
 from diary_mcp.service.index.indexing import EntryIndexer
 from diary_mcp.service.prompt_settling import PromptSettling
 from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
@@ -111,6 +112,7 @@ async def open_foundation(
         embedder = choose_embedder(settings.embedder)
         signing = _signing(settings, with_keys=with_keys)
         activity = Activity()
+        counts = WordCounts()
         yield Foundation(
             database_url=url,
             database=database,
@@ -120,7 +122,9 @@ async def open_foundation(
             prompt_settling=prompt,
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
-            indexer=EntryIndexer(PostgresSearchIndex(settling_database), embedder, activity),
+            indexer=EntryIndexer(
+                PostgresSearchIndex(settling_database), embedder, activity, counts
+            ),
             signing=signing,
             diary=build_diary(
                 store,
@@ -131,6 +135,7 @@ async def open_foundation(
                 check_signature=_check_signature,
                 signing=signing,
                 activity=activity,
+                counts=counts,
             ),
             telemetry=telemetry,
         )

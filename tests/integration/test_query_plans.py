@@ -10,6 +10,7 @@ from typing import cast
 from uuid import UUID
 
 import pytest
+from psycopg.types.json import Json
 
 from diary_mcp.app import Foundation
 from diary_mcp.store.database import Connection
@@ -118,7 +119,7 @@ PARAMETERS: Mapping[str, object] = {
     "firsts": ["z"],
     "ends": ["z\U0010ffff"],
     "prefix": "",
-    "counts": [1, 1],
+    "counts": Json({"term-3": 1, "term-4": 1}),
     "rarest": ["term-1", "term-2"],
     "before": UUID(int=2**120),
     "phrase": "content",
@@ -137,9 +138,16 @@ PARAMETERS: Mapping[str, object] = {
     "executor_id": "executor",
     "executor_ids": ["executor"],
     "patience": "5 seconds",
-    "account_patience": "30 seconds",
+    "burst": "1 second",
+    "burst_changes": 10,
+    "burst_patience": "30 seconds",
+    "idle_patience": "2 seconds",
     "idle_s": 0.5,
+    "idle_at_once": 16,
     "busy_s": 0.1,
+    "busy_at_once": 48,
+    "burst_s": 0.5,
+    "burst_at_once": 1,
     "refusal_patience": "1 hour",
     "keep": "1 day",
     "application": "diary-mcp",

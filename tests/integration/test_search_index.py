@@ -1,7 +1,8 @@
 """The index: what it holds, what it leaves alone, and that it survives what happens to it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -11,8 +12,9 @@ from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.index.indexing import EntryIndexer
-from diary_mcp.service.index.ports import WordsOfEntry
-from diary_mcp.store.search_index import PostgresSearchIndex
+from diary_mcp.service.index.ports import IndexStage, WordsOfEntry
+from diary_mcp.store.database import Database
+from diary_mcp.store.search_index import PostgresClaim, PostgresSearchIndex
 from support.ground_truth import ask
 from support.ground_truth import eventually as soon
 from support.searching import ALICE, Searching, WordEmbedder
@@ -48,6 +50,23 @@ class SlowEmbedder(CountingEmbedder):
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         time.sleep(0.25)
         return super().embed(texts)
+
+
+class CountingIndex(PostgresSearchIndex):
+    """Knows how many entries were claimed at a time."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.batches: list[int] = []
+
+    @asynccontextmanager
+    async def claim(
+        self, stage: IndexStage, version: str, limit: int
+    ) -> AsyncGenerator[PostgresClaim]:
+        async with super().claim(stage, version, limit) as claim:
+            if claim.texts:
+                self.batches.append(len(claim.texts))
+            yield claim
 
 
 @pytest.fixture
@@ -154,6 +173,26 @@ async def test_the_model_rests_while_changes_come_in_and_words_do_not(
 
     assert embedded <= 4
     assert await diary.query(WAITING) == [(0,)]
+
+
+async def test_words_that_come_while_changes_are_made_are_indexed_together(
+    foundation: Foundation,
+) -> None:
+    index, activity = CountingIndex(foundation.settling_database), Activity()
+    diary = Searching(foundation, None)
+
+    async def are_indexed(entries: int) -> bool:
+        return sum(index.batches) == entries
+
+    await diary.write("The first.")
+    async with anyio.create_task_group() as group:
+        with activity.change():
+            group.start_soon(EntryIndexer(index, None, activity).index_waiting)
+            await eventually(lambda: are_indexed(1))
+            await diary.write(*(f"Written meanwhile, {number}." for number in range(5)))
+            await eventually(lambda: are_indexed(6))
+
+    assert len(index.batches) < 6
 
 
 async def test_a_write_does_not_wait_for_the_index(diary: Searching) -> None:

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.types.json import Json
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, SimilarEntry
-from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.domain.errors import DatabaseUnavailableError, NotFoundError
 from diary_mcp.service.ports import Reading
-from diary_mcp.service.search.similarity import SimilarityService
+from diary_mcp.service.search.similarity import SimilarityService, text_of
 from diary_mcp.store.sql import load_queries
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 
@@ -27,7 +29,7 @@ def diary(foundation: Foundation) -> Searching:
 
 
 async def similar_to(diary: Searching, entry: Entry) -> list[SimilarEntry]:
-    return await diary.foundation.diary.similarity.find_similar(entry)
+    return await diary.foundation.diary.similarity.find_similar(text_of(entry))
 
 
 @pytest.mark.parametrize("indexed", [True, False])
@@ -158,23 +160,76 @@ async def test_entries_of_others_are_never_named_shared_or_not(
     assert await similar_to(diary, own) == []
 
 
+@dataclass
 class _BrokenStore:
-    """Its database does not answer."""
+    """Cannot be read."""
+
+    error: Exception
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Reading]:
-        raise DatabaseUnavailableError("No answer.")
+        raise self.error
         yield  # pyright: ignore[reportUnreachable]  # what makes it a generator
 
     unit_of_work = reading
 
 
-async def test_a_write_does_not_fail_by_the_look_for_similar_ones(diary: Searching) -> None:
+async def test_a_write_tells_of_what_was_there_before_it_and_not_of_itself(
+    diary: Searching,
+) -> None:
+    first = await diary.foundation.diary.writing.write(ALICE, EntryDraft(content=LIMIT))
+    second = await diary.foundation.diary.writing.write(ALICE, EntryDraft(content=LIMIT))
+    await diary.index()
+    third = await diary.foundation.diary.writing.write(ALICE, EntryDraft(content=LIMIT))
+
+    assert first.similar == []
+    assert [each.id for each in second.similar] == [first.entry.id]
+    assert {each.id for each in third.similar} == {first.entry.id, second.entry.id}
+
+
+async def test_what_a_write_supersedes_is_not_similar_to_it(diary: Searching) -> None:
+    old, kept = await diary.write(EntryDraft(content=LIMIT, key="limit"), LIMIT)
+
+    written = await diary.foundation.diary.writing.write(
+        ALICE, EntryDraft(content=LIMIT, supersedes="limit")
+    )
+
+    assert written.entry.supersedes == old.id
+    assert [each.id for each in written.similar] == [kept.id]
+
+
+async def test_a_write_that_is_repeated_tells_of_what_was_there_before_the_first(
+    diary: Searching,
+) -> None:
+    draft = EntryDraft(content=LIMIT)
+    (before,) = await diary.write(LIMIT)
+    first = await diary.foundation.diary.writing.write(ALICE, draft, idempotency_key="once")
+    await diary.write(LIMIT)
+
+    again = await diary.foundation.diary.writing.write(ALICE, draft, idempotency_key="once")
+
+    assert again.entry.id == first.entry.id
+    assert [each.id for each in again.similar] == [before.id]
+
+
+async def test_a_write_that_is_refused_says_why(diary: Searching) -> None:
+    with pytest.raises(NotFoundError, match="supersedes"):
+        await diary.foundation.diary.writing.write(
+            ALICE, EntryDraft(content=LIMIT, supersedes="nothing")
+        )
+
+
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailableError("No answer."), ZeroDivisionError()], ids=["away", "mistake"]
+)
+async def test_a_write_does_not_fail_by_the_look_for_similar_ones(
+    diary: Searching, error: Exception
+) -> None:
     await diary.write(LIMIT)
     (entry,) = await diary.write(LIMIT)
-    service = SimilarityService(_BrokenStore())  # pyright: ignore[reportArgumentType]
+    service = SimilarityService(_BrokenStore(error))  # pyright: ignore[reportArgumentType]
 
-    assert await service.find_similar(entry) == []
+    assert await service.find_similar(text_of(entry)) == []
     assert await similar_to(diary, replace_content(entry, LIMIT * 500)) == []
 
 
@@ -211,8 +266,7 @@ async def test_the_statements_read_by_an_index(diary: Searching, name: str) -> N
             {
                 "owner": "agent-1",
                 "before": before[0],
-                "terms": ["term-1", "term-2"],
-                "counts": [1, 1],
+                "counts": Json({"term-1": 1, "term-2": 1}),
                 "rarest": ["term-1", "term-2"],
             },
         )

@@ -37,11 +37,12 @@ from diary_mcp.service.digests import EntrySelection
 
 
 async def _create(call: Call[CreateArguments]) -> Entry:
-    entry = await call.diary.entries.create(
+    written = await call.diary.writing.write(
         call.agent, call.arguments.draft, idempotency_key=call.arguments.idempotency_key
     )
-    similar = await call.diary.similarity.find_similar(entry)
-    return CreatedEntry(**dict(entry), similar=tuple(similar)) if similar else entry
+    if not written.similar:
+        return written.entry
+    return CreatedEntry(**dict(written.entry), similar=tuple(written.similar))
 
 
 async def _get(call: Call[EntryArguments]) -> Entry:

@@ -8,6 +8,7 @@ from diary_mcp.service.activity import Activity
 from diary_mcp.service.browsing import BrowsingService
 from diary_mcp.service.entries import EntryService
 from diary_mcp.service.history import HistoryService
+from diary_mcp.service.index.counting import WordCounts
 from diary_mcp.service.index.ports import Embedder
 from diary_mcp.service.ports import PermissionReader, Store
 from diary_mcp.service.reflection import ReflectionService
@@ -20,6 +21,7 @@ from diary_mcp.service.signing.key_history import CheckSignature
 from diary_mcp.service.suggestions import SuggestionService
 from diary_mcp.service.verification import VerificationService
 from diary_mcp.service.watching import Announcer, WatchService
+from diary_mcp.service.writing import WritingService
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Diary:
     """Everything that an agent can do."""
 
     entries: EntryService
+    writing: WritingService
     sharing: SharingService
     browsing: BrowsingService
     search: SearchService
@@ -77,15 +80,19 @@ def build_diary(
     check_signature: CheckSignature,
     signing: ChainSigning | None = None,
     activity: Activity | None = None,
+    counts: WordCounts | None = None,
 ) -> Diary:
     """Wires the use cases. Nothing is opened here. Without `signing` all stays pending."""
     access = Access(store, permissions)
+    entries = EntryService(store, access, signing or ChainSigning(None))
+    similarity = SimilarityService(store, counts)
     return Diary(
-        entries=EntryService(store, access, signing or ChainSigning(None)),
+        entries=entries,
+        writing=WritingService(entries, similarity),
         sharing=SharingService(store, access),
         browsing=BrowsingService(store, permissions, access),
         search=SearchService(store, permissions, access, embedder),
-        similarity=SimilarityService(store),
+        similarity=similarity,
         reflection=ReflectionService(store),
         verification=VerificationService(store, access, check_signature),
         history=HistoryService(store, access),

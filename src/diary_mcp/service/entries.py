@@ -31,16 +31,27 @@ class EntryService:
         self._signing = signing
 
     async def create(
-        self, caller: AgentName, draft: EntryDraft, *, idempotency_key: str | None = None
+        self,
+        caller: AgentName,
+        draft: EntryDraft,
+        *,
+        entry_id: EntryId | None = None,
+        idempotency_key: str | None = None,
     ) -> Entry:
         """Adds an entry; its row, its workflow and its signature commit together.
+
+        Args:
+            caller: its owner.
+            draft: what it says.
+            entry_id: for the caller to know beforehand; a new UUID of version 7.
+            idempotency_key: an earlier call's with it has made the entry, under its own id.
 
         Raises:
             NotFoundError: `draft.supersedes` names no entry of the caller's.
             ConflictError: the key is taken, the entry to supersede is superseded, or the
                 idempotency key was used with other arguments.
         """
-        entry_id = EntryId(uuid7())
+        entry_id = entry_id or EntryId(uuid7())
         await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             earlier = await _claim(unit, caller, entry_id, draft, idempotency_key)

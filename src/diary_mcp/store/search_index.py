@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from psycopg.rows import class_row, scalar_row
+from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.index.ports import (
@@ -62,18 +63,17 @@ class PostgresClaim:
             kept = [row for row in rows if row.text.id in unchanged]
             await self._connection.execute(_SQL["remove_postings"], {"ids": list(unchanged)})
             await _copy_postings(self._connection, kept)
-            await self._connection.cursor().executemany(
-                _SQL["mark_words"],
-                [
-                    {
-                        "version": version,
-                        "words": sum(row.counts.values()),
-                        "length": len(row.text.content),
-                        "asks": row.asks,
-                        "id": row.text.id,
-                    }
-                    for row in kept
-                ],
+            indexed = [
+                {
+                    "id": str(row.text.id),
+                    "words": sum(row.counts.values()),
+                    "length": len(row.text.content),
+                    "asks": row.asks,
+                }
+                for row in kept
+            ]
+            await self._connection.execute(
+                _SQL["mark_words"], {"version": version, "indexed": Json(indexed)}
             )
         return len(kept)
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from psycopg.rows import class_row
+from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.index.ports import SearchText
-from diary_mcp.service.index.similar_ports import SharedWords
+from diary_mcp.service.index.similar_ports import Candidates, SharedWords
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
 
@@ -19,23 +20,24 @@ class PostgresSimilar:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def list_similar(
+    async def list_candidates(
         self, owner: AgentName, before: EntryId, counts: Mapping[str, int], rarest: Sequence[str]
-    ) -> list[SharedWords]:
-        cursor = self._connection.cursor(row_factory=class_row(SharedWords))
-        await cursor.execute(
-            _SQL["list_similar"],
-            {
-                "owner": owner,
-                "before": before,
-                "terms": list(counts),
-                "counts": list(counts.values()),
-                "rarest": list(rarest),
-            },
-        )
-        return await cursor.fetchall()
-
-    async def list_unindexed_before(self, owner: AgentName, before: EntryId) -> list[SearchText]:
-        cursor = self._connection.cursor(row_factory=class_row(SearchText))
-        await cursor.execute(_SQL["list_unindexed_before"], {"owner": owner, "before": before})
-        return await cursor.fetchall()
+    ) -> Candidates:
+        unindexed = self._connection.cursor(row_factory=class_row(SearchText))
+        indexed = self._connection.cursor(row_factory=class_row(SharedWords))
+        # Two statements in one round trip, in this order: what is indexed between them must not
+        # be missing from both.
+        async with self._connection.pipeline():
+            await unindexed.execute(
+                _SQL["list_unindexed_before"], {"owner": owner, "before": before}
+            )
+            await indexed.execute(
+                _SQL["list_similar"],
+                {
+                    "owner": owner,
+                    "before": before,
+                    "counts": Json(counts),
+                    "rarest": list(rarest),
+                },
+            )
+        return Candidates(await indexed.fetchall(), await unindexed.fetchall())

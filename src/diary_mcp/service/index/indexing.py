@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from diary_mcp.service.activity import Activity
+from diary_mcp.service.index.counting import WordCounts
 from diary_mcp.service.index.ports import (
     Embedder,
     IndexStore,
@@ -24,6 +25,9 @@ from diary_mcp.service.index.versions import WORDS_VERSION, model_version
 _WORDS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 4
 _PAUSE_S = 0.1
+# While changes come in, words of several are indexed together: a batch of one costs as much as one
+# of fifty.
+_GATHER_S = 0.25
 # The model's share of the time while changes come in is an eighth, for two minutes of a run.
 _REST = 7
 _COURTESY_S = 120.0
@@ -33,11 +37,16 @@ class EntryIndexer:
     """Indexes until nothing waits. Without an embedder it leaves vectors alone."""
 
     def __init__(
-        self, store: IndexStore, embedder: Embedder | None, activity: Activity | None = None
+        self,
+        store: IndexStore,
+        embedder: Embedder | None,
+        activity: Activity | None = None,
+        counts: WordCounts | None = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._activity = activity or Activity()
+        self._counts = counts or WordCounts()
 
     async def index_waiting(self) -> int:
         """Indexes everything that waits and that nobody else is at; how many steps that were.
@@ -76,15 +85,24 @@ class EntryIndexer:
         indexed = 0
         while count := await self._index_words():
             indexed += count
+            if count < _WORDS_AT_ONCE and self._activity.is_lively:
+                await anyio.sleep(_GATHER_S)
         return indexed
 
     async def _index_words(self) -> int:
         async with self._store.claim("words", WORDS_VERSION, _WORDS_AT_ONCE) as claim:
             if not claim.texts:
                 return 0
-            rows = await anyio.to_thread.run_sync(_count_words, claim.texts)
+            rows = await anyio.to_thread.run_sync(self._count_words, claim.texts)
             written = await claim.write_words(WORDS_VERSION, rows)
         return await _unless_none(written, len(claim.texts))
+
+    def _count_words(self, texts: Sequence[SearchText]) -> list[WordsOfEntry]:
+        # Importing it costs a tenth of a second.
+        from diary_mcp.service.index.text import asks  # noqa: PLC0415  # late, see above
+
+        counts = self._counts.count(texts)
+        return [WordsOfEntry(text, counts[text.id], asks(text)) for text in texts]
 
     async def _index_vectors(self) -> int:
         if self._embedder is None:
@@ -106,14 +124,7 @@ async def _unless_none(written: int, claimed: int) -> int:
     return claimed
 
 
-# Both import what costs a tenth of a second to import.
-def _count_words(texts: Sequence[SearchText]) -> list[WordsOfEntry]:
-    from diary_mcp.service.index.text import asks  # noqa: PLC0415  # late, see above
-    from diary_mcp.service.index.words import count_terms  # noqa: PLC0415  # late, see above
-
-    return [WordsOfEntry(text, count_terms(text), asks(text)) for text in texts]
-
-
+# Imports what costs a tenth of a second to import.
 def _embed(embedder: Embedder, texts: Sequence[SearchText]) -> list[VectorsOfEntry]:
     from diary_mcp.service.index.packing import pack_vectors  # noqa: PLC0415  # late, see above
     from diary_mcp.service.index.text import list_passages  # noqa: PLC0415  # late, see above

@@ -21,15 +21,23 @@ class SharedWords:
     """Each as often as both have it."""
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Earlier entries that may say the same as a new one."""
+
+    indexed: list[SharedWords]
+    unindexed: list[SearchText]
+
+
 class SimilarReader(Protocol):
     """Own entries by the words that they share with a new one; superseded ones are left out."""
 
-    async def list_similar(
+    async def list_candidates(
         self, owner: AgentName, before: EntryId, counts: Mapping[str, int], rarest: Sequence[str]
-    ) -> list[SharedWords]:
-        """Some indexed entries made before `before` that have most of `rarest`, in no order."""
-        ...
+    ) -> Candidates:
+        """Some indexed entries made before `before` that have most of `rarest`, in no order.
 
-    async def list_unindexed_before(self, owner: AgentName, before: EntryId) -> list[SearchText]:
-        """The newest entries made before `before` that are not indexed yet, a few pages of them."""
+        And the newest entries made before it that are not indexed yet, a few pages of them. What
+        is indexed at this moment may be among both.
+        """
         ...

@@ -1,11 +1,11 @@
-"""Whether something like a new entry was written before: found by words, after the commit.
+"""Whether something like a new entry was written before, found by words.
 
 Words and not vectors: a write never waits for a model, and two entries that contradict each other
 mostly do so in the same words.
 """
 
-from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import anyio
 import anyio.to_thread
@@ -14,6 +14,7 @@ import structlog
 from diary_mcp.domain.entry import Entry, SimilarEntry
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.index.counting import WordCounts
 from diary_mcp.service.index.ports import SearchText
 from diary_mcp.service.index.similar_ports import SharedWords
 from diary_mcp.service.ports import Store
@@ -27,7 +28,6 @@ _MOST_SHOWN = 3
 _LONGEST_CONTENT = 20_000
 _MOST_RAREST = 24
 _PATIENCE_S = 1.0
-_REMEMBERED = 64
 _QUICK_CHARACTERS = 8_000
 """What is no longer is counted at once; a thread would cost more than it saves."""
 
@@ -35,52 +35,45 @@ _QUICK_CHARACTERS = 8_000
 class SimilarityService:
     """Looks through the earlier entries of one owner."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, counts: WordCounts | None = None) -> None:
         self._store = store
-        # A burst of writes would count the words of the same entries again and again.
-        self._counted = OrderedDict[tuple[EntryId, int], Counter[str]]()
+        self._counts = counts or WordCounts()
 
-    async def find_similar(self, entry: Entry) -> list[SimilarEntry]:
+    async def find_similar(self, text: SearchText) -> list[SimilarEntry]:
         """Earlier entries of its owner that say nearly the same, the most similar first.
 
         What nobody has superseded yet, at most three. Only entries made before it are looked at,
         so that asking again gives the same. Never raises, and never takes long: an entry that is
         long, or a database that is slow, is answered with none.
         """
-        if len(entry.content) > _LONGEST_CONTENT:
+        if len(text.content) > _LONGEST_CONTENT:
             return []
         try:
             with anyio.move_on_after(_PATIENCE_S):
-                return await self._find(entry)
+                return await self._find(text)
         except UnavailableError as error:
             _log.warning("similar.unavailable", reason=str(error))
+        except Exception:  # noqa: BLE001  # an entry is stored all the same
+            _log.exception("similar.failed")
         return []
 
-    async def _find(self, entry: Entry) -> list[SimilarEntry]:
-        counts = (await self._count_all([_as_text(entry)]))[entry.id]
+    async def _find(self, text: SearchText) -> list[SimilarEntry]:
+        counts = (await self._count([text]))[text.id]
         if len(counts) < _FEWEST_TERMS:
             return []
         async with self._store.reading() as rows:
             # Long words are rare ones; which are is not known before they are looked up.
             rarest = sorted(counts, key=lambda term: (-len(term), term))[:_MOST_RAREST]
-            found = await rows.similar.list_similar(entry.owner, entry.id, counts, rarest)
-            unindexed = await rows.similar.list_unindexed_before(entry.owner, entry.id)
-        theirs = await self._count_all(unindexed)
-        found += [_compare(counts, theirs[other.id], other) for other in unindexed]
-        return _most_similar(counts, found)
+            found = await rows.similar.list_candidates(text.owner, text.id, counts, rarest)
+        theirs = await self._count(found.unindexed)
+        compared = [_compare(counts, theirs[other.id], other) for other in found.unindexed]
+        return _most_similar(counts, found.indexed + compared)
 
-    async def _count_all(self, texts: Sequence[SearchText]) -> dict[EntryId, Counter[str]]:
-        keys = {(text.id, text.version): text for text in texts}
-        known = {key: self._counted[key] for key in keys if key in self._counted}
-        unknown = [text for key, text in keys.items() if key not in known]
-        if self._counted and sum(len(text.content) for text in unknown) <= _QUICK_CHARACTERS:
-            counted = _count(unknown)
-        else:
-            counted = await anyio.to_thread.run_sync(_count, unknown)
-        self._counted |= counted
-        while len(self._counted) > _REMEMBERED:
-            self._counted.popitem(last=False)
-        return {entry_id: counts for (entry_id, _), counts in (known | counted).items()}
+    async def _count(self, texts: Sequence[SearchText]) -> Mapping[EntryId, Counter[str]]:
+        uncounted = self._counts.list_uncounted(texts)
+        if self._counts.is_warm and _characters(uncounted) <= _QUICK_CHARACTERS:
+            return self._counts.count(texts)
+        return await anyio.to_thread.run_sync(self._counts.count, texts)
 
 
 def _most_similar(counts: Counter[str], found: Sequence[SharedWords]) -> list[SimilarEntry]:
@@ -105,14 +98,11 @@ def _compare(counts: Counter[str], theirs: Counter[str], other: SearchText) -> S
     return SharedWords(other.id, other.title, theirs.total(), len(shared), shared.total())
 
 
-def _count(texts: Sequence[SearchText]) -> dict[tuple[EntryId, int], Counter[str]]:
-    # Importing it costs time, once, in a thread.
-    from diary_mcp.service.index.words import count_terms  # noqa: PLC0415  # late, see above
-
-    return {(text.id, text.version): count_terms(text) for text in texts}
+def _characters(texts: Sequence[SearchText]) -> int:
+    return sum(len(text.content) for text in texts)
 
 
-def _as_text(entry: Entry) -> SearchText:
+def text_of(entry: Entry) -> SearchText:
     return SearchText(
         entry.id, entry.owner, entry.author, entry.title, entry.content, entry.tags, entry.version
     )

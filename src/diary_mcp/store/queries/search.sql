@@ -250,13 +250,14 @@ where entry_id = any(%(ids)s::uuid [])
 copy diary.posting (owner, term, entry_id, count) from stdin (format binary)
 
 -- name: mark_words
-update diary.search_document
+update diary.search_document as document
 set
     words_by = %(version)s,
-    words = %(words)s,
-    length = %(length)s,
-    asks = %(asks)s
-where entry_id = %(id)s
+    words = indexed.words,
+    length = indexed.length,
+    asks = indexed.asks
+from json_to_recordset(%(indexed)s) as indexed (id uuid, words bigint, length bigint, asks boolean)
+where document.entry_id = indexed.id
 
 -- name: write_vectors
 update diary.search_document

@@ -30,8 +30,10 @@ from near
 inner join diary.entry as e on e.id = near.entry_id
 inner join diary.search_document as document on document.entry_id = near.entry_id
 inner join diary.posting as p on p.entry_id = near.entry_id
-inner join unnest(%(terms)s::text [], %(counts)s::bigint []) as mine (term, count)
-    on mine.term = p.term
+inner join (
+    select each.key as term, each.value::bigint as count
+    from json_each_text(%(counts)s) as each
+) as mine on mine.term = p.term
 where
     document.words_by is not null
     and not exists (
