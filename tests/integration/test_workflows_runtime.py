@@ -154,6 +154,15 @@ async def count_waiting(diary: Diary) -> int:
     return len(await diary.query(query))
 
 
+async def knows_the_queue(diary: Diary) -> bool:
+    """Whether PostgreSQL has counted what is on the queue while it was there."""
+    query = (
+        "select 'ENQUEUED' = any(most_common_vals::text::text[]) from pg_stats"
+        " where schemaname = 'dbos' and tablename = 'workflow_status' and attname = 'status'"
+    )
+    return await diary.query(query) == [(True,)]
+
+
 async def test_the_queue_is_polled_more_often_while_changes_wait_in_it(database_url: str) -> None:
     async with open_diary(database_url) as diary, diary.runtime(rhythm=PACED):
         await eventually(lambda: is_paced(diary, IDLE))
@@ -176,6 +185,7 @@ async def test_workflows_of_settled_entries_wait_while_many_changes_are_made_and
             await diary.settle([entry_id])
         await eventually(lambda: is_paced(diary, BURST))
         waiting = await count_waiting(diary)
+        await eventually(lambda: knows_the_queue(diary))
 
         await eventually(lambda: is_paced(diary, BUSY))
         await eventually(lambda: is_paced(diary, IDLE))

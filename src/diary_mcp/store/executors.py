@@ -111,7 +111,13 @@ class PostgresExecutor:
                 "idle_patience": _IDLE_PATIENCE,
             },
         )
-        return changed[0] if changed else None
+        if not changed:
+            return None
+        (name,) = changed
+        if name != "idle":
+            with failures_told():
+                await self._alive.execute(_SQL["analyze_queue"])
+        return name
 
     async def close(self) -> None:
         """Goes silent."""

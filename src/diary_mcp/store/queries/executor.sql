@@ -111,3 +111,8 @@ where
     and (queues.polling_interval_sec, queues.worker_concurrency)
     is distinct from (pace.interval_s, pace.at_once)
 returning pace.name
+
+-- name: analyze_queue
+-- Without knowing that there are many entries on the queue, PostgreSQL reads all of it for each of
+-- them at every poll. Statistics of a quiet moment do not say so.
+analyze (skip_locked) dbos.workflow_status
