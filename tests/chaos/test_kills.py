@@ -90,15 +90,20 @@ def diary(postgres_url: str) -> Generator[Diary]:
         yield Diary(opened)
 
 
-def kill_before_commit(diary: Diary, point: StopPoint, key: str, mutation: Mutation) -> None:
-    """Kills the server at the point. What it was at goes on without it, as far as it can."""
+def kill_before_commit(
+    diary: Diary, point: StopPoint, key: str, mutation: Mutation, *, with_backend: bool
+) -> None:
+    """Kills the server at the point. What it was at goes on without it, as far as it can.
+
+    From the enqueue on the commit may be on its way already: only the end of its server process in
+    PostgreSQL, `with_backend`, calls it off.
+    """
     server = diary.prepare(key, mutation.before)
     with held(diary.site.url, point) as stop:
         call = server.start_call(mutation.tool, **mutation.arguments(key))
         backend = stop.wait_for_arrival()
         server.kill()
-        if point in {"after the enqueue", "before the commit"}:
-            # The commit may be on its way already: only the end of its server process calls it off.
+        if with_backend:
             ask(diary.site.url, "select pg_terminate_backend(%s)", backend)
     eventually(lambda: not is_there(diary.site.url, backend))
     with pytest.raises(ConnectionLostError):
@@ -115,7 +120,8 @@ def test_a_server_killed_before_its_commit_leaves_nothing_of_the_mutation(
 ) -> None:
     key = uuid4().hex
     mutation = MUTATIONS[name]
-    kill_before_commit(diary, point, key, mutation)
+    is_sent = point in {"after the enqueue", "before the commit"}
+    kill_before_commit(diary, point, key, mutation, with_backend=is_sent)
 
     diary.site.server().wait_until_up()
 
@@ -129,14 +135,7 @@ def test_a_server_killed_after_the_enqueue_leaves_all_of_the_mutation_or_nothing
 ) -> None:
     key = uuid4().hex
     mutation = MUTATIONS[name]
-    server = diary.prepare(key, mutation.before)
-    with held(diary.site.url, "after the enqueue") as stop:
-        call = server.start_call(mutation.tool, **mutation.arguments(key))
-        backend = stop.wait_for_arrival()
-        server.kill()
-    eventually(lambda: not is_there(diary.site.url, backend))
-    with pytest.raises(ConnectionLostError):
-        answer_of(call)
+    kill_before_commit(diary, "after the enqueue", key, mutation, with_backend=False)
     found = diary.state(key)
     assert found in {mutation.before, mutation.after}
     diary.states[key] = found
