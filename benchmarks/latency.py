@@ -81,7 +81,9 @@ async def measure_transactions(
             await table.time(f"{PARALLEL} creates at once", partial(at_once, create))
             await table.time(f"{PARALLEL} creates at once, signed", partial(at_once, create_signed))
         entry = await foundation.diary.entries.create(AGENT, EntryDraft(content=CONTENT))
-        look = partial(foundation.diary.similarity.find_similar, text_of(entry))
+        look = partial(
+            foundation.diary.similarity.find_similar, text_of(entry.id, entry.owner, entry)
+        )
         for name in ("among unindexed entries", "among indexed ones"):
             for _ in range(rounds):
                 await table.time(f"similar entries, {name}", look)

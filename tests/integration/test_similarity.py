@@ -29,7 +29,9 @@ def diary(foundation: Foundation) -> Searching:
 
 
 async def similar_to(diary: Searching, entry: Entry) -> list[SimilarEntry]:
-    return await diary.foundation.diary.similarity.find_similar(text_of(entry))
+    return await diary.foundation.diary.similarity.find_similar(
+        text_of(entry.id, entry.owner, entry)
+    )
 
 
 @pytest.mark.parametrize("indexed", [True, False])
@@ -229,7 +231,7 @@ async def test_a_write_does_not_fail_by_the_look_for_similar_ones(
     (entry,) = await diary.write(LIMIT)
     service = SimilarityService(_BrokenStore(error))  # pyright: ignore[reportArgumentType]
 
-    assert await service.find_similar(text_of(entry)) == []
+    assert await service.find_similar(text_of(entry.id, entry.owner, entry)) == []
     assert await similar_to(diary, replace_content(entry, LIMIT * 500)) == []
 
 

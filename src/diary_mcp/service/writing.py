@@ -1,18 +1,20 @@
 """Writing an entry, and looking beside it for earlier ones that say nearly the same.
 
 The look takes about as long as the write. So that a caller need not wait for both, one after the
-other, it begins with the write, and sees what was committed by then.
+other, it begins with the write, and sees what was committed by then. Only a correction is waited
+for.
 """
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.entry import Entry, EntryDraft, SimilarEntry
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.entries import EntryService
-from diary_mcp.service.index.ports import SearchText
+from diary_mcp.service.hashing import fill_in
 from diary_mcp.service.search.similarity import SimilarityService, text_of
 
 
@@ -35,9 +37,14 @@ class WritingService:
         self, caller: AgentName, draft: EntryDraft, *, idempotency_key: str | None = None
     ) -> Written:
         """Adds an entry, as `EntryService.create` does; raises what that raises."""
+        if draft.supersedes is not None:
+            # What it makes outdated must be known.
+            entry = await self._entries.create(caller, draft, idempotency_key=idempotency_key)
+            return Written(entry, await self._look(entry))
         entry_id = EntryId(uuid7())
+        written = fill_in(draft, caller, datetime.now(UTC), 1)
         looking = asyncio.create_task(
-            self._similarity.find_similar(_text_of_draft(entry_id, caller, draft))
+            self._similarity.find_similar(text_of(entry_id, caller, written))
         )
         try:
             entry = await self._entries.create(
@@ -45,19 +52,8 @@ class WritingService:
             )
         finally:
             similar = await looking
-        if entry.id != entry_id or entry.supersedes is not None:
-            # It was written by an earlier call, or has made one of them outdated.
-            similar = await self._similarity.find_similar(text_of(entry))
-        return Written(entry, similar)
+        # An earlier call may have written it.
+        return Written(entry, similar if entry.id == entry_id else await self._look(entry))
 
-
-def _text_of_draft(entry_id: EntryId, caller: AgentName, draft: EntryDraft) -> SearchText:
-    return SearchText(
-        id=entry_id,
-        owner=caller,
-        author=draft.author or caller,
-        title=draft.title,
-        content=draft.content,
-        tags=draft.tags,
-        version=1,
-    )
+    async def _look(self, entry: Entry) -> list[SimilarEntry]:
+        return await self._similarity.find_similar(text_of(entry.id, entry.owner, entry))

@@ -25,8 +25,8 @@ from diary_mcp.service.index.versions import WORDS_VERSION, model_version
 _WORDS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 4
 _PAUSE_S = 0.1
-# While changes come in, words of several are indexed together: a batch of one costs as much as one
-# of fifty.
+# While changes come in, words of several are indexed together: a batch of one needs all the
+# statements that one of fifty does.
 _GATHER_S = 0.25
 # The model's share of the time while changes come in is an eighth, for two minutes of a run.
 _REST = 7

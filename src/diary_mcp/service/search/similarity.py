@@ -11,9 +11,10 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from diary_mcp.domain.entry import Entry, SimilarEntry
+from diary_mcp.domain.entry import SimilarEntry
 from diary_mcp.domain.errors import UnavailableError
-from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.hashing import HashedFields
 from diary_mcp.service.index.counting import WordCounts
 from diary_mcp.service.index.ports import SearchText
 from diary_mcp.service.index.similar_ports import SharedWords
@@ -102,7 +103,8 @@ def _characters(texts: Sequence[SearchText]) -> int:
     return sum(len(text.content) for text in texts)
 
 
-def text_of(entry: Entry) -> SearchText:
+def text_of(entry_id: EntryId, owner: AgentName, fields: HashedFields) -> SearchText:
+    """One version of an entry, as its words are compared."""
     return SearchText(
-        entry.id, entry.owner, entry.author, entry.title, entry.content, entry.tags, entry.version
+        entry_id, owner, fields.author, fields.title, fields.content, fields.tags, fields.version
     )
