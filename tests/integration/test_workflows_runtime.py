@@ -86,6 +86,19 @@ async def test_a_process_can_launch_it_again_as_another_executor(database_url: s
         assert await diary.statuses() == ["SUCCESS"] * 3
 
 
+async def test_a_process_can_launch_it_again_while_the_last_one_is_still_ending(
+    database_url: str,
+) -> None:
+    not_waiting = replace(QUICK, stop_s=0)
+    async with open_diary(database_url) as diary:
+        for _ in range(3):
+            async with diary.runtime(rhythm=not_waiting):
+                await diary.create()
+                await eventually(diary.is_settled)
+
+        assert await diary.statuses() == ["SUCCESS"] * 3
+
+
 async def test_it_ends_quickly_and_silently_with_work_in_flight(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

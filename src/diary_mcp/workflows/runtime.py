@@ -5,7 +5,6 @@ from the queue, takes over what dead ones leave, and does whatever chore nobody 
 """
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -23,7 +22,7 @@ from diary_mcp.service.pace import Paces
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.dbos_process import (
     PACES,
-    destroy_dbos,
+    destroy_dbos_in_thread,
     launch_dbos,
 )
 from diary_mcp.workflows.expiry_workflow import Expire, register_expiry
@@ -207,20 +206,19 @@ async def _stop(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
     With PostgreSQL away, DBOS goes on trying and may never end; its threads are left behind then.
     """
     with anyio.move_on_after(rhythm.stop_s):
-        await _destroy_in_thread().wait()
+        await _destroy().wait()
     with anyio.move_on_after(rhythm.stop_s), suppress(DatabaseUnavailableError):
         await loop.stop()
         await executor.hand_back(running=loop.running, started_by=time.time())
 
 
-def _destroy_in_thread() -> asyncio.Event:
+def _destroy() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
-    def destroy() -> None:
-        destroy_dbos()
+    def tell() -> None:
         with suppress(RuntimeError):  # the loop did not wait
             loop.call_soon_threadsafe(ended.set)
 
-    threading.Thread(target=destroy, name="dbos-destroy", daemon=True).start()
+    destroy_dbos_in_thread(tell)
     return ended
