@@ -35,7 +35,7 @@ _SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25, SIGNATURE_QU
 # While that waits, the queue is polled more often; while many changes come and all of them are
 # settled at once, hardly anything is taken from it. Not by a longer interval: DBOS comes back from
 # one in steps of a tenth.
-PACES = Paces(idle=Pace(0.5, 16), busy=Pace(0.1, 48), burst=Pace(0.5, 1))
+PACES = Paces(idle=Pace(0.5, 2), busy=Pace(0.1, 48), burst=Pace(0.5, 1))
 # DBOS wakes up so often to pass on events that are not used here; its end waits for it, too.
 _NOTIFIER_INTERVAL_S = 0.1
 _SILENCE_S = 60
