@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,18 +14,20 @@ from pictures import Panel, draw_panels
 OURS = "diary-mcp"
 _INTRODUCTION = (
     "`uv run --group bench python benchmarks/peers.py` wrote this page: "
-    "one MCP client over stdio, one server after the other, entries of 600 characters."
+    "one MCP client over stdio, one server after the other, entries of 600 characters. "
+    "Starts, idle servers and work up to 1,000 entries were measured in rounds, each contender in "
+    "turn, and the figures are medians of the rounds."
 )
 FLOOR = "bare"
 
 
 @dataclass
 class Report:
-    """All figures so far, by contender and step."""
+    """All figures so far, by contender, step and round."""
 
     machine: str
-    figures: dict[str, dict[str, dict[str, Measured]]] = field(
-        default_factory=dict[str, dict[str, dict[str, Measured]]]
+    figures: dict[str, dict[str, list[Figures]]] = field(
+        default_factory=dict[str, dict[str, list[Figures]]]
     )
     titles: dict[str, str] = field(default_factory=dict[str, str])
     notes: dict[str, str] = field(default_factory=dict[str, str])
@@ -37,15 +40,18 @@ class Report:
         self.ranked[name] = contender.ranked
 
     def add(self, name: str, step: str, figures: Figures) -> None:
-        self.figures.setdefault(name, {})[step] = dict(figures)
+        self.figures.setdefault(name, {}).setdefault(step, []).append(figures)
 
-    def has(self, name: str, step: str) -> bool:
-        return step in self.figures.get(name, {})
+    def forget(self, name: str, step: str) -> None:
+        self.figures.get(name, {}).pop(step, None)
+
+    def count_rounds(self, name: str, step: str) -> int:
+        return len(self.figures.get(name, {}).get(step, []))
 
     def of(self, name: str) -> Mapping[str, Measured]:
-        """All figures of one contender."""
+        """All figures of one contender, each the median of its rounds."""
         steps = self.figures.get(name, {}).values()
-        return {key: measured for step in steps for key, measured in step.items()}
+        return {key: measured for rounds in steps for key, measured in _medians(rounds).items()}
 
     def value(self, name: str, key: str) -> float:
         """The figure, or NaN where there is none."""
@@ -61,13 +67,28 @@ class Report:
         return [name for name in self.names if name not in {OURS, FLOOR}]
 
 
+def _medians(rounds: Sequence[Figures]) -> Figures:
+    keys = dict.fromkeys(key for figures in rounds for key in figures)
+    return {key: _median([each[key] for each in rounds if key in each]) for key in keys}
+
+
+def _median(found: Sequence[Measured]) -> Measured:
+    """With what had to be said beside one of them."""
+    values = [each.value for each in found if each.value is not None]
+    note = next((each.note for each in found if each.note), "")
+    return Measured(statistics.median(values) if values else None, note)
+
+
 def load(path: Path) -> Report:
     """The report that an earlier run has kept."""
     kept = json.loads(path.read_text("utf-8"))
     kept["figures"] = {
         name: {
-            step: {key: Measured(**measured) for key, measured in figures.items()}
-            for step, figures in steps.items()
+            step: [
+                {key: Measured(**measured) for key, measured in figures.items()}
+                for figures in rounds
+            ]
+            for step, rounds in steps.items()
         }
         for name, steps in kept["figures"].items()
     }
@@ -167,13 +188,13 @@ Aim = tuple[str, bool, str]
 def judge(report: Report) -> list[Aim]:
     """The aims of the project, against this run; only those whose figures are there."""
     ours = report.of(OURS)
-    if "work" not in report.figures.get(OURS, {}) or FLOOR not in report.titles:
+    if "small" not in report.figures.get(OURS, {}) or FLOOR not in report.titles:
         return []
 
     def get(key: str, name: str = OURS) -> float:
         return report.value(name, key)
 
-    growth = get("large_write_p50") / get("small_write_p50")
+    growth = get("large_write_p50") / get("first_write_p50")
     ratio = get("small_write_p50") / get("small_write_p50", FLOOR)
     start = get("warm_initialize") / get("warm_initialize", FLOOR)
     first_s = get("warm_result") - get("warm_initialize")
@@ -194,7 +215,7 @@ def judge(report: Report) -> list[Aim]:
         ("first tool result within 1.0 s of it", first_s <= 1, f"{first_s:.2f} s"),
         ("idle memory of the server under 130 MiB", get("idle_memory") < 130,  # noqa: PLR2004
          f"{get('idle_memory'):.0f} MiB"),
-        ("write p50 at 10,000 entries within 1.2 times that at 1,000", growth <= 1.2,  # noqa: PLR2004
+        ("write p50 of a server at 10,000 entries within 1.2 times its own at 1,000", growth <= 1.2,  # noqa: PLR2004
          f"{growth:.2f}"),
     ]  # fmt: skip
     return aims

@@ -28,11 +28,12 @@ from texts import entry_name, question
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; the time limit is for each part of a step."""
+    """How much of everything in a round; the time limit is for each part of a step."""
 
-    cold_starts: int = 2
-    warm_starts: int = 5
-    idle_s: float = 15
+    rounds: int = 3
+    cold_starts: int = 1
+    warm_starts: int = 2
+    idle_s: float = 10
     writes: int = 1_000
     entries: int = 10_000
     searches: int = 100
@@ -46,8 +47,7 @@ class Size:
 
 
 QUICK = Size(
-    cold_starts=1,
-    warm_starts=2,
+    rounds=1,
     idle_s=5,
     writes=60,
     entries=300,
@@ -70,7 +70,15 @@ class Measured:
 
 
 Figures = Mapping[str, Measured]
-Step = Callable[[Contender, Path, Size], Awaitable[Figures]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is measured together, of a server that begins without data."""
+
+    measure: Callable[[Contender, Path, Size], Awaitable[Figures]]
+    in_rounds: bool = False
+    """Whether it is repeated, the contenders in turn: a machine is slower now than later."""
 
 
 async def measure_starts(contender: Contender, scratch: Path, size: Size) -> Figures:
@@ -124,21 +132,30 @@ async def measure_idleness(contender: Contender, scratch: Path, size: Size) -> F
         }
 
 
-async def measure_work(contender: Contender, scratch: Path, size: Size) -> Figures:
-    """Writes, searches and lists on a small store, and on one ten times as large."""
-    async with running(contender, scratch / "work") as server:
+async def measure_small_store(contender: Contender, scratch: Path, size: Size) -> Figures:
+    """Writes, searches and lists of the first entries."""
+    async with running(contender, scratch / "small") as server:
         await server.write(0)
         await server.calm_down(size.calm_s)
-        figures = await _work(server, "small", range(1, size.writes + 1), size)
+        return await _work(server, "small", range(1, size.writes + 1), size)
+
+
+async def measure_large_store(contender: Contender, scratch: Path, size: Size) -> Figures:
+    """The same of the last entries of a store ten times as large, and its first writes."""
+    async with running(contender, scratch / "large") as server:
+        await server.write(0)
+        await server.calm_down(size.calm_s)
+        first = await _timed_writes(server, range(1, size.writes + 1), size)
+        figures = {"first_write_p50": Measured(first.p50, first.shortfall)}
         large_from = size.entries - size.writes
         batches = list(contender.write_many(range(size.writes + 1, large_from + 1)))
-        filled = await write_all(server, batches, size.filling_s)
+        filled = not first.shortfall and await write_all(server, batches, size.filling_s)
         if not filled:
             reached = f"{size.entries:,} entries take more than {_minutes(size.filling_s)}"
-            return {**figures, **{f"large_{name}": Measured(None, reached) for name in _WORK}}
+            return figures | {f"large_{name}": Measured(None, reached) for name in _WORK}
         await server.calm_down(size.calm_s)
         large = range(large_from + 1, size.entries + 1)
-        return {**figures, **await _work(server, "large", large, size)}
+        return figures | await _work(server, "large", large, size)
 
 
 _WORK = ("write_p50", "write_p95", "write_p99", "writes_per_s", "search_p50", "list_p50")
@@ -147,12 +164,7 @@ _WORK = ("write_p50", "write_p95", "write_p99", "writes_per_s", "search_p50", "l
 async def _work(server: Running, prefix: str, numbers: range, size: Size) -> dict[str, Measured]:
     contender = server.contender
     spent = cpu_s(server.family())
-    writes = await timed_calls(
-        server,
-        [contender.write(number) for number in numbers],
-        size.limit_s,
-        contender.is_acknowledged,
-    )
+    writes = await _timed_writes(server, numbers, size)
     await server.calm_down(size.calm_s)
     spent = cpu_s(server.family()) - spent
     queries = [question(number, numbers.stop - 1) for number in range(size.searches)]
@@ -163,6 +175,11 @@ async def _work(server: Running, prefix: str, numbers: range, size: Size) -> dic
     return {f"{prefix}_{name}": found for name, found in _figures(writes, searches, lists)} | {
         f"{prefix}_cpu": Measured(spent * 1_000 / max(1, len(writes.durations)))
     }
+
+
+async def _timed_writes(server: Running, numbers: range, size: Size) -> Timings:
+    calls = [server.contender.write(number) for number in numbers]
+    return await timed_calls(server, calls, size.limit_s, server.contender.is_acknowledged)
 
 
 def _figures(writes: Timings, searches: Timings, lists: Timings) -> list[tuple[str, Measured]]:
@@ -248,9 +265,10 @@ def _minutes(seconds: float) -> str:
 
 
 STEPS: Mapping[str, Step] = {
-    "starts": measure_starts,
-    "idleness": measure_idleness,
-    "work": measure_work,
-    "two-clients": measure_two_clients,
-    "kills": measure_kills,
+    "starts": Step(measure_starts, in_rounds=True),
+    "idleness": Step(measure_idleness, in_rounds=True),
+    "small": Step(measure_small_store, in_rounds=True),
+    "large": Step(measure_large_store),
+    "two-clients": Step(measure_two_clients),
+    "kills": Step(measure_kills),
 }

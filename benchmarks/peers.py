@@ -10,6 +10,7 @@ Writes `docs/performance/peers.md` and `peers.svg`; with `--quick`, or of a part
 import shutil
 import tempfile
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,16 +50,19 @@ def main(
     kept = CACHE / ("quick.json" if quick else "peers.json")
     partly = bool(only or steps or resume)
     report = load(kept) if partly else Report(describe_machine(quick=quick))
-    for name in only or CONTENDERS:
-        contender = _install(name, report)
-        if contender is None:
-            continue
-        for step in steps or STEPS:
-            if resume and report.has(name, step):
-                continue
-            click.echo(f"{name}: {step} …", err=True)
-            report.add(name, step, _measure(contender, step, size))
-            save(report, kept)
+    found = [(name, _install(name, report)) for name in only or CONTENDERS]
+    contenders = {name: contender for name, contender in found if contender is not None}
+    for step in steps or STEPS:
+        if not resume:
+            for name in contenders:
+                report.forget(name, step)
+        for number in range(size.rounds if STEPS[step].in_rounds else 1):
+            for name in _from(number, list(contenders)):
+                if report.count_rounds(name, step) > number:
+                    continue
+                click.echo(f"{step}, round {number + 1}: {name} …", err=True)
+                report.add(name, step, _measure(contenders[name], step, size))
+                save(report, kept)
     text = table(report)
     click.echo(text)
     folder = output or (None if quick else OUTPUT)
@@ -66,6 +70,12 @@ def main(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "peers.md").write_text(text, "utf-8")
         draw(report, folder / "peers.svg")
+
+
+def _from(number: int, names: Sequence[str]) -> Sequence[str]:
+    """All of them; each round begins with another."""
+    start = number % max(1, len(names))
+    return [*names[start:], *names[:start]]
 
 
 def _install(name: str, report: Report) -> Contender | None:
@@ -84,7 +94,7 @@ def _measure(contender: Contender, step: str, size: Size) -> Figures:
 
     async def limited() -> Figures:
         with anyio.fail_after(_STEP_S):
-            return await STEPS[step](contender, scratch, size)
+            return await STEPS[step].measure(contender, scratch, size)
 
     # Short, because a socket's path has to fit in a hundred characters.
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
