@@ -9,5 +9,5 @@ class Stemmer(Protocol):
 
 
 def english_stemmer() -> Stemmer:
-    """A new Snowball stemmer for English."""
-    return cast("Stemmer", import_module("snowballstemmer").stemmer("english"))
+    """A new Snowball stemmer for English, which remembers nothing."""
+    return cast("Stemmer", import_module("Stemmer").Stemmer("english", 0))

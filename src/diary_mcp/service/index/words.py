@@ -102,7 +102,7 @@ def _unspaced_terms(part: str) -> Iterator[str]:
         yield from _part_terms(rest)
 
 
-# Words repeat; the stemmer is pure Python.
+# Words repeat.
 @lru_cache(maxsize=50_000)
 def _stem(word: str) -> str:
     # A stemmer has a state of its own, and several threads stem.
