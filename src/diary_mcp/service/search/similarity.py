@@ -27,7 +27,7 @@ _LEAST_SIMILARITY = 0.6
 _FEWEST_TERMS = 3
 _MOST_SHOWN = 3
 _LONGEST_CONTENT = 20_000
-_MOST_RAREST = 24
+_MOST_RAREST = 16
 _PATIENCE_S = 1.0
 _QUICK_CHARACTERS = 8_000
 """What is no longer is counted at once; a thread would cost more than it saves."""
