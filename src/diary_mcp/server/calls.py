@@ -1,7 +1,7 @@
 """Tool calls: what a client sends, checked, run, and told to the model."""
 
 import json
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 
 import structlog
@@ -31,12 +31,16 @@ class ToolCalls:
     def __init__(self, entrance: Entrance, tools: Tools) -> None:
         self._entrance = entrance
         self._tools = tools
-        self._described = ListToolsResult(tools=[tool.described() for tool in tools.values()])
 
     async def list(
         self, _context: RequestContext, _params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         return self._described
+
+    @cached_property
+    def _described(self) -> ListToolsResult:
+        # Making the schemas takes longer than the answer to `initialize` does otherwise.
+        return ListToolsResult(tools=[tool.described() for tool in self._tools.values()])
 
     async def call(self, context: RequestContext, params: CallToolRequestParams) -> CallToolResult:
         started = perf_counter()
