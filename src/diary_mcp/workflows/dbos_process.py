@@ -1,7 +1,6 @@
 """DBOS in this process: what it is told, how it starts and how it ends. One at a time."""
 
 import logging
-import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -39,10 +38,6 @@ PACES = Paces(idle=Pace(0.5, 2), busy=Pace(0.1, 48), burst=Pace(0.5, 1))
 # DBOS wakes up so often to pass on events that are not used here; its end waits for it, too.
 _NOTIFIER_INTERVAL_S = 0.1
 _SILENCE_S = 60
-# DBOS waits ten seconds for each of its threads.
-_LONGEST_END_S = 120
-# What DBOS is stands in globals of its module: one that ends takes along what starts meanwhile.
-_endings: list[threading.Thread] = []
 
 
 def migrate_dbos(database_url: str) -> None:
@@ -86,13 +81,14 @@ def launch_dbos(
     *,
     queues: Sequence[str],
 ) -> None:
-    """Starts DBOS with a loop and threads of its own, when the last one has ended. Blocks.
+    """Starts DBOS with a loop and threads of its own; `destroy_dbos` ends it. Blocks.
+
+    What DBOS is stands in globals of its module: one that ends takes along what starts meanwhile.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer; after `destroy_dbos` it can be tried
             again.
     """
-    _wait_for_endings()
     _quieten()
     config = _configuration(database_url, executor_id)
     try:
@@ -121,29 +117,6 @@ def destroy_dbos() -> None:
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning, "dbos")
     DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0)
-
-
-def destroy_dbos_in_thread(then: Callable[[], None]) -> None:
-    """As `destroy_dbos`, in a thread that nobody has to wait for; it calls `then` at the end."""
-
-    def destroy() -> None:
-        destroy_dbos()
-        then()
-
-    ending = threading.Thread(target=destroy, name="dbos-destroy", daemon=True)
-    _endings.append(ending)
-    ending.start()
-
-
-def _wait_for_endings() -> None:
-    while _endings:
-        _endings[-1].join(_LONGEST_END_S)
-        if _endings[-1].is_alive():
-            raise DatabaseUnavailableError(
-                "The workflows that ran in this process before have not ended yet, as happens"
-                " while PostgreSQL gives no answer. Try again later, or in a new process."
-            )
-        _endings.pop()
 
 
 def _configuration(database_url: str, executor_id: str) -> DBOSConfig:

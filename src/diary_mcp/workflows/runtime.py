@@ -5,6 +5,7 @@ from the queue, takes over what dead ones leave, and does whatever chore nobody 
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +23,7 @@ from diary_mcp.service.pace import Paces
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.dbos_process import (
     PACES,
-    destroy_dbos_in_thread,
+    destroy_dbos,
     launch_dbos,
 )
 from diary_mcp.workflows.expiry_workflow import Expire, register_expiry
@@ -54,6 +55,9 @@ class Rhythm:
 DEFAULT_RHYTHM = Rhythm()
 # One connection does for both.
 _AFTER_SWEEP_S = 1
+_ENDING = "dbos-destroy"
+# DBOS waits ten seconds for each of its threads.
+_LONGEST_END_S = 120
 
 
 @asynccontextmanager
@@ -81,6 +85,7 @@ async def workflow_runtime(
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer; trying again is right.
     """
+    await _wait_for_the_last()
     executor_id = str(uuid4())
     loop = HomeLoop()
     settling = Settling(settle, retries, loop, telemetry)
@@ -200,25 +205,38 @@ async def _background(*chores: Coroutine[None, None, None]) -> AsyncGenerator[No
         await end_tasks(tasks)
 
 
+async def _wait_for_the_last() -> None:
+    """Until what ran in this process before has ended; it would take along what is launched now."""
+    for thread in threading.enumerate():
+        if thread.name == _ENDING:
+            await anyio.to_thread.run_sync(thread.join, _LONGEST_END_S, abandon_on_cancel=True)
+            if thread.is_alive():
+                raise DatabaseUnavailableError(
+                    "The workflows that ran in this process before have not ended yet, as happens"
+                    " while PostgreSQL gives no answer. Try again later, or in a new process."
+                )
+
+
 async def _stop(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
     """Stops claiming, calls off what runs, and goes silent only when no step runs any more.
 
     With PostgreSQL away, DBOS goes on trying and may never end; its threads are left behind then.
     """
     with anyio.move_on_after(rhythm.stop_s):
-        await _destroy().wait()
+        await _destroy_in_thread().wait()
     with anyio.move_on_after(rhythm.stop_s), suppress(DatabaseUnavailableError):
         await loop.stop()
         await executor.hand_back(running=loop.running, started_by=time.time())
 
 
-def _destroy() -> asyncio.Event:
+def _destroy_in_thread() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
-    def tell() -> None:
+    def destroy() -> None:
+        destroy_dbos()
         with suppress(RuntimeError):  # the loop did not wait
             loop.call_soon_threadsafe(ended.set)
 
-    destroy_dbos_in_thread(tell)
+    threading.Thread(target=destroy, name=_ENDING, daemon=True).start()
     return ended
