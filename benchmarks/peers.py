@@ -4,7 +4,7 @@
 
 The contenders are installed into `.cache/benchmarks` at the versions that `contenders.py` names.
 Figures are kept there after every step, so that a run can be cut short and gone on with.
-Writes `docs/performance/peers.md` and `peers.svg`; with `--quick`, or of a part, only prints.
+Writes `docs/performance/peers.md` and `peers.svg`; with `--quick` only prints.
 """
 
 import shutil
