@@ -36,7 +36,7 @@ OUTPUT = Path(__file__).parents[1] / "docs/performance"
 CLIENTS = (1, 16, 64)
 CALLS = ("get", "search", "create")
 _STORED = 1_000
-_PATIENCE_S = 60
+_DEADLINE_S = 60
 
 Address = tuple[str, int]
 
@@ -239,7 +239,7 @@ def diary_server(data_dir: Path) -> Generator[Address]:
 
 
 def find_port(log: Path) -> int:
-    ends_at = time.monotonic() + _PATIENCE_S
+    ends_at = time.monotonic() + _DEADLINE_S
     while time.monotonic() < ends_at:
         told = re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text("utf-8"))
         if told:
@@ -249,7 +249,7 @@ def find_port(log: Path) -> int:
 
 
 def wait_until_listening(address: Address) -> None:
-    ends_at = time.monotonic() + _PATIENCE_S
+    ends_at = time.monotonic() + _DEADLINE_S
     while True:
         try:
             socket.create_connection(address).close()

@@ -33,7 +33,7 @@ _STEP_S = 900
 @click.option("--only", multiple=True, type=click.Choice(list(CONTENDERS)), help="Repeatable.")
 @click.option("--step", "steps", multiple=True, type=click.Choice(list(STEPS)), help="Repeatable.")
 @click.option("--resume", is_flag=True, help="Keep what an earlier run has measured.")
-@click.option("--patience", default=1.0, show_default=True, help="Factor on all time limits.")
+@click.option("--deadline", default=1.0, show_default=True, help="Factor on all time limits.")
 @click.option("--output", type=click.Path(path_type=Path), help="Instead of docs/performance.")
 def main(
     only: tuple[str, ...],
@@ -42,11 +42,11 @@ def main(
     *,
     quick: bool,
     resume: bool,
-    patience: float,
+    deadline: float,
 ) -> None:
     """Measure, print the table, and write it with its picture."""
     size = QUICK if quick else Size()
-    size = replace(size, limit_s=size.limit_s * patience, filling_s=size.filling_s * patience)
+    size = replace(size, limit_s=size.limit_s * deadline, filling_s=size.filling_s * deadline)
     kept = CACHE / ("quick.json" if quick else "peers.json")
     partly = bool(only or steps or resume)
     report = load(kept) if partly else Report(describe_machine(quick=quick))

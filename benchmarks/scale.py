@@ -26,9 +26,9 @@ from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import EntryDraft, EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.offline import OfflineEmbedder
-from diary_mcp.service.access import Access
-from diary_mcp.service.digests import EntrySelection
-from diary_mcp.service.search.searching import SearchService
+from diary_mcp.service.entries.access import Access
+from diary_mcp.service.ports.reflection import EntrySelection
+from diary_mcp.service.search.search import SearchService
 from diary_mcp.settings import Settings
 from processes import describe_machine
 from scale_data import Vocabulary, Writer, questions

@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType
-from diary_mcp.service.hashing import WrittenFields, content_hash
+from diary_mcp.domain.hashing import WrittenFields, content_hash
 from diary_mcp.service.index.packing import pack_vectors
-from diary_mcp.service.index.ports import Embedder, SearchText
-from diary_mcp.service.index.text import asks, list_passages
-from diary_mcp.service.index.words import count_terms, list_terms
+from diary_mcp.service.index.passages import asks, list_passages
+from diary_mcp.service.index.tokenizer import count_terms, list_terms
+from diary_mcp.service.ports.index import Embedder
+from diary_mcp.service.ports.search import SearchText
 
 VERSION = 1
 """Raised when the same options give other data."""

@@ -16,8 +16,7 @@ from diary_mcp.domain.relations import (
     owner_tuple,
     viewer_tuple,
 )
-from diary_mcp.service.index.ports import Embedder
-from diary_mcp.service.index.versions import WORDS_VERSION, model_version
+from diary_mcp.service.ports.index import WORDS_VERSION, Embedder, model_version
 from scale_data import (
     EntryMaker,
     MadeEntry,

@@ -33,10 +33,10 @@ from diary_mcp.domain.entry import EntryDraft, EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.offline import OfflineEmbedder
 from diary_mcp.files.markdown import read_markdown
-from diary_mcp.service.access import Access
-from diary_mcp.service.importing import EntryImport, ImportedEntry
+from diary_mcp.service.archive.importer import EntryImport, ImportedEntry
+from diary_mcp.service.entries.access import Access
 from diary_mcp.service.search.ranking import Weights
-from diary_mcp.service.search.searching import SearchService
+from diary_mcp.service.search.search import SearchService
 from diary_mcp.settings import Settings
 
 Row = tuple[str, SearchMode, Weights]

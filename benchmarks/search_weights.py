@@ -149,7 +149,7 @@ async def record(foundation: Foundation, collection: Collection) -> list[Asked]:
         return rank(corpus, question, mode, weights)
 
     search = service(foundation, Weights(), OfflineEmbedder())
-    with patch("diary_mcp.service.search.finding.rank", rank_and_record):
+    with patch("diary_mcp.service.search.engine.rank", rank_and_record):
         for inquiry in collection.inquiries:
             await search.search(
                 collection.agent, inquiry.query, EntryFilters(), mode="hybrid", cursor=None, limit=1

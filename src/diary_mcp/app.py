@@ -18,22 +18,23 @@ import structlog
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.embeddings.choice import choose_embedder
+from diary_mcp.keys.key_files import AgentKeys
+from diary_mcp.keys.local import LocalSigner
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.activity import Activity
+from diary_mcp.service.agents.tokens import TokenService
+from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.diary import Backends, Diary, build_diary
-from diary_mcp.service.index.counting import WordCounts
-from diary_mcp.service.index.indexing import EntryIndexer
-from diary_mcp.service.prompt_settling import PromptSettling
-from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
-from diary_mcp.service.settlement import settle
-from diary_mcp.service.signing.chain import ChainSigning
+from diary_mcp.service.index.indexer import EntryIndexer
+from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.ports.settlement import DriftCounts
+from diary_mcp.service.sharing.eager_settlement import EagerSettlement
+from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, reconcile
+from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
-from diary_mcp.service.tokens import TokenService
 from diary_mcp.settings import Settings
-from diary_mcp.signing.key_files import AgentKeys
-from diary_mcp.signing.local import LocalSigner
 from diary_mcp.store.announcements import PostgresAnnouncements
 from diary_mcp.store.database import Database, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
@@ -68,7 +69,7 @@ class Foundation:
     settling_database: Database
     store: PostgresStore
     settlements: PostgresSettlements
-    prompt_settling: PromptSettling
+    eager_settlement: EagerSettlement
     permissions: PermissionBackend
     tokens: TokenService
     indexer: EntryIndexer
@@ -99,7 +100,7 @@ async def open_foundation(
         _open_permissions(settings, database) as permissions,
     ):
         settlements = PostgresSettlements(settling_database, telemetry)
-        prompt = PromptSettling(
+        prompt = EagerSettlement(
             lambda entry_ids: settle(entry_ids, settlements, permissions), telemetry
         )
         store = PostgresStore(
@@ -119,7 +120,7 @@ async def open_foundation(
             settling_database=settling_database,
             store=store,
             settlements=settlements,
-            prompt_settling=prompt,
+            eager_settlement=prompt,
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
             indexer=EntryIndexer(
@@ -180,7 +181,7 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
         database_url=foundation.database_url,
         executors=PostgresExecutors(foundation.database_url),
         settle=lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
-        beside=foundation.prompt_settling.run,
+        beside=foundation.eager_settlement.run,
         sweep=PostgresSweep(foundation.settling_database),
         housekeeping=PostgresHousekeeping(foundation.settling_database),
         indexer=foundation.indexer,
@@ -256,7 +257,7 @@ def _signing(settings: Settings, *, with_keys: bool) -> ChainSigning:
 
 
 def _check_signature(key: PublicKey, signature: str, message: bytes) -> bool:
-    from diary_mcp.signing.ed25519 import check_signature  # noqa: PLC0415  # imports cryptography
+    from diary_mcp.keys.ed25519 import check_signature  # noqa: PLC0415  # imports cryptography
 
     return check_signature(key, signature, message)
 

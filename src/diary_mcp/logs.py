@@ -13,7 +13,7 @@ from typing import cast
 
 import structlog
 
-_MOST_CHARACTERS = 20_000
+_MAX_CHARACTERS = 20_000
 # Of what psycopg knows about a failure, what names our own schema.
 _POSTGRES_NAMES = ("constraint_name", "table_name", "column_name")
 
@@ -110,9 +110,9 @@ def _tell_failures_without_values(
 
 
 def _shortened(value: object) -> object:
-    if not isinstance(value, str) or len(value) <= _MOST_CHARACTERS:
+    if not isinstance(value, str) or len(value) <= _MAX_CHARACTERS:
         return value
-    return f"{value[:_MOST_CHARACTERS]}…"
+    return f"{value[:_MAX_CHARACTERS]}…"
 
 
 def _log_and_end(

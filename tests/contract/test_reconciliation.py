@@ -11,8 +11,9 @@ from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
-from diary_mcp.service.reconciliation import DriftCounts, Repairs, count_drift, reconcile
-from diary_mcp.service.settlement import settle
+from diary_mcp.service.ports.settlement import DriftCounts
+from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, reconcile
+from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.drift import PostgresDriftFinder
 from support.backends import Backend

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diary_mcp.server.tools import TOOLS
+from diary_mcp.server.tools.catalogue import TOOLS
 from support.clients import Json, answer_of
 from support.hostile import CODES, FUZZED, arguments_for, mutated
 from support.sites import Deployment

@@ -23,7 +23,7 @@ from support.ground_truth import check_promise
 from support.hostile import (
     ENVELOPES,
     HANDSHAKE,
-    MOST_MIB,
+    MAX_MIB,
     SCALE,
     call_line,
     damaged,
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.xdist_group("hostile-stdio")
 
 FAR_TOO_MUCH = 100_000_000
 REFUSED_AFTER_S = 5
-MOST_OF_A_PIPE = 1 << 17
+MAX_OF_A_PIPE = 1 << 17
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def server(running: RawClient) -> Generator[RawClient]:
     """A server that goes on after each test: the next call works, and memory is bounded."""
     yield running
     running.wait_until_up()
-    assert rss_mib(running.process.pid) < MOST_MIB
+    assert rss_mib(running.process.pid) < MAX_MIB
     assert "Traceback" not in running.stderr()
 
 
@@ -136,7 +136,7 @@ def test_a_client_that_does_not_read_fills_no_memory(database: str) -> None:
         process.kill()
 
     assert sent < FAR_TOO_MUCH
-    assert size < MOST_MIB
+    assert size < MAX_MIB
     assert {answer["result"]["structuredContent"]["content"] for answer in answers} == {content}
 
 
@@ -181,7 +181,7 @@ def _send_until_refused(pipe: int) -> tuple[int, bytes]:
     os.set_blocking(pipe, False)
     numbers, sent, waiting = count(), 0, b""
     while sent < FAR_TOO_MUCH and select.select([], [pipe], [], REFUSED_AFTER_S)[1]:
-        while len(waiting) < MOST_OF_A_PIPE:
+        while len(waiting) < MAX_OF_A_PIPE:
             call = call_line("diary_get", {"entry_id": "k"}, number=next(numbers))
             waiting += call + b"\n"
         written = os.write(pipe, waiting)

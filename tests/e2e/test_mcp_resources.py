@@ -9,7 +9,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.room import MAX_DIGEST_BYTES, size_bytes
+from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
 from support.clients import Json
 from support.in_memory import InMemory, good
 

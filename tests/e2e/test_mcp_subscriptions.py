@@ -16,7 +16,7 @@ from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName, Grantee, GroupName
-from diary_mcp.server.watchers import Watchers
+from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings
 from support.clients import ERAS, Era, environment, sdk_client

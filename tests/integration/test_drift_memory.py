@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from diary_mcp.permissions.keto import open_keto
-from diary_mcp.service.reconciliation import DriftCounts, count_drift
+from diary_mcp.service.ports.settlement import DriftCounts
+from diary_mcp.service.sharing.reconciliation import count_drift
 from diary_mcp.store.drift import PostgresDriftFinder
 from support.fake_keto import Handler, Reply, Request, fake_keto, reply
 from support.keto_config import PATIENCE_S

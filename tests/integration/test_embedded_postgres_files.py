@@ -8,8 +8,8 @@ import pytest
 from diary_mcp.postgres.account import ServerAccount, server_account
 from diary_mcp.postgres.cluster import Cluster
 from diary_mcp.postgres.configuration import include_settings, write_configuration
+from diary_mcp.postgres.deadline import CalledOffError, Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import opened_lock
-from diary_mcp.postgres.patience import CalledOffError, OutOfTimeError, Patience
 from diary_mcp.postgres.server_log import ServerLog
 
 
@@ -19,8 +19,8 @@ def cluster(tmp_path: Path) -> Cluster:
     return Cluster(tmp_path)
 
 
-def no_patience() -> Patience:
-    return Patience(0.0, threading.Event())
+def no_patience() -> Deadline:
+    return Deadline(0.0, threading.Event())
 
 
 def test_an_exclusive_lock_keeps_everybody_else_out(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_wait_that_is_called_off_ends(tmp_path: Path) -> None:
     with opened_lock(tmp_path / "lock") as first, opened_lock(tmp_path / "lock") as second:
         first.wait_exclusive(no_patience())
         with pytest.raises(CalledOffError):
-            second.wait_exclusive(Patience(60.0, called_off))
+            second.wait_exclusive(Deadline(60.0, called_off))
 
 
 def test_the_log_tells_each_complaint_of_this_start_once_and_without_its_prefix(

@@ -10,7 +10,7 @@ import pytest
 from diary_mcp.app import Foundation
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.endpoint import EndpointModel
-from diary_mcp.embeddings.late import LateEmbedder
+from diary_mcp.embeddings.lazy import LateEmbedder
 from support.clients import RawClient, environment
 from support.embedding_endpoint import Endpoint, embedding_endpoint
 from support.ground_truth import ask

@@ -15,7 +15,7 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.choice import EmbedderChoice, choose_embedder
-from diary_mcp.service.index.ports import Embedder
+from diary_mcp.service.ports.index import Embedder
 
 TEXTS = ["The disk is full.", "There is no space left to store anything.", "Lunch was soup."]
 VOCABULARY = files("diary_mcp.embeddings").joinpath("vocab.txt").read_text("utf-8")

@@ -9,7 +9,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import ConflictError, NotFoundError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.files.importing import import_paths
+from diary_mcp.files.import_paths import import_paths
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ import pytest
 from diary_mcp.app import Foundation, run_workflows
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import ConflictError
-from diary_mcp.files.importing import import_paths
-from diary_mcp.service.changes import INDEXING_WORKFLOW
+from diary_mcp.files.import_paths import import_paths
+from diary_mcp.service.ports.workflows import INDEXING_WORKFLOW
 from support.diary_files import get_entry, list_entries, query, run_import, write_files
 from support.journal import OWNER
 from support.workflows import eventually

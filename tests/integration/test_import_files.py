@@ -9,8 +9,8 @@ import pytest
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.files.importing import import_paths
-from diary_mcp.service.hashing import WrittenFields, content_hash
+from diary_mcp.domain.hashing import WrittenFields, content_hash
+from diary_mcp.files.import_paths import import_paths
 from support.diary_files import get_entry, list_entries, query, run_import, write_files
 from support.journal import OWNER, SAMPLES, real_journal
 

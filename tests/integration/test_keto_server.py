@@ -13,8 +13,8 @@ import pytest
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.relations import owner_tuple
-from diary_mcp.domain.resources import resource_path
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
+from diary_mcp.shipped import resource_path
 from support.keto_config import PATIENCE_S
 from support.keto_process import KetoServer, keto_binary, keto_server
 

@@ -9,7 +9,7 @@ import pytest
 
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.prompt_settling import PromptSettling
+from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 from diary_mcp.store.postgres import PostgresStore
 from support.workflows import BOB, Diary, add_entry, eventually, open_diary
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def settling_promptly(diary: Diary) -> AsyncGenerator[None]:
-    prompt = PromptSettling(diary.settle)
+    prompt = EagerSettlement(diary.settle)
     diary.store = PostgresStore(diary.database, committed=prompt.committed)
     task = asyncio.create_task(prompt.run())
     await asyncio.sleep(0)

@@ -137,7 +137,7 @@ PARAMETERS: Mapping[str, object] = {
     "queues": ["permissions"],
     "executor_id": "executor",
     "executor_ids": ["executor"],
-    "patience": "5 seconds",
+    "deadline": "5 seconds",
     "burst": "1 second",
     "burst_changes": 10,
     "burst_patience": "30 seconds",
@@ -210,7 +210,7 @@ RULES: Mapping[str, object] = {
 }
 STATEMENTS = (
     *("search." + name for name in (
-        "read_outline", "list_revisions", "read_documents", "read_postings", "list_terms",
+        "read_snapshot", "list_revisions", "read_documents", "read_postings", "list_terms",
         "read_texts", "list_with_phrase", "list_entries", "claim_words", "claim_vectors",
         "lock_documents", "remove_postings", "is_waiting",
     )),
@@ -237,7 +237,7 @@ STATEMENTS = (
     "search.read_documents of all",
     "workflow_queue.request_indexing",
     "executor.list_silent",
-    "executor.pace",
+    "executor.poll_rate",
     "housekeeping.remove_finished",
     "housekeeping.remove_requests",
 )  # fmt: skip
@@ -245,7 +245,7 @@ LARGE = {
     "entry", "search_document", "posting", "entry_permission", "relation_tuple", "share",
     "create_request", "workflow_status", "workflow_input",
 }  # fmt: skip
-MOST_ROWS = 1_500
+MAX_ROWS = 1_500
 """Of 6,000 at least, while the caller has 100 entries, and 300 shares name a group."""
 
 
@@ -278,7 +278,7 @@ async def list_excessive_reads(connection: Connection, statement: str) -> list[s
     return [
         f"{rows} rows of {plan['Relation Name']} by {plan['Node Type']}"
         for plan in nodes(explanation["Plan"])
-        if (rows := rows_read(plan)) > MOST_ROWS
+        if (rows := rows_read(plan)) > MAX_ROWS
     ]
 
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from diary_mcp.app import Foundation
-from diary_mcp.domain.digest import Mention
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.digests import EntrySelection
-from diary_mcp.service.room import MAX_DIGEST_BYTES, size_bytes
+from diary_mcp.domain.reflection import Mention
+from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
+from diary_mcp.service.ports.reflection import EntrySelection
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.service.activity import Activity
-from diary_mcp.service.index.indexing import EntryIndexer
-from diary_mcp.service.index.ports import IndexStage, WordsOfEntry
+from diary_mcp.service.index.indexer import EntryIndexer
+from diary_mcp.service.ports.index import IndexStage, WordsOfEntry
 from diary_mcp.store.database import Database
 from diary_mcp.store.search_index import PostgresClaim, PostgresSearchIndex
 from support.ground_truth import ask

@@ -13,13 +13,13 @@ from diary_mcp.domain.entry import EntryChanges
 from diary_mcp.domain.errors import ConflictError, NotFoundError, SigningKeyError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.signing import PublicKey
-from diary_mcp.files.exporting import export_entries
-from diary_mcp.files.importing import import_paths
+from diary_mcp.files.export_folder import export_entries
+from diary_mcp.files.import_paths import import_paths
 from diary_mcp.files.proof_check import check_files
-from diary_mcp.service.signing.chain import KeyChange
+from diary_mcp.keys.ed25519 import check_signature
+from diary_mcp.keys.key_files import AgentKeys
+from diary_mcp.service.chain.links import KeyChange
 from diary_mcp.settings import Settings
-from diary_mcp.signing.ed25519 import check_signature
-from diary_mcp.signing.key_files import AgentKeys
 from support.diary_files import contents, list_entries, write_files
 from support.signed_diaries import (
     ALICE,

@@ -12,7 +12,7 @@ from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import EntryDraft, EntryFilters
 from diary_mcp.domain.errors import DiaryError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
-from diary_mcp.service.settlement import settle
+from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.settings import Settings
 from diary_mcp.store.agents import PostgresAgents
 

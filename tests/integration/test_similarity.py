@@ -12,7 +12,7 @@ from psycopg.types.json import Json
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, SimilarEntry
 from diary_mcp.domain.errors import DatabaseUnavailableError, NotFoundError
-from diary_mcp.service.ports import Reading
+from diary_mcp.service.ports.store import Reading
 from diary_mcp.service.search.similarity import SimilarityService, text_of
 from diary_mcp.store.sql import load_queries
 from support.searching import ALICE, BOB, Searching, WordEmbedder

@@ -12,10 +12,10 @@ import pytest
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.hashing import content_hash
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.domain.verification import VerificationReport
-from diary_mcp.service.hashing import content_hash
-from diary_mcp.service.signing.chain import KeyChange
+from diary_mcp.service.chain.links import KeyChange
 from support.signed_diaries import (
     ALICE,
     check_elsewhere,

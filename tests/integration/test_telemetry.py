@@ -12,12 +12,12 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
-from diary_mcp.server.entrance import RequestContext
-from diary_mcp.server.observed import observe
+from diary_mcp.server.dispatch import RequestContext
+from diary_mcp.server.telemetry import observe
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings
-from diary_mcp.workflows.home_loop import HomeLoop
-from diary_mcp.workflows.settling import RetryPolicy, Settling
+from diary_mcp.workflows.loop import ApplicationLoop
+from diary_mcp.workflows.retrying import RetryPolicy, Settling
 from support.clients import Json
 from support.ground_truth import ask
 from support.in_memory import good, refusal
@@ -182,7 +182,7 @@ async def test_a_settling_that_gives_up_has_failed(observer: Observer) -> None:
         raise PermissionBackendUnavailableError(SECRET)
 
     policy = RetryPolicy(first_pause_s=0.01, give_up_after_s=0)
-    work = Settling(settle, policy, HomeLoop(), observer.telemetry)
+    work = Settling(settle, policy, ApplicationLoop(), observer.telemetry)
 
     with pytest.raises(PermissionBackendUnavailableError):
         await work.run("some:id", list[EntryId](), REMOTE)

@@ -13,7 +13,7 @@ import pytest
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.relations import owner_tuple
-from diary_mcp.service.pace import Pace, Paces
+from diary_mcp.service.ports.workflows import PollRate, PollRates
 from diary_mcp.store.workflow_queue import check_workflow_schema
 from diary_mcp.workflows.dbos_process import migrate_dbos
 from diary_mcp.workflows.runtime import workflow_runtime
@@ -30,8 +30,8 @@ from support.workflows import (
 
 pytestmark = pytest.mark.anyio
 
-IDLE, BUSY, BURST = Pace(0.2, 2), Pace(0.05, 4), Pace(0.2, 1)
-PACED = replace(QUICK, paces=Paces(IDLE, BUSY, BURST))
+IDLE, BUSY, BURST = PollRate(0.2, 2), PollRate(0.05, 4), PollRate(0.2, 1)
+PACED = replace(QUICK, poll_rates=PollRates(IDLE, BUSY, BURST))
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
@@ -103,7 +103,7 @@ async def test_a_process_can_launch_it_again_while_the_last_one_is_still_ending(
     not_waiting = replace(QUICK, stop_s=0)
     async with open_diary(database_url) as diary:
         for _ in range(3):
-            async with diary.runtime(rhythm=not_waiting):
+            async with diary.runtime(intervals=not_waiting):
                 await diary.create()
                 await eventually(diary.is_settled)
 
@@ -162,12 +162,12 @@ class FlakySweep:
         return 0
 
 
-async def is_paced(diary: Diary, pace: Pace) -> bool:
+async def is_paced(diary: Diary, poll_rate: PollRate) -> bool:
     query = (
         "select polling_interval_sec, worker_concurrency from dbos.queues"
         " where name = 'permissions'"
     )
-    return await diary.query(query) == [(pace.interval_s, pace.at_once)]
+    return await diary.query(query) == [(poll_rate.interval_s, poll_rate.at_once)]
 
 
 async def count_waiting(diary: Diary) -> int:
@@ -197,7 +197,7 @@ async def knows_the_queue(diary: Diary) -> bool:
 
 
 async def test_the_queue_is_polled_more_often_while_changes_wait_in_it(database_url: str) -> None:
-    async with open_diary(database_url) as diary, diary.runtime(rhythm=PACED):
+    async with open_diary(database_url) as diary, diary.runtime(intervals=PACED):
         await eventually(lambda: is_paced(diary, IDLE))
         diary.tuples.answers.clear()
         entry_id = await diary.create()
@@ -212,7 +212,7 @@ async def test_the_queue_is_polled_more_often_while_changes_wait_in_it(database_
 async def test_workflows_of_settled_entries_wait_while_many_changes_are_made_and_not_after_it(
     database_url: str,
 ) -> None:
-    async with open_diary(database_url) as diary, diary.runtime(rhythm=PACED):
+    async with open_diary(database_url) as diary, diary.runtime(intervals=PACED):
 
         async def is_paced_for_many_changes() -> bool:
             await make_many_changes(diary)
@@ -241,7 +241,7 @@ async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:
             settle=diary.settle,
             sweep=sweep,
             housekeeping=diary.housekeeping,
-            rhythm=replace(QUICK, sweep_s=0.01),
+            intervals=replace(QUICK, sweep_s=0.01),
         )
         async with runtime:
             with anyio.fail_after(5):
@@ -270,7 +270,7 @@ async def test_it_ends_also_where_a_chore_misses_that_it_is_called_off(database_
             settle=diary.settle,
             sweep=sweep,
             housekeeping=diary.housekeeping,
-            rhythm=replace(QUICK, sweep_s=60),
+            intervals=replace(QUICK, sweep_s=60),
         )
         with anyio.fail_after(30):
             async with runtime:

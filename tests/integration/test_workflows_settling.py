@@ -8,7 +8,7 @@ import pytest
 
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import owner_tuple, viewer_tuple
-from diary_mcp.service.changes import PermissionChange
+from diary_mcp.service.ports.workflows import PermissionChange
 from support.workflows import (
     ALICE,
     BOB,

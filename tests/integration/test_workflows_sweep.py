@@ -9,7 +9,7 @@ import pytest
 from diary_mcp.domain.errors import PermissionBackendUnavailableError, PermissionRefusedError
 from diary_mcp.domain.fields import EntryId, Grantee
 from diary_mcp.domain.relations import owner_tuple, viewer_tuple
-from diary_mcp.service.changes import PermissionChange
+from diary_mcp.service.ports.workflows import PermissionChange
 from diary_mcp.store.settlements import Backlog
 from support.workflows import (
     ALICE,
@@ -73,10 +73,10 @@ async def test_a_lost_deletion_is_settled_after_a_sweep(database_url: str) -> No
 
 
 async def test_a_workflow_that_gave_up_is_driven_again_by_the_runtime(database_url: str) -> None:
-    rhythm = replace(QUICK, sweep_s=0.05)
+    intervals = replace(QUICK, sweep_s=0.05)
     async with open_diary(database_url) as diary:
         diary.tuples.fault = PermissionBackendUnavailableError("The backend is down.")
-        async with diary.runtime(rhythm=rhythm, retries=IMPATIENT):
+        async with diary.runtime(intervals=intervals, retries=IMPATIENT):
             entry_id = await diary.create()
             await eventually(
                 lambda: diary.query("select 1 from dbos.workflow_status where status = 'ERROR'")

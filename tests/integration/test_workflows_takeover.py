@@ -175,8 +175,8 @@ async def test_a_process_that_ends_leaves_its_work_to_the_others_at_once(
 async def test_work_whose_end_could_not_be_recorded_is_picked_up_by_its_own_process(
     database_url: str,
 ) -> None:
-    rhythm = replace(QUICK, orphaned_after_s=1)
-    async with open_diary(database_url) as diary, diary.runtime(rhythm=rhythm):
+    intervals = replace(QUICK, orphaned_after_s=1)
+    async with open_diary(database_url) as diary, diary.runtime(intervals=intervals):
         await diary.query(
             "create function public.refuse() returns trigger language plpgsql"
             " as 'begin raise exception ''not now''; end'"
@@ -198,8 +198,8 @@ async def test_work_whose_end_could_not_be_recorded_is_picked_up_by_its_own_proc
 
 
 async def test_a_process_does_not_give_up_what_it_still_runs(database_url: str) -> None:
-    rhythm = replace(QUICK, takeover_s=0.02, orphaned_after_s=1)
-    async with open_diary(database_url) as diary, diary.runtime(rhythm=rhythm):
+    intervals = replace(QUICK, takeover_s=0.02, orphaned_after_s=1)
+    async with open_diary(database_url) as diary, diary.runtime(intervals=intervals):
         diary.tuples.answers.clear()
         entry_id = await diary.create()
         await eventually(lambda: diary.calls(entry_id))

@@ -29,7 +29,7 @@ Era = Literal["2025-11-25", "2026-07-28"]
 ERAS: tuple[Era, ...] = ("2025-11-25", "2026-07-28")
 
 COMMAND = str(Path(sys.executable).with_name("diary-mcp"))
-_PATIENCE_S = 60
+_DEADLINE_S = 60
 _IDENTITY: Json = {"name": "test", "version": "0"}
 
 
@@ -128,7 +128,7 @@ class RawClient:
 
     def initialized(self) -> Json:
         """The answer to `initialize`."""
-        return self._initialized.result(_PATIENCE_S)
+        return self._initialized.result(_DEADLINE_S)
 
     def request(self, method: str, params: Json | None = None) -> Future[Json]:
         """Sends a request; the future gives its result."""
@@ -186,7 +186,7 @@ class RawClient:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
-    def wait(self, within_s: float = _PATIENCE_S) -> int:
+    def wait(self, within_s: float = _DEADLINE_S) -> int:
         """The exit status, once the server has ended and all it wrote is read."""
         status = self.process.wait(within_s)
         self._reader.join(within_s)
@@ -274,7 +274,7 @@ def answer_of(call: Future[Json]) -> Answer:
         ConnectionLostError: the server went away before it answered.
         ProtocolError: it answered with a JSON-RPC error.
     """
-    result = call.result(_PATIENCE_S)
+    result = call.result(_DEADLINE_S)
     content, *_warnings = result["content"]
     return Answer(
         is_error=result.get("isError", False),
@@ -300,7 +300,7 @@ async def sdk_client(settings: Mapping[str, str], era: Era) -> AsyncGenerator[Cl
     """The SDK's client, speaking one era, with a server of its own."""
     server = StdioServerParameters(command=COMMAND, args=["serve"], env=dict(settings))
     mode = "legacy" if era == "2025-11-25" else "auto"
-    async with Client(server, mode=mode, read_timeout_seconds=_PATIENCE_S) as client:
+    async with Client(server, mode=mode, read_timeout_seconds=_DEADLINE_S) as client:
         yield client
 
 

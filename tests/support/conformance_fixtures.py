@@ -50,7 +50,7 @@ from mcp_types import (
 )
 
 from diary_mcp.server.build import DiaryServer
-from diary_mcp.server.entrance import RequestContext
+from diary_mcp.server.dispatch import RequestContext
 from support.clients import Json
 
 Params = TypeVar("Params", bound=RequestParams)

@@ -21,7 +21,7 @@ from diary_mcp.app import open_foundation
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
-from diary_mcp.server.watchers import Watchers
+from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings
 from support.conformance_fixtures import add_fixtures

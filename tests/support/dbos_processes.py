@@ -3,7 +3,7 @@
 from dbos import DBOS, DBOSConfig
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.changes import APPLICATION_NAME
+from diary_mcp.service.ports.workflows import APPLICATION_NAME
 from diary_mcp.workflows.dbos_process import APPLICATION_VERSION, DBOS_SCHEMA, destroy_dbos
 from support.workflows import Diary
 

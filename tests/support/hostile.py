@@ -20,7 +20,7 @@ from support.clients import Json
 SCALE = int(os.environ.get("DIARY_MCP_TEST_HOSTILE", "1"))
 SEED = "short" if SCALE == 1 else secrets.token_hex(8)
 # A server that holds no embedding model takes about 110 MiB at rest.
-MOST_MIB = 700
+MAX_MIB = 700
 CODES = {"ok", "invalid_argument", "not_found", "forbidden", "conflict", "unavailable"}
 
 _INITIALIZE: Json = {

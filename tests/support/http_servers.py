@@ -18,13 +18,13 @@ from mcp.client.streamable_http import streamable_http_client
 
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
-from diary_mcp.service.tokens import IssuedToken, TokenService
+from diary_mcp.service.agents.tokens import IssuedToken, TokenService
 from diary_mcp.store.database import open_database
 from diary_mcp.store.tokens import PostgresTokens
 from support.clients import COMMAND, Answer, Era, Json
 from support.ground_truth import eventually
 
-_PATIENCE_S = 60
+_DEADLINE_S = 60
 _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
@@ -75,7 +75,7 @@ class HttpServer:
         """Sends a signal; how long it took the process to end, in seconds."""
         started = time.monotonic()
         self.process.send_signal(signal_number)
-        self.process.wait(_PATIENCE_S)
+        self.process.wait(_DEADLINE_S)
         return time.monotonic() - started
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 
 from diary_mcp.app import open_foundation
-from diary_mcp.files.importing import import_paths
+from diary_mcp.files.import_paths import import_paths
 from diary_mcp.settings import Settings
 from support.journal import OWNER
 

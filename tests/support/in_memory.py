@@ -12,7 +12,7 @@ from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
-from diary_mcp.service.settlement import settle
+from diary_mcp.service.sharing.settlement import settle
 from support.clients import Era, Json
 
 

@@ -8,8 +8,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.archive import StoredEntry
-from diary_mcp.service.importing import ImportedEntry
+from diary_mcp.service.archive.importer import ImportedEntry
+from diary_mcp.service.ports.archive import StoredEntry
 
 OWNER = AgentName("alice")
 MODIFIED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

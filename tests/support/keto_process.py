@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from diary_mcp.domain.resources import resource_path
+from diary_mcp.shipped import resource_path
 from support.keto_config import READ_URL_VARIABLE, WRITE_URL_VARIABLE, KetoAddress, keto_config
 
 _CHECKOUT = Path(__file__).resolve().parents[2]

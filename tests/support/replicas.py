@@ -18,7 +18,7 @@ from support.sites import KetoSite
 
 # What a process of the diary does not get from Keto in this time, it does not wait for any more.
 _KETO_TIMEOUT_S = 2
-_PATIENCE_S = 60
+_DEADLINE_S = 60
 
 
 class Replicas:
@@ -80,7 +80,7 @@ class HttpClient:
         self._running = running
         self._random = Random(seed)
         self._threads = ThreadPoolExecutor(8)
-        self._client = httpx.Client(headers=bearer(token), verify=False, timeout=_PATIENCE_S)
+        self._client = httpx.Client(headers=bearer(token), verify=False, timeout=_DEADLINE_S)
 
     @property
     def is_lost(self) -> bool:

@@ -11,12 +11,12 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
-from diary_mcp.service.access import Access
-from diary_mcp.service.browsing import Page
-from diary_mcp.service.index.indexing import EntryIndexer
-from diary_mcp.service.index.ports import Embedder
-from diary_mcp.service.search.searching import SearchService
-from diary_mcp.service.settlement import settle
+from diary_mcp.service.entries.access import Access
+from diary_mcp.service.entries.browsing import Page
+from diary_mcp.service.index.indexer import EntryIndexer
+from diary_mcp.service.ports.index import Embedder
+from diary_mcp.service.search.search import SearchService
+from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.store.search_index import PostgresSearchIndex
 
 ALICE = AgentName("alice")

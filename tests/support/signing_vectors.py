@@ -12,6 +12,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.hashing import WrittenFields, content_hash
 from diary_mcp.domain.signing import (
     LINK_FORMAT,
     Act,
@@ -20,9 +21,8 @@ from diary_mcp.domain.signing import (
     Statement,
     SupersededEntry,
 )
-from diary_mcp.service.hashing import WrittenFields, content_hash
-from diary_mcp.service.signing.statements import canonical, commit, hash_bytes
-from diary_mcp.signing.ed25519 import PrivateKey
+from diary_mcp.keys.ed25519 import PrivateKey
+from diary_mcp.service.chain.statements import canonical, commit, hash_bytes
 from support.clients import Json
 
 VECTORS = Path(__file__).parents[2] / "docs" / "signing_vectors.json"

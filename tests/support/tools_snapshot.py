@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from diary_mcp.server.signing_tools import HTTP_TOOLS
-from diary_mcp.server.tools import TOOLS
+from diary_mcp.server.tools.catalogue import TOOLS
+from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
 from support.clients import Json
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "tools_list.json"

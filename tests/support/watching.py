@@ -21,11 +21,11 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
-from diary_mcp.server.watchers import Watchers
+from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.service.diary import Diary
 from support.clients import Era
 
-_PATIENCE_S = 20
+_DEADLINE_S = 20
 
 
 class Ear:
@@ -37,7 +37,7 @@ class Ear:
 
     async def hears(self) -> str:
         """The next address that is told."""
-        with anyio.fail_after(_PATIENCE_S):
+        with anyio.fail_after(_DEADLINE_S):
             return await self._heard.receive()
 
     def hears_nothing_more(self) -> bool:

@@ -26,25 +26,24 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
-from diary_mcp.service.changes import PermissionChange
-from diary_mcp.service.pace import Pace, Paces
-from diary_mcp.service.ports import UnitOfWork
-from diary_mcp.service.records import new_record
-from diary_mcp.service.settlement import settle
+from diary_mcp.service.ports.entries import new_record
+from diary_mcp.service.ports.store import UnitOfWork
+from diary_mcp.service.ports.workflows import PermissionChange, PollRate, PollRates
+from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.store.database import Connection, Database, open_database
 from diary_mcp.store.executors import PostgresExecutors
 from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
-from diary_mcp.workflows.runtime import Rhythm, workflow_runtime
-from diary_mcp.workflows.settling import RetryPolicy
+from diary_mcp.workflows.retrying import RetryPolicy
+from diary_mcp.workflows.runtime import Intervals, workflow_runtime
 
 ALICE = AgentName("alice")
 BOB = AgentName("bob")
-QUICK_PACE = Pace(0.05, 48)
-QUICK = Rhythm(
-    paces=Paces(idle=QUICK_PACE, busy=QUICK_PACE, burst=QUICK_PACE),
+QUICK_PACE = PollRate(0.05, 48)
+QUICK = Intervals(
+    poll_rates=PollRates(idle=QUICK_PACE, busy=QUICK_PACE, burst=QUICK_PACE),
     takeover_s=0.1,
     sweep_s=600,
     first_housekeeping_s=600,
@@ -165,7 +164,7 @@ class Diary:
         self.tuples = TupleTable(database_url)
 
     def runtime(
-        self, *, rhythm: Rhythm = QUICK, retries: RetryPolicy = PERSISTENT
+        self, *, intervals: Intervals = QUICK, retries: RetryPolicy = PERSISTENT
     ) -> AbstractAsyncContextManager[str]:
         return workflow_runtime(
             database_url=self.database_url,
@@ -174,7 +173,7 @@ class Diary:
             sweep=self.sweep,
             housekeeping=self.housekeeping,
             retries=retries,
-            rhythm=rhythm,
+            intervals=intervals,
         )
 
     async def settle(self, entry_ids: Sequence[EntryId]) -> None:

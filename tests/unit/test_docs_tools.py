@@ -13,12 +13,12 @@ import rfc8785
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import ErrorCode
 from diary_mcp.domain.fields import AgentName, EntryId, parse_time
-from diary_mcp.domain.resources import resource_path
-from diary_mcp.server.completions import SUGGESTIONS
-from diary_mcp.server.prompt_files import load_prompts
-from diary_mcp.server.resources import DOCUMENTS, TEMPLATES
-from diary_mcp.server.signing_tools import HTTP_TOOLS
-from diary_mcp.service.hashing import WrittenFields, content_hash
+from diary_mcp.domain.hashing import WrittenFields, content_hash
+from diary_mcp.server.prompts.prompt_files import load_prompts
+from diary_mcp.server.resources.completions import SUGGESTIONS
+from diary_mcp.server.resources.resources import DOCUMENTS, TEMPLATES
+from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
+from diary_mcp.shipped import resource_path
 from support.clients import Json
 from support.tools_snapshot import tools_list
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
-from diary_mcp.embeddings.late import LateEmbedder
+from diary_mcp.embeddings.lazy import LateEmbedder
 
 
 class Loads:

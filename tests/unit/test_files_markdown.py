@@ -13,8 +13,8 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import ENTRY_TYPES, EntryId
 from diary_mcp.files.markdown import is_own_export, read_markdown, render_markdown
-from diary_mcp.service.archive import StoredEntry
-from diary_mcp.service.importing import ImportedEntry
+from diary_mcp.service.archive.importer import ImportedEntry
+from diary_mcp.service.ports.archive import StoredEntry
 from support.journal import MODIFIED_AT, SAMPLES, real_journal, stored
 
 NAME = "2026-03-01-x"

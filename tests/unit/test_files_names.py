@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.files.names import file_names, find_claim, find_entry_id, stands_for
-from diary_mcp.service.archive import EntryReference
+from diary_mcp.service.ports.entries import EntryReference
 
 ID = EntryId(UUID("01a20a06-9136-73c0-b08d-941075f1298f"))
 OTHER_ID = EntryId(UUID("01a20a06-9136-73c0-b08d-941075f12990"))

@@ -11,7 +11,7 @@ import pytest
 
 from diary_mcp.commands.config import ClientName
 from diary_mcp.domain.fields import NAME_PATTERN
-from diary_mcp.server.tools import TOOLS
+from diary_mcp.server.tools.catalogue import TOOLS
 from diary_mcp.settings import ENVIRONMENT_PREFIX, Settings
 from support.clients import Json
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.resources import resource_path
 from diary_mcp.domain.rules import Grant, Membership, Rule
 from diary_mcp.permissions.model import Namespace, PermissionModel
 from diary_mcp.permissions.opl import load_permission_model, parse_opl
+from diary_mcp.shipped import resource_path
 
 MEMBER = Membership("Group", "member")
 AGENTS_IN_GROUPS = Rule("Group", "member", None)

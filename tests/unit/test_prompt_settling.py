@@ -14,7 +14,7 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
 )
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.prompt_settling import PromptSettling
+from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ class Backend:
 
 
 @asynccontextmanager
-async def running(prompt: PromptSettling) -> AsyncGenerator[None]:
+async def running(prompt: EagerSettlement) -> AsyncGenerator[None]:
     task = asyncio.create_task(prompt.run())
     await anyio.lowlevel.checkpoint()
     yield
@@ -54,7 +54,7 @@ async def running(prompt: PromptSettling) -> AsyncGenerator[None]:
 
 async def test_changes_that_come_together_are_settled_together_and_each_once() -> None:
     backend = Backend()
-    prompt = PromptSettling(backend.settle)
+    prompt = EagerSettlement(backend.settle)
 
     async with running(prompt):
         prompt.committed([ONE])
@@ -69,7 +69,7 @@ async def test_changes_that_come_together_are_settled_together_and_each_once() -
 
 async def test_after_several_changes_more_of_the_next_are_gathered() -> None:
     backend = Backend()
-    prompt = PromptSettling(backend.settle)
+    prompt = EagerSettlement(backend.settle)
 
     async def settled_apart() -> bool:
         prompt.committed([ONE, TWO])
@@ -88,7 +88,7 @@ async def test_after_several_changes_more_of_the_next_are_gathered() -> None:
 
 async def test_what_is_committed_while_it_does_not_run_is_left_to_the_queue() -> None:
     backend = Backend()
-    prompt = PromptSettling(backend.settle)
+    prompt = EagerSettlement(backend.settle)
     prompt.committed([ONE])
 
     async with running(prompt):
@@ -99,7 +99,7 @@ async def test_what_is_committed_while_it_does_not_run_is_left_to_the_queue() ->
 
 async def test_a_refused_entry_does_not_keep_the_next_from_settling() -> None:
     backend = Backend(PermissionRefusedError("no"))
-    prompt = PromptSettling(backend.settle)
+    prompt = EagerSettlement(backend.settle)
 
     async with running(prompt):
         prompt.committed([ONE])
@@ -111,7 +111,7 @@ async def test_a_refused_entry_does_not_keep_the_next_from_settling() -> None:
 
 async def test_a_backend_that_is_down_is_not_asked_again_for_the_same_entry() -> None:
     backend = Backend(PermissionBackendUnavailableError("down"))
-    prompt = PromptSettling(backend.settle)
+    prompt = EagerSettlement(backend.settle)
 
     async with running(prompt):
         prompt.committed([ONE])
@@ -124,7 +124,7 @@ async def test_a_backend_that_is_down_is_not_asked_again_for_the_same_entry() ->
 
 async def test_what_was_written_without_its_lock_is_settled_again() -> None:
     backend = Backend(LocksLostError("too late"))
-    prompt = PromptSettling(backend.settle)
+    prompt = EagerSettlement(backend.settle)
 
     async with running(prompt):
         prompt.committed([ONE, TWO])
@@ -135,7 +135,7 @@ async def test_what_was_written_without_its_lock_is_settled_again() -> None:
 
 async def test_more_than_it_can_hold_is_left_to_the_queue() -> None:
     backend = Backend()
-    prompt = PromptSettling(backend.settle)
+    prompt = EagerSettlement(backend.settle)
 
     async with running(prompt):
         prompt.committed([EntryId(UUID(int=number)) for number in range(100_000)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from diary_mcp.domain.resources import ResourceKind, resource_path
+from diary_mcp.shipped import ResourceKind, resource_path
 
 
 @pytest.mark.parametrize(

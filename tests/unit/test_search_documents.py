@@ -3,11 +3,11 @@
 import numpy as np
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.search.documents import Documents, ShelfName, Shelves, as_ids, join
+from diary_mcp.service.search.cache import CacheKey, DocumentCache, Documents, as_ids, join
 
-ALICE = ShelfName(AgentName("alice"), "model", owned=True)
-BOB = ShelfName(AgentName("bob"), "model", owned=True)
-CAROL = ShelfName(AgentName("carol"), "model", owned=True)
+ALICE = CacheKey(AgentName("alice"), "model", owned=True)
+BOB = CacheKey(AgentName("bob"), "model", owned=True)
+CAROL = CacheKey(AgentName("carol"), "model", owned=True)
 
 
 def documents(*names: int, vector: bytes = b"vector") -> Documents:
@@ -55,21 +55,21 @@ def test_the_fingerprint_tells_documents_apart_whatever_their_order() -> None:
 
 def test_what_was_not_asked_for_longest_goes_when_there_is_no_room() -> None:
     kept = documents(1, 2)
-    shelves = Shelves(most_bytes=2 * kept.size_bytes)
-    shelves.put(ALICE, kept)
-    shelves.put(BOB, documents(3, 4))
-    assert shelves.find(ALICE) is kept
+    cache = DocumentCache(most_bytes=2 * kept.size_bytes)
+    cache.put(ALICE, kept)
+    cache.put(BOB, documents(3, 4))
+    assert cache.find(ALICE) is kept
 
-    shelves.put(CAROL, documents(5, 6))
+    cache.put(CAROL, documents(5, 6))
 
-    assert [shelves.find(name) is not None for name in (ALICE, BOB, CAROL)] == [True, False, True]
+    assert [cache.find(name) is not None for name in (ALICE, BOB, CAROL)] == [True, False, True]
 
 
 def test_what_is_larger_than_all_the_room_is_not_kept_and_drops_nothing_else() -> None:
-    shelves = Shelves(most_bytes=documents(1, 2).size_bytes)
-    shelves.put(ALICE, documents(1))
+    cache = DocumentCache(most_bytes=documents(1, 2).size_bytes)
+    cache.put(ALICE, documents(1))
 
-    shelves.put(BOB, documents(1, 2, 3))
+    cache.put(BOB, documents(1, 2, 3))
 
-    assert shelves.find(BOB) is None
-    assert shelves.find(ALICE) is not None
+    assert cache.find(BOB) is None
+    assert cache.find(ALICE) is not None

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.index.ports import SearchText
-from diary_mcp.service.index.text import (
+from diary_mcp.service.index.passages import (
     CHUNK_CHARACTERS,
     SNIPPET_CHARACTERS,
     cut_snippet,
     list_chunks,
     list_passages,
 )
+from diary_mcp.service.ports.search import SearchText
 
 
 def text_of(content: str, title: str | None = None, tags: tuple[str, ...] = ()) -> SearchText:

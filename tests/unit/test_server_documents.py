@@ -7,11 +7,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diary_mcp.domain.digest import Correction, Mention
 from diary_mcp.domain.fields import ENTRY_TYPES, AgentName, EntryId
-from diary_mcp.server.documents import context_document, entry_document, one_line
-from diary_mcp.service.reflection import SessionContext
-from diary_mcp.service.room import MAX_DIGEST_BYTES, size_bytes
+from diary_mcp.domain.reflection import Correction, Mention
+from diary_mcp.server.resources.documents import context_document, entry_document, one_line
+from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
+from diary_mcp.service.entries.reflection import SessionContext
 from support.entries import entry
 
 # What PostgreSQL and UTF-8 can hold.

@@ -6,7 +6,7 @@ import pytest
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.caller import Caller
-from diary_mcp.server.entrance import Entrance
+from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.service.diary import Diary
 
 pytestmark = pytest.mark.anyio
@@ -24,8 +24,8 @@ async def test_a_diary_that_is_still_coming_up_is_told_with_what_was_not_begun()
     async def ask(diary: Diary) -> None:
         asked.append(diary)
 
-    entrance = Entrance(provide, lambda _context: ALICE, start_timeout_s=0.01)
+    dispatcher = Dispatcher(provide, lambda _context: ALICE, start_timeout_s=0.01)
     with pytest.raises(UnavailableError, match="diary_create was not begun"):
-        await entrance.admit(ALICE, "diary:write", "diary_create", ask)
+        await dispatcher.admit(ALICE, "diary:write", "diary_create", ask)
 
     assert asked == []

@@ -1,4 +1,4 @@
-"""The gate and the traffic behind it, as ASGI applications without a socket."""
+"""The gate and the connection_drain behind it, as ASGI applications without a socket."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TOKEN_SCOPES
-from diary_mcp.server.gate import Gate
-from diary_mcp.server.hosts import security_settings
-from diary_mcp.server.traffic import MOST_STREAMS, Traffic
-from diary_mcp.service.identity import Identity, TokenRefusedError
+from diary_mcp.service.agents.identity import Identity, TokenRefusedError
+from diary_mcp.transport.http.auth import Gate
+from diary_mcp.transport.http.draining import MAX_STREAMS, ConnectionDrain
+from diary_mcp.transport.http.hosts import security_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -129,25 +129,25 @@ async def stay_open(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 async def test_no_more_streams_are_opened_than_can_be_kept() -> None:
-    traffic = Traffic()
-    app = traffic.watch(stay_open)
+    connection_drain = ConnectionDrain()
+    app = connection_drain.watch(stay_open)
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as clients:
-            for _ in range(MOST_STREAMS):
+            for _ in range(MAX_STREAMS):
                 clients.start_soon(ask, app)
             await anyio.wait_all_tasks_blocked()
 
             one_more = await ask(app)
 
             assert one_more.status_code == 503
-            assert traffic.count_streams() == MOST_STREAMS
-            await traffic.end_streams()
-    assert traffic.count_streams() == 0
+            assert connection_drain.count_streams() == MAX_STREAMS
+            await connection_drain.end_streams()
+    assert connection_drain.count_streams() == 0
 
 
 async def test_closing_waits_for_a_request_that_is_here_and_turns_the_next_away() -> None:
-    traffic, may_answer, is_closed = Traffic(), anyio.Event(), anyio.Event()
+    connection_drain, may_answer, is_closed = ConnectionDrain(), anyio.Event(), anyio.Event()
     answers: list[int] = []
 
     async def answer_later(scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,13 +155,13 @@ async def test_closing_waits_for_a_request_that_is_here_and_turns_the_next_away(
         await may_answer.wait()
         await JSONResponse({})(scope, receive, send)
 
-    app = traffic.watch(answer_later)
+    app = connection_drain.watch(answer_later)
 
     async def ask_first() -> None:
         answers.append((await ask(app)).status_code)
 
     async def close() -> None:
-        await traffic.close()
+        await connection_drain.close()
         is_closed.set()
 
     with anyio.fail_after(5):
@@ -180,7 +180,7 @@ async def test_closing_waits_for_a_request_that_is_here_and_turns_the_next_away(
 
 
 async def test_closing_turns_a_request_away_that_is_still_coming_in() -> None:
-    traffic = Traffic()
+    connection_drain = ConnectionDrain()
     sent: list[Message] = []
 
     async def read_for_ever(_scope: Scope, receive: Receive, _send: Send) -> None:
@@ -194,13 +194,13 @@ async def test_closing_turns_a_request_away_that_is_still_coming_in() -> None:
         sent.append(message)
 
     async def upload() -> None:
-        await traffic.watch(read_for_ever)({"type": "http"}, never, send)
+        await connection_drain.watch(read_for_ever)({"type": "http"}, never, send)
 
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(upload)
             await anyio.wait_all_tasks_blocked()
-            await traffic.close()
+            await connection_drain.close()
 
     assert sent[0]["status"] == 503
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from diary_mcp.domain.resources import resource_path
-from diary_mcp.server.completions import SUGGESTIONS
-from diary_mcp.server.prompt_files import PromptFile, load_prompts
-from diary_mcp.server.prompts import LIVE
+from diary_mcp.server.prompts.prompt_files import PromptFile, load_prompts
+from diary_mcp.server.prompts.prompts import LIVE
+from diary_mcp.server.resources.completions import SUGGESTIONS
+from diary_mcp.shipped import resource_path
 
 PROMPTS = load_prompts(resource_path("prompts"))
 FREE_TEXT = {"task", "subject", "reason", "what", "since"}

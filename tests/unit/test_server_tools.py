@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 
 from diary_mcp.domain.entry import Entry
-from diary_mcp.server.signing_tools import HTTP_TOOLS
-from diary_mcp.server.tools import TOOLS
+from diary_mcp.server.tools.catalogue import TOOLS
+from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
 from support.clients import Json
 from support.tools_snapshot import SNAPSHOT, tools_list
 
@@ -31,7 +31,7 @@ CONTRACT = {
     "diary_signature_request": [],
     "diary_sign": ["request_id", "signature"],
 }
-MOST_CHARACTERS = 16_000
+MAX_CHARACTERS = 16_000
 ROOM_FOR_LATER_TOOLS = 1_000
 
 
@@ -59,8 +59,8 @@ def test_all_tools_together_stay_small_and_leave_room_for_later_ones() -> None:
     on_the_wire = json.dumps({"tools": on_stdio}, separators=(",", ":"))
     over_http_with_spaces = json.dumps({"tools": LISTED})
 
-    assert len(on_the_wire) <= MOST_CHARACTERS - ROOM_FOR_LATER_TOOLS
-    assert len(over_http_with_spaces) <= MOST_CHARACTERS
+    assert len(on_the_wire) <= MAX_CHARACTERS - ROOM_FOR_LATER_TOOLS
+    assert len(over_http_with_spaces) <= MAX_CHARACTERS
 
 
 @pytest.mark.parametrize("tool", LISTED, ids=by_name)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from diary_mcp.server.documents import entry_document, one_line, recent_document
-from diary_mcp.server.results import EntriesResult, TagsResult
-from diary_mcp.server.untrusted import fence, tool_warning
+from diary_mcp.server.resources.documents import entry_document, one_line, recent_document
+from diary_mcp.server.resources.untrusted import fence, tool_warning
+from diary_mcp.server.tools.results import EntriesResult, TagsResult
 from support.entries import HASH, entry, summary
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.cursors import decode_entries, encode_entries
-from diary_mcp.service.records import EntryPosition
+from diary_mcp.service.entries.cursors import decode_entries, encode_entries
+from diary_mcp.service.ports.entries import EntryPosition
 
 LISTING = "list:alice:{}"
 # With and without microseconds: cursors of two lengths.

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from diary_mcp.domain.errors import SigningKeyError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.signing.ed25519 import check_signature, generate_key
-from diary_mcp.signing.key_files import AgentKeys, KeyFile
+from diary_mcp.keys.ed25519 import check_signature, generate_key
+from diary_mcp.keys.key_files import AgentKeys, KeyFile
 
 ALICE = AgentName("alice")
 
@@ -42,7 +42,7 @@ def test_a_key_is_made_on_first_use_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_of_many_processes_that_are_first_one_key_wins(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from diary_mcp.signing.key_files import AgentKeys; "
+        "import sys, pathlib; from diary_mcp.keys.key_files import AgentKeys; "
         "print(AgentKeys(pathlib.Path(sys.argv[1]), 'alice').present.load_or_create().public_key)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

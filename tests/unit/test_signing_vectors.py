@@ -8,8 +8,8 @@ import pytest
 
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.files.bundle_check import verify_bundle
-from diary_mcp.service.signing.statements import decode_base64url, read_statement
-from diary_mcp.signing.ed25519 import check_signature
+from diary_mcp.keys.ed25519 import check_signature
+from diary_mcp.service.chain.statements import decode_base64url, read_statement
 from support.clients import Json
 from support.independent_check import (
     canonical,

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.archive import Claim, EntryReference, Supersession
-from diary_mcp.service.supersession import choose_supersessions
+from diary_mcp.service.archive.supersession import choose_supersessions
+from diary_mcp.service.ports.archive import Claim, Supersession
+from diary_mcp.service.ports.entries import EntryReference
 
 IDS = [EntryId(UUID(int=number)) for number in range(8)]
 A, B, C, D = IDS[:4]

@@ -10,7 +10,8 @@ from diary_mcp.telemetry.signals import read_signals
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 # What a server imports, whichever transport it serves.
 IMPORTS = """\
-import diary_mcp.app, diary_mcp.serving, diary_mcp.serving_http, diary_mcp.workflows.runtime, sys
+import sys, diary_mcp.app, diary_mcp.workflows.runtime
+import diary_mcp.serving.stdio, diary_mcp.serving.http
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exp"))])
 """
 

@@ -5,8 +5,8 @@ from uuid import UUID
 import pytest
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.index.counting import WordCounts
-from diary_mcp.service.index.ports import SearchText
+from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.ports.search import SearchText
 
 AGENT = AgentName("alice")
 

@@ -13,8 +13,8 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
 )
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.workflows.home_loop import HomeLoop
-from diary_mcp.workflows.settling import RetryPolicy, Settling, settle_with_retries
+from diary_mcp.workflows.loop import ApplicationLoop
+from diary_mcp.workflows.retrying import RetryPolicy, Settling, settle_with_retries
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +85,7 @@ async def test_what_runs_is_known_by_its_workflow_until_it_is_stopped() -> None:
         finally:
             let_go.set()
 
-    loop = HomeLoop()
+    loop = ApplicationLoop()
     settling = Settling(settle, POLICY, loop)
     run = asyncio.create_task(settling.run("grant_ownership:1", [ENTRY]))
     await started.wait()

@@ -8,8 +8,8 @@ import click
 
 from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.commands.options import with_settings
-from diary_mcp.files.exporting import ExportFormat, ExportReport, export_entries
-from diary_mcp.files.importing import ImportReport, OnProgress, import_paths
+from diary_mcp.files.export_folder import ExportFormat, ExportReport, export_entries
+from diary_mcp.files.import_paths import ImportReport, OnProgress, import_paths
 from diary_mcp.settings import Settings
 
 _SETTLING_S = 10

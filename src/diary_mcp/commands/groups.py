@@ -11,7 +11,7 @@ from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, Grantee, GroupName
 from diary_mcp.domain.relations import group_grantee
-from diary_mcp.service.sharing import require_grantee
+from diary_mcp.service.sharing.shares import require_grantee
 from diary_mcp.settings import Settings
 from diary_mcp.store.agents import PostgresAgents
 

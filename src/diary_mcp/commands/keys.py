@@ -11,9 +11,9 @@ from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import format_time
 from diary_mcp.domain.signing import KEY_PATTERN, PublicKey
-from diary_mcp.service.signing.chain import KeyChange
+from diary_mcp.keys.key_files import AgentKeys
+from diary_mcp.service.chain.links import KeyChange
 from diary_mcp.settings import Settings
-from diary_mcp.signing.key_files import AgentKeys
 
 
 @click.group()

@@ -10,7 +10,7 @@ from diary_mcp.app import (
     repair_rows_adrift,
 )
 from diary_mcp.commands.options import with_settings
-from diary_mcp.service.reconciliation import DriftCounts
+from diary_mcp.service.ports.settlement import DriftCounts
 from diary_mcp.settings import Settings
 
 

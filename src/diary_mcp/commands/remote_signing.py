@@ -16,11 +16,11 @@ from pydantic import BaseModel, ValidationError
 from diary_mcp.commands.statements import sign_text
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import ConflictError, DiaryError, InvalidArgumentError
+from diary_mcp.domain.hashing import content_hash
 from diary_mcp.domain.signing import ChainHead, Opening, Statement
-from diary_mcp.service.hashing import content_hash
-from diary_mcp.service.signing.statements import commit, hash_bytes, read_statement
+from diary_mcp.keys.key_files import AgentKeys
+from diary_mcp.service.chain.statements import commit, hash_bytes, read_statement
 from diary_mcp.settings import Settings
-from diary_mcp.signing.key_files import AgentKeys
 
 _TIMEOUT_S = 30
 

@@ -10,7 +10,7 @@ import anyio
 import click
 
 from diary_mcp.commands.options import with_settings
-from diary_mcp.serving import serve_over_stdio
+from diary_mcp.serving.stdio import serve_over_stdio
 from diary_mcp.settings import Settings
 
 Transport = Literal["stdio", "http", "sse"]
@@ -57,7 +57,7 @@ def serve(
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # until the process ends
     if transport == "stdio":
         _leave(anyio.run(serve_over_stdio, settings))
-    from diary_mcp.serving_http import HttpOptions, serve_over_http  # noqa: PLC0415  # imports uvicorn
+    from diary_mcp.serving.http import HttpOptions, serve_over_http  # noqa: PLC0415  # imports uvicorn
 
     options = HttpOptions(
         host=host,

@@ -9,7 +9,7 @@ import click
 from diary_mcp.commands.options import with_settings
 from diary_mcp.commands.statements import sign_text
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.service.signing.statements import decode_base64url, read_statement
+from diary_mcp.service.chain.statements import decode_base64url, read_statement
 from diary_mcp.settings import Settings
 
 # What every statement begins with, in base64url: `{"act":`.

@@ -6,8 +6,8 @@ import click
 
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
 from diary_mcp.domain.signing import Statement
+from diary_mcp.keys.key_files import AgentKeys
 from diary_mcp.settings import Settings
-from diary_mcp.signing.key_files import AgentKeys
 
 _CLOCKS_DIFFER = timedelta(hours=1)
 

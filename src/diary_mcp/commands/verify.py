@@ -13,7 +13,7 @@ from diary_mcp.domain.signing import KEY_PATTERN, ChainHead, PublicKey
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.settings import Settings
 
-_MOST_LISTED = 1_000
+_MAX_LISTED = 1_000
 _NO_LIMIT_S = float("inf")
 _HEAD = re.compile(r"([1-9][0-9]{0,15}):(sha256:[0-9a-f]{64})")
 
@@ -79,7 +79,7 @@ def _verify_file(
     file: Path, remembered: ChainHead | None, trusted: tuple[PublicKey, ...]
 ) -> tuple[str, VerificationReport]:
     from diary_mcp.files.bundle_check import verify_bundle  # noqa: PLC0415  # either, not both
-    from diary_mcp.signing.ed25519 import check_signature  # noqa: PLC0415  # likewise
+    from diary_mcp.keys.ed25519 import check_signature  # noqa: PLC0415  # likewise
 
     try:
         header, report = verify_bundle(
@@ -87,7 +87,7 @@ def _verify_file(
             check_signature,
             trusted=trusted,
             remembered=remembered,
-            most_listed=_MOST_LISTED,
+            most_listed=_MAX_LISTED,
         )
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{file}: {error}") from error
@@ -96,7 +96,7 @@ def _verify_file(
 
 def _verify_files(path: Path, trusted: tuple[PublicKey, ...], *, strict: bool) -> bool:
     from diary_mcp.files.proof_check import check_files  # noqa: PLC0415  # either, not both
-    from diary_mcp.signing.ed25519 import check_signature  # noqa: PLC0415  # likewise
+    from diary_mcp.keys.ed25519 import check_signature  # noqa: PLC0415  # likewise
 
     checked = check_files([path], check_signature, trusted)
     signed = [each for each in checked if each.signer is not None]
@@ -134,7 +134,7 @@ async def _verify_diary(
                 trusted=trusted,
                 remembered=remembered,
                 most_seconds=_NO_LIMIT_S,
-                most_listed=_MOST_LISTED,
+                most_listed=_MAX_LISTED,
             )
     return settings.agent, report
 

@@ -127,3 +127,11 @@ EndTime = Annotated[
     BeforeValidator(parse_end, json_schema_input_type=str),
     PlainSerializer(format_time, when_used="json"),
 ]
+
+
+def as_entry_id(reference: str) -> EntryId | None:
+    """The id that `reference` spells, or `None` where it can only be a key."""
+    try:
+        return EntryId(UUID(reference))
+    except ValueError:
+        return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
-from diary_mcp.embeddings.late import LateEmbedder, Model
+from diary_mcp.embeddings.lazy import LateEmbedder, Model
 from diary_mcp.embeddings.offline import OfflineEmbedder
 from diary_mcp.embeddings.onnx_files import folder_name
 

@@ -1,6 +1,6 @@
 """The default embedder: the model that comes inside a package."""
 
-from diary_mcp.embeddings.late import LateEmbedder
+from diary_mcp.embeddings.lazy import LateEmbedder
 from diary_mcp.embeddings.model_process import ModelProcess
 
 

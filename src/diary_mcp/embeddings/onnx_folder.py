@@ -14,7 +14,7 @@ from diary_mcp.embeddings.wordpiece import WordPiece
 _TOKENIZER = "tokenizer.json"
 _VOCABULARY = "vocab.txt"
 _TOKENS = 256
-_MOST_TOKENS = 512
+_MAX_TOKENS = 512
 
 
 class _Encoding(Protocol):
@@ -68,7 +68,7 @@ def _load_tokenizers(path: Path, limit: int) -> Callable[[str], Sequence[int]]:
 
 def _token_limit(folder: Path) -> int:
     limit = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    return min(limit, _MOST_TOKENS) if isinstance(limit, int) and limit > 0 else _TOKENS
+    return min(limit, _MAX_TOKENS) if isinstance(limit, int) and limit > 0 else _TOKENS
 
 
 def _pooling(folder: Path) -> Pooling:

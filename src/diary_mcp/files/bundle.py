@@ -14,11 +14,12 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Time
 from diary_mcp.domain.signing import ChainHead
 from diary_mcp.files.folder import ExportFolder
-from diary_mcp.service.ports import Reading, Store
-from diary_mcp.service.signing.check import CheckedEntry, CheckedVersion, SignedLink
-from diary_mcp.service.signing.key_history import KeyHistory, KeyPeriod
-from diary_mcp.service.signing.statements import read_statement
-from diary_mcp.service.verification import end_of, entry_pages, link_pages, list_checked
+from diary_mcp.service.chain.check import CheckedEntry
+from diary_mcp.service.chain.key_history import KeyHistory, KeyPeriod
+from diary_mcp.service.chain.statements import read_statement
+from diary_mcp.service.ports.chain import CheckedVersion, SignedLink
+from diary_mcp.service.ports.store import Reading, Store
+from diary_mcp.service.signing.verification import end_of, entry_pages, link_pages, list_checked
 
 BUNDLE_NAME = "diary.bundle"
 _FORMAT = "diary-mcp/bundle/1"

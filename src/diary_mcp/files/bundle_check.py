@@ -7,9 +7,10 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.signing import ChainHead, PublicKey
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.files.bundle import BundleHeader, read_bundle
-from diary_mcp.service.signing.check import ChainCheck, SignedLink
-from diary_mcp.service.signing.key_history import CheckSignature
-from diary_mcp.service.verification import Collected
+from diary_mcp.service.chain.check import ChainCheck
+from diary_mcp.service.chain.key_history import CheckSignature
+from diary_mcp.service.ports.chain import SignedLink
+from diary_mcp.service.signing.verification import Collected
 
 
 def verify_bundle(

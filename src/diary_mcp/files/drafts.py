@@ -10,7 +10,7 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import value_problem
 
-_MOST_PROBLEMS_TOLD = 3
+_MAX_PROBLEMS_TOLD = 3
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -35,8 +35,8 @@ def explain(error: ValidationError) -> str:
         f"{'.'.join(map(str, problem['loc'])) or 'entry'}: {value_problem(problem)}"
         for problem in error.errors(include_url=False)
     ]
-    told = "; ".join(problems[:_MOST_PROBLEMS_TOLD])
-    untold = len(problems) - _MOST_PROBLEMS_TOLD
+    told = "; ".join(problems[:_MAX_PROBLEMS_TOLD])
+    untold = len(problems) - _MAX_PROBLEMS_TOLD
     return f"{told}; and {untold} more" if untold > 0 else told
 
 

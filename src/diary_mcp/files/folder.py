@@ -20,7 +20,7 @@ class ExportFolder:
             InvalidArgumentError: it cannot be made, or a file has its name.
         """
         self.path = path
-        with _failures_told(path):
+        with _translate_errors(path):
             path.mkdir(parents=True, exist_ok=True)
 
     def find(self, name: str) -> bytes | None:
@@ -49,7 +49,7 @@ class ExportFolder:
             InvalidArgumentError: it cannot be written; what was there still is.
         """
         draft = self.path / f".diary-mcp-{uuid4().hex}.tmp"
-        with _failures_told(self.path / name):
+        with _translate_errors(self.path / name):
             try:
                 with draft.open("xb") as file:
                     yield file
@@ -59,7 +59,7 @@ class ExportFolder:
 
 
 @contextmanager
-def _failures_told(path: Path) -> Generator[None]:
+def _translate_errors(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

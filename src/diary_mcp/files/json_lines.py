@@ -11,9 +11,9 @@ from diary_mcp.domain.fields import format_time
 from diary_mcp.domain.signing import Proof
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.names import find_entry_id
-from diary_mcp.service.archive import StoredEntry
-from diary_mcp.service.importing import ImportedEntry
-from diary_mcp.service.signing.statements import canonical
+from diary_mcp.service.archive.importer import ImportedEntry
+from diary_mcp.service.chain.statements import canonical
+from diary_mcp.service.ports.archive import StoredEntry
 
 _ENTRY_FIELDS = frozenset({*EntryFields.model_fields, "content"})
 # What the diary decides itself is allowed in a line, because an export writes it; it is not

@@ -24,10 +24,11 @@ from diary_mcp.files.front_matter import (
 )
 from diary_mcp.files.headings import find_title
 from diary_mcp.files.names import SUFFIX, file_name, find_claim, find_entry_id, stands_for
-from diary_mcp.service.archive import EntryReference, StoredEntry
-from diary_mcp.service.importing import ImportedEntry
-from diary_mcp.service.signing.statements import canonical, read_proof
-from diary_mcp.service.supersession import base_name
+from diary_mcp.service.archive.importer import ImportedEntry
+from diary_mcp.service.archive.supersession import base_name
+from diary_mcp.service.chain.statements import canonical, read_proof
+from diary_mcp.service.ports.archive import StoredEntry
+from diary_mcp.service.ports.entries import EntryReference
 
 _DATE_IN_NAME = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 _DEFAULT_IMPORTANCE = 0.5

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from uuid import UUID
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.archive import EntryReference
+from diary_mcp.service.ports.entries import EntryReference
 
 SUFFIX = ".md"
 _MAX_NAME_BYTES = 255 - len(SUFFIX)

@@ -7,10 +7,10 @@ from pathlib import Path
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.files.reading import read_batches
 from diary_mcp.files.sources import Rejection, Source, find_sources
-from diary_mcp.service.importing import ImportedEntry
-from diary_mcp.service.signing.key_history import CheckSignature
-from diary_mcp.service.signing.proofs import check_proof
-from diary_mcp.service.signing.statements import read_proof
+from diary_mcp.service.archive.importer import ImportedEntry
+from diary_mcp.service.chain.key_history import CheckSignature
+from diary_mcp.service.chain.proofs import check_proof
+from diary_mcp.service.chain.statements import read_proof
 
 _AT_ONCE = 100
 

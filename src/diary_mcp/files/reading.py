@@ -17,7 +17,7 @@ from diary_mcp.files.sources import (
     read_bytes,
     shown,
 )
-from diary_mcp.service.importing import ImportedEntry
+from diary_mcp.service.archive.importer import ImportedEntry
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

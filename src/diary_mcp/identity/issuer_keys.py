@@ -21,7 +21,7 @@ _USABLE_S = 3_600
 # Anybody can send a token with a key id that nobody knows.
 _BETWEEN_TRIES_S = 10
 _FETCH_S = 5
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 
 
 class _KeySet(BaseModel):
@@ -105,7 +105,7 @@ async def fetch_keys(url: str) -> bytes:
             response.raise_for_status()
             async for chunk in response.aiter_bytes():
                 document += chunk
-                if len(document) > _MOST_BYTES:
+                if len(document) > _MAX_BYTES:
                     raise ValueError("more than 1 MiB")
     return bytes(document)
 

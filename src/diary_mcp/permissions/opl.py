@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.resources import resource_path
 from diary_mcp.domain.rules import Membership
 from diary_mcp.permissions.model import Namespace, PermissionModel
+from diary_mcp.shipped import resource_path
 
 _TOKEN = re.compile(
     r"""

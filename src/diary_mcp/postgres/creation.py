@@ -23,7 +23,7 @@ from diary_mcp.postgres.configuration import (
     sync_directory,
     write_configuration,
 )
-from diary_mcp.postgres.patience import Patience
+from diary_mcp.postgres.deadline import Deadline
 from diary_mcp.postgres.server_log import ServerLog
 
 _UNFINISHED = "postgres.init-"
@@ -37,7 +37,7 @@ _CHARACTER_TYPES = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-def create_cluster(cluster: Cluster, account: ServerAccount, patience: Patience) -> None:
+def create_cluster(cluster: Cluster, account: ServerAccount, deadline: Deadline) -> None:
     """Make the cluster beside its place and move it there when it is complete and on disk.
 
     Only the holder of the start lock may call this.
@@ -51,7 +51,7 @@ def create_cluster(cluster: Cluster, account: ServerAccount, patience: Patience)
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=cluster.data_dir))
     try:
         os.chown(unfinished, account.uid, account.gid)
-        _run_initdb(cluster, unfinished, account, patience)
+        _run_initdb(cluster, unfinished, account, deadline)
         include_settings(unfinished, cluster.settings)
         write_configuration(cluster, unfinished, account)
         unfinished.rename(cluster.directory)
@@ -82,7 +82,7 @@ def _is_unfinished_initdb(directory: Path) -> bool:
     )
 
 
-def _run_initdb(cluster: Cluster, target: Path, account: ServerAccount, patience: Patience) -> None:
+def _run_initdb(cluster: Cluster, target: Path, account: ServerAccount, deadline: Deadline) -> None:
     command = [
         *account.command_prefix,
         str(find_programs() / "initdb"),
@@ -111,7 +111,7 @@ def _run_initdb(cluster: Cluster, target: Path, account: ServerAccount, patience
     ):
         try:
             while initdb.poll() is None:
-                patience.pause()
+                deadline.pause()
         except BaseException:
             _kill_group(initdb.pid)
             raise

@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
-from diary_mcp.postgres.patience import Patience
+from diary_mcp.postgres.deadline import Deadline
 
 
 class FileLock:
@@ -30,13 +30,13 @@ class FileLock:
             return False
         return True
 
-    def wait_exclusive(self, patience: Patience) -> None:
+    def wait_exclusive(self, deadline: Deadline) -> None:
         while not self.try_exclusive():
-            patience.pause()
+            deadline.pause()
 
-    def wait_shared(self, patience: Patience) -> None:
+    def wait_shared(self, deadline: Deadline) -> None:
         while not self._try_shared():
-            patience.pause()
+            deadline.pause()
 
     def close(self) -> None:
         os.close(self._fd)

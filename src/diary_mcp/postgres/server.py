@@ -18,8 +18,8 @@ from diary_mcp.postgres.binaries import ENVIRONMENT, find_programs, programs_maj
 from diary_mcp.postgres.cluster import NEXT_STEP, Cluster
 from diary_mcp.postgres.configuration import write_configuration
 from diary_mcp.postgres.creation import create_cluster
+from diary_mcp.postgres.deadline import Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import FileLock, opened_lock
-from diary_mcp.postgres.patience import OutOfTimeError, Patience
 from diary_mcp.postgres.processes import (
     find_postmaster,
     is_alive,
@@ -63,11 +63,11 @@ class Server:
     def find_postmaster(self) -> psutil.Process | None:
         return find_postmaster(self.cluster.directory)
 
-    def ensure_running(self, patience: Patience) -> None:
+    def ensure_running(self, deadline: Deadline) -> None:
         """Wait until the server can be used, starting it if there is none.
 
         Raises:
-            DatabaseUnavailableError: It does not start, or not within the time that `patience` has.
+            DatabaseUnavailableError: It does not start, or not within the time that `deadline` has.
         """
         server_log = ServerLog(self.cluster.log)
         starts = 0
@@ -79,9 +79,9 @@ class Server:
                     self._end_if_unreachable(postmaster)
                 elif starts == _MAX_STARTS:
                     raise self._unusable("does not start", server_log.complaints())
-                elif self._start_unless_processes_remain(server_log, patience):
+                elif self._start_unless_processes_remain(server_log, deadline):
                     starts += 1
-                patience.pause()
+                deadline.pause()
         except OutOfTimeError as error:
             reason = refusal or server_log.complaints()
             raise self._unusable("is not ready in time", reason) from error
@@ -114,16 +114,16 @@ class Server:
             log.warning("postgres.socket_missing", pid=postmaster.pid)
             _stop_fast(postmaster)
 
-    def _start_unless_processes_remain(self, server_log: ServerLog, patience: Patience) -> bool:
+    def _start_unless_processes_remain(self, server_log: ServerLog, deadline: Deadline) -> bool:
         with opened_lock(self.cluster.server_lock) as lock:
             if lock.try_exclusive():
-                self._start(lock, server_log, patience)
+                self._start(lock, server_log, deadline)
                 return True
         for pid in kill_orphans(self.cluster.name, self.account.uid):
             log.warning("postgres.orphan_killed", pid=pid)
         return False
 
-    def _start(self, lock: FileLock, server_log: ServerLog, patience: Patience) -> None:
+    def _start(self, lock: FileLock, server_log: ServerLog, deadline: Deadline) -> None:
         """Start the postmaster, which inherits `lock`, and wait until it says so or is gone."""
         self.account.check_usable()
         _check_version(self.cluster)
@@ -156,7 +156,7 @@ class Server:
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
             while is_alive(process) and read_pid_file(self.cluster.directory).pid != pid:
-                patience.pause()
+                deadline.pause()
 
     def _command(self) -> list[str]:
         quoted = str(self.socket_dir).replace('"', '""')
@@ -178,7 +178,7 @@ class Server:
         )
 
 
-def open_server(cluster: Cluster, patience: Patience) -> Server:
+def open_server(cluster: Cluster, deadline: Deadline) -> Server:
     """The server of `cluster`, which is made first if there is none.
 
     Only the holder of the start lock may call this.
@@ -191,7 +191,7 @@ def open_server(cluster: Cluster, patience: Patience) -> Server:
         _check_owner(cluster, account)
     if not cluster.is_complete:
         account.check_usable()
-        create_cluster(cluster, account, patience)
+        create_cluster(cluster, account, deadline)
     return Server(cluster, account, socket_directory(cluster))
 
 

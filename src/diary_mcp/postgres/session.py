@@ -11,8 +11,8 @@ import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.postgres.cluster import NEXT_STEP, Cluster, prepare_cluster
+from diary_mcp.postgres.deadline import CalledOffError, Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import FileLock, opened_lock
-from diary_mcp.postgres.patience import CalledOffError, OutOfTimeError, Patience
 from diary_mcp.postgres.processes import is_alive
 from diary_mcp.postgres.server import Server, open_server, stop_server
 
@@ -72,11 +72,11 @@ class Session:
             _part(cluster, users)
 
     def _join(self, cluster: Cluster, users: FileLock) -> Server:
-        patience = Patience(_START_TIMEOUT_S, self._leaving)
-        with _start_lock_held(cluster, patience):
-            users.wait_shared(patience)
-            server = open_server(cluster, patience)
-            server.ensure_running(patience)
+        deadline = Deadline(_START_TIMEOUT_S, self._leaving)
+        with _start_lock_held(cluster, deadline):
+            users.wait_shared(deadline)
+            server = open_server(cluster, deadline)
+            server.ensure_running(deadline)
         return server
 
     def _watch(self, server: Server) -> None:
@@ -88,9 +88,9 @@ class Session:
                 continue
             try:
                 with _system_errors_named(self._data_dir):
-                    patience = Patience(_START_TIMEOUT_S, self._leaving)
-                    with _start_lock_held(server.cluster, patience):
-                        server.ensure_running(patience)
+                    deadline = Deadline(_START_TIMEOUT_S, self._leaving)
+                    with _start_lock_held(server.cluster, deadline):
+                        server.ensure_running(deadline)
                 interval_s = _WATCH_INTERVAL_S
             except DatabaseUnavailableError:
                 log.exception("postgres.restart_failed")
@@ -102,7 +102,7 @@ def _part(cluster: Cluster, users: FileLock) -> None:
     """Stop using the server, and stop it if nobody else uses it."""
     with opened_lock(cluster.start_lock) as start_lock:
         try:
-            start_lock.wait_exclusive(Patience(_LOCK_PATIENCE_S, threading.Event()))
+            start_lock.wait_exclusive(Deadline(_LOCK_PATIENCE_S, threading.Event()))
         except OutOfTimeError:
             return  # whoever is busy starting it also uses it
         if users.try_exclusive():
@@ -110,10 +110,10 @@ def _part(cluster: Cluster, users: FileLock) -> None:
 
 
 @contextlib.contextmanager
-def _start_lock_held(cluster: Cluster, patience: Patience) -> Generator[None]:
+def _start_lock_held(cluster: Cluster, deadline: Deadline) -> Generator[None]:
     with opened_lock(cluster.start_lock) as start_lock:
         try:
-            start_lock.wait_exclusive(patience)
+            start_lock.wait_exclusive(deadline)
         except OutOfTimeError as error:
             raise DatabaseUnavailableError(
                 f"Another diary-mcp has been busy starting the PostgreSQL in {cluster.directory} "

@@ -5,15 +5,15 @@ from importlib.metadata import version
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
 
-from diary_mcp.server.calls import ToolCalls
-from diary_mcp.server.completions import Completions
-from diary_mcp.server.entrance import CallerOf, DiaryProvider, Entrance
-from diary_mcp.server.prompts import Prompts
-from diary_mcp.server.resources import Resources
-from diary_mcp.server.signing_tools import HTTP_TOOLS
-from diary_mcp.server.subscriptions import Subscriptions
-from diary_mcp.server.tools import TOOLS
-from diary_mcp.server.watchers import Watchers
+from diary_mcp.server.dispatch import CallerOf, DiaryProvider, Dispatcher
+from diary_mcp.server.prompts.prompts import Prompts
+from diary_mcp.server.resources.completions import Completions
+from diary_mcp.server.resources.resources import Resources
+from diary_mcp.server.resources.subscriptions import Subscriptions
+from diary_mcp.server.resources.watchers import Watchers
+from diary_mcp.server.tools.calls import ToolCalls
+from diary_mcp.server.tools.catalogue import TOOLS
+from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
 
 INSTRUCTIONS = """\
 Your diary: what you decide, discover, correct and hand over, kept for later sessions.
@@ -49,13 +49,13 @@ def build_server(
         has_keys: whether what agents write is signed here; else they are given the tools to sign
             it themselves.
     """
-    entrance = Entrance(diary, caller_of)
-    subscriptions = watchers and Subscriptions(entrance, watchers)
+    dispatcher = Dispatcher(diary, caller_of)
+    subscriptions = watchers and Subscriptions(dispatcher, watchers)
     session = subscriptions if keeps_session else None
-    tools = ToolCalls(entrance, TOOLS if has_keys else HTTP_TOOLS)
-    resources = Resources(entrance)
-    prompts = Prompts(entrance)
-    completions = Completions(entrance)
+    tools = ToolCalls(dispatcher, TOOLS if has_keys else HTTP_TOOLS)
+    resources = Resources(dispatcher)
+    prompts = Prompts(dispatcher)
+    completions = Completions(dispatcher)
     return Server(
         "diary-mcp",
         version=version("diary-mcp"),

@@ -13,10 +13,10 @@ from diary_mcp.domain.errors import DiaryError, ErrorCode
 from diary_mcp.domain.fields import value_problem
 
 _log = structlog.get_logger()
-_MOST_PROBLEMS_TOLD = 5
+_MAX_PROBLEMS_TOLD = 5
 # Of a name, and of a whole text: both may be as long as a message.
-_MOST_OF_A_NAME = 100
-_MOST_CHARACTERS = 4_000
+_MAX_OF_A_NAME = 100
+_MAX_CHARACTERS = 4_000
 # Until 2025-11-25 a resource that is not there had a code of its own.
 _RESOURCE_NOT_FOUND = -32002
 
@@ -43,20 +43,20 @@ def protocol_error(
 def invalid_arguments(error: ValidationError, tool: str, known: Iterable[str]) -> CallToolResult:
     """The tool result for arguments that do not fit the tool's schema."""
     problems = [_problem(details, known) for details in error.errors(include_url=False)]
-    told = "; ".join(problems[:_MOST_PROBLEMS_TOLD])
+    told = "; ".join(problems[:_MAX_PROBLEMS_TOLD])
     return _result("invalid_argument", f"{told}. Correct this and call {tool} again.")
 
 
 def unknown_tool(name: str, known: Iterable[str]) -> CallToolResult:
     """The tool result for a tool that is not there."""
     return _result(
-        "not_found", f"There is no tool {name[:_MOST_OF_A_NAME]!a}; there are {', '.join(known)}."
+        "not_found", f"There is no tool {name[:_MAX_OF_A_NAME]!a}; there are {', '.join(known)}."
     )
 
 
 def _problem(details: ErrorDetails, known: Iterable[str]) -> str:
     # `!a` keeps what cannot be encoded, such as a lone surrogate, out of the answer.
-    path = ".".join(f"{part!a}".strip("'")[:_MOST_OF_A_NAME] for part in details["loc"])
+    path = ".".join(f"{part!a}".strip("'")[:_MAX_OF_A_NAME] for part in details["loc"])
     match details["type"]:
         case "extra_forbidden":
             return f"unknown argument {path!r} (known: {', '.join(known) or 'none'})"
@@ -96,4 +96,4 @@ def _result(code: str, text: str) -> CallToolResult:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"

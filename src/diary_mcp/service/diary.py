@@ -1,26 +1,28 @@
 """The diary: every use case, wired to one store and one permission backend."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.access import Access
 from diary_mcp.service.activity import Activity
-from diary_mcp.service.browsing import BrowsingService
-from diary_mcp.service.entries import EntryService
-from diary_mcp.service.history import HistoryService
-from diary_mcp.service.index.counting import WordCounts
-from diary_mcp.service.index.ports import Embedder
-from diary_mcp.service.ports import PermissionReader, Store
-from diary_mcp.service.reflection import ReflectionService
-from diary_mcp.service.search.searching import SearchService
+from diary_mcp.service.agents.registry import AgentRegistry
+from diary_mcp.service.chain.key_history import CheckSignature
+from diary_mcp.service.chain.links import ChainSigning
+from diary_mcp.service.entries.access import Access
+from diary_mcp.service.entries.browsing import BrowsingService
+from diary_mcp.service.entries.completion import SuggestionService
+from diary_mcp.service.entries.entries import EntryService
+from diary_mcp.service.entries.reflection import ReflectionService
+from diary_mcp.service.entries.versions import HistoryService
+from diary_mcp.service.entries.watching import WatchService
+from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.ports.index import Embedder
+from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.store import Store
+from diary_mcp.service.ports.watching import Announcer
+from diary_mcp.service.search.search import SearchService
 from diary_mcp.service.search.similarity import SimilarityService
-from diary_mcp.service.sharing import SharingService
-from diary_mcp.service.signatures import SigningService
-from diary_mcp.service.signing.chain import ChainSigning
-from diary_mcp.service.signing.key_history import CheckSignature
-from diary_mcp.service.suggestions import SuggestionService
-from diary_mcp.service.verification import VerificationService
-from diary_mcp.service.watching import Announcer, WatchService
+from diary_mcp.service.sharing.shares import SharingService
+from diary_mcp.service.signing.signatures import SigningService
+from diary_mcp.service.signing.verification import VerificationService
 from diary_mcp.service.writing import WritingService
 
 
@@ -51,23 +53,6 @@ class Diary:
     agents: "AgentRegistry"
     activity: Activity
     backends: Backends
-
-
-@dataclass(frozen=True)
-class AgentRegistry:
-    """Makes every agent known that calls a tool, so that others can share with it."""
-
-    _store: Store
-    # Agents are never removed, so what was registered once needs no second statement.
-    _registered: set[AgentName] = field(default_factory=set[AgentName])
-
-    async def register(self, agent: AgentName) -> None:
-        """Raises: DatabaseUnavailableError: PostgreSQL gives no answer in time."""
-        if agent in self._registered:
-            return
-        async with self._store.reading() as rows:
-            await rows.agents.register(agent)
-        self._registered.add(agent)
 
 
 def build_diary(

@@ -13,8 +13,8 @@ from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.entry import Entry, EntryDraft, SimilarEntry
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.entries import EntryService
-from diary_mcp.service.hashing import fill_in
+from diary_mcp.domain.hashing import fill_in
+from diary_mcp.service.entries.entries import EntryService
 from diary_mcp.service.search.similarity import SimilarityService, text_of
 
 

@@ -7,12 +7,12 @@ from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.fields import AgentName, Grantee, GroupName
 from diary_mcp.domain.relations import group_of
-from diary_mcp.service.records import RememberedRequest
+from diary_mcp.service.ports.entries import RememberedRequest
 from diary_mcp.store.database import Connection, fetch_flag
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("agent")
-_MOST_NAMES_COMPARED = 1_000
+_MAX_NAMES_COMPARED = 1_000
 
 
 class PostgresAgents:
@@ -31,7 +31,7 @@ class PostgresAgents:
 
     async def list_similar(self, grantee: Grantee, limit: int) -> list[Grantee]:
         cursor = self._connection.cursor(row_factory=scalar_row)
-        await cursor.execute(_SQL["list_names"], {"limit": _MOST_NAMES_COMPARED})
+        await cursor.execute(_SQL["list_names"], {"limit": _MAX_NAMES_COMPARED})
         names = [Grantee(str(name)) for name in await cursor.fetchall()]
         matcher = SequenceMatcher(b=grantee)
 

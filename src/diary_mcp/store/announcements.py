@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from diary_mcp.domain.fields import EntryId, Grantee
-from diary_mcp.service.watching import Announcement
-from diary_mcp.store.database import Connection, connect, failures_told
+from diary_mcp.service.ports.watching import Announcement
+from diary_mcp.store.database import Connection, connect, translate_errors
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("announcement")
@@ -26,7 +26,7 @@ class PostgresAnnouncements:
 
 
 async def _announcements(connection: Connection) -> AsyncGenerator[Announcement]:
-    with failures_told():
+    with translate_errors():
         async for notification in connection.notifies():
             entry_id, _, reader = notification.payload.partition(" ")
             yield Announcement(EntryId(UUID(entry_id)), Grantee(reader) if reader else None)

@@ -7,16 +7,9 @@ from psycopg import errors
 from psycopg.rows import args_row, class_row
 
 from diary_mcp.domain.errors import ConflictError
-from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.access import as_entry_id
-from diary_mcp.service.archive import (
-    Claim,
-    EntryReference,
-    FormerVersion,
-    StoredEntry,
-    Supersession,
-)
-from diary_mcp.service.records import EntryPosition, EntryRecord
+from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.service.ports.archive import Claim, FormerVersion, StoredEntry, Supersession
+from diary_mcp.service.ports.entries import EntryPosition, EntryRecord, EntryReference
 from diary_mcp.store.database import Connection, fetch_flag
 from diary_mcp.store.sql import load_queries
 

@@ -10,13 +10,14 @@ from psycopg.rows import args_row, class_row
 from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.signing.check import CheckedVersion, SignedLink
-from diary_mcp.service.signing.ports import (
+from diary_mcp.service.ports.chain import (
+    CheckedVersion,
     Head,
     KeptLink,
     LastLink,
     NewLink,
     RequestedSignature,
+    SignedLink,
     VersionToSign,
 )
 from diary_mcp.store.database import Connection

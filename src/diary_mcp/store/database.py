@@ -14,7 +14,7 @@ from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import APPLICATION_NAME
+from diary_mcp.service.ports.workflows import APPLICATION_NAME
 
 Connection = AsyncConnection[tuple[object, ...]]
 
@@ -49,7 +49,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: no connection in time, or it failed under the block.
         """
-        with failures_told():
+        with translate_errors():
             async with self._pool.connection() as connection:
                 yield connection
 
@@ -84,7 +84,7 @@ class Database:
             DatabaseUnavailableError: no connection in time, or it failed under the block. Where
                 it failed during the commit, the outcome is unknown.
         """
-        with anyio.CancelScope(shield=True), failures_told():
+        with anyio.CancelScope(shield=True), translate_errors():
             async with self._pool.connection() as connection, connection.transaction():
                 yield connection
 
@@ -99,7 +99,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: as `transaction` does.
         """
-        with anyio.CancelScope(shield=True), failures_told():
+        with anyio.CancelScope(shield=True), translate_errors():
             # Rolls back what an error has left open.
             async with self._pool.connection() as connection:
                 async with connection.pipeline():
@@ -122,14 +122,14 @@ async def connect(url: str) -> AsyncGenerator[Connection]:
     Raises:
         DatabaseUnavailableError: no connection in time, or it failed under the block.
     """
-    with failures_told(_REACH_IT):
+    with translate_errors(_REACH_IT):
         opened = await AsyncConnection.connect(
             url,
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_S,
             application_name=APPLICATION_NAME,
         )
-    with failures_told():
+    with translate_errors():
         async with opened as connection:
             yield connection
 
@@ -187,7 +187,7 @@ async def fetch_count(
 
 
 @contextmanager
-def failures_told(advice: str = _LOOK_FIRST) -> Generator[None]:
+def translate_errors(advice: str = _LOOK_FIRST) -> Generator[None]:
     """Turns a connection's failure inside the block into a `DatabaseUnavailableError`."""
     try:
         yield

@@ -11,7 +11,7 @@ from typing import LiteralString
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from diary_mcp.domain.relations import RelationTuple, SubjectSet
-from diary_mcp.service.reconciliation import DriftCounts
+from diary_mcp.service.ports.settlement import DriftCounts
 from diary_mcp.store.database import Connection, connect
 from diary_mcp.store.relation_tuples import read_relation_tuple
 from diary_mcp.store.sql import load_queries

@@ -7,9 +7,8 @@ from psycopg.rows import args_row, class_row
 
 from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.errors import ConflictError, NotFoundError
-from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.access import as_entry_id
-from diary_mcp.service.records import (
+from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,
     EntryRecord,

@@ -13,14 +13,13 @@ from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import PERMISSION_QUEUE, QUEUES
-from diary_mcp.service.pace import Paces
-from diary_mcp.store.database import CONNECT_TIMEOUT_S, Connection, failures_told
+from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, QUEUES, PollRates
+from diary_mcp.store.database import CONNECT_TIMEOUT_S, Connection, translate_errors
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("executor")
 # What is settled at once, or at the next poll, has not waited.
-_PATIENCE = timedelta(seconds=1)
+_DEADLINE = timedelta(seconds=1)
 _BURST = timedelta(seconds=1)
 _BURST_CHANGES = 10
 # How long workflows of settled entries may wait while there is a burst, and after it.
@@ -58,7 +57,7 @@ class PostgresExecutor:
         await self.close()
         # After a restart of PostgreSQL everybody is silent for a moment.
         self._silent = set()
-        with failures_told():
+        with translate_errors():
             self._connection = await AsyncConnection.connect(
                 self._database_url,
                 autocommit=True,
@@ -75,7 +74,7 @@ class PostgresExecutor:
             await self._connection.execute(_SQL["announce"], {"executor_id": self._executor_id})
 
     async def watch(self, duration_s: float) -> None:
-        with failures_told():
+        with translate_errors():
             # Nobody notifies: this waits on the socket, which PostgreSQL closes when it goes.
             async for _ in self._alive.notifies(timeout=duration_s):
                 pass
@@ -93,18 +92,18 @@ class PostgresExecutor:
             "hand_back", {"running": list(running), "started_by_ms": round(started_by * 1000)}
         )
 
-    async def pace(self, paces: Paces) -> str | None:
+    async def poll_rate(self, poll_rates: PollRates) -> str | None:
         changed = await self._list(
-            "pace",
+            "poll_rate",
             {
                 "queue": PERMISSION_QUEUE,
-                "idle_s": paces.idle.interval_s,
-                "idle_at_once": paces.idle.at_once,
-                "busy_s": paces.busy.interval_s,
-                "busy_at_once": paces.busy.at_once,
-                "burst_s": paces.burst.interval_s,
-                "burst_at_once": paces.burst.at_once,
-                "patience": _PATIENCE,
+                "idle_s": poll_rates.idle.interval_s,
+                "idle_at_once": poll_rates.idle.at_once,
+                "busy_s": poll_rates.busy.interval_s,
+                "busy_at_once": poll_rates.busy.at_once,
+                "burst_s": poll_rates.burst.interval_s,
+                "burst_at_once": poll_rates.burst.at_once,
+                "deadline": _DEADLINE,
                 "burst": _BURST,
                 "burst_changes": _BURST_CHANGES,
                 "burst_patience": _BURST_PATIENCE,
@@ -115,7 +114,7 @@ class PostgresExecutor:
             return None
         (name,) = changed
         if name != "idle":
-            with failures_told():
+            with translate_errors():
                 await self._alive.execute(_SQL["analyze_queue"])
         return name
 
@@ -131,7 +130,7 @@ class PostgresExecutor:
         return self._connection
 
     async def _list(self, query: str, parameters: Mapping[str, object]) -> list[str]:
-        with failures_told():
+        with translate_errors():
             cursor = self._alive.cursor(row_factory=scalar_row)
             await cursor.execute(
                 _SQL[query],

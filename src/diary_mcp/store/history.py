@@ -3,7 +3,7 @@
 from psycopg.rows import class_row
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.domain.history import EntryVersion, VersionSummary
+from diary_mcp.domain.version import EntryVersion, VersionSummary
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import LiteralString
 
-from diary_mcp.service.changes import APPLICATION_NAME
+from diary_mcp.service.ports.workflows import APPLICATION_NAME
 from diary_mcp.store.database import Database, fetch_flag
 from diary_mcp.store.sql import load_queries
 

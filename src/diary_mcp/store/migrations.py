@@ -15,7 +15,7 @@ from psycopg import errors
 from psycopg.rows import class_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.domain.resources import resource_path
+from diary_mcp.shipped import resource_path
 from diary_mcp.store.database import Connection, connect, fetch_flag
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import check_workflow_schema

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.ports import Reading, UnitOfWork
+from diary_mcp.service.ports.store import Reading, UnitOfWork
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.archive import PostgresArchive

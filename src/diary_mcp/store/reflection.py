@@ -6,14 +6,14 @@ from itertools import groupby
 
 from psycopg.rows import class_row
 
-from diary_mcp.service.digests import CorrectionStep, EntrySelection, Glimpse, TypeCount
-from diary_mcp.service.records import TagCount
+from diary_mcp.service.ports.entries import TagCount
+from diary_mcp.service.ports.reflection import CorrectionStep, EntrySelection, Preview, TypeCount
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("reflection")
 _OPENING_CHARACTERS = 1_000
-_MOST_STEPS = 5
+_MAX_STEPS = 5
 
 
 class PostgresReflection:
@@ -32,16 +32,16 @@ class PostgresReflection:
         await cursor.execute(_SQL["count_by_tag"], {**_parameters(selection), "limit": limit})
         return await cursor.fetchall()
 
-    async def list_newest(self, selection: EntrySelection, limit: int) -> list[Glimpse]:
-        cursor = self._connection.cursor(row_factory=class_row(Glimpse))
+    async def list_newest(self, selection: EntrySelection, limit: int) -> list[Preview]:
+        cursor = self._connection.cursor(row_factory=class_row(Preview))
         await cursor.execute(
             _SQL["list_newest"],
             {**_parameters(selection), "limit": limit, "opening": _OPENING_CHARACTERS},
         )
         return await cursor.fetchall()
 
-    async def list_most_important(self, selection: EntrySelection, limit: int) -> list[Glimpse]:
-        cursor = self._connection.cursor(row_factory=class_row(Glimpse))
+    async def list_most_important(self, selection: EntrySelection, limit: int) -> list[Preview]:
+        cursor = self._connection.cursor(row_factory=class_row(Preview))
         await cursor.execute(
             _SQL["list_most_important"],
             {**_parameters(selection), "limit": limit, "opening": _OPENING_CHARACTERS},
@@ -50,14 +50,14 @@ class PostgresReflection:
 
     async def list_corrections(
         self, selection: EntrySelection, limit: int
-    ) -> list[Sequence[Glimpse]]:
+    ) -> list[Sequence[Preview]]:
         cursor = self._connection.cursor(row_factory=class_row(CorrectionStep))
         await cursor.execute(
             _SQL["list_corrections"],
             {
                 **_parameters(selection),
                 "limit": limit,
-                "depth": _MOST_STEPS,
+                "depth": _MAX_STEPS,
                 "opening": _OPENING_CHARACTERS,
             },
         )

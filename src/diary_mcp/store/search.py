@@ -6,17 +6,16 @@ from typing import TypeVar
 from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.entry import Entry, EntryFilters
-from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.access import as_entry_id
-from diary_mcp.service.index.ports import (
-    Outline,
+from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.service.ports.entries import Readership
+from diary_mcp.service.ports.index import WORDS_VERSION
+from diary_mcp.service.ports.search import (
     PackedDocuments,
     PackedRevisions,
     Postings,
     SearchText,
+    Snapshot,
 )
-from diary_mcp.service.index.versions import WORDS_VERSION
-from diary_mcp.service.records import Readership
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
 from diary_mcp.store.sql import load_queries
@@ -35,15 +34,15 @@ class PostgresSearch:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def read_outline(
+    async def read_snapshot(
         self, reader: Readership, filters: EntryFilters, names: Collection[str]
-    ) -> Outline:
+    ) -> Snapshot:
         ids = [entry_id for entry_id in map(as_entry_id, names) if entry_id is not None]
         parameters = filter_parameters(filters)
         selecting = parameters.keys() - _NOT_MATCHED
         return await self._fetch(
-            Outline,
-            "read_outline",
+            Snapshot,
+            "read_snapshot",
             {
                 **reader_parameters(reader),
                 **parameters,

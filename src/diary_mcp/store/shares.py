@@ -6,7 +6,7 @@ from psycopg.rows import class_row
 
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.share import Share
-from diary_mcp.service.records import SharePosition
+from diary_mcp.service.ports.shares import SharePosition
 from diary_mcp.store.database import Connection, fetch_count, fetch_flag
 from diary_mcp.store.sql import load_queries
 

@@ -3,7 +3,7 @@
 from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.archive import EntryReference
+from diary_mcp.service.ports.entries import EntryReference
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.fields import EntryId, Grantee
-from diary_mcp.service.changes import PERMISSION_QUEUE, PermissionChange
+from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, PermissionChange
 from diary_mcp.store.database import Connection, Database, fetch_flag
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import DbosQueue
@@ -18,7 +18,7 @@ _SQL = load_queries("sweep")
 _ENTRIES_PER_TRANSACTION = 500
 _ENTRIES_PER_CHANGE = 25
 # Younger than this, a change has its workflow still coming.
-_PATIENCE = timedelta(seconds=5)
+_DEADLINE = timedelta(seconds=5)
 _REFUSAL_PATIENCE = timedelta(hours=1)
 
 
@@ -88,7 +88,7 @@ async def _enqueue_forgotten(connection: Connection) -> int:
         _SQL["list_forgotten"],
         {
             "queue": PERMISSION_QUEUE,
-            "patience": _PATIENCE,
+            "deadline": _DEADLINE,
             "refusal_patience": _REFUSAL_PATIENCE,
             "limit": _ENTRIES_PER_TRANSACTION,
         },

@@ -12,7 +12,7 @@ from diary_mcp.store.database import Database
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("token")
-_MOST_TOKEN_IDS = 2**63
+_MAX_TOKEN_IDS = 2**63
 
 
 class PostgresTokens:
@@ -57,7 +57,7 @@ class PostgresTokens:
             return await cursor.fetchall()
 
     async def revoke(self, token_id: TokenId) -> bool:
-        if not 0 < token_id < _MOST_TOKEN_IDS:
+        if not 0 < token_id < _MAX_TOKEN_IDS:
             return False
         async with self._database.transaction() as connection:
             cursor = await connection.execute(_SQL["revoke_token"], {"token_id": token_id})

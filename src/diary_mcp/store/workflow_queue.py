@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.changes import (
+from diary_mcp.service.ports.workflows import (
     APPLICATION_NAME,
     EXPIRY_WORKFLOW,
     INDEXING_QUEUE,

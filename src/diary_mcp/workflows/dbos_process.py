@@ -10,14 +10,15 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import (
+from diary_mcp.service.ports.workflows import (
     APPLICATION_NAME,
     INDEXING_QUEUE,
     PERMISSION_QUEUE,
     QUEUES,
     SIGNATURE_QUEUE,
+    PollRate,
+    PollRates,
 )
-from diary_mcp.service.pace import Pace, Paces
 
 DBOS_SCHEMA = "dbos"
 # Constant: by default it is a hash of the workflows' source, and rows that are bound to the
@@ -30,11 +31,11 @@ _PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None, SIGNATURE_Q
 # Nobody waits for the index, and still less for what has expired.
 _SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25, SIGNATURE_QUEUE: 1.0}
 # Polling is what an idle server costs. What this process changes it also settles at once, see
-# `service/prompt_settling.py`; the queue has the rest: what others left, and what failed at first.
+# `service/eager_settlement.py`; the queue has the rest: what others left, and what failed at first.
 # While that waits, the queue is polled more often; while many changes come and all of them are
 # settled at once, hardly anything is taken from it. Not by a longer interval: DBOS comes back from
 # one in steps of a tenth.
-PACES = Paces(idle=Pace(0.5, 2), busy=Pace(0.1, 48), burst=Pace(0.5, 1))
+PACES = PollRates(idle=PollRate(0.5, 2), busy=PollRate(0.1, 48), burst=PollRate(0.5, 1))
 # DBOS wakes up so often to pass on events that are not used here; its end waits for it, too.
 _NOTIFIER_INTERVAL_S = 0.1
 _SILENCE_S = 60
@@ -76,7 +77,7 @@ def migrate_dbos(database_url: str) -> None:
 def launch_dbos(
     database_url: str,
     executor_id: str,
-    pace: Pace,
+    poll_rate: PollRate,
     register: Callable[[], None],
     *,
     queues: Sequence[str],
@@ -100,15 +101,15 @@ def launch_dbos(
             DBOS.register_queue(
                 queue,
                 partition_concurrency=_PARTITION_CONCURRENCY[queue],
-                worker_concurrency=_worker_concurrency(queue, pace),
-                polling_interval_sec=max(pace.interval_s, _SHORTEST_POLLING_S[queue]),
+                worker_concurrency=_worker_concurrency(queue, poll_rate),
+                polling_interval_sec=max(poll_rate.interval_s, _SHORTEST_POLLING_S[queue]),
             )
     except SQLAlchemyError as error:
         raise _unavailable(error) from error
 
 
-def _worker_concurrency(queue: str, pace: Pace) -> int:
-    return pace.at_once if queue == PERMISSION_QUEUE else 1
+def _worker_concurrency(queue: str, poll_rate: PollRate) -> int:
+    return poll_rate.at_once if queue == PERMISSION_QUEUE else 1
 
 
 def destroy_dbos() -> None:

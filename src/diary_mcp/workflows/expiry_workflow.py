@@ -12,8 +12,8 @@ import structlog
 from dbos import DBOS
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import EXPIRY_WORKFLOW
-from diary_mcp.workflows.home_loop import HomeLoop
+from diary_mcp.service.ports.workflows import EXPIRY_WORKFLOW
+from diary_mcp.workflows.loop import ApplicationLoop
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -24,7 +24,7 @@ Expire = Callable[[UUID], Awaitable[None]]
 """Removes the request if its time is up."""
 
 
-def register_expiry(expire: Expire, loop: HomeLoop) -> None:
+def register_expiry(expire: Expire, loop: ApplicationLoop) -> None:
     """Registers the workflow; `expire` runs on the application's loop."""
 
     @DBOS.step(name="expire")

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from dbos import DBOS
 
-from diary_mcp.service.changes import INDEXING_WORKFLOW
+from diary_mcp.service.ports.workflows import INDEXING_WORKFLOW
 
 _PAUSE_S = 0.2
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from dbos import DBOS
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.changes import PermissionWorkflow
+from diary_mcp.service.ports.workflows import PermissionWorkflow
 
 SettleWorkflow = Callable[[str, Sequence[EntryId], str | None], Awaitable[None]]
 """Settles the entries for the workflow with that id, as part of that trace."""

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.pace import Paces
+from diary_mcp.service.ports.workflows import PollRates
 
 Settle = Callable[[Sequence[EntryId]], Awaitable[None]]
 """Makes the permission backend agree with the rows of these entries, or raises."""
@@ -38,8 +38,8 @@ class Executor(Protocol):
         """Puts own work that started by then (in seconds since 1970) back, except `running`."""
         ...
 
-    async def pace(self, paces: Paces) -> str | None:
-        """Has every process poll the permission queue at the pace that fits what waits in it.
+    async def poll_rate(self, poll_rates: PollRates) -> str | None:
+        """Has every process poll the permission queue at the poll_rate that fits what waits in it.
 
         `busy` while an entry has waited for a second, or a workflow that has nothing left to do
         for two; `burst` while many changes are made and all of them are settled at once, for half

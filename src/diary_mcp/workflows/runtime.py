@@ -18,8 +18,12 @@ import anyio.to_thread
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.changes import INDEXING_QUEUE, PERMISSION_QUEUE, SIGNATURE_QUEUE
-from diary_mcp.service.pace import Paces
+from diary_mcp.service.ports.workflows import (
+    INDEXING_QUEUE,
+    PERMISSION_QUEUE,
+    SIGNATURE_QUEUE,
+    PollRates,
+)
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.dbos_process import (
     PACES,
@@ -27,22 +31,22 @@ from diary_mcp.workflows.dbos_process import (
     launch_dbos,
 )
 from diary_mcp.workflows.expiry_workflow import Expire, register_expiry
-from diary_mcp.workflows.home_loop import HomeLoop
 from diary_mcp.workflows.indexing import Indexer, index_with_retries
 from diary_mcp.workflows.indexing_workflow import register_indexing
+from diary_mcp.workflows.loop import ApplicationLoop
 from diary_mcp.workflows.permission_workflows import register_workflows
 from diary_mcp.workflows.ports import Executor, Executors, Housekeeping, Settle, Sweep
-from diary_mcp.workflows.settling import DEFAULT_RETRIES, RetryPolicy, Settling
+from diary_mcp.workflows.retrying import DEFAULT_RETRIES, RetryPolicy, Settling
 from diary_mcp.workflows.tasks import end_tasks
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Rhythm:
-    """How often the runtime does what it does, in seconds; `paces` for the queues."""
+class Intervals:
+    """How often the runtime does what it does, in seconds; `poll_rates` for the queues."""
 
-    paces: Paces = PACES
+    poll_rates: PollRates = PACES
     takeover_s: float = 1
     sweep_s: float = 60
     housekeeping_s: float = 3600
@@ -52,7 +56,7 @@ class Rhythm:
     stop_s: float = 1
 
 
-DEFAULT_RHYTHM = Rhythm()
+DEFAULT_INTERVALS = Intervals()
 # One connection does for both.
 _AFTER_SWEEP_S = 1
 _ENDING = "dbos-destroy"
@@ -72,7 +76,7 @@ async def workflow_runtime(
     beside: Callable[[], Coroutine[None, None, None]] | None = None,
     expire: Expire | None = None,
     retries: RetryPolicy = DEFAULT_RETRIES,
-    rhythm: Rhythm = DEFAULT_RHYTHM,
+    intervals: Intervals = DEFAULT_INTERVALS,
     telemetry: Telemetry = NO_TELEMETRY,
 ) -> AsyncGenerator[str]:
     """Runs workflows for as long as the block runs; gives the id of this executor.
@@ -87,7 +91,7 @@ async def workflow_runtime(
     """
     await _wait_for_the_last()
     executor_id = str(uuid4())
-    loop = HomeLoop()
+    loop = ApplicationLoop()
     settling = Settling(settle, retries, loop, telemetry)
     # The sign of life comes first: work that this executor claims must never look abandoned.
     async with executors.living(executor_id) as executor:
@@ -95,7 +99,7 @@ async def workflow_runtime(
             launch_dbos,
             database_url,
             executor_id,
-            rhythm.paces.idle,
+            intervals.poll_rates.idle,
             partial(_register, settling, indexer, expire, loop),
             queues=[
                 PERMISSION_QUEUE,
@@ -108,27 +112,27 @@ async def workflow_runtime(
             await anyio.to_thread.run_sync(launch)
             async with _background(
                 *([] if beside is None else [beside()]),
-                _stay_alive(executor, loop, rhythm),
-                _repeat("sweep", sweep.sweep, rhythm.sweep_s),
+                _stay_alive(executor, loop, intervals),
+                _repeat("sweep", sweep.sweep, intervals.sweep_s),
                 *(
-                    _repeat(name, run, rhythm.sweep_s, after_s=_AFTER_SWEEP_S)
+                    _repeat(name, run, intervals.sweep_s, after_s=_AFTER_SWEEP_S)
                     for name, run in chores
                 ),
                 _repeat(
                     "housekeeping",
                     housekeeping.tidy,
-                    rhythm.housekeeping_s,
-                    after_s=rhythm.first_housekeeping_s,
+                    intervals.housekeeping_s,
+                    after_s=intervals.first_housekeeping_s,
                 ),
             ):
                 yield executor_id
         finally:
             with anyio.CancelScope(shield=True):
-                await _stop(executor, loop, rhythm)
+                await _stop(executor, loop, intervals)
 
 
 def _register(
-    settling: Settling, indexer: Indexer | None, expire: Expire | None, loop: HomeLoop
+    settling: Settling, indexer: Indexer | None, expire: Expire | None, loop: ApplicationLoop
 ) -> None:
     register_workflows(settling.run)
     if expire is not None:
@@ -139,40 +143,40 @@ def _register(
         )
 
 
-async def _stay_alive(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
+async def _stay_alive(executor: Executor, loop: ApplicationLoop, intervals: Intervals) -> None:
     while True:
         try:
-            await _rescue(executor, loop, rhythm)
-            if pace := await executor.pace(rhythm.paces):
-                _log.info("queue.paced", pace=pace)
-            await executor.watch(rhythm.takeover_s)
+            await _rescue(executor, loop, intervals)
+            if poll_rate := await executor.poll_rate(intervals.poll_rates):
+                _log.info("queue.paced", poll_rate=poll_rate)
+            await executor.watch(intervals.takeover_s)
         except DatabaseUnavailableError as error:
             _log.warning("executor.silent", reason=str(error))
-            await _announce_again(executor, rhythm)
+            await _announce_again(executor, intervals)
         except Exception:  # noqa: BLE001  # a chore must outlive its own mistakes
             _log.exception("executor.failed")
-            await asyncio.sleep(rhythm.takeover_s)
+            await asyncio.sleep(intervals.takeover_s)
 
 
-async def _rescue(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
+async def _rescue(executor: Executor, loop: ApplicationLoop, intervals: Intervals) -> None:
     """Puts back what nobody runs: work of the dead, and own work that DBOS has dropped.
 
     It drops what it cannot record the end of, as when PostgreSQL restarts at that moment.
     """
     orphaned = await executor.hand_back(
-        running=loop.running, started_by=time.time() - rhythm.orphaned_after_s
+        running=loop.running, started_by=time.time() - intervals.orphaned_after_s
     )
     taken_over = await executor.take_over()
     if orphaned or taken_over:
         _log.info("executor.rescued", orphaned=orphaned, taken_over=taken_over)
 
 
-async def _announce_again(executor: Executor, rhythm: Rhythm) -> None:
+async def _announce_again(executor: Executor, intervals: Intervals) -> None:
     while True:
         try:
             await executor.announce()
         except DatabaseUnavailableError:
-            await asyncio.sleep(rhythm.reconnect_s)
+            await asyncio.sleep(intervals.reconnect_s)
         else:
             _log.info("executor.alive_again")
             return
@@ -217,14 +221,14 @@ async def _wait_for_the_last() -> None:
                 )
 
 
-async def _stop(executor: Executor, loop: HomeLoop, rhythm: Rhythm) -> None:
+async def _stop(executor: Executor, loop: ApplicationLoop, intervals: Intervals) -> None:
     """Stops claiming, calls off what runs, and goes silent only when no step runs any more.
 
     With PostgreSQL away, DBOS goes on trying and may never end; its threads are left behind then.
     """
-    with anyio.move_on_after(rhythm.stop_s):
+    with anyio.move_on_after(intervals.stop_s):
         await _destroy_in_thread().wait()
-    with anyio.move_on_after(rhythm.stop_s), suppress(DatabaseUnavailableError):
+    with anyio.move_on_after(intervals.stop_s), suppress(DatabaseUnavailableError):
         await loop.stop()
         await executor.hand_back(running=loop.running, started_by=time.time())
 

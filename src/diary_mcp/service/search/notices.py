@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from diary_mcp.service.search.corpus import SearchedEntries, Unindexed
 from diary_mcp.service.search.request import SearchRequest
-from diary_mcp.service.search.searched import SearchedEntries, Unindexed
 
 
 def list_notices(

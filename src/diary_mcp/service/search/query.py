@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from diary_mcp.service.index.words import list_terms
+from diary_mcp.service.index.tokenizer import list_terms
 
 _PHRASE = re.compile(r'(?<!\w)(?P<minus>-?)["“](?P<phrase>[^"“”]+)["”]')
 _EXCLUDED = re.compile(r"(?<!\S)-(?P<word>[^\W\d_]\S+)")

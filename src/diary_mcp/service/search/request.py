@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from diary_mcp.domain.entry import EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.records import SearchPosition
+from diary_mcp.service.ports.search import SearchPosition
 
 
 @dataclass(frozen=True)

@@ -14,21 +14,20 @@ import structlog
 from diary_mcp.domain.entry import SimilarEntry
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.hashing import HashedFields
-from diary_mcp.service.index.counting import WordCounts
-from diary_mcp.service.index.ports import SearchText
-from diary_mcp.service.index.similar_ports import SharedWords
-from diary_mcp.service.ports import Store
+from diary_mcp.domain.hashing import HashedFields
+from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.ports.search import SearchText, SharedWords
+from diary_mcp.service.ports.store import Store
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _LEAST_SIMILARITY = 0.6
 # The author's name is one of them, mostly.
 _FEWEST_TERMS = 3
-_MOST_SHOWN = 3
+_MAX_SHOWN = 3
 _LONGEST_CONTENT = 20_000
-_MOST_RAREST = 16
-_PATIENCE_S = 1.0
+_MAX_RAREST = 16
+_DEADLINE_S = 1.0
 _QUICK_CHARACTERS = 8_000
 """What is no longer is counted at once; a thread would cost more than it saves."""
 
@@ -50,7 +49,7 @@ class SimilarityService:
         if len(text.content) > _LONGEST_CONTENT:
             return []
         try:
-            with anyio.move_on_after(_PATIENCE_S):
+            with anyio.move_on_after(_DEADLINE_S):
                 return await self._find(text)
         except UnavailableError as error:
             _log.warning("similar.unavailable", reason=str(error))
@@ -64,7 +63,7 @@ class SimilarityService:
             return []
         async with self._store.reading() as rows:
             # Long words are rare ones; which are is not known before they are looked up.
-            rarest = sorted(counts, key=lambda term: (-len(term), term))[:_MOST_RAREST]
+            rarest = sorted(counts, key=lambda term: (-len(term), term))[:_MAX_RAREST]
             found = await rows.similar.list_candidates(text.owner, text.id, counts, rarest)
         theirs = await self._count(found.unindexed)
         compared = [_compare(counts, theirs[other.id], other) for other in found.unindexed]
@@ -86,7 +85,7 @@ def _most_similar(counts: Counter[str], found: Sequence[SharedWords]) -> list[Si
     ]
     # What is indexed at this very moment may have been found twice.
     once = {each.id: each for each in alike}
-    return sorted(once.values(), key=lambda each: (-each.similarity, each.id))[:_MOST_SHOWN]
+    return sorted(once.values(), key=lambda each: (-each.similarity, each.id))[:_MAX_SHOWN]
 
 
 def _similarity(words: int, other: SharedWords) -> float:

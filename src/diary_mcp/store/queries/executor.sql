@@ -53,7 +53,7 @@ where
     and started_at_epoch_ms <= %(started_by_ms)s
 returning workflow_uuid
 
--- name: pace
+-- name: poll_rate
 -- Workflows of one entry run one after the other, one at a poll: many changes of an entry, or what
 -- an outage has left, would take long at the pace of an idle queue. Where every entry is settled,
 -- what waits is account-keeping, and must not compete with the calls that cause it: while many of

@@ -1,4 +1,4 @@
--- name: read_outline
+-- name: read_snapshot
 -- What there is and what of it may be a hit, at one moment. The caller's own documents come as two
 -- numbers, which change when any of them does. Of somebody else's entry, only a newer one that is
 -- shared too makes it superseded.

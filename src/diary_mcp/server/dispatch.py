@@ -1,0 +1,85 @@
+"""What every request needs first: the diary, and an agent that may ask for this."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
+
+import anyio
+from mcp.server.context import ServerRequestContext
+
+from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.server.caller import Caller
+from diary_mcp.service.diary import Diary
+
+REQUEST_TIMEOUT_S = 30
+# Longer, because the first start makes a database; less than the minute that clients often wait.
+_START_TIMEOUT_S = 45
+
+RequestContext = ServerRequestContext[object]
+CallerOf = Callable[[RequestContext], Caller]
+Answer = TypeVar("Answer")
+
+
+class DiaryProvider(Protocol):
+    async def __call__(self) -> Diary:
+        """The diary, as soon as it is up.
+
+        Raises:
+            UnavailableError: it is not, and why.
+        """
+        ...
+
+
+class Dispatcher:
+    """Lets callers to the diary, which may still be coming up."""
+
+    def __init__(
+        self,
+        provide: DiaryProvider,
+        caller_of: CallerOf,
+        *,
+        start_timeout_s: float = _START_TIMEOUT_S,
+    ) -> None:
+        self._provide = provide
+        self.caller_of = caller_of
+        self._start_timeout_s = start_timeout_s
+
+    async def admit(
+        self,
+        caller: Caller,
+        scope: TokenScope,
+        what: str,
+        ask: Callable[[Diary], Awaitable[Answer]],
+    ) -> Answer:
+        """What `ask` gives; `what` names it to the caller where it fails.
+
+        Raises:
+            ForbiddenError: the caller's token lacks the scope.
+            UnavailableError: the diary is not up, or the answer took too long.
+            DiaryError: as the use case tells.
+        """
+        caller.require(scope, what)
+        diary = await self._come_up(what)
+        try:
+            with anyio.fail_after(REQUEST_TIMEOUT_S), _counted(diary, scope):
+                await diary.agents.register(caller.agent)
+                return await ask(diary)
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"{what} took longer than {REQUEST_TIMEOUT_S} s. Try again in a moment; look "
+                "first whether a change was made."
+            ) from error
+
+    async def _come_up(self, what: str) -> Diary:
+        try:
+            with anyio.fail_after(self._start_timeout_s):
+                return await self._provide()
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"The diary is still coming up, and {what} was not begun. Try again in a moment."
+            ) from error
+
+
+def _counted(diary: Diary, scope: TokenScope) -> AbstractContextManager[None]:
+    return nullcontext() if scope == "diary:read" else diary.activity.change()

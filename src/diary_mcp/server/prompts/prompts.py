@@ -1,0 +1,142 @@
+"""Prompts: ways to use the diary, with what it holds now put in where that helps."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+from types import MappingProxyType
+
+import structlog
+from mcp_types import (
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    PaginatedRequestParams,
+    PromptMessage,
+    TextContent,
+)
+from pydantic import ValidationError
+
+from diary_mcp.domain.entry import EntryFilters
+from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.server.dispatch import Dispatcher, RequestContext
+from diary_mcp.server.errors import protocol_error
+from diary_mcp.server.prompts.prompt_files import PromptFile, load_prompts
+from diary_mcp.server.resources.documents import entry_document, hits_document
+from diary_mcp.server.resources.resources import read_context
+from diary_mcp.server.tools.arguments import ReflectArguments, check_label
+from diary_mcp.service.diary import Diary
+from diary_mcp.service.ports.reflection import EntrySelection
+from diary_mcp.shipped import resource_path
+
+_log = structlog.get_logger()
+
+_MAX_RELATED = 5
+_MAX_OF_A_KIND = 15
+_MAX_ARGUMENT_CHARACTERS = 4_000
+_MAX_QUERY_CHARACTERS = 1_000
+
+Arguments = Mapping[str, str]
+Live = Callable[[Diary, AgentName, Arguments], Awaitable[str]]
+
+
+async def _context(diary: Diary, agent: AgentName, _arguments: Arguments) -> str:
+    return await read_context(diary, agent)
+
+
+async def _entry(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
+    reference = check_label("entry_id", arguments["entry_id"])
+    return entry_document(await diary.entries.get(agent, reference))
+
+
+async def _related(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
+    page = await diary.search.search(
+        agent,
+        (arguments.get("subject") or arguments["what"])[:_MAX_QUERY_CHARACTERS],
+        EntryFilters(scope="all", include_superseded=False),
+        mode="hybrid",
+        cursor=None,
+        limit=_MAX_RELATED,
+    )
+    return hits_document(page.rows, page.notice)
+
+
+async def _digest(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
+    asked = {"since": arguments.get("since"), "types": [arguments.get("type")]}
+    given = {name: value for name, value in asked.items() if value not in (None, [None])}
+    try:
+        checked = ReflectArguments.model_validate({**given, "limit": _MAX_OF_A_KIND})
+    except ValidationError as error:
+        raise InvalidArgumentError(
+            "since must be a day such as 2026-01-31, and type a type of entry, such as decision."
+        ) from error
+    selection = EntrySelection(agent, checked.since, checked.until, checked.types)
+    return (await diary.reflection.reflect(selection, checked.limit)).model_dump_json()
+
+
+LIVE: Mapping[str, Live] = MappingProxyType(
+    {"context": _context, "entry": _entry, "related": _related, "digest": _digest}
+)
+
+
+class Prompts:
+    """Answers `prompts/list` and `prompts/get`."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._entrance = dispatcher
+
+    @cached_property
+    def files(self) -> dict[str, PromptFile]:
+        return load_prompts(resource_path("prompts"))
+
+    async def list(
+        self, _context: RequestContext, _params: PaginatedRequestParams | None
+    ) -> ListPromptsResult:
+        return ListPromptsResult(prompts=[prompt.described() for prompt in self.files.values()])
+
+    async def get(self, context: RequestContext, params: GetPromptRequestParams) -> GetPromptResult:
+        caller = self._entrance.caller_of(context)
+        try:
+            prompt = self._find(params.name)
+            given = _check(prompt, params.arguments or {})
+
+            async def ask(diary: Diary) -> dict[str, str]:
+                return {
+                    name: (await LIVE[name](diary, caller.agent, given)).rstrip("\n")
+                    for name in sorted(prompt.mentions & LIVE.keys())
+                }
+
+            live = await self._entrance.admit(caller, "diary:read", params.name, ask)
+        except Exception as error:  # the boundary: every failure becomes an answer
+            raise protocol_error(error, params.name, context.protocol_version) from error
+        _log.info("prompt.got", prompt=prompt.name, agent=caller.agent)
+        text = prompt.fill({**given, **live})
+        return GetPromptResult(
+            description=prompt.description,
+            messages=[PromptMessage(role="user", content=TextContent(type="text", text=text))],
+        )
+
+    def _find(self, name: str) -> PromptFile:
+        if name not in self.files:
+            raise InvalidArgumentError(
+                f"There is no prompt {name!a}; there are {', '.join(self.files)}."
+            )
+        return self.files[name]
+
+
+def _check(prompt: PromptFile, arguments: Arguments) -> dict[str, str]:
+    """The arguments that were given; an empty one counts as left out."""
+    given = {name: value for name, value in arguments.items() if value.strip()}
+    known = [argument.name for argument in prompt.arguments]
+    for name, value in given.items():
+        if name not in known:
+            raise InvalidArgumentError(
+                f"{prompt.name} has no argument {name!a}; it has {', '.join(known)}."
+            )
+        if len(value) > _MAX_ARGUMENT_CHARACTERS or "\0" in value:
+            raise InvalidArgumentError(
+                f"{name} must have at most {_MAX_ARGUMENT_CHARACTERS:,} characters, and no NUL."
+            )
+    for argument in prompt.arguments:
+        if argument.required and argument.name not in given:
+            raise InvalidArgumentError(f"{prompt.name} needs {argument.name}.")
+    return given

@@ -1,0 +1,116 @@
+"""What a tool is: how a client sees it, and what it runs for a caller."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from mcp_types import Tool, ToolAnnotations
+from pydantic import BaseModel
+
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.server.tools.arguments import Arguments
+from diary_mcp.server.tools.schemas import input_schema, output_schema
+from diary_mcp.service.diary import Diary
+from diary_mcp.service.signing.verification import Progress
+
+Effect = Literal["reads", "adds", "changes", "destroys"]
+ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
+
+
+@dataclass(frozen=True)
+class Call(Generic[ArgumentsT]):
+    """One call of a tool, its arguments checked."""
+
+    diary: Diary
+    agent: AgentName
+    arguments: ArgumentsT
+    report_progress: Progress
+
+
+class AnyTool(Protocol):
+    """A tool, whatever its arguments are."""
+
+    @property
+    def effect(self) -> Effect: ...
+
+    @property
+    def nullable(self) -> frozenset[str]: ...
+
+    @property
+    def argument_names(self) -> list[str]: ...
+
+    async def call(
+        self,
+        diary: Diary,
+        agent: AgentName,
+        arguments: dict[str, object],
+        report_progress: Progress,
+    ) -> BaseModel: ...
+
+    def described(self) -> Tool: ...
+
+
+Tools = Mapping[str, AnyTool]
+"""Tools by name, as they are listed."""
+
+
+@dataclass(frozen=True)
+class DiaryTool(Generic[ArgumentsT]):
+    """One tool."""
+
+    name: str
+    title: str
+    description: str
+    effect: Effect
+    arguments: type[ArgumentsT]
+    result: type[BaseModel]
+    run: Callable[[Call[ArgumentsT]], Awaitable[BaseModel]]
+    nullable: frozenset[str] = frozenset()
+    """Arguments for which `null` says something else than leaving them out."""
+
+    whole_entry: bool = False
+    """Whether the output schema spells an entry out; one tool does it for all."""
+
+    @property
+    def argument_names(self) -> list[str]:
+        fields = self.arguments.model_fields.items()
+        return [field.alias or name for name, field in fields]
+
+    async def call(
+        self,
+        diary: Diary,
+        agent: AgentName,
+        arguments: dict[str, object],
+        report_progress: Progress,
+    ) -> BaseModel:
+        """Checks the arguments and runs the tool.
+
+        Raises:
+            pydantic.ValidationError: the arguments do not fit the schema.
+            DiaryError: as the use case tells.
+        """
+        checked = self.arguments.model_validate(arguments)
+        return await self.run(Call(diary, agent, checked, report_progress))
+
+    def described(self) -> Tool:
+        """The tool as `tools/list` shows it."""
+        return Tool(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=dict(input_schema(self.arguments)),
+            output_schema=dict(output_schema(self.result, whole_entry=self.whole_entry)),
+            annotations=self._annotations(),
+        )
+
+    def _annotations(self) -> ToolAnnotations:
+        # Whether a tool destroys or repeats means nothing to a client where it only reads.
+        if self.effect == "reads":
+            return ToolAnnotations(read_only_hint=True, open_world_hint=False)
+        return ToolAnnotations(
+            read_only_hint=False,
+            destructive_hint=self.effect == "destroys",
+            # False is what a client takes for granted.
+            idempotent_hint=True if self.effect == "destroys" else None,
+            open_world_hint=False,
+        )

@@ -1,0 +1,322 @@
+"""Taking entries in from files, batch by batch.
+
+Each batch is one unit of work: its rows, and one workflow that grants all its new entries. What
+supersedes what is linked at the end of a run, over all that is there: the outcome then depends
+neither on where batches end nor on a run that was killed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from uuid_utils.compat import uuid7
+
+from diary_mcp.domain.entry import EntryDraft
+from diary_mcp.domain.errors import ConflictError
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.hashing import content_hash, fill_in, hashed_members
+from diary_mcp.service.archive.supersession import base_name, choose_supersessions
+from diary_mcp.service.chain.links import ChainSigning, new_version
+from diary_mcp.service.chain.proofs import with_proofs
+from diary_mcp.service.ports.archive import ArchiveReader, StoredEntry
+from diary_mcp.service.ports.chain import ChainReader, VersionToSign
+from diary_mcp.service.ports.entries import EntryRecord, new_record
+from diary_mcp.service.ports.store import Store, UnitOfWork
+from diary_mcp.service.ports.workflows import PermissionChange
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class ImportedEntry:
+    """One entry as a file has it. `draft.supersedes` is a name, which need not be there."""
+
+    draft: EntryDraft
+    source_hash: str
+    entry_id: EntryId | None = None
+    """The id that it had where it was exported; kept where it is free."""
+    name: str | None = None
+    """Its file's name without `.md`, which may differ from its key."""
+    front_matter: str | None = None
+    unknown_keys: frozenset[str] = frozenset()
+    """What the front matter says beyond the fields of an entry."""
+    origin: str | None = None
+    """What the file says of its own signature, as canonical JSON."""
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What became of the entries of one batch."""
+
+    imported: int
+    unchanged: int
+
+
+IsOwnExport = Callable[[ImportedEntry, StoredEntry], bool]
+"""Whether a file is, to the byte, what an export of the entry gives now."""
+
+
+class EntryImport:
+    """One run of an import for one owner."""
+
+    def __init__(
+        self,
+        store: Store,
+        owner: AgentName,
+        is_own_export: IsOwnExport,
+        signing: ChainSigning | None = None,
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        # Without it, what is imported waits for its signature.
+        self._signing = signing or ChainSigning(None)
+        self._is_own_export = is_own_export
+        self._keys_by_name: dict[str, str] = {}
+
+    async def compare(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
+        """What `write` would do; changes nothing."""
+        async with self._store.reading() as rows:
+            return (await self._plan(rows.archive, rows.chain, batch)).outcome
+
+    async def write(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
+        """Adds what is new and makes new versions of what changed, all of it or nothing.
+
+        Raises:
+            ConflictError: others kept changing the same entries.
+        """
+        await self._signing.prepare(self._owner)
+        for entry in batch:
+            if entry.name is not None and entry.draft.key is not None:
+                self._keys_by_name[entry.name] = entry.draft.key
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return await self._write_once(batch)
+            except ConflictError:
+                continue
+        return await self._write_once(batch)
+
+    async def link(self) -> int:
+        """Links every claim whose entry is there now, and counts the new links.
+
+        Where several claim one entry, the first by date, then key, gets it; the others keep
+        their claim. A claim that would close a circle is not linked.
+        """
+        async with self._store.unit_of_work() as unit:
+            claims = await unit.archive.list_claims(self._owner)
+            names = {
+                name for claim in claims for name in (claim.source_key, base_name(claim.source_key))
+            }
+            names.update(self._keys_by_name[name] for name in names & self._keys_by_name.keys())
+            candidates = await unit.archive.find_superseded_by_nothing(self._owner, names)
+            if not candidates:
+                return 0
+            links = await unit.archive.list_supersessions(self._owner)
+            chosen = choose_supersessions(claims, candidates, links, self._keys_by_name)
+            if not chosen:
+                return 0
+            linked = await unit.archive.link(chosen)
+            versions = await unit.chain.find_to_sign(self._owner, linked)
+            wanted = [version for version in versions if version.wants_signature]
+            await self._signing.sign_versions(unit.chain, self._owner, wanted)
+            return len(linked)
+
+    async def _write_once(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
+        async with self._store.unit_of_work() as unit:
+            plan = await self._plan(unit.archive, unit.chain, batch)
+            if plan.changed:
+                await unit.archive.lock([previous.id for previous, _ in plan.changed])
+                plan = await self._plan(unit.archive, unit.chain, batch)
+            for previous, revised in plan.changed:
+                await unit.archive.replace(previous, revised)
+            if plan.new:
+                await _add(unit, plan.new)
+            elif plan.changed:
+                await unit.workflows.request_indexing()
+            await self._sign(unit, plan)
+        return plan.outcome
+
+    async def _sign(self, unit: UnitOfWork, plan: "_Plan") -> None:
+        """Signs everything that the batch imports, as imported by the owner."""
+        revised = [after for _, after in plan.changed]
+        origins = [(record.id, 1, record.origin) for record in plan.new]
+        origins += [(after.id, after.version, after.origin) for after in revised]
+        kept = [
+            (entry_id, version, origin)
+            for entry_id, version, origin in origins
+            if origin is not None
+        ]
+        if kept:
+            await unit.chain.put_origins(kept)
+        versions = [*map(new_version, plan.new), *map(_to_sign, revised)]
+        await self._signing.sign_versions(unit.chain, self._owner, versions)
+
+    async def _plan(
+        self, archive: ArchiveReader, chain: ChainReader, batch: Sequence[ImportedEntry]
+    ) -> "_Plan":
+        found = await _find_present(archive, chain, self._owner, batch)
+        now = datetime.now(UTC)
+        plan = _Plan(new=[], changed=[], unchanged=0)
+        for entry in batch:
+            stored = found.present(entry)
+            if stored is None:
+                plan.new.append(_record(found.with_free_name(entry), self._owner, now))
+            elif self._changes_nothing(entry, stored):
+                plan.unchanged += 1
+            else:
+                plan.changed.append((stored, _revised(entry, stored, now)))
+        return plan
+
+    def _changes_nothing(self, entry: ImportedEntry, stored: StoredEntry) -> bool:
+        if entry.source_hash == stored.source_hash:
+            return True
+        if entry.front_matter is not None and self._is_own_export(entry, stored):
+            return True
+        was_imported = stored.source_hash is not None
+        says_more = entry.front_matter is not None and (was_imported or bool(entry.unknown_keys))
+        return not says_more and _says_the_same(entry.draft, stored)
+
+
+@dataclass
+class _Plan:
+    new: list[EntryRecord]
+    changed: list[tuple[StoredEntry, StoredEntry]]
+    unchanged: int
+
+    @property
+    def outcome(self) -> BatchOutcome:
+        return BatchOutcome(len(self.new) + len(self.changed), self.unchanged)
+
+
+@dataclass(frozen=True)
+class _Present:
+    """What is there already of a batch."""
+
+    by_key: Mapping[str, StoredEntry]
+    by_id: Mapping[EntryId, StoredEntry]
+    by_hash: Mapping[str, StoredEntry]
+    taken_ids: set[EntryId]
+
+    def present(self, entry: ImportedEntry) -> StoredEntry | None:
+        if entry.draft.key is not None:
+            return self.by_key.get(entry.draft.key)
+        if entry.entry_id is not None:
+            by_id = self.by_id.get(entry.entry_id)
+            return by_id or self.by_key.get(str(entry.entry_id))
+        return self.by_hash.get(entry.source_hash)
+
+    def with_free_name(self, entry: ImportedEntry) -> ImportedEntry:
+        """The entry without an id that is taken.
+
+        Without a key the id was its only name, by which the next import finds it again; it
+        becomes the key.
+        """
+        if entry.entry_id not in self.taken_ids:
+            return entry
+        key = entry.draft.key or str(entry.entry_id)
+        return replace(entry, entry_id=None, draft=entry.draft.model_copy(update={"key": key}))
+
+
+async def _find_present(
+    archive: ArchiveReader, chain: ChainReader, owner: AgentName, batch: Sequence[ImportedEntry]
+) -> _Present:
+    ids = {entry.entry_id for entry in batch if entry.entry_id is not None}
+    keys = {entry.draft.key for entry in batch if entry.draft.key is not None}
+    found = await archive.find_stored(
+        owner,
+        keys=keys | set(map(str, ids)),
+        ids=ids,
+        keyless_hashes={
+            entry.source_hash
+            for entry in batch
+            if entry.draft.key is None and entry.entry_id is None
+        },
+    )
+    # A file that an export wrote is recognised by what it says, its signature too.
+    stored = await with_proofs(chain, owner, found)
+    return _Present(
+        by_key={entry.key: entry for entry in stored if entry.key is not None},
+        by_id={entry.id: entry for entry in stored},
+        by_hash={
+            entry.source_hash: entry
+            for entry in stored
+            if entry.key is None and entry.source_hash is not None
+        },
+        taken_ids=await archive.find_taken_ids(ids),
+    )
+
+
+async def _add(unit: UnitOfWork, records: Sequence[EntryRecord]) -> None:
+    await unit.archive.insert_many(records)
+    # An id that an export brought back may name a finished workflow, which would never run again.
+    await unit.workflows.enqueue(
+        PermissionChange(
+            "grant_ownership",
+            tuple(record.id for record in records),
+            repetition=f"import:{uuid7()}",
+        )
+    )
+
+
+def _record(entry: ImportedEntry, owner: AgentName, now: datetime) -> EntryRecord:
+    entry_id = entry.entry_id or EntryId(uuid7())
+    record = new_record(entry.draft, entry_id=entry_id, owner=owner, supersedes=None, now=now)
+    return replace(
+        record,
+        source_key=entry.draft.supersedes,
+        source_hash=entry.source_hash,
+        front_matter=entry.front_matter,
+        origin=entry.origin,
+    )
+
+
+def _revised(entry: ImportedEntry, stored: StoredEntry, now: datetime) -> StoredEntry:
+    draft = entry.draft
+    written = fill_in(draft, stored.owner, stored.date, stored.version + 1)
+    return replace(
+        stored,
+        author=written.author,
+        session=written.session,
+        type=written.type,
+        title=written.title,
+        content=written.content,
+        tags=written.tags,
+        importance=written.importance,
+        supersedes=stored.supersedes if _claims_the_same(draft.supersedes, stored) else None,
+        source_key=draft.supersedes,
+        source_hash=entry.source_hash,
+        front_matter=stored.front_matter if entry.front_matter is None else entry.front_matter,
+        origin=entry.origin,
+        version=written.version,
+        date=written.date,
+        updated_at=now,
+        content_hash=content_hash(stored.id, stored.owner, written),
+    )
+
+
+def _to_sign(revised: StoredEntry) -> VersionToSign:
+    return VersionToSign(
+        entry_id=revised.id,
+        key=revised.key,
+        version=revised.version,
+        content_hash=revised.content_hash,
+        created_at=revised.created_at,
+        updated_at=revised.updated_at,
+        supersedes=revised.supersedes,
+        act="import",
+        origin=revised.origin,
+    )
+
+
+def _says_the_same(draft: EntryDraft, stored: StoredEntry) -> bool:
+    said = fill_in(draft, stored.owner, stored.date, stored.version)
+    is_same = hashed_members(said) == hashed_members(stored)
+    return is_same and _claims_the_same(draft.supersedes, stored)
+
+
+def _claims_the_same(claim: str | None, stored: StoredEntry) -> bool:
+    if claim is None:
+        return stored.source_key is None and stored.supersedes is None
+    if claim == stored.source_key:
+        return True
+    names = {stored.superseded_key, str(stored.supersedes)}
+    return stored.supersedes is not None and not names.isdisjoint({claim, base_name(claim)})

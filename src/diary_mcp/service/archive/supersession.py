@@ -1,0 +1,80 @@
+"""Which claims of imported files to supersede an entry become links.
+
+An entry supersedes at most one and is superseded by at most one, so links form chains; a claim
+within one chain would close a circle.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.ports.archive import Claim, Supersession
+from diary_mcp.service.ports.entries import EntryReference
+
+
+def base_name(claim: str) -> str:
+    """The claim without the folders before the name."""
+    return claim.rsplit("/", 1)[-1]
+
+
+def choose_supersessions(
+    claims: Sequence[Claim],
+    candidates: Sequence[EntryReference],
+    links: Sequence[Supersession],
+    keys_by_name: Mapping[str, str],
+) -> list[Supersession]:
+    """The links to make, of claims in the order in which they may choose.
+
+    Args:
+        claims: every claim that is not linked.
+        candidates: entries that nothing supersedes yet.
+        links: every link there is.
+        keys_by_name: keys of files whose name is not their key.
+    """
+    chains = _Chains(links)
+    ids = {str(candidate.id): candidate.id for candidate in candidates}
+    # A key wins over an id that looks the same.
+    ids.update({entry.key: entry.id for entry in candidates if entry.key is not None})
+    chosen: list[Supersession] = []
+    for claim in claims:
+        older = _find_claimed(claim.source_key, ids, keys_by_name)
+        if older is None or older in chains.superseded or not chains.join(claim.id, older):
+            continue
+        chosen.append(Supersession(claim.id, older))
+    return chosen
+
+
+def _find_claimed(
+    claim: str, ids: Mapping[str, EntryId], keys_by_name: Mapping[str, str]
+) -> EntryId | None:
+    base = base_name(claim)
+    names = (claim, keys_by_name.get(claim), base, keys_by_name.get(base))
+    return next((ids[name] for name in names if name is not None and name in ids), None)
+
+
+class _Chains:
+    """Which entries hang together: disjoint sets over the links."""
+
+    def __init__(self, links: Sequence[Supersession]) -> None:
+        self._parents: dict[EntryId, EntryId] = {}
+        self.superseded: set[EntryId] = set()
+        for link in links:
+            self.join(link.newer, link.older)
+
+    def join(self, newer: EntryId, older: EntryId) -> bool:
+        """Links two chains; `False`, and nothing changes, where they are one already."""
+        newer_root, older_root = self._root(newer), self._root(older)
+        if newer_root == older_root:
+            return False
+        self._parents[newer_root] = older_root
+        self.superseded.add(older)
+        return True
+
+    def _root(self, entry_id: EntryId) -> EntryId:
+        root = entry_id
+        while (parent := self._parents.get(root)) is not None:
+            root = parent
+        while entry_id != root:
+            parent = self._parents[entry_id]
+            self._parents[entry_id] = root
+            entry_id = parent
+        return root

@@ -1,0 +1,357 @@
+"""Adding links to an owner's chain, in the unit of work of the change that they sign.
+
+The head is locked last: whoever holds it waits for nobody, so links have the order of commits and
+no two changes wait for each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+
+from diary_mcp.domain.entry import Signature
+from diary_mcp.domain.errors import ConflictError, NotFoundError
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.signing import (
+    LINK_FORMAT,
+    Act,
+    Opening,
+    PublicKey,
+    Statement,
+    SupersededEntry,
+)
+from diary_mcp.service.chain.statements import (
+    canonical,
+    commit,
+    hash_bytes,
+    new_salt,
+    read_statement,
+)
+from diary_mcp.service.ports.chain import (
+    ChainReader,
+    ChainWriter,
+    Head,
+    NewLink,
+    Signer,
+    SigningKey,
+    VersionToSign,
+)
+from diary_mcp.service.ports.entries import EntryRecord
+
+PENDING = Signature(state="pending")
+UNSIGNED = Signature(state="none")
+
+
+@dataclass(frozen=True)
+class KeyChange:
+    """A key that is admitted to a chain, or revoked."""
+
+    act: Act
+    key: PublicKey
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A statement to be signed, with the salt that opens its commitment."""
+
+    statement: Statement
+    salt: str | None = None
+
+    @cached_property
+    def form(self) -> bytes:
+        """What is signed and hashed."""
+        return canonical(self.statement)
+
+    @property
+    def superseded(self) -> EntryId | None:
+        supersedes = self.statement.supersedes
+        return None if supersedes is None else supersedes.entry
+
+
+@dataclass
+class Drafting:
+    """Makes statements that follow a head, one after another."""
+
+    owner: AgentName
+    head: Head
+    key: PublicKey
+    supersedable: Mapping[EntryId, SupersededEntry] = field(
+        default_factory=dict[EntryId, SupersededEntry]
+    )
+    """What entries that are superseded are known by."""
+
+    def version(self, to_sign: VersionToSign) -> Draft:
+        """A `write` or an `import`."""
+        opening = Opening(
+            created_at=to_sign.created_at,
+            key=to_sign.key,
+            salt=new_salt(),
+            updated_at=to_sign.updated_at,
+        )
+        superseded = to_sign.supersedes
+        origin = to_sign.origin
+        statement = self._statement(to_sign.act).model_copy(
+            update={
+                "entry": to_sign.entry_id,
+                "version": to_sign.version,
+                "commitment": commit(to_sign.content_hash, opening),
+                "supersedes": None if superseded is None else self.supersedable.get(superseded),
+                "origin": None if origin is None else hash_bytes(origin.encode()),
+            }
+        )
+        return Draft(statement, opening.salt)
+
+    def deletion(self, entry_id: EntryId, last: Statement | None, version: int) -> Draft:
+        """A `delete`, which repeats what was committed to."""
+        update = {
+            "entry": entry_id,
+            "version": version if last is None else last.version,
+            "commitment": None if last is None else last.commitment,
+        }
+        return Draft(self._statement("delete").model_copy(update=update))
+
+    def key_change(self, change: KeyChange) -> Draft:
+        """An `admit` or a `revoke`."""
+        statement = self._statement(change.act)
+        return Draft(statement.model_copy(update={"subject": change.key}))
+
+    def sign(self, draft: Draft, key: SigningKey) -> NewLink:
+        """Goes on behind the draft, signed with the key."""
+        return self.follow(draft, key.sign(draft.form))
+
+    def follow(self, draft: Draft, signature: str) -> NewLink:
+        """Goes on behind the draft, which has this signature."""
+        statement = draft.statement
+        link_hash = hash_bytes(draft.form)
+        self.head = replace(
+            changed_keys(self.head, statement),
+            sequence=statement.sequence,
+            hash=link_hash,
+            signed_at=statement.time,
+        )
+        if statement.entry is not None:
+            known = SupersededEntry(content_hash=None, entry=statement.entry, link=link_hash)
+            self.supersedable = {**self.supersedable, statement.entry: known}
+        return NewLink(
+            sequence=statement.sequence,
+            hash=link_hash,
+            statement=draft.form.decode(),
+            signature=signature,
+            act=statement.act,
+            entry_id=statement.entry,
+            version=statement.version,
+            supersedes=draft.superseded,
+            salt=draft.salt,
+        )
+
+    def _statement(self, act: Act) -> Statement:
+        now = datetime.now(UTC)
+        before = self.head.signed_at
+        return Statement(
+            act=act,
+            commitment=None,
+            entry=None,
+            format=LINK_FORMAT,
+            key=self.key,
+            origin=None,
+            owner=self.owner,
+            previous=self.head.hash,
+            sequence=self.head.sequence + 1,
+            subject=None,
+            supersedes=None,
+            # Another machine's clock may be ahead.
+            time=now if before is None else max(now, before),
+            version=None,
+        )
+
+
+class ChainSigning:
+    """Signs changes of the agent whose keys are at hand; the others' stay pending."""
+
+    def __init__(self, signer: Signer | None, *, wanted: bool = True) -> None:
+        self._signer = signer
+        self._unsigned = PENDING if wanted else UNSIGNED
+
+    async def prepare(self, owner: AgentName) -> None:
+        """Makes the key ready before anything is locked.
+
+        Raises:
+            SigningKeyError: the key cannot be used.
+        """
+        if self._signer is not None and self._signer.agent == owner:
+            await self._signer.keys()
+
+    async def sign_versions(
+        self, chain: ChainWriter, owner: AgentName, to_sign: Sequence[VersionToSign]
+    ) -> list[Signature]:
+        """Adds a link for each version; what became of each, in their order.
+
+        Raises:
+            SigningKeyError: the key cannot be used.
+        """
+        if not to_sign:
+            return []
+        found = await self._lock(chain, owner)
+        if found is None:
+            return [self._unsigned] * len(to_sign)
+        drafting, key = found
+        drafting.supersedable = await find_supersedable(chain, owner, to_sign)
+        links: list[NewLink] = []
+        signatures: list[Signature] = []
+        for version in to_sign:
+            draft = drafting.version(version)
+            links.append(drafting.sign(draft, key))
+            signatures.append(_signature(draft.statement, links[-1]))
+        await chain.append(owner, links, drafting.head)
+        return signatures
+
+    async def sign_deletion(
+        self, chain: ChainWriter, owner: AgentName, entry_id: EntryId, version: int
+    ) -> bool:
+        """Adds the link that a deleted entry leaves; `False` where no key is at hand.
+
+        Raises:
+            SigningKeyError: the key cannot be used.
+        """
+        found = await self._lock(chain, owner)
+        if found is None:
+            return False
+        drafting, key = found
+        last = await find_last_statement(chain, owner, entry_id)
+        link = drafting.sign(drafting.deletion(entry_id, last, version), key)
+        await chain.append(owner, [link], drafting.head)
+        return True
+
+    async def sign_key_changes(
+        self,
+        chain: ChainWriter,
+        owner: AgentName,
+        changes: Sequence[KeyChange],
+        *,
+        by_takeover: bool = False,
+    ) -> None:
+        """Adds a link for each change; whoever was just admitted may sign the next.
+
+        Raises:
+            ConflictError: no key at hand may sign, or a change is not possible.
+            SigningKeyError: the key cannot be used.
+        """
+        if self._signer is None or self._signer.agent != owner:
+            raise not_admitted(owner)
+        head = await chain.lock_head(owner)
+        keys = await self._signer.keys()
+        links: list[NewLink] = []
+        for change in changes:
+            key = keys[0] if by_takeover else pick_key(keys, head)
+            if key is None:
+                raise not_admitted(owner)
+            check_key_change(change, head)
+            drafting = Drafting(owner, head, key.public_key)
+            links.append(drafting.sign(drafting.key_change(change), key))
+            head = drafting.head
+        await chain.append(owner, links, head)
+
+    async def own_key(self, owner: AgentName) -> PublicKey | None:
+        """The key that this process signs with for the owner, if it does.
+
+        Raises:
+            SigningKeyError: the key cannot be used.
+        """
+        if self._signer is None or self._signer.agent != owner:
+            return None
+        return (await self._signer.keys())[0].public_key
+
+    async def _lock(
+        self, chain: ChainWriter, owner: AgentName
+    ) -> tuple[Drafting, SigningKey] | None:
+        if self._signer is None or self._signer.agent != owner:
+            return None
+        head = await chain.lock_head(owner)
+        # Looked at again under the lock: a rotation may have been committed a moment ago.
+        key = pick_key(await self._signer.keys(), head)
+        return None if key is None else (Drafting(owner, head, key.public_key), key)
+
+
+def pick_key(keys: Sequence[SigningKey], head: Head) -> SigningKey | None:
+    """The key that may sign the next link, if there is one; at the beginning, the first."""
+    if head.sequence == 0:
+        return keys[0]
+    return next((key for key in keys if key.public_key in head.valid_keys), None)
+
+
+def new_version(record: EntryRecord) -> VersionToSign:
+    """The first version of a new entry."""
+    return VersionToSign(
+        entry_id=record.id,
+        key=record.key,
+        version=1,
+        content_hash=record.content_hash,
+        created_at=record.created_at,
+        updated_at=record.created_at,
+        supersedes=record.supersedes,
+        act="write" if record.source_hash is None else "import",
+        origin=record.origin,
+    )
+
+
+def changed_keys(head: Head, statement: Statement) -> Head:
+    """The head's keys after the statement."""
+    valid, known = list(head.valid_keys), list(head.known_keys)
+    admitted = [statement.key] if statement.sequence == 1 else []
+    if statement.act == "admit" and statement.subject is not None:
+        admitted.append(statement.subject)
+    for key in dict.fromkeys(admitted):
+        valid.append(key)
+        known.append(key)
+    if statement.act == "revoke":
+        valid = [key for key in valid if key != statement.subject]
+    return replace(head, valid_keys=valid, known_keys=known)
+
+
+def check_key_change(change: KeyChange, head: Head) -> None:
+    """Raises ConflictError or NotFoundError: the chain's keys do not let it be."""
+    if change.act == "admit" and change.key in head.known_keys:
+        raise ConflictError(f"{change.key} was admitted before; make a new key.")
+    if change.act == "revoke" and change.key not in head.valid_keys:
+        raise NotFoundError(f"{change.key} is no valid key of your chain.")
+
+
+def not_admitted(owner: AgentName) -> ConflictError:
+    """Why nothing can be signed here."""
+    return ConflictError(
+        f"The key of this machine is not admitted to the chain of {owner}. See it with `diary-mcp "
+        "key show`, and on the machine whose key is admitted run `diary-mcp key admit KEY`."
+    )
+
+
+async def find_last_statement(
+    chain: ChainReader, owner: AgentName, entry_id: EntryId
+) -> Statement | None:
+    """What the chain says last about an entry, where it is there."""
+    found = await chain.find_last_links(owner, [entry_id])
+    statement = read_statement(found[0].statement) if found else None
+    return None if statement is None or statement.act == "delete" else statement
+
+
+async def find_supersedable(
+    chain: ChainReader, owner: AgentName, to_sign: Sequence[VersionToSign]
+) -> dict[EntryId, SupersededEntry]:
+    """By what the entries that the versions supersede are known."""
+    ids = {version.supersedes for version in to_sign if version.supersedes is not None}
+    if not ids:
+        return {}
+    unsigned = {
+        version.entry_id: SupersededEntry(
+            content_hash=version.content_hash, entry=version.entry_id, link=None
+        )
+        for version in await chain.find_to_sign(owner, ids)
+    }
+    signed = {
+        last.entry_id: SupersededEntry(content_hash=None, entry=last.entry_id, link=last.hash)
+        for last in await chain.find_last_links(owner, ids)
+    }
+    return {**unsigned, **signed}
+
+
+def _signature(statement: Statement, link: NewLink) -> Signature:
+    return Signature(state="signed", key=statement.key, signed_at=statement.time, link=link.hash)

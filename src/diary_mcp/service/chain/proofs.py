@@ -1,0 +1,64 @@
+"""Proofs: what a file says of its entry's signature, made and checked (docs/signing.md)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from diary_mcp.domain.entry import EntryDraft
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.hashing import content_hash, fill_in
+from diary_mcp.domain.signing import Opening, Proof
+from diary_mcp.service.chain.key_history import CheckSignature
+from diary_mcp.service.chain.statements import canonical, commit, read_statement
+from diary_mcp.service.ports.archive import StoredEntry
+from diary_mcp.service.ports.chain import ChainReader, LastLink
+
+
+async def with_proofs(
+    chain: ChainReader, owner: AgentName, stored: Sequence[StoredEntry]
+) -> list[StoredEntry]:
+    """The entries, each with the proof that an export writes beside it.
+
+    One that is as it was imported keeps what its file said of its signature; any other has the
+    diary's own.
+    """
+    if not stored:
+        return []
+    found = await chain.find_last_links(owner, [entry.id for entry in stored])
+    links = {link.entry_id: link for link in found}
+    return [
+        replace(entry, proof=entry.origin or _own_proof(entry, links.get(entry.id)))
+        for entry in stored
+    ]
+
+
+def check_proof(proof: Proof, draft: EntryDraft, check_signature: CheckSignature) -> str | None:
+    """What is wrong with the proof for the entry that stands beside it, or `None`.
+
+    That the key is the owner's, it cannot tell.
+    """
+    statement = proof.statement
+    if statement.act not in {"write", "import"} or statement.entry is None:
+        return "it is no signature of an entry"
+    if not check_signature(statement.key, proof.signature, canonical(statement)):
+        return "the signature is not valid"
+    said = fill_in(draft, statement.owner, statement.time, statement.version or 0)
+    computed = content_hash(statement.entry, statement.owner, said)
+    if commit(computed, proof.opening) != statement.commitment:
+        return "the entry is not what was signed"
+    return None
+
+
+def _own_proof(entry: StoredEntry, last: LastLink | None) -> str | None:
+    if last is None or last.salt is None:
+        return None
+    statement = read_statement(last.statement)
+    if statement.act == "delete" or statement.version != entry.version:
+        return None
+    opening = Opening(
+        created_at=entry.created_at,
+        key=entry.key,
+        salt=last.salt,
+        updated_at=entry.updated_at,
+    )
+    proof = Proof(opening=opening, signature=last.signature, statement=statement)
+    return canonical(proof).decode()

@@ -1,0 +1,129 @@
+"""Who may read what.
+
+The owner is decided by the row. A viewer needs an active share in the rows and a positive check
+of the permission backend. Rows are loaded first and checked after, and the loaded rows are the
+answer: the other order would show a removed viewer what was written after the removal.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import structlog
+
+from diary_mcp.domain.entry import Entry, EntryFields
+from diary_mcp.domain.errors import (
+    DiaryError,
+    ForbiddenError,
+    NotFoundError,
+    PermissionBackendUnavailableError,
+)
+from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.domain.relations import group_grantee
+from diary_mcp.service.ports.entries import Readership, owner_readership
+from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.store import Store
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+Listed = TypeVar("Listed", bound=EntryFields)
+
+
+class Access:
+    """Answers for one caller at a time what it may read."""
+
+    def __init__(self, store: Store, permissions: PermissionReader) -> None:
+        self._store = store
+        self._permissions = permissions
+
+    async def get(self, caller: AgentName, reference: str) -> Entry:
+        """The entry with this id, or the caller's own with this key.
+
+        Raises:
+            NotFoundError: there is none, or the caller may not read it.
+            PermissionBackendUnavailableError: the caller does not own it, and nobody can say
+                whether there is one that it may read.
+        """
+        try:
+            entry = await self._find(caller, reference)
+            if entry is None or not await self.keep_readable(caller, [entry]):
+                raise not_found(reference)
+        except PermissionBackendUnavailableError as error:
+            _log.warning("access.undecided", reason=str(error))
+            raise _undecided(reference) from error
+        return entry
+
+    async def refusal(self, caller: AgentName, reference: str) -> DiaryError:
+        """Why somebody who is not the owner may not change an entry.
+
+        Raises:
+            NotFoundError: the caller may not even read it.
+        """
+        await self.get(caller, reference)
+        return ForbiddenError(
+            f"Entry {reference} is shared with you to read; only its owner may do this. "
+            "Write an entry of your own with diary_create instead."
+        )
+
+    async def readership(self, caller: AgentName) -> Readership:
+        """Every name under which something may be shared with the caller.
+
+        Raises:
+            PermissionBackendUnavailableError: nobody can say which groups the caller is in.
+        """
+        async with self._store.reading() as rows:
+            may_be_reached = await rows.shares.may_reach(caller)
+        if not may_be_reached:
+            return owner_readership(caller)
+        return await self._with_groups(caller)
+
+    async def keep_readable(self, caller: AgentName, rows: Sequence[Listed]) -> list[Listed]:
+        """Those of the rows that the caller may read now, in their order.
+
+        Raises:
+            PermissionBackendUnavailableError: some are shared, and nobody can say.
+        """
+        shared = [row.id for row in rows if row.role == "viewer"]
+        viewable = await self._permissions.check_view(caller, shared) if shared else set[EntryId]()
+        return [row for row in rows if row.role == "owner" or row.id in viewable]
+
+    async def _find(self, caller: AgentName, reference: str) -> Entry | None:
+        """What the rows show the caller.
+
+        For an id that is not the caller's own, what the permission backend is asked depends on the
+        caller alone, never on the entry: its silence, and how long an answer takes, must not tell
+        whether there is one.
+        """
+        async with self._store.reading() as rows:
+            entry = await rows.entries.find(owner_readership(caller), reference)
+            entry_id = as_entry_id(reference)
+            if entry is not None or entry_id is None:
+                return entry
+            if not await rows.shares.may_reach(caller):
+                return None
+            if await rows.entries.was_owned_by(caller, entry_id):
+                return None
+        reader = await self._with_groups(caller)
+        async with self._store.reading() as rows:
+            return await rows.entries.find(reader, reference)
+
+    async def _with_groups(self, caller: AgentName) -> Readership:
+        groups = sorted(await self._permissions.list_groups(caller))
+        own = owner_readership(caller)
+        return Readership(caller, (*own.grantees, *map(group_grantee, groups)))
+
+
+def not_found(reference: str) -> NotFoundError:
+    """The one answer for an entry that is not there and one that the caller may not read."""
+    return NotFoundError(
+        f"No entry {reference!r} that you may read; diary_list shows yours, and with scope=shared "
+        "those shared with you."
+    )
+
+
+def _undecided(reference: str) -> PermissionBackendUnavailableError:
+    """The one answer while nobody can say; what failed and how would tell what was asked."""
+    return PermissionBackendUnavailableError(
+        "The permission backend does not answer, so nobody can say whether there is an entry "
+        f"{reference!r} that you may read. Try again in a moment; your own entries can be read "
+        "meanwhile."
+    )

@@ -1,0 +1,147 @@
+"""Finding entries: lists, tags, shares, and who the caller is.
+
+Every page is filled from the rows that the caller may read: candidates come from the rows in
+order, the permission backend is asked about exactly those, and more are fetched until the page
+is full.
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from diary_mcp.domain.entry import EntryFilters, EntrySummary
+from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.fields import AgentName, GroupName
+from diary_mcp.domain.share import Share
+from diary_mcp.service.entries import cursors
+from diary_mcp.service.entries.access import Access, Listed
+from diary_mcp.service.ports.entries import (
+    EntryCounts,
+    EntryPosition,
+    Readership,
+    TagCount,
+    owner_readership,
+)
+from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.shares import SharePosition
+from diary_mcp.service.ports.store import Store
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Some rows in order, and where the next page begins (`None`: there is none)."""
+
+    rows: Sequence[Row]
+    next_cursor: str | None
+    notice: str | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the caller is; `groups` is `None` where the permission backend does not answer."""
+
+    agent: AgentName
+    groups: list[GroupName] | None
+    counts: EntryCounts
+
+
+class _Fetch(Protocol[Listed]):
+    def __call__(self, after: Listed | None, limit: int, /) -> Awaitable[list[Listed]]: ...
+
+
+class BrowsingService:
+    """Read-only views of the diary, for one caller at a time."""
+
+    def __init__(self, store: Store, permissions: PermissionReader, access: Access) -> None:
+        self._store = store
+        self._permissions = permissions
+        self._access = access
+
+    async def list_entries(
+        self, caller: AgentName, filters: EntryFilters, cursor: str | None, limit: int
+    ) -> Page[EntrySummary]:
+        """Entries newest `date` first, then by id.
+
+        Raises:
+            InvalidArgumentError: the cursor is damaged or belongs to another list.
+            PermissionBackendUnavailableError: shared entries were asked for, and nobody can say
+                which the caller may read.
+        """
+        listing = f"list:{caller}:{filters.model_dump_json()}"
+        start = None if cursor is None else cursors.decode_entries(cursor, listing)
+        reader = await self._readership(caller, filters)
+
+        async def fetch(after: EntrySummary | None, count: int) -> list[EntrySummary]:
+            position = start if after is None else EntryPosition(after.date, after.id)
+            async with self._store.reading() as rows:
+                return await rows.entries.list_page(reader, filters, position, count)
+
+        entries, has_more = await self._fill(caller, fetch, limit)
+        return Page(
+            entries,
+            cursors.encode_entries(EntryPosition(entries[-1].date, entries[-1].id), listing)
+            if has_more
+            else None,
+        )
+
+    async def list_tags(self, caller: AgentName, prefix: str, limit: int) -> list[TagCount]:
+        """The caller's own tags, the most used first."""
+        async with self._store.reading() as rows:
+            return await rows.entries.list_tags(caller, prefix, limit)
+
+    async def list_shares(
+        self, caller: AgentName, reference: str | None, cursor: str | None, limit: int
+    ) -> Page[Share]:
+        """Active shares that the caller gave, oldest first; of one entry where it is named.
+
+        Raises:
+            ForbiddenError: the entry is somebody else's, and shared with the caller.
+            NotFoundError: there is no such entry that the caller may read.
+        """
+        listing = f"shares:{caller}:{reference}"
+        after = None if cursor is None else cursors.decode_shares(cursor, listing)
+        async with self._store.reading() as rows:
+            entry = reference and await rows.entries.find(owner_readership(caller), reference)
+            if not reference or (entry and entry.role == "owner"):
+                entry_id = entry.id if entry else None
+                shares = await rows.shares.list_page(caller, entry_id, after, limit + 1)
+                return _share_page(shares, limit, listing)
+        raise await self._access.refusal(caller, reference)
+
+    async def identify(self, caller: AgentName) -> Identity:
+        """Who the caller is, which groups it is in, and how many entries it has."""
+        async with self._store.reading() as rows:
+            counts = await rows.entries.count(caller)
+        try:
+            groups = sorted(await self._permissions.list_groups(caller))
+        except PermissionBackendUnavailableError:
+            groups = None
+        return Identity(caller, groups, counts)
+
+    async def _readership(self, caller: AgentName, filters: EntryFilters) -> Readership:
+        if filters.scope == "mine":
+            return owner_readership(caller)
+        return await self._access.readership(caller)
+
+    async def _fill(
+        self, caller: AgentName, fetch: _Fetch[Listed], limit: int
+    ) -> tuple[list[Listed], bool]:
+        """At most `limit` readable rows, and whether there are more."""
+        readable: list[Listed] = []
+        last: Listed | None = None
+        while True:
+            candidates = await fetch(last, limit + 1)
+            readable += await self._access.keep_readable(caller, candidates)
+            if len(candidates) <= limit or len(readable) > limit:
+                return readable[:limit], len(readable) > limit
+            last = candidates[-1]
+
+
+def _share_page(shares: list[Share], limit: int, listing: str) -> Page[Share]:
+    if len(shares) <= limit:
+        return Page(shares, None)
+    last = shares[limit - 1]
+    position = SharePosition(last.created_at, last.entry_id, last.grantee)
+    return Page(shares[:limit], cursors.encode_shares(position, listing))

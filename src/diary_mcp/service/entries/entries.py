@@ -1,0 +1,278 @@
+"""Writing, reading, correcting and deleting entries."""
+
+from datetime import UTC, datetime
+
+from uuid_utils.compat import uuid7
+
+from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, Signature
+from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.hashing import arguments_hash, content_hash
+from diary_mcp.service.chain.links import ChainSigning, new_version
+from diary_mcp.service.entries.access import Access, not_found
+from diary_mcp.service.ports.chain import VersionToSign
+from diary_mcp.service.ports.entries import (
+    EntryRecord,
+    EntryRevision,
+    RememberedRequest,
+    new_record,
+    owner_readership,
+)
+from diary_mcp.service.ports.store import Store, UnitOfWork
+from diary_mcp.service.ports.workflows import PermissionChange
+
+
+class EntryService:
+    """Entries of one diary. Each change is one unit of work."""
+
+    def __init__(self, store: Store, access: Access, signing: ChainSigning) -> None:
+        self._store = store
+        self._access = access
+        self._signing = signing
+
+    async def create(
+        self,
+        caller: AgentName,
+        draft: EntryDraft,
+        *,
+        entry_id: EntryId | None = None,
+        idempotency_key: str | None = None,
+    ) -> Entry:
+        """Adds an entry; its row, its workflow and its signature commit together.
+
+        Args:
+            caller: its owner.
+            draft: what it says.
+            entry_id: for the caller to know beforehand; a new UUID of version 7.
+            idempotency_key: an earlier call's with it has made the entry, under its own id.
+
+        Raises:
+            NotFoundError: `draft.supersedes` names no entry of the caller's.
+            ConflictError: the key is taken, the entry to supersede is superseded, or the
+                idempotency key was used with other arguments.
+        """
+        entry_id = entry_id or EntryId(uuid7())
+        await self._signing.prepare(caller)
+        async with self._store.unit_of_work() as unit:
+            earlier = await _claim(unit, caller, entry_id, draft, idempotency_key)
+            if earlier is None:
+                record = await _record(unit, caller, entry_id, draft)
+                superseded_by = await unit.entry_changes.insert(record)
+                await unit.workflows.enqueue(PermissionChange("grant_ownership", (entry_id,)))
+                signature = await self._sign_new(unit, record, superseded_by)
+                return _as_created(record, superseded_by, signature)
+        return await self._get_created_earlier(caller, earlier, idempotency_key)
+
+    async def get(self, caller: AgentName, reference: str) -> Entry:
+        """The entry, by id or by a key of the caller's own.
+
+        Raises:
+            NotFoundError: there is none that the caller may read.
+        """
+        return await self._access.get(caller, reference)
+
+    async def update(
+        self, caller: AgentName, reference: str, expected_version: int, changes: EntryChanges
+    ) -> Entry:
+        """Makes the next version; the present one stays in the history.
+
+        Raises:
+            ConflictError: the entry is not at `expected_version` any more.
+            ForbiddenError: the caller may only read it.
+            NotFoundError: there is none that the caller may read.
+        """
+        if not changes.model_fields_set:
+            raise InvalidArgumentError(
+                "Nothing to change: give at least one of title, content, type, tags, importance."
+            )
+        await self._signing.prepare(caller)
+        async with self._store.unit_of_work() as unit:
+            entry = await find_own(unit, caller, reference)
+            if entry is not None:
+                revised = _revised(entry, changes)
+                is_expected = entry.version == expected_version
+                if not is_expected or not await unit.entry_changes.update(
+                    entry, _revision(revised)
+                ):
+                    raise _outdated(entry, expected_version)
+                await unit.workflows.request_indexing()
+                signatures = await self._signing.sign_versions(
+                    unit.chain, caller, [_to_sign(revised)]
+                )
+                return revised.model_copy(update={"signature": signatures[0]})
+        raise await self._access.refusal(caller, reference)
+
+    async def delete(self, caller: AgentName, reference: str) -> EntryId:
+        """Removes the content, the history and the shares for good.
+
+        The removal and its `remove_entry_relations` workflow commit together.
+
+        Raises:
+            ForbiddenError: the caller may only read it.
+            NotFoundError: there is none that the caller may read.
+        """
+        await self._signing.prepare(caller)
+        async with self._store.unit_of_work() as unit:
+            entry = await find_own(unit, caller, reference)
+            if entry is not None:
+                generation = await raise_generation(unit, caller, entry)
+                await unit.entry_changes.delete(entry.id)
+                await unit.workflows.enqueue(
+                    PermissionChange("remove_entry_relations", (entry.id,), generation)
+                )
+                await self._signing.sign_deletion(unit.chain, caller, entry.id, entry.version)
+                return entry.id
+        raise await self._access.refusal(caller, reference)
+
+    async def _sign_new(
+        self, unit: UnitOfWork, record: EntryRecord, superseded_by: EntryId | None
+    ) -> Signature:
+        versions = [new_version(record)]
+        if superseded_by is not None:
+            waiting = await unit.chain.find_to_sign(record.owner, [superseded_by])
+            versions += [version for version in waiting if version.wants_signature]
+        signatures = await self._signing.sign_versions(unit.chain, record.owner, versions)
+        return signatures[0]
+
+    async def _get_created_earlier(
+        self, caller: AgentName, earlier: RememberedRequest, idempotency_key: str | None
+    ) -> Entry:
+        try:
+            return await self._access.get(caller, str(earlier.entry_id))
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"The entry made with idempotency_key {idempotency_key!r} was deleted since; "
+                "use a new key to write another."
+            ) from error
+
+
+async def find_own(unit: UnitOfWork, caller: AgentName, reference: str) -> Entry | None:
+    """The caller's own entry, or `None` where it has none of this id or key."""
+    entry = await unit.entries.find(owner_readership(caller), reference)
+    return entry if entry is not None and entry.role == "owner" else None
+
+
+async def raise_generation(unit: UnitOfWork, caller: AgentName, entry: Entry) -> int:
+    """Counts one more permission change of an entry, and holds it for this unit of work.
+
+    Raises:
+        NotFoundError: it was deleted a moment ago.
+    """
+    generation = await unit.entry_changes.raise_generation(entry.id, caller)
+    if generation is None:
+        raise not_found(str(entry.id))
+    return generation
+
+
+async def _claim(
+    unit: UnitOfWork,
+    caller: AgentName,
+    entry_id: EntryId,
+    draft: EntryDraft,
+    idempotency_key: str | None,
+) -> RememberedRequest | None:
+    """The earlier call with this key, or `None` where this is the first."""
+    if idempotency_key is None:
+        return None
+    request = RememberedRequest(arguments_hash(draft.model_dump(mode="json")), entry_id)
+    holder = await unit.requests.claim(caller, idempotency_key, request)
+    if holder == request:
+        return None
+    if holder.arguments_hash != request.arguments_hash:
+        raise ConflictError(
+            f"idempotency_key {idempotency_key!r} was used for entry {holder.entry_id} with other "
+            "arguments; repeat the first call's arguments, or use a new key."
+        )
+    return holder
+
+
+async def _record(
+    unit: UnitOfWork, caller: AgentName, entry_id: EntryId, draft: EntryDraft
+) -> EntryRecord:
+    now = datetime.now(UTC)
+    supersedes = await _superseded(unit, caller, draft.supersedes)
+    return new_record(draft, entry_id=entry_id, owner=caller, supersedes=supersedes, now=now)
+
+
+async def _superseded(unit: UnitOfWork, caller: AgentName, reference: str | None) -> EntryId | None:
+    if reference is None:
+        return None
+    entry = await find_own(unit, caller, reference)
+    if entry is None:
+        raise NotFoundError(
+            f"`supersedes` names no entry of yours: {reference!r}. Give the id or key of an entry "
+            "that you own; diary_list shows them."
+        )
+    return entry.id
+
+
+def _as_created(record: EntryRecord, superseded_by: EntryId | None, signature: Signature) -> Entry:
+    return Entry(
+        id=record.id,
+        key=record.key,
+        owner=record.owner,
+        author=record.author,
+        session=record.session,
+        type=record.type,
+        title=record.title,
+        content=record.content,
+        tags=tuple(record.tags),
+        importance=record.importance,
+        supersedes=record.supersedes,
+        superseded_by=superseded_by,
+        version=1,
+        date=record.date,
+        created_at=record.created_at,
+        updated_at=record.created_at,
+        content_hash=record.content_hash,
+        signature=signature,
+        role="owner",
+        sharing="pending",
+    )
+
+
+def _revised(entry: Entry, changes: EntryChanges) -> Entry:
+    given = changes.model_dump(exclude_unset=True)
+    # Only a title can be taken away; any other field that is null stays as it is.
+    changed = {name: value for name, value in given.items() if value is not None or name == "title"}
+    revised = entry.model_copy(
+        update={**changed, "version": entry.version + 1, "updated_at": datetime.now(UTC)}
+    )
+    return revised.model_copy(
+        update={
+            "tags": tuple(revised.tags),
+            "content_hash": content_hash(revised.id, revised.owner, revised),
+        }
+    )
+
+
+def _to_sign(entry: Entry) -> VersionToSign:
+    return VersionToSign(
+        entry_id=entry.id,
+        key=entry.key,
+        version=entry.version,
+        content_hash=entry.content_hash,
+        created_at=entry.created_at,
+        updated_at=entry.updated_at,
+        supersedes=entry.supersedes,
+    )
+
+
+def _revision(entry: Entry) -> EntryRevision:
+    return EntryRevision(
+        type=entry.type,
+        title=entry.title,
+        content=entry.content,
+        tags=entry.tags,
+        importance=entry.importance,
+        version=entry.version,
+        updated_at=entry.updated_at,
+        content_hash=entry.content_hash,
+    )
+
+
+def _outdated(entry: Entry, expected_version: int) -> ConflictError:
+    return ConflictError(
+        f"Entry {entry.id} is not at version {expected_version} any more; read it again with "
+        "diary_get, and repeat the change with its `version` as expected_version."
+    )

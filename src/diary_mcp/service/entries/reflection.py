@@ -1,0 +1,149 @@
+"""What an agent's own entries come to: counts, what matters, what is open, what was corrected.
+
+From the rows alone, without a model and without the permission backend: the same rows always
+give the same digest. The size is bounded, so that a model can afford to read it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from diary_mcp.domain.entry import Entry
+from diary_mcp.domain.fields import AgentName, EntryType
+from diary_mcp.domain.reflection import Correction, Excerpt, Mention, Reflection
+from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
+from diary_mcp.service.ports.entries import owner_readership
+from diary_mcp.service.ports.reflection import EntrySelection, Preview, TypeCount
+from diary_mcp.service.ports.store import Store
+
+_MAX_TAGS = 12
+_TITLE_BYTES = 90
+_TAG_BYTES = 32
+_SNIPPET_BYTES = 600
+_MAX_IN_CONTEXT = 20
+_NO_ROOM = (
+    "Cut short; {} of {} open problems are shown. Narrow it with since, until or types, or use "
+    "diary_list."
+)
+
+
+@dataclass(frozen=True)
+class SessionContext:
+    """What an agent should know when a session starts."""
+
+    agent: AgentName
+    entries: int
+    last_handoff: Entry | None
+    open_problems: tuple[Mention, ...]
+    open_problem_count: int
+    recent_decisions: tuple[Mention, ...]
+    corrections: tuple[Correction, ...]
+
+
+class ReflectionService:
+    """Digests of one agent's own entries at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def reflect(self, selection: EntrySelection, limit: int) -> Reflection:
+        """A digest of the selected entries; each of its lists names at most `limit`.
+
+        Its lists are cut where the whole would take more than about 2,000 tokens; `notice` then
+        says so.
+        """
+        async with self._store.reading() as rows:
+            types = await rows.reflection.count_by_type(selection)
+            tags = await rows.reflection.count_by_tag(selection, _MAX_TAGS)
+            important = await rows.reflection.list_most_important(selection, limit)
+            problems = await rows.reflection.list_newest(selection.only("problem"), limit)
+            chains = await rows.reflection.list_corrections(selection, limit)
+            handoffs = await rows.reflection.list_newest(selection.only("handoff"), 1)
+        complete = Reflection(
+            entries=sum(count.entries for count in types),
+            by_type={count.type: count.entries for count in types},
+            by_tag={shorten(count["tag"], _TAG_BYTES): count["count"] for count in tags},
+            most_important=tuple(map(_mention, important)),
+            open_problems=tuple(map(_mention, problems)),
+            corrections=tuple(map(_correction, chains)),
+            last_handoff=_excerpt(handoffs[0]) if handoffs else None,
+            notice=None,
+        )
+        return _fit(complete, _count_current(types, "problem"))
+
+    async def recall(self, agent: AgentName) -> SessionContext:
+        """What `agent` should know when a session starts; see `diary://context`."""
+        selection = EntrySelection(agent)
+        async with self._store.reading() as rows:
+            types = await rows.reflection.count_by_type(selection)
+            problems = await rows.reflection.list_newest(selection.only("problem"), _MAX_IN_CONTEXT)
+            decisions = await rows.reflection.list_newest(
+                selection.only("decision"), _MAX_IN_CONTEXT
+            )
+            chains = await rows.reflection.list_corrections(selection, _MAX_IN_CONTEXT)
+            handoff: Entry | None = None
+            for preview in await rows.reflection.list_newest(selection.only("handoff"), 1):
+                handoff = await rows.entries.find(owner_readership(agent), str(preview.id))
+        return SessionContext(
+            agent=agent,
+            entries=sum(count.entries for count in types),
+            last_handoff=handoff,
+            open_problems=tuple(map(_mention, problems)),
+            open_problem_count=_count_current(types, "problem"),
+            recent_decisions=tuple(map(_mention, decisions)),
+            corrections=tuple(map(_correction, chains)),
+        )
+
+
+def _mention(preview: Preview) -> Mention:
+    return Mention(
+        id=preview.id,
+        type=preview.type,
+        date=preview.date.replace(microsecond=0),
+        importance=preview.importance,
+        title=_heading(preview),
+    )
+
+
+def _excerpt(preview: Preview) -> Excerpt:
+    snippet = shorten(preview.opening, _SNIPPET_BYTES)
+    return Excerpt(**dict(_mention(preview)), snippet=snippet)
+
+
+def _correction(chain: Sequence[Preview]) -> Correction:
+    head, *superseded = chain
+    return Correction(**dict(_mention(head)), corrects=tuple(map(_mention, superseded)))
+
+
+def _heading(preview: Preview) -> str:
+    lines = (line.strip("# \t\r") for line in (preview.title or preview.opening).split("\n"))
+    return shorten(next(filter(None, lines), "(blank)"), _TITLE_BYTES)
+
+
+def _count_current(counts: Sequence[TypeCount], entry_type: EntryType) -> int:
+    return next((count.current for count in counts if count.type == entry_type), 0)
+
+
+def _fit(complete: Reflection, open_problem_count: int) -> Reflection:
+    problems, corrections, important = (
+        complete.open_problems,
+        complete.corrections,
+        complete.most_important,
+    )
+    frame = complete.model_copy(
+        update={"open_problems": (), "corrections": (), "most_important": ()}
+    )
+    sizes = [
+        [size_bytes(item.model_dump_json()) + 1 for item in items]
+        for items in (problems, corrections, important)
+    ]
+    room = MAX_DIGEST_BYTES - size_bytes(frame.model_dump_json()) - size_bytes(_NO_ROOM)
+    kept = share_room(sizes, room)
+    is_cut = kept != [len(each) for each in sizes] or open_problem_count > len(problems)
+    return frame.model_copy(
+        update={
+            "open_problems": problems[: kept[0]],
+            "corrections": corrections[: kept[1]],
+            "most_important": important[: kept[2]],
+            "notice": _NO_ROOM.format(kept[0], open_problem_count) if is_cut else None,
+        }
+    )

@@ -1,0 +1,135 @@
+"""Indexing: words and vectors of whatever entries lack them, after the commit.
+
+Level-triggered, as settling is: whatever was asked, a run takes what is not indexed now, in
+batches, so that a burst of writes becomes a few of them. Running it twice does nothing.
+"""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import anyio
+import anyio.to_thread
+
+from diary_mcp.service.activity import Activity
+from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.ports.index import (
+    WORDS_VERSION,
+    Embedder,
+    IndexStore,
+    VectorsOfEntry,
+    WordsOfEntry,
+    model_version,
+)
+from diary_mcp.service.ports.search import SearchText
+
+_WORDS_AT_ONCE = 64
+_VECTORS_AT_ONCE = 4
+_PAUSE_S = 0.1
+# While changes come in, words of several are indexed together: a batch of one needs all the
+# statements that one of fifty does.
+_GATHER_S = 0.25
+# The model's share of the time while changes come in is an eighth, for two minutes of a run.
+_REST = 7
+_COURTESY_S = 120.0
+
+
+class EntryIndexer:
+    """Indexes until nothing waits. Without an embedder it leaves vectors alone."""
+
+    def __init__(
+        self,
+        store: IndexStore,
+        embedder: Embedder | None,
+        activity: Activity | None = None,
+        counts: WordCounts | None = None,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._activity = activity or Activity()
+        self._counts = counts or WordCounts()
+
+    async def index_waiting(self) -> int:
+        """Indexes everything that waits and that nobody else is at; how many steps that were.
+
+        Words go first, also those that are written meanwhile: they are quick, and without them an
+        old entry is not found at all. The model rests while changes come in, but not for ever.
+
+        Raises:
+            EmbeddingUnavailableError: there is no usable model; the words are indexed.
+            DatabaseUnavailableError: PostgreSQL gives no answer; what was written stays.
+        """
+        indexed = await self._index_all_words()
+        started = time.monotonic()
+        courteous_until = started + _COURTESY_S
+        while count := await self._index_vectors():
+            worked_s = time.monotonic() - started
+            indexed += count + await self._index_all_words()
+            indexed += await self._rest(min(time.monotonic() + _REST * worked_s, courteous_until))
+            started = time.monotonic()
+        return indexed
+
+    async def request_if_waiting(self) -> int:
+        """Schedules a run if there is anything to do, as after a change of the model."""
+        model = None if self._embedder is None else model_version(self._embedder.name)
+        return await self._store.request_if_waiting(WORDS_VERSION, model)
+
+    async def _rest(self, until: float) -> int:
+        """Leaves the model alone until then, or until nobody writes; indexes words meanwhile."""
+        indexed = 0
+        while self._activity.is_lively and time.monotonic() < until:
+            await anyio.sleep(_PAUSE_S)
+            indexed += await self._index_all_words()
+        return indexed
+
+    async def _index_all_words(self) -> int:
+        indexed = 0
+        while count := await self._index_words():
+            indexed += count
+            if count < _WORDS_AT_ONCE and self._activity.is_lively:
+                await anyio.sleep(_GATHER_S)
+        return indexed
+
+    async def _index_words(self) -> int:
+        async with self._store.claim("words", WORDS_VERSION, _WORDS_AT_ONCE) as claim:
+            if not claim.texts:
+                return 0
+            rows = await anyio.to_thread.run_sync(self._count_words, claim.texts)
+            written = await claim.write_words(WORDS_VERSION, rows)
+        return await _unless_none(written, len(claim.texts))
+
+    def _count_words(self, texts: Sequence[SearchText]) -> list[WordsOfEntry]:
+        # Importing it costs a tenth of a second.
+        from diary_mcp.service.index.passages import asks  # noqa: PLC0415  # late, see above
+
+        counts = self._counts.count(texts)
+        return [WordsOfEntry(text, counts[text.id], asks(text)) for text in texts]
+
+    async def _index_vectors(self) -> int:
+        if self._embedder is None:
+            return 0
+        version = model_version(self._embedder.name)
+        async with self._store.claim("vectors", version, _VECTORS_AT_ONCE) as claim:
+            if not claim.texts:
+                return 0
+            embed = partial(_embed, self._embedder, claim.texts)
+            rows = await anyio.to_thread.run_sync(embed)
+            written = await claim.write_vectors(version, rows)
+        return await _unless_none(written, len(claim.texts))
+
+
+async def _unless_none(written: int, claimed: int) -> int:
+    """Waits a little where somebody was changing every one of them."""
+    if not written:
+        await anyio.sleep(_PAUSE_S)
+    return claimed
+
+
+# Imports what costs a tenth of a second to import.
+def _embed(embedder: Embedder, texts: Sequence[SearchText]) -> list[VectorsOfEntry]:
+    from diary_mcp.service.index.packing import pack_vectors  # noqa: PLC0415  # late, see above
+    from diary_mcp.service.index.passages import list_passages  # noqa: PLC0415  # late, see above
+
+    return [
+        VectorsOfEntry(text, pack_vectors(embedder.embed(list_passages(text)))) for text in texts
+    ]

@@ -1,0 +1,109 @@
+"""Words as search counts them: the same for entries and for questions.
+
+The tokeniser is our own, not PostgreSQL's, whose parser keeps hosts and paths whole. A change here
+changes what is found: raise `WORDS_VERSION` (versions.py), and every entry is indexed again.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+
+from diary_mcp.service.index.english import english_stemmer
+from diary_mcp.service.index.passages import without_author
+from diary_mcp.service.ports.search import SearchText
+
+# Rows of an index hold at most 2,700 bytes.
+_LONGEST_TERM = 64
+_TITLE_WEIGHT = 2
+
+# English stop words, as PostgreSQL ships them (english.stop).
+_STOP_WORDS = frozenset(
+    """
+    i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she
+    her hers herself it its itself they them their theirs themselves what which who whom this that
+    these those am is are was were be been being have has had having do does did doing a an the and
+    but if or because as until while of at by for with about against between into through during
+    before after above below to from up down in out on off over under again further then once here
+    there when where why how all any both each few more most other some such no nor not only own
+    same so than too very s t can will just don should now
+    """.split()  # noqa: SIM905  # reads as the list that it is
+)
+# Letters and digits, and the vowel signs of Indic scripts, Thai, Lao, Burmese and Khmer, which
+# Python does not count as letters.
+_LETTER = r"(?:[^\W_]|[\u0900-\u0903\u093a-\u094f\u0981-\u0dff\u0e31-\u0e4e\u0eb1-\u0ecd\u102b-\u103e\u17b4-\u17d3])"  # fmt: skip  # noqa: E501  # one class
+_WORD = re.compile(rf"{_LETTER}+(?:[_'./@#:-]+{_LETTER}+)*")
+_PART = re.compile(rf"{_LETTER}+(?:'{_LETTER}+)?")
+# Accents, and the marks of Hebrew and Arabic that most people leave out.
+_MARKS = re.compile(r"[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670]")
+_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_IS_CAMEL = re.compile(r"[a-z][A-Z]")
+# Scripts that are written without spaces: Thai, kana, Han, Hangul.
+_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af]+")  # fmt: skip  # noqa: E501  # one pattern
+
+
+def list_terms(text: str) -> list[str]:
+    """Stems of the words of `text`, in order, without stop words.
+
+    A compound such as `DBOS.launch` counts as its parts, one with underscores also as itself,
+    camelCase also as its parts. Scripts without spaces count in pairs of characters.
+    Case and accents make no difference.
+    """
+    terms: list[str] = []
+    for match in _WORD.finditer(_without_marks(text.replace("\u2019", "'"))):
+        word = match[0]
+        for part in _PART.findall(word):
+            terms += _part_terms(part)
+        if "_" in word:
+            terms.append(word.casefold()[:_LONGEST_TERM])
+    return terms
+
+
+def count_terms(entry: SearchText) -> Counter[str]:
+    """How often each term occurs in an entry; the title counts twice."""
+    counts = Counter(list_terms(without_author(entry)))
+    for text, weight in (
+        (entry.title or "", _TITLE_WEIGHT),
+        (" ".join(entry.tags), 1),
+        (entry.author, 1),
+    ):
+        for term in list_terms(text):
+            counts[term] += weight
+    return counts
+
+
+def _without_marks(text: str) -> str:
+    if text.isascii():
+        return text
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text))
+    return unicodedata.normalize("NFC", bare)
+
+
+def _part_terms(part: str) -> Iterator[str]:
+    if _UNSPACED.search(part):
+        yield from _unspaced_terms(part)
+        return
+    bare, _, ending = part.partition("'")
+    word = bare.casefold()
+    if ending.lower() == "t" or word in _STOP_WORDS:  # don't, isn't
+        return
+    yield _stem(word[:_LONGEST_TERM])
+    if _IS_CAMEL.search(bare):
+        for piece in map(str.casefold, _CAMEL.findall(bare)):
+            if len(piece) > 1 and piece not in _STOP_WORDS:
+                yield _stem(piece[:_LONGEST_TERM])
+
+
+def _unspaced_terms(part: str) -> Iterator[str]:
+    for run in _UNSPACED.findall(part):
+        yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
+    for rest in _UNSPACED.sub(" ", part).split():
+        yield from _part_terms(rest)
+
+
+# Words repeat.
+@lru_cache(maxsize=50_000)
+def _stem(word: str) -> str:
+    # A stemmer has a state of its own, and several threads stem.
+    return english_stemmer().stemWord(word)

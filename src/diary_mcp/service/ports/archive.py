@@ -1,0 +1,142 @@
+"""Entries as import and export see them: whole, with what an imported file said."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType
+from diary_mcp.service.ports.entries import EntryPosition, EntryRecord, EntryReference
+
+
+@dataclass(frozen=True)
+class StoredEntry:
+    """An entry of the owner's, complete."""
+
+    id: EntryId
+    key: str | None
+    owner: AgentName
+    author: str
+    session: str | None
+    type: EntryType
+    title: str | None
+    content: str
+    tags: Sequence[str]
+    importance: float
+    supersedes: EntryId | None
+    superseded_key: str | None
+    version: int
+    date: datetime
+    created_at: datetime
+    updated_at: datetime
+    content_hash: str
+    source_key: str | None
+    """What an imported file says it supersedes, whether that is linked or not."""
+    source_hash: str | None
+    front_matter: str | None
+    """Everything that stood before the content in the imported file; `None`: no file was."""
+    wants_signature: bool = False
+    imported_version: int | None = None
+    """The version that an import made last."""
+    origin: str | None = None
+    """What the file that the present version was imported from said of its own signature."""
+    proof: str | None = None
+    """What an export says of the signature; only where it was asked for."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An entry that says it supersedes `source_key`, and is linked to nothing."""
+
+    id: EntryId
+    source_key: str
+
+
+@dataclass(frozen=True)
+class Supersession:
+    """`newer` supersedes `older`."""
+
+    newer: EntryId
+    older: EntryId
+
+
+@dataclass(frozen=True)
+class FormerVersion:
+    """What an entry said before its present version."""
+
+    type: EntryType
+    title: str | None
+    content: str
+    tags: Sequence[str]
+    importance: float
+
+
+class ArchiveReader(Protocol):
+    """An owner's entries, for import and export."""
+
+    async def find_stored(
+        self,
+        owner: AgentName,
+        *,
+        keys: Collection[str] = (),
+        ids: Collection[EntryId] = (),
+        keyless_hashes: Collection[str] = (),
+    ) -> list[StoredEntry]:
+        """Entries with one of the keys or ids, and keyless ones with one of the source hashes."""
+        ...
+
+    async def find_taken_ids(self, ids: Collection[EntryId]) -> set[EntryId]:
+        """Those of `ids` that an entry of anybody has, or had until a moment ago."""
+        ...
+
+    async def list_stored(
+        self, owner: AgentName, after: EntryPosition | None, limit: int
+    ) -> list[StoredEntry]:
+        """At most `limit` entries after `after`, newest `date` first, then by id."""
+        ...
+
+    async def list_references(self, owner: AgentName) -> list[EntryReference]: ...
+
+    async def list_versions(self, entry_id: EntryId) -> list[FormerVersion]:
+        """The versions that the entry had before its present one."""
+        ...
+
+
+class ArchiveWriter(ArchiveReader, Protocol):
+    """What an import changes, inside a unit of work."""
+
+    async def insert_many(self, records: Sequence[EntryRecord]) -> None:
+        """Adds entries with `generation` 1, not yet applied.
+
+        Raises:
+            ConflictError: a key or an id was taken meanwhile.
+        """
+        ...
+
+    async def lock(self, entry_ids: Collection[EntryId]) -> None:
+        """Waits out whoever changes these entries, and keeps others from it to the end."""
+        ...
+
+    async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
+        """Puts `revised` in the place of `previous`, which goes into the history.
+
+        Raises:
+            ConflictError: another change was first.
+        """
+        ...
+
+    async def list_claims(self, owner: AgentName) -> list[Claim]:
+        """Claims that are not linked, by `date`, then key."""
+        ...
+
+    async def find_superseded_by_nothing(
+        self, owner: AgentName, names: Collection[str]
+    ) -> list[EntryReference]:
+        """Entries that nothing supersedes and whose key or id is one of `names`."""
+        ...
+
+    async def list_supersessions(self, owner: AgentName) -> list[Supersession]: ...
+
+    async def link(self, supersessions: Sequence[Supersession]) -> list[EntryId]:
+        """Links those that are still possible; what supersedes something now."""
+        ...

@@ -1,0 +1,226 @@
+"""What signing and checking need from the store and from whoever holds a key."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.hashing import WrittenFields
+from diary_mcp.domain.signing import Act, PublicKey
+
+
+@dataclass(frozen=True)
+class SignedLink:
+    """A link as it is kept: the statement's bytes as text, and the signature."""
+
+    statement: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class CheckedVersion(WrittenFields):
+    """One version of an entry, whole. `salt` is that of the last link about it, if any."""
+
+    entry_id: EntryId
+    updated_at: datetime
+    content_hash: str
+    salt: str | None = None
+
+
+class SigningKey(Protocol):
+    """A private key, by what it can do."""
+
+    @property
+    def public_key(self) -> PublicKey: ...
+
+    def sign(self, message: bytes) -> str: ...
+
+
+class Signer(Protocol):
+    """Whoever signs in this process."""
+
+    @property
+    def agent(self) -> AgentName:
+        """Whose changes it signs; nobody else's."""
+        ...
+
+    async def keys(self) -> Sequence[SigningKey]:
+        """Keys as they are now, the one to use first at the beginning.
+
+        Raises:
+            SigningKeyError: there is one that cannot be used.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a chain ends, and which keys there are. `sequence` 0: nothing is signed yet."""
+
+    sequence: int
+    hash: str | None
+    signed_at: datetime | None
+    valid_keys: Sequence[PublicKey]
+    known_keys: Sequence[PublicKey]
+
+
+@dataclass(frozen=True)
+class NewLink:
+    """A link to append."""
+
+    sequence: int
+    hash: str
+    statement: str
+    signature: str
+    act: Act
+    entry_id: EntryId | None
+    version: int | None
+    supersedes: EntryId | None
+    salt: str | None
+
+
+@dataclass(frozen=True)
+class KeptLink:
+    """A link, and the place where the store keeps it."""
+
+    sequence: int
+    statement: str
+    signature: str
+
+    @property
+    def link(self) -> SignedLink:
+        return SignedLink(self.statement, self.signature)
+
+
+@dataclass(frozen=True)
+class LastLink:
+    """The last link about an entry."""
+
+    entry_id: EntryId
+    hash: str
+    statement: str
+    signature: str
+    salt: str | None
+
+
+@dataclass(frozen=True)
+class VersionToSign:
+    """What a link says of an entry's present version."""
+
+    entry_id: EntryId
+    key: str | None
+    version: int
+    content_hash: str
+    created_at: datetime
+    updated_at: datetime
+    supersedes: EntryId | None
+    act: Literal["write", "import"] = "write"
+    origin: str | None = None
+    """What an imported file said of its own signature, as canonical JSON."""
+    wants_signature: bool = True
+    """`False` for what was written before signing began."""
+
+
+@dataclass(frozen=True)
+class RequestedSignature:
+    """A statement that waits for its signature."""
+
+    id: UUID
+    subject: str
+    """The entry, or the key that it is about."""
+    statement: str
+    salt: str | None
+    expires_at: datetime
+
+
+class ChainReader(Protocol):
+    """Chains as rows."""
+
+    async def find_head(self, owner: AgentName) -> Head | None: ...
+
+    async def find_last_links(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> list[LastLink]:
+        """Of those that have one."""
+        ...
+
+    async def find_to_sign(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> list[VersionToSign]:
+        """Those that the owner has, in the order in which they were created."""
+        ...
+
+    async def list_pending(self, owner: AgentName) -> list[EntryId]:
+        """Entries that wait for a signature, and deleted ones whose deletion does."""
+        ...
+
+    async def list_links(self, owner: AgentName, after: int, limit: int) -> list[KeptLink]:
+        """At most `limit` links after the sequence `after`."""
+        ...
+
+    async def list_key_links(self, owner: AgentName) -> dict[int, SignedLink]:
+        """By sequence: the first link, and those that admit and revoke keys."""
+        ...
+
+    async def list_entry_links(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> dict[int, SignedLink]:
+        """By sequence: every link about the entries."""
+        ...
+
+    async def list_salts(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> Mapping[tuple[EntryId, int], str | None]:
+        """By entry and version: of the last link about it."""
+        ...
+
+    async def list_versions(
+        self, entry_ids: Collection[EntryId]
+    ) -> Mapping[EntryId, list[CheckedVersion]]:
+        """Earlier versions that are known whole, the newest first, without their salt."""
+        ...
+
+    async def list_origins(
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> Mapping[EntryId, str]:
+        """What the files said that the entries' present versions were imported from."""
+        ...
+
+
+class ChainWriter(ChainReader, Protocol):
+    """Changes of a chain, inside a unit of work."""
+
+    async def lock_head(self, owner: AgentName) -> Head:
+        """The end of the chain, held until the unit of work ends.
+
+        To be locked last: whoever holds it waits for nobody.
+        """
+        ...
+
+    async def hold_entry(self, entry_id: EntryId) -> None:
+        """Nobody changes or deletes the entry before the unit of work ends."""
+        ...
+
+    async def append(self, owner: AgentName, links: Sequence[NewLink], head: Head) -> None:
+        """Adds the links, and makes `head` the end of the chain."""
+        ...
+
+    async def put_origins(self, origins: Sequence[tuple[EntryId, int, str]]) -> None:
+        """Keeps what imported files said of their signatures: entry, version, proof."""
+        ...
+
+    async def put_request(self, owner: AgentName, request: RequestedSignature) -> None:
+        """Adds the request, in the place of an earlier one for the same thing."""
+        ...
+
+    async def expire_request(self, request_id: UUID) -> None:
+        """Removes the request if its time is up."""
+        ...
+
+    async def take_request(
+        self, owner: AgentName, request_id: UUID
+    ) -> tuple[str, str | None] | None:
+        """The statement and the salt of a request that has not expired; it is gone then."""
+        ...

@@ -1,0 +1,236 @@
+"""Entries as rows: read, and changed inside a unit of work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypedDict
+
+from diary_mcp.domain.entry import Entry, EntryDraft, EntryFilters, EntrySummary
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee
+from diary_mcp.domain.hashing import content_hash, fill_in
+from diary_mcp.domain.version import EntryVersion, VersionSummary
+
+
+@dataclass(frozen=True)
+class Readership:
+    """The caller, and every name under which something may have been shared with it."""
+
+    caller: AgentName
+    grantees: tuple[Grantee, ...]
+
+
+def owner_readership(caller: AgentName) -> Readership:
+    """What the rows alone tell: the caller by its own name, no groups."""
+    return Readership(caller, (Grantee(caller),))
+
+
+@dataclass(frozen=True)
+class EntryReference:
+    """The two names of an entry."""
+
+    id: EntryId
+    key: str | None
+
+
+@dataclass(frozen=True)
+class EntryRecord:
+    """A new entry, complete; `generation` starts at 1."""
+
+    id: EntryId
+    key: str | None
+    owner: AgentName
+    author: str
+    session: str | None
+    type: EntryType
+    title: str | None
+    content: str
+    tags: Sequence[str]
+    importance: float
+    supersedes: EntryId | None
+    date: datetime
+    created_at: datetime
+    content_hash: str
+    source_key: str | None = None
+    """The key that an imported file says it supersedes, linked as soon as that entry is there."""
+    source_hash: str | None = None
+    front_matter: str | None = None
+    origin: str | None = None
+    """What an imported file said of its own signature."""
+
+
+def new_record(
+    draft: EntryDraft,
+    *,
+    entry_id: EntryId,
+    owner: AgentName,
+    supersedes: EntryId | None,
+    now: datetime,
+) -> EntryRecord:
+    """The first version of what the draft says, written now."""
+    written = fill_in(draft, owner, now, 1)
+    return EntryRecord(
+        id=entry_id,
+        key=draft.key,
+        owner=owner,
+        author=written.author,
+        session=written.session,
+        type=written.type,
+        title=written.title,
+        content=written.content,
+        tags=written.tags,
+        importance=written.importance,
+        supersedes=supersedes,
+        date=written.date,
+        created_at=now,
+        content_hash=content_hash(entry_id, owner, written),
+    )
+
+
+@dataclass(frozen=True)
+class EntryRevision:
+    """The next version of an entry."""
+
+    type: EntryType
+    title: str | None
+    content: str
+    tags: Sequence[str]
+    importance: float
+    version: int
+    updated_at: datetime
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class EntryPosition:
+    """Where a list goes on: after this entry."""
+
+    date: datetime
+    id: EntryId
+
+
+@dataclass(frozen=True)
+class RememberedRequest:
+    """A create call that was answered: the hash of its arguments, and the entry it made."""
+
+    arguments_hash: str
+    entry_id: EntryId
+
+
+class TagCount(TypedDict):
+    tag: str
+    count: int
+
+
+class EntryCounts(TypedDict):
+    """How many entries an agent owns, and how many of them it shares at present."""
+
+    entries: int
+    shared: int
+
+
+class EntryReader(Protocol):
+    """Entries as rows. Whether the caller may see them is the service's to decide."""
+
+    async def find(self, reader: Readership, reference: str) -> Entry | None:
+        """The entry with this id, or the reader's own with this key.
+
+        Returns:
+            It, with the reader's `role`; `None` where the rows neither make the reader its owner
+            nor share it with one of `reader.grantees`.
+        """
+        ...
+
+    async def was_owned_by(self, agent: AgentName, entry_id: EntryId) -> bool:
+        """Whether the agent has deleted this entry of its own, and its relations still wait."""
+        ...
+
+    async def list_page(
+        self, reader: Readership, filters: EntryFilters, after: EntryPosition | None, limit: int
+    ) -> list[EntrySummary]:
+        """At most `limit` entries after `after`, newest `date` first, then by id."""
+        ...
+
+    async def list_tags(self, owner: AgentName, prefix: str, limit: int) -> list[TagCount]:
+        """The owner's tags that begin with `prefix`, the most used first."""
+        ...
+
+    async def count(self, owner: AgentName) -> EntryCounts: ...
+
+
+class EntryWriter(Protocol):
+    """Changes of entries, inside a unit of work."""
+
+    async def insert(self, record: EntryRecord) -> EntryId | None:
+        """Adds an entry with `generation` 1, not yet applied.
+
+        Returns:
+            The imported entry that waited for this key and supersedes the new one now, if any.
+
+        Raises:
+            ConflictError: the owner has an entry with this key, or the superseded entry is
+                superseded already.
+            NotFoundError: the superseded entry was deleted meanwhile.
+        """
+        ...
+
+    async def update(self, previous: Entry, revision: EntryRevision) -> bool:
+        """Puts `revision` in the place of `previous`, which goes into the history.
+
+        Returns:
+            `False`, and nothing changes, where another change was first.
+        """
+        ...
+
+    async def delete(self, entry_id: EntryId) -> None:
+        """Removes the entry, its history and its shares; leaves a tombstone of ids only."""
+        ...
+
+    async def raise_generation(self, entry_id: EntryId, owner: AgentName) -> int | None:
+        """Locks the entry for this unit of work and counts one more permission change.
+
+        Returns:
+            The new generation, or `None` where `owner` has no such entry (any more).
+        """
+        ...
+
+
+class RequestLog(Protocol):
+    """Which create calls were answered already, by idempotency key."""
+
+    async def claim(
+        self, agent: AgentName, key: str, request: RememberedRequest
+    ) -> RememberedRequest:
+        """Remembers `request` under the key, unless an earlier one has it.
+
+        Waits for a call with this key that is being committed at this moment.
+
+        Returns:
+            The request that holds the key: `request` itself, or the earlier one.
+        """
+        ...
+
+
+class HistoryReader(Protocol):
+    """What entries said before."""
+
+    async def list_versions(self, entry_id: EntryId, limit: int) -> list[VersionSummary]:
+        """Versions before the present one, the newest first."""
+        ...
+
+    async def find_version(self, entry_id: EntryId, version: int) -> EntryVersion | None: ...
+
+
+class SuggestionReader(Protocol):
+    """What begins with a few characters."""
+
+    async def suggest_entries(
+        self, owner: AgentName, prefix: str, limit: int
+    ) -> list[EntryReference]:
+        """Own entries by key or id, the newest first."""
+        ...
+
+    async def suggest_sessions(self, owner: AgentName, prefix: str, limit: int) -> list[str]: ...
+
+    async def suggest_names(self, prefix: str, limit: int) -> list[str]:
+        """Agents and groups, sorted."""
+        ...

@@ -1,0 +1,76 @@
+"""What a digest of an owner's entries is made from, and who reads it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType
+from diary_mcp.service.ports.entries import TagCount
+
+
+@dataclass(frozen=True)
+class EntrySelection:
+    """Which of an owner's entries a digest is about."""
+
+    owner: AgentName
+    since: datetime | None = None
+    until: datetime | None = None
+    types: Sequence[EntryType] | None = None
+
+    def only(self, entry_type: EntryType) -> "EntrySelection":
+        """Those of one type; none where it was not selected."""
+        selected = self.types is None or entry_type in self.types
+        return replace(self, types=(entry_type,) if selected else ())
+
+
+@dataclass(frozen=True)
+class TypeCount:
+    """Entries of one type; nothing supersedes the `current` ones."""
+
+    type: EntryType
+    entries: int
+    current: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a digest needs of an entry; `opening` is the beginning of its content."""
+
+    id: EntryId
+    type: EntryType
+    date: datetime
+    importance: float
+    title: str | None
+    opening: str
+
+
+@dataclass(frozen=True)
+class CorrectionStep(Preview):
+    """A preview in the chain of what the correction `head_id` supersedes."""
+
+    head_id: EntryId
+
+
+class ReflectionReader(Protocol):
+    """An owner's entries, counted and picked."""
+
+    async def count_by_type(self, selection: EntrySelection) -> list[TypeCount]: ...
+
+    async def count_by_tag(self, selection: EntrySelection, limit: int) -> list[TagCount]:
+        """The most used tags first."""
+        ...
+
+    async def list_newest(self, selection: EntrySelection, limit: int) -> list[Preview]:
+        """Entries that nothing supersedes, the newest first."""
+        ...
+
+    async def list_most_important(self, selection: EntrySelection, limit: int) -> list[Preview]:
+        """Entries that nothing supersedes, the most important first."""
+        ...
+
+    async def list_corrections(
+        self, selection: EntrySelection, limit: int
+    ) -> list[Sequence[Preview]]:
+        """Corrections that stand, newest first, each followed by a few that it supersedes."""
+        ...

@@ -1,0 +1,187 @@
+"""What search reads of the index.
+
+Many rows travel as packed columns, so that nothing here imports numpy.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from diary_mcp.domain.entry import Entry, EntryFilters
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.ports.entries import Readership
+
+
+@dataclass(frozen=True)
+class SearchPosition:
+    """Where a search goes on: with what was there by then and was not shown yet."""
+
+    created_by: datetime
+    seen: frozenset[bytes]
+    """A mark of each entry that was shown."""
+    score: float
+    """The last one's."""
+
+
+@dataclass(frozen=True)
+class SearchText:
+    """What search sees of one entry's text."""
+
+    id: EntryId
+    owner: AgentName
+    author: str
+    title: str | None
+    content: str
+    tags: Sequence[str]
+    version: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What there is within the scope, and what of it may be a hit; ids take 16 bytes each."""
+
+    documents: int
+    """How many of its own the caller has."""
+    fingerprint: int
+    """The revisions of all of these by xor; with their number, it changes when any does."""
+    superseded: bytes
+    """Ids of what entries of the caller's supersede."""
+    matching: bytes | None
+    """Ids of the caller's entries that pass the filters; `None` where there are none."""
+    named: bytes
+    """Ids that the query names, or whose key it names; some may be of no entry at all."""
+    shared_ids: bytes
+    """Entries of others that the rows let the caller see; the columns below are theirs."""
+    shared_revisions: bytes
+    """64 bits each, big-endian."""
+    shared_eligible: bytes
+    """One byte each: 1 where it passes the filters. The others are context only."""
+    shared_named: bytes
+    """One byte each: 1 where the query names its key."""
+
+
+@dataclass(frozen=True)
+class PackedRevisions:
+    """Documents, and in which state each is: 16 bytes and 64 bits, big-endian."""
+
+    ids: bytes
+    revisions: bytes
+
+
+@dataclass(frozen=True)
+class PackedDocuments:
+    """What search knows of some entries, one value each in every column, big-endian."""
+
+    ids: bytes
+    """16 bytes each."""
+    revisions: bytes
+    """64 bits each: another number for every state of a document."""
+    worded: bytes
+    """One byte each: 1 where its words are in the index."""
+    created: bytes
+    """Microseconds since 2000, 64 bits."""
+    days: bytes
+    """Days since 1970, 64-bit floats."""
+    sessions: bytes
+    """A 64-bit hash of owner and session each; 0 where it has no session."""
+    lengths: bytes
+    """Characters of the content, 32 bits."""
+    words: bytes
+    """Weighted count of words, 32 bits."""
+    asks: bytes
+    """One byte each: 1 where it ends with a question mark."""
+    vector_sizes: bytes
+    """How many bytes of `vectors` are its own, 32 bits."""
+    vectors: bytes
+    authors: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Postings:
+    """In which entries a term occurs, and how often."""
+
+    term: str
+    ids: bytes
+    """16 bytes each."""
+    counts: bytes
+    """32 bits each, big-endian."""
+
+
+class SearchReader(Protocol):
+    """The index as rows. Whether the caller may see them is the service's to decide."""
+
+    async def read_snapshot(
+        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+    ) -> Snapshot:
+        """What there is at this moment; `names` are words that may be ids or keys."""
+        ...
+
+    async def list_revisions(self, caller: AgentName) -> PackedRevisions:
+        """The caller's own documents."""
+        ...
+
+    async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
+        """Those that are still there, with the vectors of `model` (none where that is `None`)."""
+        ...
+
+    async def read_own_documents(self, caller: AgentName, model: str | None) -> PackedDocuments:
+        """All that the caller owns; quicker than naming each."""
+        ...
+
+    async def read_postings(
+        self, caller: AgentName, shared: Collection[EntryId], terms: Collection[str]
+    ) -> list[Postings]:
+        """Of the caller's own entries, and of the shared ones that are named."""
+        ...
+
+    async def list_terms(
+        self, caller: AgentName, shared: Collection[EntryId], prefixes: Collection[str]
+    ) -> list[str]:
+        """Distinct terms of these entries that begin with one of the prefixes, sorted."""
+        ...
+
+    async def read_texts(self, ids: Collection[EntryId]) -> list[SearchText]: ...
+
+    async def list_with_phrase(self, ids: Collection[EntryId], phrase: str) -> set[EntryId]:
+        """Those whose title or content has the phrase, whatever its case and white space."""
+        ...
+
+    async def list_entries(self, reader: Readership, ids: Collection[EntryId]) -> list[Entry]:
+        """Those that are still there, in no order."""
+        ...
+
+
+@dataclass(frozen=True)
+class SharedWords:
+    """How many words an entry has, and how many of them another has too."""
+
+    id: EntryId
+    title: str | None
+    words: int
+    shared_terms: int
+    """Different ones."""
+    shared_words: int
+    """Each as often as both have it."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Earlier entries that may say the same as a new one."""
+
+    indexed: list[SharedWords]
+    unindexed: list[SearchText]
+
+
+class SimilarReader(Protocol):
+    """Own entries by the words that they share with a new one; superseded ones are left out."""
+
+    async def list_candidates(
+        self, owner: AgentName, before: EntryId, counts: Mapping[str, int], rarest: Sequence[str]
+    ) -> Candidates:
+        """Some indexed entries made before `before` that have most of `rarest`, in no order.
+
+        And the newest entries made before it that are not indexed yet, a few pages of them. What
+        is indexed at this moment may be among both.
+        """
+        ...

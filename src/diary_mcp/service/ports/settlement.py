@@ -1,0 +1,89 @@
+"""What settling and reconciling need: wanted relations under a lock, and where they differ."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.relations import RelationTuple
+
+
+class LockedRelations(Protocol):
+    """Entries whose relations nobody else settles until the block that locked them ends."""
+
+    @property
+    def wanted(self) -> set[RelationTuple]:
+        """The tuples that the rows ask for: the owner's, and one for each active share."""
+        ...
+
+    async def mark_applied(self) -> None:
+        """Records that the backend agrees with the generations that `wanted` was read at."""
+        ...
+
+    async def mark_refused(self, reason: str) -> None:
+        """Keeps why the backend will not take them; `status` shows it."""
+        ...
+
+
+class SettlementStore(Protocol):
+    def lock_relations(
+        self, entry_ids: Sequence[EntryId]
+    ) -> AbstractAsyncContextManager[LockedRelations]:
+        """Locks the entries' relations against every other settling, in any process.
+
+        Mutations are not kept out: a change that commits meanwhile raises the generation and
+        has a workflow of its own.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer in time.
+            LocksLostError: the block failed, and the locks had been lost by then.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DriftCounts:
+    """Tuples that the rows want and the backend has not, and those it has and nobody wants."""
+
+    missing: int
+    stray: int
+
+    @property
+    def total(self) -> int:
+        return self.missing + self.stray
+
+
+class Drift(Protocol):
+    """The differences that one comparison found."""
+
+    async def count(self) -> DriftCounts: ...
+
+    async def list_objects(self, after: str | None, limit: int) -> list[str]:
+        """Objects with a difference, sorted, after `after`; `None` begins at the first."""
+        ...
+
+    async def list_tuples(self, object_name: str) -> list[RelationTuple]:
+        """The tuples of an object as the backend has them."""
+        ...
+
+
+class UnsettledStore(SettlementStore, Protocol):
+    async def list_unsettled(self, after: EntryId | None, limit: int) -> list[EntryId]:
+        """Entries whose last change is not settled, or was refused; sorted, after `after`."""
+        ...
+
+
+class DriftFinder(Protocol):
+    def compare(
+        self, pages: AsyncIterator[Sequence[RelationTuple]]
+    ) -> AbstractAsyncContextManager[Drift]:
+        """Compares the backend's entry tuples with the rows.
+
+        Entries with a change that is not settled, or that changed meanwhile, are left out: they
+        are at work, not adrift.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer in time.
+        """
+        ...

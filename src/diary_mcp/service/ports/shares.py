@@ -1,0 +1,47 @@
+"""Shares as rows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.domain.share import Share
+
+
+@dataclass(frozen=True)
+class SharePosition:
+    """Where a list of shares goes on: after this one."""
+
+    created_at: datetime
+    entry_id: EntryId
+    grantee: Grantee
+
+
+class ShareReader(Protocol):
+    async def may_reach(self, agent: AgentName) -> bool:
+        """Whether any active share names the agent or any group at all."""
+        ...
+
+    async def list_page(
+        self,
+        owner: AgentName,
+        entry_id: EntryId | None,
+        after: SharePosition | None,
+        limit: int,
+    ) -> list[Share]:
+        """Active shares that `owner` gave, oldest first; of one entry where it is named."""
+        ...
+
+
+class ShareWriter(Protocol):
+    async def put(
+        self, entry_id: EntryId, grantee: Grantee, expires_at: datetime | None, note: str | None
+    ) -> Share:
+        """Adds the share, or replaces `expires_at` and `note` of the one that is there."""
+        ...
+
+    async def remove(self, entry_id: EntryId, grantee: Grantee) -> bool:
+        """Removes an active share; `False` where there is none."""
+        ...
+
+    async def count_groups(self, entry_id: EntryId) -> int: ...

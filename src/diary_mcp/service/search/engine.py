@@ -1,0 +1,383 @@
+"""One search: what is there, what the caller may read of it, what the query asks, and the ranks.
+
+Rows come first, the permission backend is asked about the shared ones, and what is not readable
+is forgotten before anything is counted: no statistic, neighbour or score knows of it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import anyio
+import anyio.to_thread
+import numpy as np
+import structlog
+
+from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
+from diary_mcp.domain.errors import EmbeddingUnavailableError
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.entries.access import Access
+from diary_mcp.service.index.passages import asks, cut_snippet
+from diary_mcp.service.index.tokenizer import count_terms
+from diary_mcp.service.ports.entries import Readership
+from diary_mcp.service.ports.index import Embedder, model_version
+from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.search import SearchText
+from diary_mcp.service.ports.store import Store
+from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed
+from diary_mcp.service.search.dates import DateSpan, Years, find_spans
+from diary_mcp.service.search.loader import DocumentReader
+from diary_mcp.service.search.notices import list_notices
+from diary_mcp.service.search.query import Query, named_authors, parse_query, without_names
+from diary_mcp.service.search.ranking import (
+    Corpus,
+    Flags,
+    Floats,
+    Question,
+    Ranking,
+    TermMatch,
+    Weights,
+    rank,
+)
+from diary_mcp.service.search.request import SearchRequest, mark
+from diary_mcp.service.search.spelling import can_be_guessed, guess_term
+from diary_mcp.service.search.vectors import compare, vector_bytes
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+MAX_COUNTED_NOW = 200
+"""How many entries that are not indexed yet a search reads itself, the newest ones."""
+
+_NEIGHBOUR_HELPED = 0.3
+_MODEL_WAIT_S = 8.0
+"""How long a search waits for the model; one that is loaded answers in milliseconds."""
+_MODEL_CALLS = 4
+
+
+@dataclass(frozen=True)
+class FoundPage:
+    """One page of hits, and what could not be searched in full."""
+
+    hits: list[SearchHit]
+    has_more: bool
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """The query as the model sees it; no vector where there is no model."""
+
+    vector: bytes | None = None
+    cosines: Floats | None = None
+    problem: str | None = None
+    """Why there is no vector although there was to be one."""
+
+    @property
+    def vector_bytes(self) -> int:
+        return 1 if self.vector is None else vector_bytes(self.vector)
+
+
+class Finder:
+    """Searches for one caller at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        permissions: PermissionReader,
+        access: Access,
+        embedder: Embedder | None,
+        weights: Weights | None,
+    ) -> None:
+        self._store = store
+        self._reader = DocumentReader(store, permissions)
+        self._access = access
+        self._embedder = embedder
+        self._weights = weights or Weights()
+        # A model that does not answer must not take the threads that everything else needs.
+        self._model_calls = anyio.CapacityLimiter(_MODEL_CALLS)
+
+    async def find(self, request: SearchRequest, reader: Readership) -> FoundPage:
+        """The best hits that were not seen yet.
+
+        Raises:
+            PermissionBackendUnavailableError: something is shared, and nobody can say whether
+                the caller may still read it.
+        """
+        query = parse_query(request.query)
+        model = None if self._embedder is None else model_version(self._embedder.name)
+        entries = await self._reader.read(request, reader, query.names, model)
+        unindexed = await self._count_unindexed(entries)
+        authors = named_authors(request.query, entries.authors)
+        meaning = await self._understand(request.mode, query, authors, entries)
+        # Without a single vector, what was to be found by meaning is found by words.
+        has_vectors = meaning.vector is not None and not entries.without_vectors.all()
+        mode: SearchMode = request.mode if has_vectors else "text"
+        found, guesses = await self._look_up(request, query, entries, unindexed)
+        corpus = entries.as_corpus(unindexed, meaning.vector_bytes)
+        question = Question(
+            terms=_matches(query, found, guesses, self._weights),
+            cosines=meaning.cosines,
+            authors=authors,
+            spans=await anyio.to_thread.run_sync(_find_spans, query.text, entries.years),
+            named=entries.named,
+        )
+        ranking = rank(corpus, question, mode, self._weights)
+        hits = entries.eligible.copy()
+        literally = _literal(query, mode)
+        if literally is None:
+            by_meaning = query.text != "" and (query.is_plain or mode == "semantic")
+            hits &= entries.named | ranking.find_hits(mode, self._weights, by_meaning=by_meaning)
+        hits &= await self._constrained(query, literally, entries, found, hits)
+        places = _unseen(ranking, corpus, hits, entries, request)
+        most = math.inf if request.position is None else request.position.score
+        explained = _Explained(query, found, guesses, ranking, entries, mode, self._weights, most)
+        shown = await self._show(reader, entries, places[: request.limit], explained)
+        return FoundPage(
+            shown,
+            len(places) > request.limit,
+            tuple(
+                list_notices(
+                    request,
+                    entries,
+                    unindexed,
+                    model_problem=meaning.problem,
+                    empty=not shown,
+                )
+            ),
+        )
+
+    async def _count_unindexed(self, entries: SearchedEntries) -> list[Unindexed]:
+        """The words of what was written a moment ago, so that it is found at once."""
+        waiting = entries.newest(np.flatnonzero(~entries.worded))[:MAX_COUNTED_NOW]
+        if not waiting:
+            return []
+        places = {entries.id_at(place): place for place in waiting}
+        async with self._store.reading() as rows:
+            texts = await rows.search.read_texts(list(places))
+        return await anyio.to_thread.run_sync(_count, texts, places)
+
+    async def _understand(
+        self, mode: SearchMode, query: Query, authors: list[str], entries: SearchedEntries
+    ) -> _Meaning:
+        if mode == "text":
+            return _Meaning()
+        if self._embedder is None:
+            return _Meaning(problem="there is no embedding model")
+        try:
+            with anyio.fail_after(_MODEL_WAIT_S):
+                return await anyio.to_thread.run_sync(
+                    _compare,
+                    self._embedder,
+                    without_names(query.text, authors),
+                    entries,
+                    abandon_on_cancel=True,
+                    limiter=self._model_calls,
+                )
+        except (EmbeddingUnavailableError, TimeoutError) as error:
+            _log.warning("search.without_model", reason=str(error) or "no answer in time")
+            return _Meaning(problem="the embedding model does not answer")
+
+    async def _look_up(
+        self,
+        request: SearchRequest,
+        query: Query,
+        entries: SearchedEntries,
+        unindexed: Sequence[Unindexed],
+    ) -> tuple[Found, dict[str, str]]:
+        """Where each term occurs, and what stands in for those that occur nowhere."""
+        wanted = {*query.terms, *(term for terms in query.excluded for term in terms)}
+        shared = entries.ids_at(np.flatnonzero(~entries.owned))
+        async with self._store.reading() as rows:
+            found = entries.find(
+                await rows.search.read_postings(request.caller, shared, wanted), unindexed
+            )
+            unknown = [term for term in query.terms if term not in found and can_be_guessed(term)]
+            if not unknown:
+                return found, {}
+            vocabulary = await rows.search.list_terms(
+                request.caller, shared, {term[0] for term in unknown}
+            )
+            now = {term for entry in unindexed for term in entry.counts}
+            guesses = await anyio.to_thread.run_sync(_guess, unknown, [*vocabulary, *sorted(now)])
+            more = await rows.search.read_postings(request.caller, shared, guesses.values())
+        return {**found, **entries.find(more, unindexed)}, guesses
+
+    async def _constrained(
+        self,
+        query: Query,
+        literally: str | None,
+        entries: SearchedEntries,
+        found: Found,
+        hits: Flags,
+    ) -> Flags:
+        """What has every phrase, and nothing that is excluded."""
+        allowed = np.ones(entries.size, dtype=np.bool_)
+        for terms in query.excluded:
+            allowed &= ~_having_all(terms, found, entries.size)
+        for phrase in query.phrases if literally is None else (literally,):
+            candidates = entries.ids_at(np.flatnonzero(hits & allowed))
+            async with self._store.reading() as rows:
+                having = await rows.search.list_with_phrase(candidates, phrase)
+            present = np.zeros(entries.size, dtype=np.bool_)
+            present[entries.places_of(having)] = True
+            allowed &= present
+        return allowed
+
+    async def _show(
+        self,
+        reader: Readership,
+        entries: SearchedEntries,
+        places: Sequence[int],
+        explained: "_Explained",
+    ) -> list[SearchHit]:
+        """The hits as they are now; one that was deleted a moment ago is left out."""
+        ids = entries.ids_at(places)
+        async with self._store.reading() as rows:
+            read = await rows.search.list_entries(reader, ids)
+        readable = await self._access.keep_readable(reader.caller, read)
+        by_id = {entry.id: entry for entry in readable}
+        return [
+            explained.hit(by_id[entry_id], place)
+            for entry_id, place in zip(ids, places, strict=True)
+            if entry_id in by_id
+        ]
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """Why an entry is a hit, and which passage of it shows that."""
+
+    query: Query
+    found: Found
+    guesses: Mapping[str, str]
+    ranking: Ranking
+    entries: SearchedEntries
+    mode: SearchMode
+    weights: Weights
+    most: float
+    """No hit has a higher score: none does on a later page than on an earlier one."""
+
+    def hit(self, entry: Entry, place: int) -> SearchHit:
+        words = list(self._words(place)) if self.mode != "semantic" else []
+        best = int(self.ranking.best_chunks[place])
+        fields = entry.model_dump(exclude={"content"})
+        return SearchHit(
+            **fields,
+            snippet=cut_snippet(
+                _as_text(entry),
+                [*self.query.phrases, *words, *self._terms(place)],
+                best if best >= 0 else None,
+            ),
+            score=min(self.most, round(float(self.ranking.scores[place]), 6)),
+            matched=(*words, *self._reasons(place)) or (self._faint_reason(),),
+        )
+
+    def _words(self, place: int) -> list[str]:
+        """Words of the query as they were written, or what was found in their place."""
+        matched: list[str] = []
+        for word, terms in self.query.words:
+            if any(_occurs(term, self.found, place) for term in terms):
+                matched.append(word)
+            else:
+                guessed = [self.guesses[term] for term in terms if term in self.guesses]
+                matched += [term for term in guessed if _occurs(term, self.found, place)]
+        return list(dict.fromkeys(matched))
+
+    def _terms(self, place: int) -> list[str]:
+        return [term for term in self.query.terms if _occurs(term, self.found, place)]
+
+    def _reasons(self, place: int) -> list[str]:
+        ranking = self.ranking
+        own = self.weights.vector * ranking.deviations[place]
+        if self.mode != "semantic":
+            own += self.weights.text * ranking.text[place]
+        reasons = {
+            "name": self.entries.named[place],
+            "meaning": ranking.cosines[place] >= self.weights.least_cosine
+            and ranking.deviations[place] >= self.weights.near_cosine_deviations,
+            "author": ranking.by_author[place],
+            "date": ranking.dated[place] >= 1,
+            "neighbour": ranking.context[place] > own + _NEIGHBOUR_HELPED,
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
+    def _faint_reason(self) -> str:
+        found_by = "neighbour" if self.mode == "text" else "meaning"
+        return _literal(self.query, self.mode) or found_by
+
+
+def _find_spans(text: str, years: Years) -> list[DateSpan]:
+    return find_spans(text, today=datetime.now(UTC).date(), years=years)
+
+
+def _count(texts: Sequence[SearchText], places: Mapping[EntryId, int]) -> list[Unindexed]:
+    return [
+        Unindexed(places[text.id], count_terms(text), len(text.content), asks(text))
+        for text in texts
+    ]
+
+
+def _compare(embedder: Embedder, text: str, entries: SearchedEntries) -> _Meaning:
+    (vector,) = embedder.embed([text])
+    entries.forget_vectors_unlike(vector_bytes(vector))
+    cosines = [compare(packed, vector) for packed in entries.vectors]
+    return _Meaning(vector, np.concatenate(cosines) if cosines else np.zeros(0))
+
+
+def _guess(unknown: Sequence[str], vocabulary: Sequence[str]) -> dict[str, str]:
+    guesses = {term: guess_term(term, vocabulary) for term in unknown}
+    return {term: guess for term, guess in guesses.items() if guess is not None}
+
+
+def _matches(
+    query: Query, found: Found, guesses: Mapping[str, str], weights: Weights
+) -> list[TermMatch]:
+    nothing = (np.zeros(0, dtype=np.int64), np.zeros(0))
+    return [
+        TermMatch(*found[guesses[term]], weight=weights.similar_term)
+        if term in guesses and guesses[term] in found
+        else TermMatch(*found.get(term, nothing))
+        for term in query.terms
+    ]
+
+
+def _having_all(terms: Sequence[str], found: Found, size: int) -> Flags:
+    having = np.ones(size, dtype=np.bool_)
+    for term in terms:
+        present = np.zeros(size, dtype=np.bool_)
+        if term in found:
+            present[found[term][0]] = True
+        having &= present
+    return having
+
+
+def _occurs(term: str, found: Found, place: int) -> bool:
+    return term in found and bool(np.any(found[term][0] == place))
+
+
+def _literal(query: Query, mode: SearchMode) -> str | None:
+    """The query as it must stand in a hit, where neither words nor meaning can be searched."""
+    means_something = query.literal is None or any(map(str.isalnum, query.literal))
+    return None if means_something and (query.literal is None or mode != "text") else query.literal
+
+
+def _unseen(
+    ranking: Ranking, corpus: Corpus, hits: Flags, entries: SearchedEntries, request: SearchRequest
+) -> list[int]:
+    """The best that no page before has shown, and one more where there is one."""
+    seen = frozenset[bytes]() if request.position is None else request.position.seen
+    places: list[int] = []
+    for place in ranking.best_first(corpus, hits, len(seen) + request.limit + 1).tolist():
+        if mark(entries.id_at(place)) in seen:
+            continue
+        places.append(place)
+        if len(places) > request.limit:
+            break
+    return places
+
+
+def _as_text(entry: Entry) -> SearchText:
+    return SearchText(
+        entry.id, entry.owner, entry.author, entry.title, entry.content, entry.tags, entry.version
+    )

@@ -1,0 +1,158 @@
+"""Reading what one search looks at: from what this process keeps, and the rest from the store."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import numpy as np
+
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.ports.entries import Readership
+from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.search import SearchReader, Snapshot
+from diary_mcp.service.ports.store import Store
+from diary_mcp.service.search.cache import (
+    NO_DOCUMENTS,
+    CacheKey,
+    DocumentCache,
+    Documents,
+    Ids,
+    as_flags,
+    as_ids,
+    as_integers,
+    join,
+    unpack,
+)
+from diary_mcp.service.search.corpus import Part, SearchedEntries
+from diary_mcp.service.search.ranking import Flags, Integers
+from diary_mcp.service.search.request import SearchRequest
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class DocumentReader:
+    """Reads for one search at a time, and keeps what was read.
+
+    The store is asked each time which documents there are now, and in which state; only those
+    that are not kept in that state are read.
+    """
+
+    def __init__(
+        self, store: Store, permissions: PermissionReader, cache: DocumentCache | None = None
+    ) -> None:
+        self._store = store
+        self._permissions = permissions
+        self._shelves = cache or DocumentCache()
+
+    async def read(
+        self,
+        request: SearchRequest,
+        reader: Readership,
+        names: Collection[str],
+        model: str | None,
+    ) -> SearchedEntries:
+        """What there is within the scope that the caller may read.
+
+        Raises:
+            PermissionBackendUnavailableError: something is shared, and nobody can say whether
+                the caller may still read it.
+        """
+        async with self._store.reading() as rows:
+            snapshot = await rows.search.read_snapshot(reader, request.filters, names)
+            own = await self._own(rows.search, request, snapshot, model)
+            shared = await self._shared(rows.search, request, snapshot, model)
+        viewable = np.zeros(shared.documents.size, dtype=np.bool_)
+        if shared.documents.size:
+            granted = await self._permissions.check_view(
+                request.caller, _as_entry_ids(shared.documents.ids)
+            )
+            viewable = _among(shared.documents, _packed(granted))
+        return SearchedEntries(_by_then(own, request), _by_then(shared.take(viewable), request))
+
+    async def _own(
+        self, search: SearchReader, request: SearchRequest, snapshot: Snapshot, model: str | None
+    ) -> Part:
+        cached = self._shelf(request, model, owned=True)
+        kept = self._shelves.find(cached)
+        if not snapshot.documents:
+            documents = NO_DOCUMENTS
+        elif kept is None:
+            documents = unpack(await search.read_own_documents(request.caller, cached.model))
+            self._shelves.put(cached, documents)
+        elif kept.size == snapshot.documents and kept.fingerprint == snapshot.fingerprint:
+            documents = kept
+        else:
+            now = await search.list_revisions(request.caller)
+            documents = await self._renew(
+                search, cached, as_ids(now.ids), as_integers(now.revisions, ">i8")
+            )
+        eligible = ~_among(documents, as_ids(snapshot.superseded))
+        if snapshot.matching is not None:
+            eligible &= _among(documents, as_ids(snapshot.matching))
+        return Part(documents, eligible, _among(documents, as_ids(snapshot.named)))
+
+    async def _shared(
+        self, search: SearchReader, request: SearchRequest, snapshot: Snapshot, model: str | None
+    ) -> Part:
+        ids = as_ids(snapshot.shared_ids)
+        documents = await self._renew(
+            search,
+            self._shelf(request, model, owned=False),
+            ids,
+            as_integers(snapshot.shared_revisions, ">i8"),
+        )
+        eligible = as_flags(snapshot.shared_eligible)
+        named = np.concatenate([as_ids(snapshot.named), ids[as_flags(snapshot.shared_named)]])
+        return Part(documents, _among(documents, ids[eligible]), _among(documents, named))
+
+    async def _renew(
+        self, search: SearchReader, cached: CacheKey, ids: Ids, revisions: Integers
+    ) -> Documents:
+        """These documents, kept from now on. One that is deleted at this moment is left out."""
+        kept = self._shelves.find(cached) or NO_DOCUMENTS
+        places = kept.places_of(ids)
+        present = places >= 0
+        present[present] = kept.revisions[places[present]] == revisions[present]
+        if len(ids) == kept.size and present.all():
+            return kept
+        still = np.zeros(kept.size, dtype=np.bool_)
+        still[places[present]] = True
+        parts = [kept.take(still)]
+        if not present.all():
+            missing = _as_entry_ids(ids[~present])
+            parts.append(unpack(await search.read_documents(missing, cached.model)))
+        documents = join([part for part in parts if part.size] or parts[:1])
+        self._shelves.put(cached, documents)
+        return documents
+
+    def _shelf(self, request: SearchRequest, model: str | None, *, owned: bool) -> CacheKey:
+        """A search by words needs no vectors, but takes documents that are there with theirs."""
+        with_vectors = CacheKey(request.caller, model, owned)
+        if request.mode != "text" or self._shelves.find(with_vectors) is not None:
+            return with_vectors
+        return CacheKey(request.caller, None, owned)
+
+
+def _by_then(part: Part, request: SearchRequest) -> Part:
+    """What was there when the first page was asked for."""
+    if request.created_by is None:
+        return part
+    return part.take(part.documents.created <= (request.created_by - _EPOCH) // _MICROSECOND)
+
+
+def _among(documents: Documents, ids: Ids) -> Flags:
+    """Which documents are of these entries."""
+    among = np.zeros(documents.size, dtype=np.bool_)
+    places = documents.places_of(ids)
+    among[places[places >= 0]] = True
+    return among
+
+
+def _packed(ids: Collection[EntryId]) -> Ids:
+    return as_ids(b"".join(entry_id.bytes for entry_id in ids))
+
+
+def _as_entry_ids(ids: Ids) -> list[EntryId]:
+    packed = ids.tobytes()
+    return [EntryId(UUID(bytes=packed[i : i + 16])) for i in range(0, len(packed), 16)]

@@ -1,0 +1,124 @@
+"""Search: what an agent asks its diary.
+
+Importing what ranks costs a tenth of a second, so it is left to the first search, in a thread.
+"""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from diary_mcp.domain.entry import EntryFilters, SearchHit, SearchMode
+from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.entries import cursors
+from diary_mcp.service.entries.access import Access
+from diary_mcp.service.entries.browsing import Page
+from diary_mcp.service.ports.entries import owner_readership
+from diary_mcp.service.ports.index import Embedder
+from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.search import SearchPosition
+from diary_mcp.service.ports.store import Store
+from diary_mcp.service.search.request import SearchRequest, mark
+
+if TYPE_CHECKING:
+    from diary_mcp.service.search.engine import Finder
+    from diary_mcp.service.search.ranking import Weights
+
+MAX_HITS = 1_000
+"""How far a search can be paged."""
+
+_SHARED_NOT_SEARCHED = (
+    "Entries that others shared with you were not searched: the permission backend does not "
+    "answer. Try again in a moment."
+)
+_NO_MORE = f"A search ends after {MAX_HITS} hits: ask for something narrower to see others."
+
+
+class SearchService:
+    """Searches the entries that one caller may read."""
+
+    def __init__(
+        self,
+        store: Store,
+        permissions: PermissionReader,
+        access: Access,
+        embedder: Embedder | None = None,
+        weights: "Weights | None" = None,
+    ) -> None:
+        self._store = store
+        self._permissions = permissions
+        self._access = access
+        self._embedder = embedder
+        self._weights = weights
+        self._finder: Finder | None = None
+
+    async def search(
+        self,
+        caller: AgentName,
+        query: str,
+        filters: EntryFilters,
+        *,
+        mode: SearchMode,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[SearchHit]:
+        """Entries that answer the query, the best first, then by id.
+
+        Each further page is the best of what was there when the first was asked for and was not
+        shown yet. Where the permission backend does not answer, the caller's own entries are
+        searched and `notice` says so; without an embedding model, the words.
+
+        Raises:
+            InvalidArgumentError: the cursor is damaged or belongs to another search.
+            PermissionBackendUnavailableError: only shared entries were asked for, and nobody can
+                say which the caller may read.
+        """
+        listing = f"search:{caller}:{mode}:{filters.model_dump_json()}:{query}"
+        position = None if cursor is None else cursors.decode_search(cursor, listing)
+        request = SearchRequest(caller, query, filters, mode, limit, position)
+        asked_at = datetime.now(UTC) if position is None else position.created_by
+        seen = frozenset[bytes]() if position is None else position.seen
+        finder = await self._get_finder()
+        try:
+            reader = (
+                owner_readership(caller)
+                if filters.scope == "mine"
+                else await self._access.readership(caller)
+            )
+            found = await finder.find(request, reader)
+            notices = found.notices
+        except PermissionBackendUnavailableError:
+            if filters.scope != "all":
+                raise
+            found = await finder.find(_own_only(request), owner_readership(caller))
+            notices = (_SHARED_NOT_SEARCHED, *found.notices)
+        seen |= {mark(hit.id) for hit in found.hits}
+        next_cursor = None
+        if found.has_more and len(seen) >= MAX_HITS:
+            notices = (*notices, _NO_MORE)
+        elif found.has_more and found.hits:
+            next_position = SearchPosition(asked_at, seen, found.hits[-1].score)
+            next_cursor = cursors.encode_search(next_position, listing)
+        return Page(found.hits, next_cursor, " ".join(notices) or None)
+
+    async def _get_finder(self) -> "Finder":
+        if self._finder is None:
+            engine = await anyio.to_thread.run_sync(_import_finding)
+            self._finder = engine.Finder(
+                self._store, self._permissions, self._access, self._embedder, self._weights
+            )
+        return self._finder
+
+
+def _own_only(request: SearchRequest) -> SearchRequest:
+    own = request.filters.model_copy(update={"scope": "mine"})
+    return SearchRequest(
+        request.caller, request.query, own, request.mode, request.limit, request.position
+    )
+
+
+def _import_finding():  # noqa: ANN202  # inferred: a module
+    from diary_mcp.service.search import engine  # noqa: PLC0415  # late, see above
+
+    return engine

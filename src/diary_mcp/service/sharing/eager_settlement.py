@@ -1,0 +1,94 @@
+"""Settling at once what this process has just committed, beside the queue.
+
+The promise is the workflow, which was committed with the rows and settles them whatever happens
+here. But the queue is polled, and a poll costs the same whether there is work or not: because
+what is shared gets settled here within a few hundredths of a second, the queue need not be asked
+ten times a second. Nobody waits for this. What fails, is cut off, or comes before it runs, is
+left to the workflow.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+import structlog
+
+from diary_mcp.domain.errors import (
+    LocksLostError,
+    PermissionRefusedError,
+    UnavailableError,
+)
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
+
+_log = structlog.get_logger()
+
+# Changes that come together are settled together; of a burst, more of them, because what settles
+# competes with the calls that come next.
+_GATHER_S = 0.03
+_GATHER_BURST_S = 0.15
+_AT_ONCE = 50
+_MAX_WAITING = 500
+_PAUSE_S = 2.0
+
+
+class EagerSettlement:
+    """Settles entries soon after their change was committed, for as long as `run` does."""
+
+    def __init__(
+        self,
+        settle: Callable[[Sequence[EntryId]], Awaitable[None]],
+        telemetry: Telemetry = NO_TELEMETRY,
+    ) -> None:
+        self._settle = settle
+        self._telemetry = telemetry
+        self._waiting: dict[EntryId, str | None] = {}
+        """With the trace of each change."""
+
+        self._arrived = anyio.Event()
+        self._is_running = False
+
+    def committed(self, entry_ids: Sequence[EntryId]) -> None:
+        """Takes note of a change, unless there are too many already; never waits."""
+        if self._is_running and len(self._waiting) + len(entry_ids) <= _MAX_WAITING:
+            self._waiting |= dict.fromkeys(entry_ids, self._telemetry.trace_parent)
+            self._arrived.set()
+
+    async def run(self) -> None:
+        """Settles what was committed since this began, until it is cancelled."""
+        self._is_running = True
+        settled = 0
+        try:
+            while True:
+                await self._arrived.wait()
+                await anyio.sleep(_GATHER_BURST_S if settled > 1 else _GATHER_S)
+                try:
+                    settled = await self._settle_some()
+                except Exception:  # noqa: BLE001  # it must outlive its own mistakes
+                    _log.exception("settling.failed")
+        finally:
+            self._is_running = False
+            self._waiting.clear()
+
+    async def _settle_some(self) -> int:
+        entry_ids = list(self._waiting)[:_AT_ONCE]
+        traces = {self._waiting.pop(entry_id) for entry_id in entry_ids}
+        # A span is part of one trace; what is settled for several belongs to none of them.
+        parent = traces.pop() if len(traces) == 1 else None
+        if not self._waiting:
+            self._arrived = anyio.Event()
+        attributes = {"diary.entries": len(entry_ids)}
+        try:
+            with self._telemetry.span("diary.settle_at_once", attributes, parent=parent):
+                await self._settle(entry_ids)
+        except PermissionRefusedError:
+            pass  # kept on the entry
+        except UnavailableError as error:
+            # The workflows wait it out, one by one; here it would only be asked once more.
+            _log.info("settling.left_to_workflows", entries=len(entry_ids), code=error.code)
+            self._waiting.clear()
+            self._arrived = anyio.Event()
+            if isinstance(error, LocksLostError):
+                # A workflow may have settled them meanwhile, and nobody else knows of this write.
+                self.committed(entry_ids)
+            await anyio.sleep(_PAUSE_S)
+        return len(entry_ids)

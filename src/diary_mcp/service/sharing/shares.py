@@ -1,0 +1,120 @@
+"""Sharing entries with agents and groups, and taking that back."""
+
+import re
+from datetime import UTC, datetime
+
+from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
+from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Grantee
+from diary_mcp.domain.relations import group_of
+from diary_mcp.domain.share import Share
+from diary_mcp.service.entries.access import Access
+from diary_mcp.service.entries.entries import find_own, raise_generation
+from diary_mcp.service.ports.agents import AgentDirectory
+from diary_mcp.service.ports.store import Store, UnitOfWork
+from diary_mcp.service.ports.workflows import PermissionChange
+
+# More groups on one entry, and Keto would silently stop looking (its width limit is 100).
+MAX_GROUPS_PER_ENTRY = 50
+_SUGGESTIONS = 3
+
+
+class SharingService:
+    """Shares of one diary. Each change is one unit of work."""
+
+    def __init__(self, store: Store, access: Access) -> None:
+        self._store = store
+        self._access = access
+
+    async def share(
+        self,
+        caller: AgentName,
+        reference: str,
+        grantee: Grantee,
+        *,
+        expires_at: datetime | None = None,
+        note: str | None = None,
+    ) -> Share:
+        """Lets an agent, or a group, read an entry of the caller's.
+
+        The share and its `grant_viewer` workflow commit together. The grantee can read once the
+        grant has reached the permission backend.
+
+        Raises:
+            InvalidArgumentError: no such agent or group, the caller itself, an expiry that is
+                past, or too many groups on the entry.
+            ForbiddenError: the caller may only read the entry.
+            NotFoundError: there is none that the caller may read.
+        """
+        _check_share(caller, grantee, expires_at)
+        async with self._store.unit_of_work() as unit:
+            entry = await find_own(unit, caller, reference)
+            if entry is not None:
+                await require_grantee(unit.agents, grantee)
+                generation = await raise_generation(unit, caller, entry)
+                share = await unit.shares.put(entry.id, grantee, expires_at, note)
+                await _check_width(unit, entry.id)
+                await unit.workflows.enqueue(
+                    PermissionChange("grant_viewer", (entry.id,), generation, grantee)
+                )
+                return share
+        raise await self._access.refusal(caller, reference)
+
+    async def unshare(self, caller: AgentName, reference: str, grantee: Grantee) -> EntryId:
+        """Takes a share back; from its commit on the grantee reads nothing by it.
+
+        The removal and its `revoke_viewer` workflow commit together.
+
+        Raises:
+            ForbiddenError: the caller may only read the entry.
+            NotFoundError: no such entry, or it is not shared with `grantee`.
+        """
+        async with self._store.unit_of_work() as unit:
+            entry = await find_own(unit, caller, reference)
+            if entry is not None:
+                generation = await raise_generation(unit, caller, entry)
+                if not await unit.shares.remove(entry.id, grantee):
+                    raise NotFoundError(
+                        f"Entry {reference} is not shared with {grantee!r}; diary_shares shows "
+                        "with whom it is."
+                    )
+                await unit.workflows.enqueue(
+                    PermissionChange("revoke_viewer", (entry.id,), generation, grantee)
+                )
+                return entry.id
+        raise await self._access.refusal(caller, reference)
+
+
+async def require_grantee(agents: AgentDirectory, grantee: Grantee) -> None:
+    """Makes sure that there is an agent, or a group, of this name.
+
+    Raises:
+        InvalidArgumentError: there is none; names what exists and is close.
+    """
+    name = group_of(grantee) or grantee
+    if re.fullmatch(NAME_PATTERN, name) and await agents.exists(grantee):
+        return
+    similar = await agents.list_similar(grantee, _SUGGESTIONS)
+    known = ", ".join(similar) if similar else "none yet"
+    raise InvalidArgumentError(
+        f"There is no agent or group {grantee!r}. Close to it: {known}. An agent exists once it "
+        "has called a tool or was added with `diary-mcp agent add`; a group is named group:NAME."
+    )
+
+
+def _check_share(caller: AgentName, grantee: Grantee, expires_at: datetime | None) -> None:
+    if grantee == caller:
+        raise InvalidArgumentError(
+            f"{grantee!r} is you, the owner, and may read the entry anyway; name another agent."
+        )
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise InvalidArgumentError(
+            f"expires_at {expires_at.isoformat()} is past; give a time to come, or leave it out."
+        )
+
+
+async def _check_width(unit: UnitOfWork, entry_id: EntryId) -> None:
+    if await unit.shares.count_groups(entry_id) > MAX_GROUPS_PER_ENTRY:
+        raise InvalidArgumentError(
+            f"An entry can be shared with at most {MAX_GROUPS_PER_ENTRY} groups; unshare one, or "
+            "put one group into another."
+        )

@@ -1,0 +1,144 @@
+"""Brings the diary up behind a server that answers already.
+
+`diary_mcp.app` is imported late and in a thread: the answer to `initialize` must not wait for the
+database driver and everything behind it.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from diary_mcp.domain.errors import DiaryError, UnavailableError
+from diary_mcp.service.agents.tokens import TokenService
+from diary_mcp.service.diary import Diary
+from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
+from diary_mcp.settings import Settings
+from diary_mcp.transport.http.health import Readiness
+
+if TYPE_CHECKING:
+    from diary_mcp.app import Foundation
+
+_log = structlog.get_logger()
+
+_RETRY_S = 1.0
+_LOOK_S = 2.0
+# A client that has not said anything by then is not kept waiting either.
+_FIRST_WORD_S = 0.5
+
+
+class DiaryHost:
+    """Opens the diary in the background, keeps it open, and hands it to whoever waits."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        telemetry: Telemetry = NO_TELEMETRY,
+        *,
+        with_keys: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._with_keys = with_keys
+        self._told = anyio.Event()
+        self._foundation: Foundation | None = None
+        self._failure: UnavailableError | None = None
+        self._workflows_are_running = False
+
+    async def __call__(self) -> Diary:
+        """The diary; waits while it comes up for the first time.
+
+        Raises:
+            UnavailableError: coming up failed, and why. It is tried again all the time.
+        """
+        return (await self._opened()).diary
+
+    async def tokens(self) -> TokenService:
+        """The agents' tokens; waits, and raises, as for the diary."""
+        return (await self._opened()).tokens
+
+    async def look(self) -> Readiness:
+        """What answers at this moment; never raises, and never takes long."""
+        foundation = self._foundation
+        if foundation is None:
+            return Readiness(database=False, permission_backend=False, workflows=False)
+        return Readiness(
+            database=await _answers(foundation.database.check),
+            permission_backend=await _answers(foundation.permissions.check_ready),
+            workflows=self._workflows_are_running,
+        )
+
+    async def came_up(self) -> None:
+        """Returns once the diary is up, or why it is not is known."""
+        await self._told.wait()
+
+    async def run(self, first_answer: anyio.Event) -> None:
+        """Runs until it is cancelled; a backend that is down is tried again and again.
+
+        Starts after the first answer, so that it does not compete with it for the processor.
+        """
+        with anyio.move_on_after(_FIRST_WORD_S):
+            await first_answer.wait()
+        app = await anyio.to_thread.run_sync(_import_app)
+        while True:
+            try:
+                async with app.open_foundation(
+                    self._settings, self._telemetry, with_keys=self._with_keys
+                ) as foundation:
+                    self._foundation = foundation
+                    self._told.set()
+                    _log.info("diary.up", **vars(foundation.diary.backends))
+                    await self._keep_workflows_running(foundation)
+            except UnavailableError as error:
+                _log.warning("diary.down", reason=str(error))
+                self._failure = error
+                self._told.set()
+                await anyio.sleep(_RETRY_S)
+
+    async def _opened(self) -> "Foundation":
+        await self._told.wait()
+        if self._foundation is None:
+            raise self._failure or UnavailableError("The diary is closing; start it again.")
+        return self._foundation
+
+    async def _keep_workflows_running(self, foundation: "Foundation") -> None:
+        app = _import_app()
+        while True:
+            try:
+                async with app.run_workflows(foundation):
+                    _log.info("workflows.up")
+                    self._workflows_are_running = True
+                    await anyio.sleep_forever()
+            except UnavailableError as error:
+                _log.warning("workflows.down", reason=str(error))
+                await anyio.sleep(_RETRY_S)
+            finally:
+                self._workflows_are_running = False
+
+
+async def is_any_token_active(settings: Settings) -> bool:
+    """Whether any agent has a token to sign in with.
+
+    Raises:
+        UnavailableError: the database is not there to say so.
+    """
+    app = await anyio.to_thread.run_sync(_import_app)
+    async with app.open_foundation(settings) as foundation:
+        return bool(await foundation.tokens.list_active())
+
+
+async def _answers(check: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        with anyio.fail_after(_LOOK_S):
+            await check()
+    except (DiaryError, TimeoutError):
+        return False
+    return True
+
+
+def _import_app():  # noqa: ANN202  # inferred: a module
+    from diary_mcp import app  # noqa: PLC0415  # late, see above
+
+    return app

@@ -1,0 +1,154 @@
+"""MCP over HTTP: streamable HTTP at `/mcp`, and the legacy SSE transport where it is asked for.
+
+Stateless: every request stands for itself, so any replica can answer it. The order in which a
+request is looked at is chosen so that a stranger costs little: its Host and Origin, then its
+token, and only then its body.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.sse import SseServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from diary_mcp.domain.tokens import TOKEN_SCOPES
+from diary_mcp.server.build import DiaryServer
+from diary_mcp.service.agents.identity import TokenReader
+from diary_mcp.transport.http.auth import Gate
+from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, Bodies, room_for_long_bodies
+from diary_mcp.transport.http.draining import ConnectionDrain, service_unavailable
+from diary_mcp.transport.http.health import Readiness, health_routes
+from diary_mcp.transport.inflight import InFlight
+
+SSE_PATH = "/sse"
+_OPEN_PATHS = frozenset({"/health", "/ready"})
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What is offered over HTTP, and to whom."""
+
+    security: TransportSecuritySettings
+    reader: TokenReader | None
+    """`None` lets everybody in."""
+
+    issuer: AuthSettings | None
+    """Who else issues tokens for this server, for the protected-resource metadata."""
+
+    with_sse: bool
+    look: Callable[[], Awaitable[Readiness]]
+
+
+@asynccontextmanager
+async def http_app(
+    server: DiaryServer, surface: Surface, connection_drain: ConnectionDrain, in_flight: InFlight
+) -> AsyncGenerator[ASGIApp]:
+    """The ASGI application, which answers for as long as the block runs."""
+    manager = StreamableHTTPSessionManager(
+        app=server,
+        json_response=True,
+        stateless=True,
+        security_settings=surface.security,
+        max_request_body_size=MAX_BODY_BYTES,
+    )
+    long_bodies = room_for_long_bodies()
+
+    def gated(app: ASGIApp) -> ASGIApp:
+        whole = Bodies(app, long_bodies)
+        if surface.reader is None:
+            return whole
+        return Gate(whole, surface.reader, _metadata_url(surface.issuer))
+
+    routes: list[BaseRoute] = [
+        *health_routes(surface.look),
+        *_metadata_routes(surface.issuer),
+        Route("/mcp", gated(manager.handle_request), methods=["POST"]),
+    ]
+    if surface.with_sse:
+        routes += _sse_routes(server, surface.security, gated, in_flight)
+    async with manager.run():
+        yield _HostCheck(connection_drain.watch(Starlette(routes=routes)), surface.security)
+
+
+@dataclass(frozen=True)
+class _HostCheck:
+    """Keeps web pages out that a browser was tricked into connecting to this server.
+
+    Load balancers ask for health by address, and learn nothing else from it.
+    """
+
+    app: ASGIApp
+    security: TransportSecuritySettings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = None
+        if scope["path"] not in _OPEN_PATHS:
+            check = TransportSecurityMiddleware(self.security)
+            refusal = await check.validate_request(Request(scope, receive))
+        if refusal is None:
+            await self.app(scope, receive, send)
+        else:
+            await _strange_name(refusal.status_code)(scope, receive, send)
+
+
+def _strange_name(status: int) -> JSONResponse:
+    return JSONResponse(
+        {
+            "error": "invalid_request",
+            "error_description": "The server is not known by this Host or Origin. Whoever "
+            "operates it can allow further names with --allow-host.",
+        },
+        status,
+    )
+
+
+def _metadata_url(issuer: AuthSettings | None) -> str | None:
+    if issuer is None or issuer.resource_server_url is None:
+        return None
+    return str(build_resource_metadata_url(issuer.resource_server_url))
+
+
+def _metadata_routes(issuer: AuthSettings | None) -> list[Route]:
+    if issuer is None or issuer.resource_server_url is None:
+        return []
+    return create_protected_resource_routes(
+        resource_url=issuer.resource_server_url,
+        authorization_servers=[issuer.issuer_url],
+        scopes_supported=list(TOKEN_SCOPES),
+        resource_name="diary-mcp",
+    )
+
+
+def _sse_routes(
+    server: DiaryServer,
+    security: TransportSecuritySettings,
+    gated: Callable[[ASGIApp], ASGIApp],
+    in_flight: InFlight,
+) -> list[BaseRoute]:
+    transport = SseServerTransport("/messages/", security_settings=security)
+
+    async def take_message(scope: Scope, receive: Receive, send: Send) -> None:
+        # Its answer goes to a stream that its client may not read.
+        if in_flight.is_full:
+            await service_unavailable("Too many requests are under way.")(scope, receive, send)
+        else:
+            await transport.handle_post_message(scope, receive, send)
+
+    async def serve_stream(scope: Scope, receive: Receive, send: Send) -> None:
+        async with transport.connect_sse(scope, receive, send) as (read, write):
+            options = server.create_initialization_options()
+            await server.run(read, in_flight.counted(write), options)
+
+    return [
+        Route(SSE_PATH, gated(serve_stream), methods=["GET"]),
+        Mount("/messages/", app=gated(take_message)),
+    ]

@@ -1,0 +1,145 @@
+"""The gate of the HTTP transports: only agents that are signed in come through.
+
+Who is calling comes from the bearer token alone, which is looked up with every request, and
+again before anything is sent on a stream that stayed open.
+"""
+
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.lowlevel
+import structlog
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.domain.tokens import TOKEN_SCOPES
+from diary_mcp.service.agents.identity import Identity, TokenReader, TokenRefusedError
+from diary_mcp.transport.http.draining import end_stream, is_stream_start, service_unavailable
+
+_log = structlog.get_logger()
+
+_LOOK_UP_S = 15
+_BEARER = "bearer "
+_MAX_TOKEN_CHARACTERS = 16_384
+
+
+class Gate:
+    """Lets an ASGI application answer signed-in agents only."""
+
+    def __init__(self, app: ASGIApp, reader: TokenReader, metadata_url: str | None) -> None:
+        """Gates `app`.
+
+        Args:
+            app: What is behind; it finds the agent in `scope["user"]`.
+            reader: Says who a token stands for.
+            metadata_url: The protected-resource metadata, for clients that can get a token by
+                themselves.
+        """
+        self._app = AuthContextMiddleware(app)
+        self._reader = reader
+        self._metadata_url = metadata_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = _bearer_token(scope)
+        admitted = await self._admit(token)
+        if isinstance(admitted, Response):
+            await admitted(scope, receive, send)
+            return
+        with anyio.CancelScope() as work:
+            escort = _Escort(self._reader, token or "", admitted, send, work)
+            await self._app({**scope, "user": _user(admitted)}, receive, escort.send)
+
+    async def _admit(self, token: str | None) -> Identity | Response:
+        if token is None:
+            return self._challenge(401)
+        try:
+            with anyio.fail_after(_LOOK_UP_S):
+                identity = await self._reader.identify(token)
+        except TokenRefusedError as error:
+            _log.info("http.refused", reason=str(error))
+            return self._challenge(401, "invalid_token", str(error))
+        except (UnavailableError, TimeoutError) as error:
+            _log.warning("http.token_unchecked", reason=str(error))
+            return service_unavailable("Nobody can tell at present whose token this is. Try again.")
+        if not identity.scopes:
+            _log.info("http.refused", reason="no scope", agent=identity.agent)
+            return self._challenge(
+                403, "insufficient_scope", "The token has none of the diary's scopes."
+            )
+        return identity
+
+    def _challenge(
+        self, status: int, error: str | None = None, description: str | None = None
+    ) -> Response:
+        """A refusal that tells a client how to come back: RFC 6750, section 3, and RFC 9728."""
+        attributes = {
+            "realm": "diary-mcp",
+            "scope": " ".join(TOKEN_SCOPES),
+            "resource_metadata": self._metadata_url,
+            "error": error,
+            "error_description": description,
+        }
+        told = ", ".join(f'{name}="{value}"' for name, value in attributes.items() if value)
+        return JSONResponse(
+            {
+                "error": error or "unauthorized",
+                "error_description": description or "Send a token: Authorization: Bearer …",
+            },
+            status_code=status,
+            headers={"WWW-Authenticate": f"Bearer {told}"},
+        )
+
+
+@dataclass
+class _Escort:
+    """Stays with one response: what is streamed goes only to who may still come in."""
+
+    reader: TokenReader
+    token: str = field(repr=False)
+    identity: Identity
+    send_message: Send
+    work: anyio.CancelScope
+    is_streaming: bool = False
+
+    async def send(self, message: Message) -> None:
+        if self.is_streaming and not await self._is_welcome():
+            await end_stream(self.send_message)
+            self.work.cancel()
+            await anyio.lowlevel.checkpoint()
+        self.is_streaming = self.is_streaming or is_stream_start(message)
+        await self.send_message(message)
+
+    async def _is_welcome(self) -> bool:
+        try:
+            with anyio.fail_after(_LOOK_UP_S):
+                return await self.reader.identify(self.token) == self.identity
+        except (TokenRefusedError, UnavailableError, TimeoutError) as error:
+            _log.info("http.stream_ended", agent=self.identity.agent, reason=str(error))
+            return False
+
+
+def _bearer_token(scope: Scope) -> str | None:
+    """The token that came with a request; `None` where there is none, or more than one."""
+    values = Headers(scope=scope).getlist("authorization")
+    if len(values) != 1 or not values[0].lower().startswith(_BEARER):
+        return None
+    return values[0][len(_BEARER) :].strip()[:_MAX_TOKEN_CHARACTERS] or None
+
+
+def _user(identity: Identity) -> AuthenticatedUser:
+    # The SDK binds what outlives a request, such as an SSE session, to these three. The token
+    # itself goes no further than here.
+    return AuthenticatedUser(
+        AccessToken(
+            token="",
+            client_id=identity.agent,
+            subject=identity.agent,
+            scopes=sorted(identity.scopes),
+            claims={"iss": identity.issuer} if identity.issuer else None,
+        )
+    )

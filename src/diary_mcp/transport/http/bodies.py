@@ -1,0 +1,96 @@
+"""Request bodies: read in full before anything looks at them, bounded, and fit to be stored."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from diary_mcp.transport.json_text import decode_json, has_too_many_values
+
+MAX_BODY_BYTES = 4 << 20
+_ARRIVE_S = 30
+# What is longer takes memory that counts, many times its length once it is parsed: so many of
+# them are read and answered at once, and the others wait.
+_LONG_BYTES = 256 << 10
+_MAX_LONG_BODIES = 8
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _GoneError(Exception):
+    pass
+
+
+def room_for_long_bodies() -> anyio.Semaphore:
+    """What all applications of one server share."""
+    return anyio.Semaphore(_MAX_LONG_BODIES)
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """Hands an ASGI application each request with its body complete."""
+
+    app: ASGIApp
+    long_bodies: anyio.Semaphore
+    """Held by each long body until it is answered; see `room_for_long_bodies`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers 413 to a body that is too large, 408 to one that does not arrive."""
+        async with AsyncExitStack() as held:
+            await self._answer(scope, receive, send, held)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, held: AsyncExitStack
+    ) -> None:
+        try:
+            with anyio.fail_after(_ARRIVE_S):
+                body = await self._read(scope, receive, held)
+        except _GoneError:
+            return
+        except _TooLargeError:
+            await _refusal(413, f"A request has at most {MAX_BODY_BYTES >> 20} MiB.")(
+                scope, receive, send
+            )
+            return
+        except TimeoutError:
+            await _refusal(408, f"The request did not arrive within {_ARRIVE_S} s.")(
+                scope, receive, send
+            )
+            return
+        if has_too_many_values(body):
+            await _refusal(413, "The request holds too many values.")(scope, receive, send)
+            return
+        whole: list[Message] = [{"type": "http.request", "body": decode_json(body).encode()}]
+
+        async def receive_whole() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, receive_whole, send)
+
+    async def _read(self, scope: Scope, receive: Receive, held: AsyncExitStack) -> bytes:
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+            raise _TooLargeError
+        body = bytearray()
+        is_long = False
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _GoneError
+            body += message.get("body", b"")
+            if len(body) > MAX_BODY_BYTES:
+                raise _TooLargeError
+            if len(body) > _LONG_BYTES and not is_long:
+                is_long = True
+                await held.enter_async_context(self.long_bodies)
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def _refusal(status: int, reason: str) -> JSONResponse:
+    return JSONResponse({"error": "invalid_request", "error_description": reason}, status)

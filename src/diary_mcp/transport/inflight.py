@@ -1,0 +1,117 @@
+"""Requests that were read and not answered yet."""
+
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import anyio
+import anyio.lowlevel
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared._stream_protocols import WriteStream
+
+# A message that was read reaches its handler, and a handler's answer the stream that takes it,
+# within a few turns of the event loop.
+_TURNS = 20
+# Read and not answered, so many requests at most; what comes after them waits where it is.
+_MAX_REQUESTS = 256
+# Its answer comes when the client hangs up: nobody waits for it.
+_LISTEN = "subscriptions/listen"
+
+Message = TypeVar("Message")
+
+
+class InFlight:
+    """Counts requests from their handler's start until their answer was taken."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._idle = anyio.Event()
+        self._fewer = anyio.Event()
+        self.first_answer = anyio.Event()
+        """Set once a first request was answered."""
+
+    async def middleware(
+        self, ctx: ServerRequestContext[object], call_next: CallNext
+    ) -> HandlerResult:
+        """Counts one request; the server's middleware."""
+        if ctx.method == _LISTEN:
+            return await call_next(ctx)
+        self._begin()
+        try:
+            return await call_next(ctx)
+        finally:
+            self.first_answer.set()
+            self._end()
+
+    def counted(self, stream: WriteStream[Message]) -> WriteStream[Message]:
+        """The stream, whose messages count as in flight until the other end has taken them."""
+        return _CountedStream(stream, self)
+
+    async def send(self, stream: WriteStream[Message], message: Message) -> None:
+        """Counts one message while it is sent."""
+        self._begin()
+        try:
+            await stream.send(message)
+        finally:
+            self._end()
+
+    async def wait_until_idle(self) -> None:
+        """Returns once every request that was read is answered."""
+        await _turns()
+        while self._count:
+            await self._idle.wait()
+            await _turns()
+
+    async def wait_for_room(self) -> None:
+        """Returns once another request may be read.
+
+        A client that sends without end, or does not read its answers, waits; it would otherwise
+        fill the memory with what it is owed.
+        """
+        while self.is_full:
+            self._fewer = anyio.Event()
+            await self._fewer.wait()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room."""
+        return self._count >= _MAX_REQUESTS
+
+    def _begin(self) -> None:
+        if self._count == 0:
+            self._idle = anyio.Event()
+        self._count += 1
+
+    def _end(self) -> None:
+        self._count -= 1
+        self._fewer.set()
+        if self._count == 0:
+            self._idle.set()
+
+
+class _CountedStream(Generic[Message]):
+    def __init__(self, stream: WriteStream[Message], in_flight: InFlight) -> None:
+        self._stream = stream
+        self._in_flight = in_flight
+
+    async def send(self, item: Message, /) -> None:
+        await self._in_flight.send(self._stream, item)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        return await self._stream.__aexit__(exc_type, exc_val, exc_tb)
+
+
+async def _turns() -> None:
+    for _ in range(_TURNS):
+        await anyio.lowlevel.checkpoint()
