@@ -6,10 +6,8 @@ from typing import cast
 
 import pytest
 
-from diary_mcp.app import Foundation
 from support.clients import ERAS, Era, environment, raw_client
 from support.ground_truth import check_promise
-from support.in_memory import InMemory
 from support.sites import Deployment, own_database
 
 
@@ -40,9 +38,3 @@ def database(postgres_url: str) -> Generator[str]:
     """One for all tests of a module."""
     with own_database(postgres_url) as url:
         yield url
-
-
-@pytest.fixture(params=ERAS)
-def in_memory(request: pytest.FixtureRequest, foundation: Foundation) -> InMemory:
-    """The server and the SDK's client in this process, on a fresh diary."""
-    return InMemory(foundation, cast("Era", request.param))

@@ -10,15 +10,16 @@ from uuid_utils.compat import uuid7
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.ports.archive import StoredEntry
+from support.paths import ROOT, TESTS
 
 OWNER = AgentName("alice")
 MODIFIED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-SAMPLES = Path(__file__).parents[1] / "samples" / "journal"
+SAMPLES = TESTS / "samples" / "journal"
 
 
 def real_journal() -> Path:
     """The folder that `DIARY_MCP_TEST_JOURNAL` names, or one beside the checkout; or skips."""
-    beside = Path(__file__).parents[3] / "shared" / "journal"
+    beside = ROOT.parent / "shared" / "journal"
     folder = Path(os.environ.get("DIARY_MCP_TEST_JOURNAL", beside))
     if not folder.is_dir():
         pytest.skip(f"no real journal at {folder}; DIARY_MCP_TEST_JOURNAL names one")

@@ -21,10 +21,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from diary_mcp.shipped import resource_path
 from support.keto_config import READ_URL_VARIABLE, WRITE_URL_VARIABLE, KetoAddress, keto_config
+from support.paths import ROOT
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
-_TOOL = _CHECKOUT / "tools" / "keto"
-_CACHE = _CHECKOUT / ".cache" / "keto"
+_TOOL = ROOT / "tools" / "keto"
+_CACHE = ROOT / ".cache" / "keto"
 _BUILD_TIMEOUT_S = 1200
 _START_TIMEOUT_S = 30
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-_CACHE = Path(__file__).parents[2] / ".cache" / "npm"
+from support.paths import ROOT
+
+_CACHE = ROOT / ".cache" / "npm"
 _INSTALL_S = 300
 _RUN_S = 120
 

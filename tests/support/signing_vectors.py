@@ -6,7 +6,6 @@ Everything in them is fixed: key, salts and times. The key is published, so neve
 import json
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,8 +23,9 @@ from diary_mcp.domain.signing import (
 from diary_mcp.keys.ed25519 import PrivateKey
 from diary_mcp.service.chain.statements import canonical, commit, hash_bytes
 from support.clients import Json
+from support.paths import ROOT
 
-VECTORS = Path(__file__).parents[2] / "docs" / "signing_vectors.json"
+VECTORS = ROOT / "docs" / "signing_vectors.json"
 OWNER = AgentName("alice")
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 SEEDS = (bytes(range(32)), bytes(range(32, 64)))

@@ -2,13 +2,13 @@
 
 import json
 import sys
-from pathlib import Path
 
 from diary_mcp.server.tools.catalogue import TOOLS
 from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
 from support.clients import Json
+from support.paths import TESTS
 
-SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "tools_list.json"
+SNAPSHOT = TESTS / "snapshots" / "tools_list.json"
 
 
 def tools_list() -> list[Json]:

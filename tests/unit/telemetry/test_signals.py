@@ -1,19 +1,10 @@
-"""Which OTEL_* variables turn telemetry on, and that nothing is imported where none does."""
-
-import subprocess
-import sys
+"""Which OTEL_* variables turn telemetry on."""
 
 import pytest
 
 from diary_mcp.telemetry.signals import read_signals
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
-# What a server imports, whichever transport it serves.
-IMPORTS = """\
-import sys, diary_mcp.app, diary_mcp.workflows.runtime
-import diary_mcp.serving.stdio, diary_mcp.serving.http
-print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exp"))])
-"""
 
 
 @pytest.mark.parametrize(
@@ -62,11 +53,3 @@ def test_what_cannot_be_exported_is_said(
 
     assert signals.wanted == wanted
     assert signals.problems == (problem,)
-
-
-def test_a_server_that_nobody_observes_imports_no_sdk() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    assert done.stdout == "[]\n"

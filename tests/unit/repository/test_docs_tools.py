@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import get_args
 from uuid import UUID
 
@@ -20,9 +19,10 @@ from diary_mcp.server.resources.resources import DOCUMENTS, TEMPLATES
 from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
 from diary_mcp.shipped import resource_path
 from support.clients import Json
+from support.paths import ROOT
 from support.tools_snapshot import tools_list
 
-DOCS = (Path(__file__).parents[2] / "docs" / "tools.md").read_text("utf-8")
+DOCS = (ROOT / "docs" / "tools.md").read_text("utf-8")
 SECTIONS = {
     match[1]: match[2]
     for match in re.finditer(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", DOCS, re.MULTILINE | re.DOTALL)

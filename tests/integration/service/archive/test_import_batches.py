@@ -16,11 +16,11 @@ from diary_mcp.files.import_paths import import_paths
 from diary_mcp.service.ports.workflows import INDEXING_WORKFLOW
 from support.diary_files import get_entry, list_entries, query, run_import, write_files
 from support.journal import OWNER
+from support.paths import TESTS
 from support.workflows import eventually
 
 pytestmark = pytest.mark.anyio
 
-TESTS = Path(__file__).parents[1]
 BATCH = 100
 
 

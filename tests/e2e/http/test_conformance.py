@@ -10,10 +10,10 @@ import pytest
 from support.clients import environment
 from support.http_servers import HttpServer, http_server
 from support.node_tools import CONFORMANCE
+from support.paths import TESTS
 from support.sites import own_database
 
 _BASELINE = Path(__file__).with_name("conformance_baseline.yml")
-_TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def port_of_fixtures(database: str) -> Generator[int]:
     """The port of a server from the same factory, with what the suite asks for by name."""
     process = subprocess.Popen(
         [sys.executable, "-m", "support.conformance_server", database],
-        cwd=_TESTS,
+        cwd=TESTS,
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -3,7 +3,6 @@
 import json
 import re
 import tomllib
-from pathlib import Path
 from typing import get_args
 
 import jsonschema
@@ -14,8 +13,8 @@ from diary_mcp.domain.fields import NAME_PATTERN
 from diary_mcp.server.tools.catalogue import TOOLS
 from diary_mcp.settings import ENVIRONMENT_PREFIX, Settings
 from support.clients import Json
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 REGISTRY: Json = json.loads((ROOT / "server.json").read_text("utf-8"))
 BUNDLE: Json = json.loads((ROOT / "deploy" / "mcpb" / "manifest.json").read_text("utf-8"))

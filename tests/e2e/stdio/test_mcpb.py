@@ -11,11 +11,11 @@ from mcp.client.stdio import StdioServerParameters
 
 from support.in_memory import good
 from support.node_tools import MCPB
+from support.paths import ROOT
 
 pytestmark = pytest.mark.anyio
 
-_ROOT = Path(__file__).parents[2]
-_SOURCE = _ROOT / "deploy" / "mcpb"
+_SOURCE = ROOT / "deploy" / "mcpb"
 
 
 def test_the_manifest_is_valid() -> None:

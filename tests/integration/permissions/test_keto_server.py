@@ -17,6 +17,7 @@ from diary_mcp.permissions.keto import KetoPermissions, open_keto
 from diary_mcp.shipped import resource_path
 from support.keto_config import PATIENCE_S
 from support.keto_process import KetoServer, keto_binary, keto_server
+from support.paths import ROOT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("keto")]
 
@@ -44,7 +45,7 @@ async def test_keto_finds_no_fault_in_our_rules(server: KetoServer) -> None:
 
 
 async def test_keto_takes_the_configuration_of_the_deployment(server: KetoServer) -> None:
-    config = Path(__file__).parents[2] / "deploy" / "keto.yml"
+    config = ROOT / "deploy" / "keto.yml"
     rules = f"file://{resource_path('opl') / 'diary.opl.ts'}"
 
     done = await anyio.run_process(

@@ -1,16 +1,13 @@
 """The files in `deploy/` fit each other, as far as that can be seen without an engine."""
 
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from diary_mcp.settings import Settings
+from support.paths import ROOT
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = ROOT / "deploy"
 
 
 def compose() -> dict[str, dict[str, dict[str, Any]]]:
@@ -66,23 +63,3 @@ def test_keto_runs_in_strict_mode_and_only_its_apis_are_reachable() -> None:
 
     assert keto["namespaces"]["experimental_strict_mode"] is True
     assert {keto["serve"][api]["host"] for api in ("metrics", "opl")} == {"127.0.0.1"}
-
-
-def test_the_proxy_s_configuration_is_one_that_nginx_takes(tmp_path: Path) -> None:
-    nginx = shutil.which("nginx")
-    if nginx is None:
-        pytest.skip("There is no nginx here to read deploy/nginx.conf.")
-    # nginx looks the names up, which only the deployment's network knows.
-    proxy = (DEPLOY / "nginx.conf").read_text("utf-8").replace("diary-", "127.0.0.")
-    config = tmp_path / "nginx.conf"
-    config.write_text(proxy)
-    own_files = f"pid {tmp_path}/nginx.pid; error_log stderr;"
-
-    done = subprocess.run(
-        [nginx, "-t", "-p", str(tmp_path), "-c", str(config), "-g", own_files],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from diary_mcp.files.markdown import is_own_export, read_markdown, render_markdo
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.ports.archive import StoredEntry
 from support.journal import MODIFIED_AT, SAMPLES, real_journal, stored
+from support.paths import ROOT
 
 NAME = "2026-03-01-x"
 
@@ -45,7 +45,7 @@ def test_a_file_with_full_front_matter_is_read() -> None:
 
 
 def test_the_example_in_the_docs_says_what_the_docs_say() -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "files.md").read_text("utf-8")
+    docs = (ROOT / "docs" / "files.md").read_text("utf-8")
     example = docs.partition("```markdown\n")[2].partition("```\n")[0]
 
     entry = _read(example, "2026-03-01-01-kickoff")
