@@ -65,7 +65,7 @@ with seen as (
             where
                 permission.applied_generation < permission.generation
                 and permission.refusal is null
-                and permission.changed_at < now() - %(patience)s::interval
+                and permission.changed_at < now() - %(deadline)s::interval
         ) as is_late,
         (
             select count(*)

@@ -67,7 +67,7 @@ from diary.entry_permission as permission
 where
     permission.applied_generation < permission.generation
     and permission.changed_at < statement_timestamp() - case
-        when permission.refusal is null then %(patience)s::interval
+        when permission.refusal is null then %(deadline)s::interval
         else %(refusal_patience)s::interval
     end
     and not exists (
