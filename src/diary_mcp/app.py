@@ -6,7 +6,7 @@ launching DBOS costs more than all the rest, and a mutation only needs DBOS's ta
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -47,6 +47,8 @@ from diary_mcp.store.search_index import PostgresSearchIndex
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.tokens import PostgresTokens
+from diary_mcp.workflows.loop import end_tasks
+from diary_mcp.workflows.ports import RuntimeStore, Work
 
 if TYPE_CHECKING:
     from diary_mcp.permissions.keto import KetoPermissions
@@ -177,19 +179,27 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
     """
     runtime = await anyio.to_thread.run_sync(_import_runtime)
 
+    url, settling_database = foundation.database_url, foundation.settling_database
     running = runtime(
-        database_url=foundation.database_url,
-        executors=PostgresExecutors(foundation.database_url),
-        settle=lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
-        beside=foundation.eager_settlement.run,
-        sweep=PostgresSweep(foundation.settling_database),
-        housekeeping=PostgresHousekeeping(foundation.settling_database),
-        indexer=foundation.indexer,
-        expire=foundation.diary.signing.expire,
+        url,
+        RuntimeStore(
+            PostgresExecutors(url),
+            PostgresSweep(settling_database),
+            PostgresHousekeeping(settling_database),
+        ),
+        Work(
+            lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
+            foundation.indexer,
+            foundation.diary.signing.expire,
+        ),
         telemetry=foundation.telemetry,
     )
-    async with running, _telling_backlog(foundation):
-        yield
+    async with running, _beside(foundation.eager_settlement.run()):
+        if foundation.telemetry.is_on:
+            async with _beside(_tell_backlog(foundation)):
+                yield
+        else:
+            yield
 
 
 async def count_rows_adrift(foundation: Foundation) -> DriftCounts:
@@ -216,20 +226,17 @@ async def repair_rows_adrift(foundation: Foundation) -> Repairs:
 
 
 @asynccontextmanager
-async def _telling_backlog(foundation: Foundation) -> AsyncGenerator[None]:
-    """Tells the observer now and then, where there is one, what is not settled."""
-    if not foundation.telemetry.is_on:
-        yield
-        return
-    telling = asyncio.create_task(_tell_backlog(foundation))
+async def _beside(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    """Does the work, which never ends by itself, while the block runs."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        telling.cancel()
-        await asyncio.wait([telling])
+        await end_tasks([task])
 
 
 async def _tell_backlog(foundation: Foundation) -> None:
+    """Tells the observer now and then what is not settled."""
     while True:
         with suppress(DatabaseUnavailableError):
             backlog = await foundation.settlements.count_backlog()

@@ -36,6 +36,7 @@ from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
+from diary_mcp.workflows.ports import RuntimeStore, Work
 from diary_mcp.workflows.retrying import RetryPolicy
 from diary_mcp.workflows.runtime import Intervals, workflow_runtime
 
@@ -166,14 +167,9 @@ class Diary:
     def runtime(
         self, *, intervals: Intervals = QUICK, retries: RetryPolicy = PERSISTENT
     ) -> AbstractAsyncContextManager[str]:
+        store = RuntimeStore(self.executors, self.sweep, self.housekeeping)
         return workflow_runtime(
-            database_url=self.database_url,
-            executors=self.executors,
-            settle=self.settle,
-            sweep=self.sweep,
-            housekeeping=self.housekeeping,
-            retries=retries,
-            intervals=intervals,
+            self.database_url, store, Work(self.settle), retries=retries, intervals=intervals
         )
 
     async def settle(self, entry_ids: Sequence[EntryId]) -> None:

@@ -5,9 +5,9 @@ the application's.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
-from diary_mcp.workflows.tasks import end_tasks
+_HEARD_WITHIN_S = 0.2
 
 
 class ApplicationLoop:
@@ -39,3 +39,17 @@ class ApplicationLoop:
             await work()
         finally:
             del self._workflow_ids[task]
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels the tasks until all have ended; what they raise is told to nobody.
+
+    Once is not enough: a cancellation that comes in the moment in which `asyncio.wait_for` has
+    what it waited for is lost (Python 3.11), and psycopg_pool waits with it.
+    """
+    ending = list(tasks)
+    while waiting := [task for task in ending if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=_HEARD_WITHIN_S)
+    await asyncio.gather(*ending, return_exceptions=True)

@@ -1,14 +1,40 @@
-"""What the workflow runtime needs from the store, as narrow Protocols."""
+"""What the workflow runtime needs: the work to do, and the store, as narrow Protocols."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.workflows import PollRates
 
 Settle = Callable[[Sequence[EntryId]], Awaitable[None]]
 """Makes the permission backend agree with the rows of these entries, or raises."""
+
+Expire = Callable[[UUID], Awaitable[None]]
+"""Removes the signature request if its time is up."""
+
+
+class Indexer(Protocol):
+    """Keeps the search index up to date."""
+
+    async def index_waiting(self) -> int:
+        """Indexes everything that is not; how much that was."""
+        ...
+
+    async def request_if_waiting(self) -> int:
+        """Puts the workflow on the queue if anything is left to index; how many, 1 or 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """What workflows do. Indexing and expiry are left to others where they are `None`."""
+
+    settle: Settle
+    indexer: Indexer | None = None
+    expire: Expire | None = None
 
 
 class Executor(Protocol):
@@ -74,3 +100,12 @@ class Housekeeping(Protocol):
         Does nothing while another process is at it.
         """
         ...
+
+
+@dataclass(frozen=True)
+class RuntimeStore:
+    """The store as the runtime needs it."""
+
+    executors: Executors
+    sweep: Sweep
+    housekeeping: Housekeeping

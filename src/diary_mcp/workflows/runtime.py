@@ -7,7 +7,7 @@ from the queue, takes over what dead ones leave, and does whatever chore nobody 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,19 +25,11 @@ from diary_mcp.service.ports.workflows import (
     PollRates,
 )
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
-from diary_mcp.workflows.dbos_process import (
-    PACES,
-    destroy_dbos,
-    launch_dbos,
-)
-from diary_mcp.workflows.expiry_workflow import Expire, register_expiry
-from diary_mcp.workflows.indexing import Indexer, index_with_retries
-from diary_mcp.workflows.indexing_workflow import register_indexing
-from diary_mcp.workflows.loop import ApplicationLoop
-from diary_mcp.workflows.permission_workflows import register_workflows
-from diary_mcp.workflows.ports import Executor, Executors, Housekeeping, Settle, Sweep
-from diary_mcp.workflows.retrying import DEFAULT_RETRIES, RetryPolicy, Settling
-from diary_mcp.workflows.tasks import end_tasks
+from diary_mcp.workflows.dbos_process import PACES, destroy_dbos, launch_dbos
+from diary_mcp.workflows.loop import ApplicationLoop, end_tasks
+from diary_mcp.workflows.ports import Executor, RuntimeStore, Work
+from diary_mcp.workflows.retrying import DEFAULT_RETRIES, RetryPolicy
+from diary_mcp.workflows.workflows import Workflows
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -66,15 +58,10 @@ _LONGEST_END_S = 120
 
 @asynccontextmanager
 async def workflow_runtime(
-    *,
     database_url: str,
-    executors: Executors,
-    settle: Settle,
-    sweep: Sweep,
-    housekeeping: Housekeeping,
-    indexer: Indexer | None = None,
-    beside: Callable[[], Coroutine[None, None, None]] | None = None,
-    expire: Expire | None = None,
+    store: RuntimeStore,
+    work: Work,
+    *,
     retries: RetryPolicy = DEFAULT_RETRIES,
     intervals: Intervals = DEFAULT_INTERVALS,
     telemetry: Telemetry = NO_TELEMETRY,
@@ -83,8 +70,7 @@ async def workflow_runtime(
 
     One at a time in a process, as often as wanted one after the other. At the end nothing is
     waited for: work that is not finished goes back on the queue, for the others or for the next
-    start. Without an indexer, indexing is left to others; likewise the expiry of requests.
-    `beside` is something else that runs for as long, and is called off at the end.
+    start.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer; trying again is right.
@@ -92,38 +78,21 @@ async def workflow_runtime(
     await _wait_for_the_last()
     executor_id = str(uuid4())
     loop = ApplicationLoop()
-    settling = Settling(settle, retries, loop, telemetry)
+    workflows = Workflows(work, loop, retries, telemetry)
+    launch = partial(
+        launch_dbos,
+        database_url,
+        executor_id,
+        intervals.poll_rates.idle,
+        workflows.register,
+        queues=_queues(work),
+    )
     # The sign of life comes first: work that this executor claims must never look abandoned.
-    async with executors.living(executor_id) as executor:
-        launch = partial(
-            launch_dbos,
-            database_url,
-            executor_id,
-            intervals.poll_rates.idle,
-            partial(_register, settling, indexer, expire, loop),
-            queues=[
-                PERMISSION_QUEUE,
-                *([] if indexer is None else [INDEXING_QUEUE]),
-                *([] if expire is None else [SIGNATURE_QUEUE]),
-            ],
-        )
-        chores = [] if indexer is None else [("indexing", indexer.request_if_waiting)]
+    async with store.executors.living(executor_id) as executor:
         try:
             await anyio.to_thread.run_sync(launch)
             async with _background(
-                *([] if beside is None else [beside()]),
-                _stay_alive(executor, loop, intervals),
-                _repeat("sweep", sweep.sweep, intervals.sweep_s),
-                *(
-                    _repeat(name, run, intervals.sweep_s, after_s=_AFTER_SWEEP_S)
-                    for name, run in chores
-                ),
-                _repeat(
-                    "housekeeping",
-                    housekeeping.tidy,
-                    intervals.housekeeping_s,
-                    after_s=intervals.first_housekeeping_s,
-                ),
+                _stay_alive(executor, loop, intervals), *_chores(store, work, intervals)
             ):
                 yield executor_id
         finally:
@@ -131,16 +100,27 @@ async def workflow_runtime(
                 await _stop(executor, loop, intervals)
 
 
-def _register(
-    settling: Settling, indexer: Indexer | None, expire: Expire | None, loop: ApplicationLoop
-) -> None:
-    register_workflows(settling.run)
-    if expire is not None:
-        register_expiry(expire, loop)
-    if indexer is not None:
-        register_indexing(
-            lambda workflow_id: loop.run(workflow_id, lambda: index_with_retries(indexer))
-        )
+def _queues(work: Work) -> list[str]:
+    return [
+        PERMISSION_QUEUE,
+        *([] if work.indexer is None else [INDEXING_QUEUE]),
+        *([] if work.expire is None else [SIGNATURE_QUEUE]),
+    ]
+
+
+def _chores(
+    store: RuntimeStore, work: Work, intervals: Intervals
+) -> Iterator[Coroutine[None, None, None]]:
+    yield _repeat("sweep", store.sweep.sweep, intervals.sweep_s)
+    if work.indexer is not None:
+        request = work.indexer.request_if_waiting
+        yield _repeat("indexing", request, intervals.sweep_s, after_s=_AFTER_SWEEP_S)
+    yield _repeat(
+        "housekeeping",
+        store.housekeeping.tidy,
+        intervals.housekeeping_s,
+        after_s=intervals.first_housekeeping_s,
+    )
 
 
 async def _stay_alive(executor: Executor, loop: ApplicationLoop, intervals: Intervals) -> None:

@@ -17,7 +17,9 @@ from diary_mcp.server.telemetry import observe
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings
 from diary_mcp.workflows.loop import ApplicationLoop
-from diary_mcp.workflows.retrying import RetryPolicy, Settling
+from diary_mcp.workflows.ports import Work
+from diary_mcp.workflows.retrying import RetryPolicy
+from diary_mcp.workflows.workflows import Workflows
 from support.clients import Json
 from support.ground_truth import ask
 from support.in_memory import good, refusal
@@ -182,10 +184,10 @@ async def test_a_settling_that_gives_up_has_failed(observer: Observer) -> None:
         raise PermissionBackendUnavailableError(SECRET)
 
     policy = RetryPolicy(first_pause_s=0.01, give_up_after_s=0)
-    work = Settling(settle, policy, ApplicationLoop(), observer.telemetry)
+    workflows = Workflows(Work(settle), ApplicationLoop(), policy, observer.telemetry)
 
     with pytest.raises(PermissionBackendUnavailableError):
-        await work.run("some:id", list[EntryId](), REMOTE)
+        await workflows.settle("some:id", list[EntryId](), REMOTE)
 
     (span,) = observer.spans("diary.settle")
     assert (span.attributes or {})["error.type"] == "PermissionBackendUnavailableError"

@@ -16,6 +16,7 @@ from diary_mcp.domain.relations import owner_tuple
 from diary_mcp.service.ports.workflows import PollRate, PollRates
 from diary_mcp.store.workflow_queue import check_workflow_schema
 from diary_mcp.workflows.dbos_process import migrate_dbos
+from diary_mcp.workflows.ports import RuntimeStore, Sweep, Work
 from diary_mcp.workflows.runtime import workflow_runtime
 from support.workflows import (
     ALICE,
@@ -33,6 +34,10 @@ pytestmark = pytest.mark.anyio
 IDLE, BUSY, BURST = PollRate(0.2, 2), PollRate(0.05, 4), PollRate(0.2, 1)
 PACED = replace(QUICK, poll_rates=PollRates(IDLE, BUSY, BURST))
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+def runtime_store(diary: Diary, sweep: Sweep | None = None) -> RuntimeStore:
+    return RuntimeStore(diary.executors, sweep or diary.sweep, diary.housekeeping)
 
 
 async def test_a_launch_without_a_database_fails_clearly_and_can_be_tried_again(
@@ -55,13 +60,7 @@ async def test_dbos_that_cannot_be_launched_is_a_database_that_is_unavailable(
     database_url: str,
 ) -> None:
     async with open_diary(database_url) as diary:
-        runtime = workflow_runtime(
-            database_url=NOWHERE,
-            executors=diary.executors,
-            settle=diary.settle,
-            sweep=diary.sweep,
-            housekeeping=diary.housekeeping,
-        )
+        runtime = workflow_runtime(NOWHERE, runtime_store(diary), Work(diary.settle))
         with pytest.raises(DatabaseUnavailableError, match="DBOS"):
             await runtime.__aenter__()
 
@@ -236,11 +235,9 @@ async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:
     sweep = FlakySweep(DatabaseUnavailableError("away"), ZeroDivisionError())
     async with open_diary(database_url) as diary:
         runtime = workflow_runtime(
-            database_url=database_url,
-            executors=diary.executors,
-            settle=diary.settle,
-            sweep=sweep,
-            housekeeping=diary.housekeeping,
+            database_url,
+            runtime_store(diary, sweep),
+            Work(diary.settle),
             intervals=replace(QUICK, sweep_s=0.01),
         )
         async with runtime:
@@ -265,11 +262,9 @@ async def test_it_ends_also_where_a_chore_misses_that_it_is_called_off(database_
     sweep = DeafSweep()
     async with open_diary(database_url) as diary:
         runtime = workflow_runtime(
-            database_url=database_url,
-            executors=diary.executors,
-            settle=diary.settle,
-            sweep=sweep,
-            housekeeping=diary.housekeeping,
+            database_url,
+            runtime_store(diary, sweep),
+            Work(diary.settle),
             intervals=replace(QUICK, sweep_s=60),
         )
         with anyio.fail_after(30):

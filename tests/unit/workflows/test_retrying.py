@@ -14,7 +14,9 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.workflows.loop import ApplicationLoop
-from diary_mcp.workflows.retrying import RetryPolicy, Settling, settle_with_retries
+from diary_mcp.workflows.ports import Work
+from diary_mcp.workflows.retrying import RetryPolicy
+from diary_mcp.workflows.workflows import Workflows
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +37,11 @@ class Backend:
             raise self.faults.pop(0)
 
 
+async def run_workflow(backend: Backend, policy: RetryPolicy = POLICY) -> None:
+    workflows = Workflows(Work(backend.settle), ApplicationLoop(), policy)
+    await workflows.settle("grant_ownership:1", [ENTRY])
+
+
 @pytest.mark.parametrize(
     "fault",
     [PermissionBackendUnavailableError("down"), DatabaseUnavailableError("down")],
@@ -43,7 +50,7 @@ class Backend:
 async def test_a_backend_that_is_down_is_tried_again_until_it_answers(fault: Exception) -> None:
     backend = Backend(fault, fault, fault)
 
-    await settle_with_retries([ENTRY], backend.settle, POLICY)
+    await run_workflow(backend)
 
     assert backend.calls == [[ENTRY]] * 4
 
@@ -51,7 +58,7 @@ async def test_a_backend_that_is_down_is_tried_again_until_it_answers(fault: Exc
 async def test_a_refusal_ends_the_step_without_an_error() -> None:
     backend = Backend(PermissionRefusedError("no"))
 
-    await settle_with_retries([ENTRY], backend.settle, POLICY)
+    await run_workflow(backend)
 
     assert backend.calls == [[ENTRY]]
 
@@ -61,7 +68,7 @@ async def test_a_backend_that_stays_down_fails_the_step_when_its_time_is_up() ->
     policy = RetryPolicy(first_pause_s=0.001, longest_pause_s=0.002, give_up_after_s=0.01)
 
     with pytest.raises(PermissionBackendUnavailableError):
-        await settle_with_retries([ENTRY], backend.settle, policy)
+        await run_workflow(backend, policy)
 
     assert 1 < len(backend.calls) < 1000
 
@@ -70,7 +77,7 @@ async def test_a_mistake_is_not_tried_again() -> None:
     backend = Backend(ZeroDivisionError())
 
     with pytest.raises(ZeroDivisionError):
-        await settle_with_retries([ENTRY], backend.settle, POLICY)
+        await run_workflow(backend)
 
     assert backend.calls == [[ENTRY]]
 
@@ -86,8 +93,8 @@ async def test_what_runs_is_known_by_its_workflow_until_it_is_stopped() -> None:
             let_go.set()
 
     loop = ApplicationLoop()
-    settling = Settling(settle, POLICY, loop)
-    run = asyncio.create_task(settling.run("grant_ownership:1", [ENTRY]))
+    workflows = Workflows(Work(settle), loop, POLICY)
+    run = asyncio.create_task(workflows.settle("grant_ownership:1", [ENTRY]))
     await started.wait()
     running = loop.running
     await loop.stop()
