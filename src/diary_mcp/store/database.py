@@ -4,12 +4,13 @@ import re
 import selectors
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import LiteralString
+from typing import LiteralString, TypeVar
 
 import anyio
 import anyio.lowlevel
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -19,12 +20,19 @@ from diary_mcp.service.ports.workflows import APPLICATION_NAME
 Connection = AsyncConnection[tuple[object, ...]]
 
 CONNECT_TIMEOUT_S = 5
-# Bounds on the server's side: a shielded transaction cannot be cancelled from here.
+# Bounds on the server's side: a shielded transaction cannot be cancelled from here, and a process
+# that sleeps in one must not lock the others out (docs/time-limits.md).
 _SESSION_OPTIONS = (
-    "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+    "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
     # The settling lock relies on it: a statement after the lock must see what came before it.
     r" -c default_transaction_isolation=read\ committed -c timezone=UTC"
 )
+
+# Also holds while the process sleeps after a statement whose result it has not asked for. In
+# PostgreSQL 17 and later.
+_TRANSACTION_LIMIT_S = 30
+_LIMIT_TRANSACTION = "select set_config('transaction_timeout', %s, true)"
+_KNOWS_TRANSACTION_LIMIT = 170_000
 
 _REACH_IT = (
     "Make sure that it runs and lets this user in, and that DIARY_MCP_DATABASE_URL is right where "
@@ -39,8 +47,9 @@ _LOOK_FIRST = (
 class Database:
     """A small pool of connections to one PostgreSQL database."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Connection], transaction_limit_s: float) -> None:
         self._pool = pool
+        self._transaction_limit = f"{round(transaction_limit_s * 1000)}ms"
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
@@ -104,6 +113,8 @@ class Database:
             async with self._pool.connection() as connection:
                 async with connection.pipeline():
                     await connection.execute("begin", prepare=False)
+                    if connection.info.server_version >= _KNOWS_TRANSACTION_LIMIT:
+                        await connection.execute(_LIMIT_TRANSACTION, [self._transaction_limit])
                     try:
                         yield connection
                     except BaseException:
@@ -135,7 +146,13 @@ async def connect(url: str) -> AsyncGenerator[Connection]:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, max_size: int, min_size: int = 1) -> AsyncGenerator[Database]:
+async def open_database(
+    url: str,
+    *,
+    max_size: int,
+    min_size: int = 1,
+    transaction_limit_s: float = _TRANSACTION_LIMIT_S,
+) -> AsyncGenerator[Database]:
     """Opens a pool on `url` for as long as the block runs.
 
     Raises:
@@ -148,10 +165,12 @@ async def open_database(url: str, *, max_size: int, min_size: int = 1) -> AsyncG
         url,
         kwargs={
             "autocommit": True,
-            "options": _SESSION_OPTIONS,
+            # What the URL says comes last, and wins.
+            "options": f"{_SESSION_OPTIONS} {conninfo_to_dict(url).get('options') or ''}".strip(),
             "application_name": APPLICATION_NAME,
             "connect_timeout": CONNECT_TIMEOUT_S,
         },
+        connection_class=_PooledConnection,
         min_size=min_size,
         max_size=max_size,
         timeout=CONNECT_TIMEOUT_S,
@@ -164,7 +183,7 @@ async def open_database(url: str, *, max_size: int, min_size: int = 1) -> AsyncG
         reset=_reset,
     )
     async with pool:
-        yield Database(pool)
+        yield Database(pool, transaction_limit_s)
 
 
 async def fetch_flag(
@@ -191,13 +210,32 @@ def translate_errors(advice: str = _LOOK_FIRST) -> Generator[None]:
     """Turns a connection's failure inside the block into a `DatabaseUnavailableError`."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError) as error:
-        if not _is_unavailability(error):
+    except psycopg.Error as error:
+        if not is_unavailability(error):
             raise
         reason = _reason(error)
         raise DatabaseUnavailableError(
             f"PostgreSQL does not answer as it should ({reason}). {advice}"
         ) from error
+
+
+def is_unavailability(error: psycopg.Error) -> bool:
+    """Whether it is PostgreSQL, and not the statement, that has failed.
+
+    The only place that decides it: what ends a session, and what a server says that only reads,
+    comes in other classes than a lost connection does.
+    """
+    if isinstance(error, psycopg.ProgrammingError):
+        # A URL that cannot be parsed has no SQLSTATE.
+        return error.sqlstate is None
+    return isinstance(
+        error,
+        psycopg.OperationalError
+        | psycopg.InterfaceError
+        | psycopg.errors.IdleInTransactionSessionTimeout
+        | psycopg.errors.TransactionTimeout
+        | psycopg.errors.ReadOnlySqlTransaction,
+    )
 
 
 def _reason(error: psycopg.Error) -> str:
@@ -209,9 +247,52 @@ def _reason(error: psycopg.Error) -> str:
     return reason
 
 
-def _is_unavailability(error: psycopg.Error) -> bool:
-    # A URL that cannot be parsed is a ProgrammingError without an SQLSTATE.
-    return not isinstance(error, psycopg.ProgrammingError) or error.sqlstate is None
+_Row = TypeVar("_Row")
+
+
+class _PooledConnection(AsyncConnection[tuple[object, ...]]):
+    """A connection whose transactions PostgreSQL can end while this process sleeps.
+
+    It counts the time from the moment at which it says that it is ready. To what psycopg sends
+    when a result of a pipeline is fetched (a flush) it never says that: the transaction would
+    keep its locks for as long as the process is stopped. To a sync it does.
+    """
+
+    open_pipeline: AsyncPipeline | None = None
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncGenerator[AsyncPipeline]:
+        self.cursor_factory = _SyncingCursor
+        outer = self.open_pipeline
+        async with super().pipeline() as pipeline:
+            self.open_pipeline = pipeline
+            try:
+                yield pipeline
+            finally:
+                self.open_pipeline = outer
+
+
+class _SyncingCursor(AsyncCursor[_Row]):
+    async def fetchone(self) -> _Row | None:
+        await self._sync()
+        return await super().fetchone()
+
+    async def fetchall(self) -> list[_Row]:
+        await self._sync()
+        return await super().fetchall()
+
+    async def __anext__(self) -> _Row:
+        await self._sync()
+        return await super().__anext__()
+
+    async def _sync(self) -> None:
+        connection = self.connection
+        if (
+            isinstance(connection, _PooledConnection)
+            and connection.open_pipeline is not None
+            and self.pgresult is None
+        ):
+            await connection.open_pipeline.sync()
 
 
 async def _check_unless_quiet(connection: Connection) -> None:

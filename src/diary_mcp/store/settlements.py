@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from psycopg import Error, InterfaceError, OperationalError
+from psycopg import Error
 from psycopg.rows import args_row, class_row, scalar_row
 
-from diary_mcp.domain.errors import LocksLostError, PermissionBackendUnavailableError
+from diary_mcp.domain.errors import DiaryError, LocksLostError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, owner_tuple, viewer_tuple
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
-from diary_mcp.store.database import Connection, Database
+from diary_mcp.store.database import Connection, Database, is_unavailability
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("settlement")
@@ -71,10 +71,13 @@ class PostgresSettlements:
             async with connection.pipeline():
                 await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(entry_ids)})
                 await cursor.execute(_SQL["read_wanted"], {"entry_ids": list(entry_ids)})
+            # psycopg ends a pipeline with a flush, and after one PostgreSQL does not count for how
+            # long the transaction is idle: this process could sleep in it for ever.
+            await connection.execute(_SQL["check_transaction"])
             relations = PostgresLockedRelations(connection, entry_ids, await cursor.fetchall())
             try:
                 yield relations
-            except (OperationalError, InterfaceError, PermissionBackendUnavailableError) as error:
+            except (Error, DiaryError) as error:
                 await _require_locks(connection, error)
                 raise
         for latency_s in relations.latencies_s:
@@ -136,7 +139,9 @@ async def _require_locks(connection: Connection, failure: Exception) -> None:
     """The locks live as long as the transaction, which PostgreSQL ends if it is idle for long."""
     try:
         await connection.execute(_SQL["check_transaction"])
-    except Error:
+    except Error as error:
+        if not is_unavailability(error):
+            return
         raise LocksLostError(
             "PostgreSQL has ended the transaction in which entries were being settled. They are "
             "settled again."

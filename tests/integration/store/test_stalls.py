@@ -1,0 +1,169 @@
+"""A process that sleeps in the middle of its work does not lock the others out, and sees what it
+has lost when it wakes.
+
+That it sleeps is a pause here, in which it neither sends nor reads anything. PostgreSQL's limits
+are scaled down by the URL.
+"""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import quote
+
+import anyio
+import pytest
+
+from diary_mcp.domain.errors import (
+    DatabaseUnavailableError,
+    LocksLostError,
+    PermissionBackendUnavailableError,
+    PermissionRefusedError,
+)
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.relations import owner_tuple
+from diary_mcp.store.database import Database, open_database
+from diary_mcp.store.postgres import PostgresStore
+from diary_mcp.store.settlements import PostgresSettlements
+from support.workflows import ALICE, BOB, Diary, open_diary, raise_generation
+
+pytestmark = pytest.mark.anyio
+
+LIMIT_S = 0.3
+ASLEEP_S = 1.0
+
+
+def with_setting(database_url: str, setting: str) -> str:
+    """The URL for sessions that have this setting."""
+    return f"{database_url}&options={quote(f'-c {setting}')}"
+
+
+def sleepy_diary(database_url: str) -> AbstractAsyncContextManager[Diary]:
+    setting = f"idle_in_transaction_session_timeout={round(LIMIT_S * 1000)}"
+    return open_diary(with_setting(database_url, setting))
+
+
+async def test_a_process_that_sleeps_in_a_change_does_not_lock_the_entry_for_others(
+    database_url: str,
+) -> None:
+    async with sleepy_diary(database_url) as diary:
+        entry_id = await diary.create()
+
+        async def sleep_in_a_change() -> None:
+            async with diary.store.unit_of_work() as unit:
+                await raise_generation(unit, entry_id)
+                await diary.share(entry_id, BOB)
+                # It wakes, and goes on with what it believes to be its transaction.
+                await raise_generation(unit, entry_id)
+
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailableError):
+            await sleep_in_a_change()
+
+        assert time.monotonic() - started < 3
+        assert await diary.query("select generation from diary.entry_permission") == [(2,)]
+
+
+async def test_a_process_that_sleeps_before_it_reads_an_answer_is_ended_too(
+    database_url: str,
+) -> None:
+    """Nothing was asked, so there is nothing that PostgreSQL says it is ready for."""
+    async with (
+        open_diary(database_url) as diary,
+        open_database(database_url, max_size=1, transaction_limit_s=LIMIT_S) as limited,
+    ):
+        await skip_before_postgresql_17(limited)
+        entry_id = await diary.create()
+
+        async def sleep_in_a_deletion() -> None:
+            async with PostgresStore(limited).unit_of_work() as unit:
+                await unit.entry_changes.delete(entry_id)
+                await diary.share(entry_id, BOB)
+                await raise_generation(unit, entry_id)
+
+        with pytest.raises(DatabaseUnavailableError):
+            await sleep_in_a_deletion()
+
+        assert await diary.query("select generation from diary.entry_permission") == [(2,)]
+
+
+async def skip_before_postgresql_17(database: Database) -> None:
+    async with database.connection() as connection:
+        if connection.info.server_version < 170_000:
+            pytest.skip("`transaction_timeout` is new in PostgreSQL 17")
+
+
+@asynccontextmanager
+async def let_go_soon(diary: Diary, entry_id: EntryId, *, holds: bool) -> AsyncGenerator[None]:
+    """Another process is settling the entry when the block begins, if it `holds` it."""
+    is_held = anyio.Event()
+
+    async def hold() -> None:
+        async with diary.settlements.lock_relations([entry_id]):
+            is_held.set()
+            await anyio.sleep(LIMIT_S / 2)
+
+    async with anyio.create_task_group() as tasks:
+        if holds:
+            tasks.start_soon(hold)
+            await is_held.wait()
+        yield
+
+
+@pytest.mark.parametrize("waits_for_lock", [False, True], ids=["at once", "after a wait"])
+async def test_a_process_that_sleeps_while_it_settles_loses_the_entry_and_sees_it(
+    database_url: str, *, waits_for_lock: bool
+) -> None:
+    async with sleepy_diary(database_url) as diary:
+        entry_id = await diary.create()
+        lost: list[LocksLostError] = []
+
+        async def sleep_while_settling() -> None:
+            async with diary.settlements.lock_relations([entry_id]) as relations:
+                await diary.settle([entry_id])
+                await relations.mark_applied()
+
+        started = time.monotonic()
+        async with let_go_soon(diary, entry_id, holds=waits_for_lock):
+            try:
+                await sleep_while_settling()
+            except LocksLostError as error:
+                lost.append(error)
+
+        assert lost
+        assert time.monotonic() - started < 3
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [PermissionBackendUnavailableError("silent"), PermissionRefusedError("no")],
+    ids=["no answer", "refused"],
+)
+async def test_a_lost_lock_is_seen_whatever_the_permission_backend_said(
+    database_url: str, failure: Exception
+) -> None:
+    async with sleepy_diary(database_url) as diary:
+        entry_id = await diary.create()
+
+        async def sleep_until_refused() -> None:
+            async with diary.settlements.lock_relations([entry_id]):
+                await anyio.sleep(ASLEEP_S)
+                raise failure
+
+        with pytest.raises(LocksLostError):
+            await sleep_until_refused()
+
+
+async def test_a_server_that_only_reads_is_unavailable_for_changes(database_url: str) -> None:
+    only_reads = with_setting(database_url, "default_transaction_read_only=on")
+    async with (
+        open_diary(database_url) as diary,
+        open_database(only_reads, max_size=1) as replica,
+    ):
+        entry_id = await diary.create()
+        diary.store, diary.settlements = PostgresStore(replica), PostgresSettlements(replica)
+
+        with pytest.raises(DatabaseUnavailableError, match="read-only"):
+            await diary.share(entry_id, BOB)
+        with pytest.raises(DatabaseUnavailableError, match="read-only"):
+            await diary.settle([entry_id])
