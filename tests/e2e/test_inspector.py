@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from diary_mcp.server.tools.catalogue import TOOLS
-from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
+from diary_mcp.server.tools.catalogue import HTTP_TOOLS, TOOLS
 from support.clients import COMMAND, Json, environment
 from support.http_servers import http_server, issue_token
 from support.node_tools import INSPECTOR

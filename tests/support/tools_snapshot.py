@@ -3,8 +3,7 @@
 import json
 import sys
 
-from diary_mcp.server.tools.catalogue import TOOLS
-from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
+from diary_mcp.server.tools.catalogue import HTTP_TOOLS, TOOLS
 from support.clients import Json
 from support.paths import TESTS
 

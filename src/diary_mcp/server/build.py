@@ -12,8 +12,7 @@ from diary_mcp.server.resources.resources import Resources
 from diary_mcp.server.resources.subscriptions import Subscriptions
 from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.server.tools.calls import ToolCalls
-from diary_mcp.server.tools.catalogue import TOOLS
-from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
+from diary_mcp.server.tools.catalogue import HTTP_TOOLS, TOOLS
 
 INSTRUCTIONS = """\
 Your diary: what you decide, discover, correct and hand over, kept for later sessions.

@@ -39,7 +39,7 @@ def signed_in_caller(context: ServerRequestContext[object]) -> Caller:
     """The agent whose bearer token came with the HTTP request that is being answered.
 
     Raises:
-        ForbiddenError: there was none. The gate lets no such request through.
+        ForbiddenError: there was none. Bearer authentication lets no such request through.
     """
     request: object = context.request
     user: object = request.scope.get("user") if isinstance(request, HTTPConnection) else None

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from diary_mcp.domain.errors import ErrorCode, ForbiddenError
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.server.dispatch import CallerOf, RequestContext
-from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
+from diary_mcp.server.tools.catalogue import HTTP_TOOLS
 from diary_mcp.service.telemetry import Telemetry
 
 _UNKNOWN = "unknown"

@@ -118,17 +118,6 @@ class DiaryHost:
                 self._workflows_are_running = False
 
 
-async def is_any_token_active(settings: Settings) -> bool:
-    """Whether any agent has a token to sign in with.
-
-    Raises:
-        UnavailableError: the database is not there to say so.
-    """
-    app = await anyio.to_thread.run_sync(_import_app)
-    async with app.open_foundation(settings) as foundation:
-        return bool(await foundation.tokens.list_active())
-
-
 async def _answers(check: Callable[[], Awaitable[None]]) -> bool:
     try:
         with anyio.fail_after(_LOOK_S):

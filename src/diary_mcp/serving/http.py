@@ -13,7 +13,7 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import ServerRequestContext
 from pydantic import ValidationError
 
-from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.errors import DiaryError, InvalidArgumentError
 from diary_mcp.identity.issuer_keys import IssuerKeys, fetch_keys
 from diary_mcp.identity.issuer_tokens import Issuer, IssuerTokenReader
 from diary_mcp.logs import configure_logs
@@ -24,7 +24,7 @@ from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.server.telemetry import observe
 from diary_mcp.service.agents.identity import AnyTokenReader, IssuedTokenReader, TokenReader
 from diary_mcp.service.telemetry import Telemetry
-from diary_mcp.serving.host import DiaryHost, is_any_token_active
+from diary_mcp.serving.host import DiaryHost
 from diary_mcp.settings import Settings
 from diary_mcp.telemetry.opening import open_telemetry
 from diary_mcp.transport.http.app import Surface, http_app
@@ -58,12 +58,8 @@ async def serve_over_http(settings: Settings, options: HttpOptions) -> int:
     """
     configure_logs(logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    await _refuse_unsafe(settings, options)
+    _refuse_open_door(settings, options)
     with listen(options.host, options.port) as listeners:
-        url = _url(listeners[0])
-        if sys.stdin.isatty():
-            _greet(settings, options, url)
-        _log.info("http.listening", url=url)
         async with open_telemetry(os.environ) as telemetry:
             return await _serve(settings, options, listeners, telemetry)
 
@@ -82,33 +78,56 @@ async def _serve(
     observe(server, telemetry, caller_of)
     surface = _surface(host, settings, options)
     status = 0
+    refusal: DiaryError | None = None
     async with anyio.create_task_group() as background:
         background.start_soon(host.run, now)
         background.start_soon(watchers.run)
-        async with http_app(server, surface, connection_drain, in_flight) as app:
-            status = await serve_http(app, listeners, connection_drain, in_flight)
+        refusal = await _find_refusal(host, settings, options)
+        if refusal is None:
+            _tell_address(settings, options, _url(listeners[0]))
+            async with http_app(server, surface, connection_drain, in_flight) as app:
+                status = await serve_http(app, listeners, connection_drain, in_flight)
         background.cancel_scope.cancel()
+    # Raised inside, it would come as a group.
+    if refusal is not None:
+        raise refusal
     return status
 
 
-async def _refuse_unsafe(settings: Settings, options: HttpOptions) -> None:
+def _refuse_open_door(settings: Settings, options: HttpOptions) -> None:
     """Nobody but this machine comes near a server that lets everybody in.
 
     Raises:
         InvalidArgumentError: they would.
     """
-    if is_loopback(options.host):
-        return
-    if options.without_auth:
+    if options.without_auth and not is_loopback(options.host):
         raise InvalidArgumentError(
             f"--no-auth on {options.host} would let everybody on the network read and write the "
             f"diary of {settings.agent}. Leave it out, or listen on 127.0.0.1."
         )
-    if settings.jwt_issuer is None and not await is_any_token_active(settings):
-        raise InvalidArgumentError(
-            f"Not listening on {options.host}: no agent could sign in. Make a token with "
-            "`diary-mcp agent token NAME`, or set DIARY_MCP_JWT_ISSUER; or listen on 127.0.0.1."
-        )
+
+
+async def _find_refusal(
+    host: DiaryHost, settings: Settings, options: HttpOptions
+) -> DiaryError | None:
+    """Why a server that the network can reach should not be started: nobody could sign in."""
+    if settings.jwt_issuer is not None or is_loopback(options.host):
+        return None
+    try:
+        if await (await host.tokens()).list_active():
+            return None
+    except DiaryError as error:
+        return error
+    return InvalidArgumentError(
+        f"Not listening on {options.host}: no agent could sign in. Make a token with "
+        "`diary-mcp agent token NAME`, or set DIARY_MCP_JWT_ISSUER; or listen on 127.0.0.1."
+    )
+
+
+def _tell_address(settings: Settings, options: HttpOptions, url: str) -> None:
+    if sys.stdin.isatty():
+        _greet(settings, options, url)
+    _log.info("http.listening", url=url)
 
 
 def _caller_of(settings: Settings, options: HttpOptions) -> CallerOf:

@@ -1,12 +1,11 @@
 """Requests that were read and not answered yet."""
 
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-from mcp.shared._stream_protocols import WriteStream
 
 # A message that was read reaches its handler, and a handler's answer the stream that takes it,
 # within a few turns of the event loop.
@@ -17,6 +16,21 @@ _MAX_REQUESTS = 256
 _LISTEN = "subscriptions/listen"
 
 Message = TypeVar("Message")
+MessageT_contra = TypeVar("MessageT_contra", contravariant=True)
+
+
+class MessageStream(Protocol[MessageT_contra]):
+    """What messages are sent on: the SDK's streams, and those of anyio, have this shape."""
+
+    async def send(self, item: MessageT_contra, /) -> None: ...
+    async def aclose(self) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None: ...
 
 
 class InFlight:
@@ -42,11 +56,11 @@ class InFlight:
             self.first_answer.set()
             self._end()
 
-    def counted(self, stream: WriteStream[Message]) -> WriteStream[Message]:
+    def counted(self, stream: MessageStream[Message]) -> MessageStream[Message]:
         """The stream, whose messages count as in flight until the other end has taken them."""
         return _CountedStream(stream, self)
 
-    async def send(self, stream: WriteStream[Message], message: Message) -> None:
+    async def send(self, stream: MessageStream[Message], message: Message) -> None:
         """Counts one message while it is sent."""
         self._begin()
         try:
@@ -89,7 +103,7 @@ class InFlight:
 
 
 class _CountedStream(Generic[Message]):
-    def __init__(self, stream: WriteStream[Message], in_flight: InFlight) -> None:
+    def __init__(self, stream: MessageStream[Message], in_flight: InFlight) -> None:
         self._stream = stream
         self._in_flight = in_flight
 

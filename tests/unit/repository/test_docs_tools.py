@@ -16,7 +16,7 @@ from diary_mcp.domain.hashing import WrittenFields, content_hash
 from diary_mcp.server.prompts.prompt_files import load_prompts
 from diary_mcp.server.resources.completions import SUGGESTIONS
 from diary_mcp.server.resources.resources import DOCUMENTS, TEMPLATES
-from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
+from diary_mcp.server.tools.catalogue import HTTP_TOOLS
 from diary_mcp.shipped import resource_path
 from support.clients import Json
 from support.paths import ROOT

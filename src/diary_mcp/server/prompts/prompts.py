@@ -82,7 +82,7 @@ class Prompts:
     """Answers `prompts/list` and `prompts/get`."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
-        self._entrance = dispatcher
+        self._dispatcher = dispatcher
 
     @cached_property
     def files(self) -> dict[str, PromptFile]:
@@ -94,7 +94,7 @@ class Prompts:
         return ListPromptsResult(prompts=[prompt.described() for prompt in self.files.values()])
 
     async def get(self, context: RequestContext, params: GetPromptRequestParams) -> GetPromptResult:
-        caller = self._entrance.caller_of(context)
+        caller = self._dispatcher.caller_of(context)
         try:
             prompt = self._find(params.name)
             given = _check(prompt, params.arguments or {})
@@ -105,7 +105,7 @@ class Prompts:
                     for name in sorted(prompt.mentions & LIVE.keys())
                 }
 
-            live = await self._entrance.admit(caller, "diary:read", params.name, ask)
+            live = await self._dispatcher.admit(caller, "diary:read", params.name, ask)
         except Exception as error:  # the boundary: every failure becomes an answer
             raise protocol_error(error, params.name, context.protocol_version) from error
         _log.info("prompt.got", prompt=prompt.name, agent=caller.agent)

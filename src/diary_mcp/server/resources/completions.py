@@ -69,7 +69,7 @@ class Completions:
     """Answers `completion/complete`; nothing is suggested for an argument that is free text."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
-        self._entrance = dispatcher
+        self._dispatcher = dispatcher
 
     async def complete(
         self, context: RequestContext, params: CompleteRequestParams
@@ -79,13 +79,13 @@ class Completions:
         if suggest is None or "\0" in typed:
             return CompleteResult(completion=Completion(values=[], total=0, has_more=False))
         given = (params.context and params.context.arguments) or {}
-        caller = self._entrance.caller_of(context)
+        caller = self._dispatcher.caller_of(context)
 
         async def ask(diary: Diary) -> list[str]:
             return await suggest(diary, caller.agent, typed, given)
 
         try:
-            values = await self._entrance.admit(caller, "diary:read", "completion/complete", ask)
+            values = await self._dispatcher.admit(caller, "diary:read", "completion/complete", ask)
         except Exception as error:  # the boundary: every failure becomes an answer
             raise protocol_error(error, "completion/complete", context.protocol_version) from error
         has_more = len(values) > _MAX_VALUES

@@ -32,8 +32,8 @@ from diary_mcp.server.resources.documents import (
     recent_document,
     version_document,
 )
-from diary_mcp.server.tools.answers import identity_of, tags_of
 from diary_mcp.server.tools.arguments import check_label
+from diary_mcp.server.tools.results import identity_of, tags_of
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.entries.browsing import Page
 
@@ -170,14 +170,14 @@ class Resources:
     """Answers `resources/list`, `resources/templates/list` and `resources/read`."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
-        self._entrance = dispatcher
+        self._dispatcher = dispatcher
 
     async def list(
         self, context: RequestContext, params: PaginatedRequestParams | None
     ) -> ListResourcesResult:
         """The documents, then the caller's own entries, newest first, page by page."""
         cursor = None if params is None else params.cursor
-        caller = self._entrance.caller_of(context)
+        caller = self._dispatcher.caller_of(context)
 
         async def ask(diary: Diary) -> Page[EntrySummary]:
             return await diary.browsing.list_entries(
@@ -185,7 +185,7 @@ class Resources:
             )
 
         try:
-            page = await self._entrance.admit(caller, "diary:read", "resources/list", ask)
+            page = await self._dispatcher.admit(caller, "diary:read", "resources/list", ask)
         except Exception as error:  # the boundary: every failure becomes an answer
             raise protocol_error(error, "resources/list", context.protocol_version) from error
         fixed = [] if cursor else [document.described() for document in DOCUMENTS.values()]
@@ -201,13 +201,13 @@ class Resources:
     async def read(
         self, context: RequestContext, params: ReadResourceRequestParams
     ) -> ReadResourceResult:
-        caller = self._entrance.caller_of(context)
+        caller = self._dispatcher.caller_of(context)
 
         async def ask(diary: Diary) -> tuple[str, str]:
             return await read_resource(diary, caller.agent, params.uri)
 
         try:
-            mime_type, text = await self._entrance.admit(caller, "diary:read", params.uri, ask)
+            mime_type, text = await self._dispatcher.admit(caller, "diary:read", params.uri, ask)
         except Exception as error:  # the boundary: every failure becomes an answer
             raise protocol_error(
                 error, params.uri, context.protocol_version, uri=params.uri

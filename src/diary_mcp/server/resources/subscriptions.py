@@ -37,7 +37,7 @@ class Subscriptions:
     """Answers `subscriptions/listen`, and `resources/subscribe` where sessions are kept."""
 
     def __init__(self, dispatcher: Dispatcher, watchers: Watchers) -> None:
-        self._entrance = dispatcher
+        self._dispatcher = dispatcher
         self._watchers = watchers
         self._subscribed: dict[str, AsyncExitStack] = {}
 
@@ -49,7 +49,7 @@ class Subscriptions:
         The acknowledgement names the addresses that are watched: those of entries that the caller
         may read. The lists of tools, prompts and resources are not watched.
         """
-        caller = self._entrance.caller_of(context)
+        caller = self._dispatcher.caller_of(context)
         wanted = params.notifications.resource_subscriptions or []
         stream = _Stream()
         try:
@@ -68,7 +68,7 @@ class Subscriptions:
         self, context: RequestContext, params: SubscribeRequestParams
     ) -> EmptyResult:
         """Tells this session of an entry until it unsubscribes; again is no error."""
-        caller = self._entrance.caller_of(context)
+        caller = self._dispatcher.caller_of(context)
         try:
             _check_number({*self._subscribed, params.uri})
             addresses = {await self._find(caller, params.uri): frozenset({params.uri})}
@@ -104,7 +104,7 @@ class Subscriptions:
         async def ask(diary: Diary) -> EntryId:
             return await _find_entry(diary, caller.agent, uri)
 
-        return await self._entrance.admit(caller, "diary:read", uri, ask)
+        return await self._dispatcher.admit(caller, "diary:read", uri, ask)
 
     async def _find_all(self, caller: Caller, uris: Collection[str]) -> Addresses:
         """The addresses by entry, without those that the caller may not read."""
@@ -119,7 +119,7 @@ class Subscriptions:
                     continue
             return {entry_id: frozenset(each) for entry_id, each in found.items()}
 
-        return await self._entrance.admit(caller, "diary:read", _LISTEN, ask)
+        return await self._dispatcher.admit(caller, "diary:read", _LISTEN, ask)
 
 
 class _Stream:

@@ -18,7 +18,6 @@ from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import error_result, invalid_arguments, unknown_tool
 from diary_mcp.server.resources.untrusted import tool_warning
-from diary_mcp.server.tools.scopes import required_scope
 from diary_mcp.server.tools.tool import Tools
 from diary_mcp.service.diary import Diary
 
@@ -29,7 +28,7 @@ class ToolCalls:
     """Answers `tools/list` and `tools/call`."""
 
     def __init__(self, dispatcher: Dispatcher, tools: Tools) -> None:
-        self._entrance = dispatcher
+        self._dispatcher = dispatcher
         self._tools = tools
 
     async def list(
@@ -44,7 +43,7 @@ class ToolCalls:
 
     async def call(self, context: RequestContext, params: CallToolRequestParams) -> CallToolResult:
         started = perf_counter()
-        caller = self._entrance.caller_of(context)
+        caller = self._dispatcher.caller_of(context)
         result = await self._answer(context, caller, params.name, params.arguments or {})
         _log.info(
             "tool.called",
@@ -67,8 +66,7 @@ class ToolCalls:
             return await tool.call(diary, caller.agent, given, partial(_report_progress, context))
 
         try:
-            scope = required_scope(name, tool.effect)
-            return _result(await self._entrance.admit(caller, scope, name, ask))
+            return _result(await self._dispatcher.admit(caller, tool.scope, name, ask))
         except ValidationError as error:
             return invalid_arguments(error, name, tool.argument_names)
         except Exception as error:  # noqa: BLE001  # the boundary: every failure becomes an answer

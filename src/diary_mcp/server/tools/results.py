@@ -1,5 +1,6 @@
 """What each tool returns, as clients see it."""
 
+from importlib.metadata import version
 from typing import Literal
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, Field
 from diary_mcp.domain.entry import EntrySummary, SearchHit
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName, Time
 from diary_mcp.domain.share import Share
+from diary_mcp.service.diary import Diary
 
 
 class Result(BaseModel, frozen=True):
@@ -88,3 +90,25 @@ class WhoamiResult(Result, frozen=True):
     version: str
     backends: Backends
     signing: Signing
+
+
+async def tags_of(diary: Diary, agent: AgentName, prefix: str, limit: int) -> TagsResult:
+    """The agent's own tags, the most used first."""
+    counts = await diary.browsing.list_tags(agent, prefix, limit)
+    return TagsResult(tags=[TagResult(**count) for count in counts])
+
+
+async def identity_of(diary: Diary, agent: AgentName) -> WhoamiResult:
+    """Who the agent is, and what the server runs on."""
+    identity = await diary.browsing.identify(agent)
+    chain = await diary.signing.describe(agent)
+    return WhoamiResult(
+        agent=identity.agent,
+        groups=identity.groups,
+        counts=Counts(**identity.counts),
+        version=version("diary-mcp"),
+        backends=Backends(database=diary.backends.database, permissions=diary.backends.permissions),
+        signing=Signing(
+            sequence=chain.sequence, head=chain.hash, keys=list(chain.keys), key=chain.key
+        ),
+    )

@@ -8,6 +8,7 @@ from mcp_types import Tool, ToolAnnotations
 from pydantic import BaseModel
 
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.server.tools.arguments import Arguments
 from diary_mcp.server.tools.schemas import input_schema, output_schema
 from diary_mcp.service.diary import Diary
@@ -31,7 +32,7 @@ class AnyTool(Protocol):
     """A tool, whatever its arguments are."""
 
     @property
-    def effect(self) -> Effect: ...
+    def scope(self) -> TokenScope: ...
 
     @property
     def nullable(self) -> frozenset[str]: ...
@@ -62,6 +63,9 @@ class DiaryTool(Generic[ArgumentsT]):
     title: str
     description: str
     effect: Effect
+    scope: TokenScope
+    """What a token must have for a call of it."""
+
     arguments: type[ArgumentsT]
     result: type[BaseModel]
     run: Callable[[Call[ArgumentsT]], Awaitable[BaseModel]]

@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from diary_mcp.domain.tokens import TOKEN_SCOPES
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.service.agents.identity import TokenReader
-from diary_mcp.transport.http.auth import Gate
-from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, Bodies, room_for_long_bodies
+from diary_mcp.transport.http.auth import BearerAuthentication
+from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, BodyLimit, long_body_slots
 from diary_mcp.transport.http.draining import ConnectionDrain, service_unavailable
 from diary_mcp.transport.http.health import Readiness, health_routes
 from diary_mcp.transport.inflight import InFlight
@@ -60,21 +60,21 @@ async def http_app(
         security_settings=surface.security,
         max_request_body_size=MAX_BODY_BYTES,
     )
-    long_bodies = room_for_long_bodies()
+    long_bodies = long_body_slots()
 
-    def gated(app: ASGIApp) -> ASGIApp:
-        whole = Bodies(app, long_bodies)
+    def authenticated(app: ASGIApp) -> ASGIApp:
+        whole = BodyLimit(app, long_bodies)
         if surface.reader is None:
             return whole
-        return Gate(whole, surface.reader, _metadata_url(surface.issuer))
+        return BearerAuthentication(whole, surface.reader, _metadata_url(surface.issuer))
 
     routes: list[BaseRoute] = [
         *health_routes(surface.look),
         *_metadata_routes(surface.issuer),
-        Route("/mcp", gated(manager.handle_request), methods=["POST"]),
+        Route("/mcp", authenticated(manager.handle_request), methods=["POST"]),
     ]
     if surface.with_sse:
-        routes += _sse_routes(server, surface.security, gated, in_flight)
+        routes += _sse_routes(server, surface.security, authenticated, in_flight)
     async with manager.run():
         yield _HostCheck(connection_drain.watch(Starlette(routes=routes)), surface.security)
 
@@ -131,7 +131,7 @@ def _metadata_routes(issuer: AuthSettings | None) -> list[Route]:
 def _sse_routes(
     server: DiaryServer,
     security: TransportSecuritySettings,
-    gated: Callable[[ASGIApp], ASGIApp],
+    authenticated: Callable[[ASGIApp], ASGIApp],
     in_flight: InFlight,
 ) -> list[BaseRoute]:
     transport = SseServerTransport("/messages/", security_settings=security)
@@ -149,6 +149,6 @@ def _sse_routes(
             await server.run(read, in_flight.counted(write), options)
 
     return [
-        Route(SSE_PATH, gated(serve_stream), methods=["GET"]),
-        Mount("/messages/", app=gated(take_message)),
+        Route(SSE_PATH, authenticated(serve_stream), methods=["GET"]),
+        Mount("/messages/", app=authenticated(take_message)),
     ]

@@ -1,4 +1,4 @@
-"""The gate of the HTTP transports: only agents that are signed in come through.
+"""Bearer authentication: only agents that are signed in reach what is behind it.
 
 Who is calling comes from the bearer token alone, which is looked up with every request, and
 again before anything is sent on a stream that stayed open.
@@ -28,11 +28,11 @@ _BEARER = "bearer "
 _MAX_TOKEN_CHARACTERS = 16_384
 
 
-class Gate:
+class BearerAuthentication:
     """Lets an ASGI application answer signed-in agents only."""
 
     def __init__(self, app: ASGIApp, reader: TokenReader, metadata_url: str | None) -> None:
-        """Gates `app`.
+        """Puts itself in front of `app`.
 
         Args:
             app: What is behind; it finds the agent in `scope["user"]`.
@@ -51,8 +51,8 @@ class Gate:
             await admitted(scope, receive, send)
             return
         with anyio.CancelScope() as work:
-            escort = _Escort(self._reader, token or "", admitted, send, work)
-            await self._app({**scope, "user": _user(admitted)}, receive, escort.send)
+            reauthorizer = _StreamReauthorizer(self._reader, token or "", admitted, send, work)
+            await self._app({**scope, "user": _user(admitted)}, receive, reauthorizer.send)
 
     async def _admit(self, token: str | None) -> Identity | Response:
         if token is None:
@@ -96,8 +96,8 @@ class Gate:
 
 
 @dataclass
-class _Escort:
-    """Stays with one response: what is streamed goes only to who may still come in."""
+class _StreamReauthorizer:
+    """Asks again before each part of a stream whether its reader is still signed in."""
 
     reader: TokenReader
     token: str = field(repr=False)
@@ -107,14 +107,14 @@ class _Escort:
     is_streaming: bool = False
 
     async def send(self, message: Message) -> None:
-        if self.is_streaming and not await self._is_welcome():
+        if self.is_streaming and not await self._is_authorized():
             await end_stream(self.send_message)
             self.work.cancel()
             await anyio.lowlevel.checkpoint()
         self.is_streaming = self.is_streaming or is_stream_start(message)
         await self.send_message(message)
 
-    async def _is_welcome(self) -> bool:
+    async def _is_authorized(self) -> bool:
         try:
             with anyio.fail_after(_LOOK_UP_S):
                 return await self.reader.identify(self.token) == self.identity

@@ -26,18 +26,18 @@ class _GoneError(Exception):
     pass
 
 
-def room_for_long_bodies() -> anyio.Semaphore:
+def long_body_slots() -> anyio.Semaphore:
     """What all applications of one server share."""
     return anyio.Semaphore(_MAX_LONG_BODIES)
 
 
 @dataclass(frozen=True)
-class Bodies:
+class BodyLimit:
     """Hands an ASGI application each request with its body complete."""
 
     app: ASGIApp
     long_bodies: anyio.Semaphore
-    """Held by each long body until it is answered; see `room_for_long_bodies`."""
+    """Held by each long body until it is answered; see `long_body_slots`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 413 to a body that is too large, 408 to one that does not arrive."""

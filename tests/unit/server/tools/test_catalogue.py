@@ -7,8 +7,7 @@ import jsonschema
 import pytest
 
 from diary_mcp.domain.entry import Entry
-from diary_mcp.server.tools.catalogue import TOOLS
-from diary_mcp.server.tools.signing_tools import HTTP_TOOLS
+from diary_mcp.server.tools.catalogue import HTTP_TOOLS, TOOLS
 from support.clients import Json
 from support.tools_snapshot import SNAPSHOT, tools_list
 
@@ -75,7 +74,7 @@ def test_a_tool_says_what_it_is_for_and_what_it_does(tool: Json) -> None:
     assert tool["title"]
     assert 50 < len(tool["description"]) < 300
     assert hints["openWorldHint"] is False
-    assert hints["readOnlyHint"] == (HTTP_TOOLS[tool["name"]].effect == "reads")
+    assert hints["readOnlyHint"] == (HTTP_TOOLS[tool["name"]].scope == "diary:read")
     if not hints["readOnlyHint"]:
         assert hints["destructiveHint"] == (tool["name"] in {"diary_delete", "diary_unshare"})
 

@@ -1,4 +1,4 @@
-"""The gate and the connection_drain behind it, as ASGI applications without a socket."""
+"""Bearer authentication and the connection drain, as ASGI applications without a socket."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TOKEN_SCOPES
 from diary_mcp.service.agents.identity import Identity, TokenRefusedError
-from diary_mcp.transport.http.auth import Gate
+from diary_mcp.transport.http.auth import BearerAuthentication
 from diary_mcp.transport.http.draining import MAX_STREAMS, ConnectionDrain
 from diary_mcp.transport.http.hosts import security_settings
 
@@ -48,8 +48,8 @@ async def ask(app: ASGIApp, authorization: str | None = "Bearer t") -> httpx.Res
         return await client.post("/", headers=headers)
 
 
-async def test_the_application_behind_the_gate_knows_the_agent() -> None:
-    response = await ask(Gate(tell_agent, Reader(), None))
+async def test_the_application_behind_the_authentication_knows_the_agent() -> None:
+    response = await ask(BearerAuthentication(tell_agent, Reader(), None))
 
     assert response.json() == {"agent": "alice"}
 
@@ -58,7 +58,7 @@ async def test_the_application_behind_the_gate_knows_the_agent() -> None:
 async def test_the_scheme_is_read_as_http_asks(scheme: str) -> None:
     reader = Reader()
 
-    response = await ask(Gate(tell_agent, reader, None), scheme)
+    response = await ask(BearerAuthentication(tell_agent, reader, None), scheme)
 
     assert response.status_code == 200
     assert reader.read == ["t"]
@@ -75,7 +75,9 @@ async def test_the_scheme_is_read_as_http_asks(scheme: str) -> None:
 async def test_a_refusal_says_why(
     answer: Identity | Exception, status: int, challenge: str
 ) -> None:
-    response = await ask(Gate(tell_agent, Reader(answer), "https://diary.example/metadata"))
+    response = await ask(
+        BearerAuthentication(tell_agent, Reader(answer), "https://diary.example/metadata")
+    )
 
     assert response.status_code == status
     assert challenge in response.headers["WWW-Authenticate"]
@@ -85,7 +87,7 @@ async def test_a_refusal_says_why(
 
 
 async def test_a_token_that_nobody_can_check_is_neither_good_nor_bad() -> None:
-    response = await ask(Gate(tell_agent, Reader(UnavailableError("down")), None))
+    response = await ask(BearerAuthentication(tell_agent, Reader(UnavailableError("down")), None))
 
     assert response.status_code == 503
     assert "WWW-Authenticate" not in response.headers
@@ -102,7 +104,7 @@ async def test_a_stream_is_cut_once_its_token_is_worth_nothing() -> None:
 
         await StreamingResponse(events(), media_type="text/event-stream")(scope, receive, send)
 
-    response = await ask(Gate(stream, reader, None))
+    response = await ask(BearerAuthentication(stream, reader, None))
 
     assert response.text == "data: one\n\n"
 
@@ -117,7 +119,7 @@ async def test_a_stream_is_cut_when_its_token_becomes_another_agent_s() -> None:
 
         await StreamingResponse(events(), media_type="text/event-stream")(scope, receive, send)
 
-    response = await ask(Gate(stream, reader, None))
+    response = await ask(BearerAuthentication(stream, reader, None))
 
     assert response.text == ""
 
