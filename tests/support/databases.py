@@ -14,7 +14,6 @@ from uuid import uuid4
 import psycopg
 from anyio.from_thread import start_blocking_portal
 from psycopg import sql
-from testcontainers.community.postgres import PostgresContainer
 
 from diary_mcp.app import open_migrated_database
 from diary_mcp.postgres.embedded import embedded_postgres
@@ -31,6 +30,9 @@ def postgres_server(shared_dir: Path) -> Generator[str]:
     if url:
         yield url
     elif os.environ.get("DIARY_MCP_TEST_CONTAINERS"):
+        # A second to import, for what few runs ask for.
+        from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+
         with PostgresContainer("pgvector/pgvector:pg18", driver=None) as container:
             yield container.get_connection_url()
     else:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from support.databases import fresh_database
 from support.keto_config import READ_URL_VARIABLE, WRITE_URL_VARIABLE, KetoAddress
-from support.keto_container import keto_container
 from support.keto_process import keto_server
 
 
@@ -23,6 +22,9 @@ async def some_keto(postgres_url: str, folder: Path) -> AsyncGenerator[KetoAddre
     if read_url and write_url:
         yield KetoAddress(read_url, write_url)
     elif os.environ.get("DIARY_MCP_TEST_CONTAINERS"):
+        # A second to import, for what few runs ask for.
+        from support.keto_container import keto_container  # noqa: PLC0415
+
         with keto_container(folder) as address:
             yield address
     else:

@@ -1,14 +1,20 @@
 """Errors as a client reads them, and what of them is logged."""
 
 import pytest
+from mcp_types import CallToolResult, TextContent
 from structlog.testing import capture_logs
 
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.server.errors import error_result, protocol_error, unknown_tool
-from support.in_memory import texts
 
 LONG = "x" * 1_000_000
 ERA = "2025-11-25"
+
+
+def text(result: CallToolResult) -> str:
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    return block.text
 
 
 def test_a_failure_is_logged_without_the_address_that_was_asked_for() -> None:
@@ -24,8 +30,8 @@ def test_a_failure_is_logged_without_the_address_that_was_asked_for() -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        texts(error_result(InvalidArgumentError(LONG), "diary_get"))[0],
-        texts(unknown_tool(LONG, ["diary_get"]))[0],
+        text(error_result(InvalidArgumentError(LONG), "diary_get")),
+        text(unknown_tool(LONG, ["diary_get"])),
         protocol_error(NotFoundError(LONG), LONG, ERA, uri=LONG).error.model_dump_json(),
     ],
     ids=["tool error", "unknown tool", "protocol error"],
@@ -35,4 +41,4 @@ def test_no_error_quotes_a_message_back_whole(told: str) -> None:
 
 
 def test_an_unknown_tool_is_told_with_those_there_are() -> None:
-    assert "diary_get" in texts(unknown_tool(LONG, ["diary_get"]))[0]
+    assert "diary_get" in text(unknown_tool(LONG, ["diary_get"]))
