@@ -23,7 +23,7 @@ from mcp.client.stdio import stdio_client
 from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.search.similarity import text_of
+from diary_mcp.domain.version import text_of
 from diary_mcp.settings import Settings
 from diary_mcp.store.database import open_database
 
@@ -75,15 +75,13 @@ async def measure_transactions(
         await create_signed()
         for _ in range(rounds):
             await table.time("bare INSERT and commit", insert)
-            await table.time("create transaction (rows and workflow)", create)
-            await table.time("create transaction, signed", create_signed)
+            await table.time("create (rows and workflow, similar entries beside)", create)
+            await table.time("create, signed", create_signed)
         for _ in range(max(1, rounds // PARALLEL)):
             await table.time(f"{PARALLEL} creates at once", partial(at_once, create))
             await table.time(f"{PARALLEL} creates at once, signed", partial(at_once, create_signed))
         entry = await foundation.diary.entries.create(AGENT, EntryDraft(content=CONTENT))
-        look = partial(
-            foundation.diary.similarity.find_similar, text_of(entry.id, entry.owner, entry)
-        )
+        look = partial(foundation.diary.similarity.find_similar, text_of(entry))
         for name in ("among unindexed entries", "among indexed ones"):
             for _ in range(rounds):
                 await table.time(f"similar entries, {name}", look)

@@ -109,7 +109,7 @@ class Operations:
 
     async def create(self, agent: AgentName) -> None:
         content = f"What was found out about {self._next_query()}, and why. " * 4
-        await self._diary.writing.write(agent, EntryDraft(content=content))
+        await self._diary.entries.create(agent, EntryDraft(content=content))
 
     async def _search(
         self, service: SearchService, mode: SearchMode, filters: EntryFilters, agent: AgentName

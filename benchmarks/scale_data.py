@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType
-from diary_mcp.domain.hashing import WrittenFields, content_hash
+from diary_mcp.domain.version import SearchText, Version, content_hash
 from diary_mcp.service.index.packing import pack_vectors
 from diary_mcp.service.index.passages import asks, list_passages
 from diary_mcp.service.index.tokenizer import count_terms, list_terms
 from diary_mcp.service.ports.index import Embedder
-from diary_mcp.service.ports.search import SearchText
 
 VERSION = 1
 """Raised when the same options give other data."""
@@ -277,18 +276,16 @@ def _entry_id(at: datetime, randomly: np.random.Generator) -> EntryId:
 
 
 def _hash(text: SearchText, session: str, kind: EntryType, importance: float, at: datetime) -> str:
-    fields = WrittenFields(
-        author=text.author,
+    version = Version(
+        **vars(text),
         session=session,
         type=kind,
-        title=text.title,
-        content=text.content,
-        tags=text.tags,
         importance=importance,
         date=at,
-        version=1,
+        updated_at=at,
+        content_hash="",
     )
-    return content_hash(text.id, text.owner, fields)
+    return content_hash(version)
 
 
 def _vector_pool(embedder: Embedder, vocabulary: Vocabulary, topic: int) -> list[bytes]:

@@ -7,7 +7,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.files.export_folder import ExportReport, export_entries
 from diary_mcp.files.import_paths import ImportReport, import_paths
-from diary_mcp.service.ports.archive import StoredEntry
+from diary_mcp.service.ports.entries import EntryRecord
 from support.journal import OWNER
 
 
@@ -25,14 +25,14 @@ async def run_export(
     return await export_entries(directory, owner=owner, store=foundation.store)
 
 
-async def list_entries(foundation: Foundation, owner: AgentName = OWNER) -> list[StoredEntry]:
+async def list_entries(foundation: Foundation, owner: AgentName = OWNER) -> list[EntryRecord]:
     """Everything the owner has, by key."""
     async with foundation.store.reading() as rows:
         entries = await rows.archive.list_stored(owner, None, 10_000)
     return sorted(entries, key=lambda entry: entry.key or str(entry.id))
 
 
-async def get_entry(foundation: Foundation, key: str, owner: AgentName = OWNER) -> StoredEntry:
+async def get_entry(foundation: Foundation, key: str, owner: AgentName = OWNER) -> EntryRecord:
     """The owner's entry with this key."""
     async with foundation.store.reading() as rows:
         (entry,) = await rows.archive.find_stored(owner, keys=[key])

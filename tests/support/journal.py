@@ -1,15 +1,15 @@
 """Diary files for tests: samples written for them, and a real folder where one is at hand."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from uuid_utils.compat import uuid7
 
-from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.archive.importer import ImportedEntry
-from diary_mcp.service.ports.archive import StoredEntry
+from diary_mcp.service.ports.entries import EntryRecord, new_record
 from support.paths import ROOT, TESTS
 
 OWNER = AgentName("alice")
@@ -26,29 +26,16 @@ def real_journal() -> Path:
     return folder
 
 
-def stored(imported: ImportedEntry, owner: AgentName = OWNER) -> StoredEntry:
+def stored(imported: ImportedEntry, owner: AgentName = OWNER) -> EntryRecord:
     """The entry as the database has it right after the import; its claim is not linked."""
-    draft = imported.draft
-    date = draft.date or MODIFIED_AT
-    return StoredEntry(
-        id=imported.entry_id or EntryId(uuid7()),
-        key=draft.key,
-        owner=owner,
-        author=draft.author or owner,
-        session=draft.session,
-        type=draft.type,
-        title=draft.title,
-        content=draft.content,
-        tags=tuple(draft.tags),
-        importance=draft.importance,
-        supersedes=None,
-        superseded_key=None,
-        version=1,
-        date=date,
-        created_at=date,
-        updated_at=date,
+    record = new_record(imported.draft, owner, MODIFIED_AT, entry_id=imported.entry_id)
+    return replace(
+        record,
+        tags=tuple(record.tags),
+        created_at=record.date,
+        updated_at=record.date,
         content_hash="",
-        source_key=draft.supersedes,
+        source_key=imported.draft.supersedes,
         source_hash=imported.source_hash,
         front_matter=imported.front_matter,
     )

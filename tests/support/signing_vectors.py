@@ -11,7 +11,6 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.hashing import WrittenFields, content_hash
 from diary_mcp.domain.signing import (
     LINK_FORMAT,
     Act,
@@ -20,6 +19,7 @@ from diary_mcp.domain.signing import (
     Statement,
     SupersededEntry,
 )
+from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.keys.ed25519 import PrivateKey
 from diary_mcp.service.chain.statements import canonical, commit, hash_bytes
 from support.clients import Json
@@ -153,9 +153,10 @@ class Builder:
             **values,
             "version": number,
         }
-        computed = content_hash(own_id, OWNER, WrittenFields(**fields))
         salt = f"{len(self.links):022d}".replace("0", "A")[:21] + "A"
         updated = START + timedelta(seconds=len(self.links), microseconds=7)
+        version = Version(**fields, id=own_id, owner=OWNER, updated_at=updated, content_hash="")
+        computed = content_hash(version)
         return {**fields, "content_hash": computed, "salt": salt, "updated": updated}
 
 

@@ -267,7 +267,7 @@ async def add_entry(unit: UnitOfWork, entry_id: EntryId, owner: AgentName = ALIC
 async def insert_entry(unit: UnitOfWork, entry_id: EntryId, owner: AgentName = ALICE) -> None:
     """A new entry's rows alone."""
     draft, now = EntryDraft(content="What happened."), datetime.now(UTC)
-    record = new_record(draft, entry_id=entry_id, owner=owner, supersedes=None, now=now)
+    record = new_record(draft, owner, now, entry_id=entry_id)
     await unit.entry_changes.insert(record)
 
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 from diary_mcp.commands.statements import sign_text
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import ConflictError, DiaryError, InvalidArgumentError
-from diary_mcp.domain.hashing import content_hash
 from diary_mcp.domain.signing import ChainHead, Opening, Statement
+from diary_mcp.domain.version import content_hash
 from diary_mcp.keys.key_files import AgentKeys
 from diary_mcp.service.chain.statements import commit, hash_bytes, read_statement
 from diary_mcp.settings import Settings
@@ -136,7 +136,7 @@ async def _call(client: Client, tool: str, arguments: Mapping[str, object]) -> M
 
 
 def _check_same(entry: Entry, statement: Statement, salt: str | None) -> None:
-    computed = content_hash(entry.id, entry.owner, entry)
+    computed = content_hash(entry)
     opening = Opening(
         created_at=entry.created_at, key=entry.key, salt=salt or "", updated_at=entry.updated_at
     )

@@ -1,5 +1,6 @@
 """Diary entries as callers see them, and what callers hand in to make or change one."""
 
+from operator import not_
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -78,7 +79,7 @@ class SimilarEntry(BaseModel, frozen=True):
 class CreatedEntry(Entry, frozen=True):
     """A new entry with what was written before and is much like it."""
 
-    similar: tuple[SimilarEntry, ...]
+    similar: tuple[SimilarEntry, ...] = Field(exclude_if=not_)
 
 
 class EntrySummary(EntryFields, frozen=True):

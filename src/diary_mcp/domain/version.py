@@ -1,12 +1,117 @@
-"""Earlier versions of an entry."""
+"""One version of an entry: what it says, and the content hash, which changes when any of that does.
 
+A draft becomes a version once, in `write_version`; what the store keeps of an entry inherits from
+it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import rfc8785
 from pydantic import BaseModel
 
-from diary_mcp.domain.fields import EntryType, Time
+from diary_mcp.domain.entry import Entry, EntryDraft
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Time, format_time
 
 
-class VersionSummary(BaseModel, frozen=True):
-    """One version: all of it but the content."""
+@dataclass(frozen=True, kw_only=True)
+class SearchText:
+    """What search sees of one version."""
+
+    id: EntryId
+    owner: AgentName
+    author: str
+    title: str | None
+    content: str
+    tags: Sequence[str]
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version(SearchText):
+    """Everything that one version of an entry says."""
+
+    session: str | None
+    type: EntryType
+    importance: float
+    date: datetime
+    updated_at: datetime
+    """When it was written; not hashed."""
+    content_hash: str
+
+
+def write_version(
+    draft: EntryDraft,
+    *,
+    entry_id: EntryId,
+    owner: AgentName,
+    number: int = 1,
+    date: datetime,
+    now: datetime | None = None,
+) -> Version:
+    """What a draft of the owner's says as this version.
+
+    `date` is for a draft that names none, and the time of the change where `now` is not given.
+    """
+    version = Version(
+        id=entry_id,
+        owner=owner,
+        author=draft.author or owner,
+        session=draft.session,
+        type=draft.type,
+        title=draft.title,
+        content=draft.content,
+        tags=draft.tags,
+        importance=draft.importance,
+        date=draft.date or date,
+        version=number,
+        updated_at=now or date,
+        content_hash="",
+    )
+    return replace(version, content_hash=content_hash(version))
+
+
+def text_of(entry: Entry) -> SearchText:
+    """An entry as search sees it."""
+    return SearchText(
+        id=entry.id,
+        owner=entry.owner,
+        author=entry.author,
+        title=entry.title,
+        content=entry.content,
+        tags=entry.tags,
+        version=entry.version,
+    )
+
+
+def content_hash(version: Version | Entry) -> str:
+    """`sha256:` and the hex digest of the version's canonical form.
+
+    Source: RFC 8785 (JSON Canonicalization Scheme) over these members, in UTF-8; times are
+    RFC 3339 in UTC. docs/tools.md gives an example to check against.
+    """
+    canonical = rfc8785.dumps(
+        {
+            "author": version.author,
+            "content": version.content,
+            "date": format_time(version.date),
+            "id": str(version.id),
+            "importance": version.importance,
+            "owner": version.owner,
+            "session": version.session,
+            "tags": list(version.tags),
+            "title": version.title,
+            "type": version.type,
+            "version": version.version,
+        }
+    )
+    return "sha256:" + hashlib.sha256(canonical).hexdigest()
+
+
+class VersionSummary(BaseModel, frozen=True, from_attributes=True):
+    """A version as its owner sees it in a list: all of it but the content."""
 
     version: int
     updated_at: Time
@@ -18,6 +123,6 @@ class VersionSummary(BaseModel, frozen=True):
 
 
 class EntryVersion(VersionSummary, frozen=True):
-    """What an entry said at one version."""
+    """A version as its owner sees it."""
 
     content: str

@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Time
 from diary_mcp.domain.signing import ChainHead
+from diary_mcp.domain.version import Version
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.service.chain.check import CheckedEntry
 from diary_mcp.service.chain.key_history import KeyHistory, KeyPeriod
 from diary_mcp.service.chain.statements import read_statement
-from diary_mcp.service.ports.chain import CheckedVersion, SignedLink
+from diary_mcp.service.ports.chain import SignedLink
 from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.signing.verification import end_of, entry_pages, link_pages, list_checked
 
@@ -158,10 +159,26 @@ async def _entry_lines(rows: Reading, owner: AgentName) -> AsyncGenerator[list[_
 
 
 def _entry(entry: CheckedEntry, *, wants_signature: bool) -> _Entry:
-    is_signed = entry.versions[0].salt is not None
+    is_signed = entry.versions[0].version in entry.salts
     unsigned = "pending" if wants_signature else "none"
-    members = {**vars(entry), "state": "signed" if is_signed else unsigned}
-    return _Entry.model_validate(members, from_attributes=True)
+    return _Entry(
+        created_at=entry.created_at,
+        id=entry.id,
+        key=entry.key,
+        owner=entry.owner,
+        state="signed" if is_signed else unsigned,
+        supersedes=entry.supersedes,
+        versions=tuple(
+            _version(version, entry.salts.get(version.version)) for version in entry.versions
+        ),
+    )
+
+
+def _version(version: Version, salt: str | None) -> _Version:
+    members = {
+        name: value for name, value in vars(version).items() if name in _Version.model_fields
+    }
+    return _Version(**members, salt=salt)
 
 
 def _signed_link(link: _Link) -> SignedLink:
@@ -169,8 +186,13 @@ def _signed_link(link: _Link) -> SignedLink:
 
 
 def _checked_entry(entry: _Entry) -> CheckedEntry:
-    members = entry.model_dump(exclude={"state", "versions"})
-    versions = [
-        CheckedVersion(entry_id=entry.id, **version.model_dump()) for version in entry.versions
-    ]
-    return CheckedEntry(**members, versions=versions)
+    return CheckedEntry(
+        **entry.model_dump(exclude={"state", "versions"}),
+        versions=[
+            Version(id=entry.id, owner=entry.owner, **version.model_dump(exclude={"salt"}))
+            for version in entry.versions
+        ],
+        salts={
+            version.version: version.salt for version in entry.versions if version.salt is not None
+        },
+    )

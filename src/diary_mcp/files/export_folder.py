@@ -12,8 +12,10 @@ from typing import Literal
 
 import anyio.to_thread
 
+from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import EntryVersion
 from diary_mcp.files.bundle import export_bundle
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.files.json_lines import render_line
@@ -23,7 +25,7 @@ from diary_mcp.files.sources import Rejection, shown
 from diary_mcp.service.archive.exporter import EntryExport
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.chain.statements import read_proof
-from diary_mcp.service.ports.archive import FormerVersion, StoredEntry
+from diary_mcp.service.ports.entries import EntryRecord
 from diary_mcp.service.ports.store import Store
 
 ExportFormat = Literal["markdown", "jsonl", "bundle"]
@@ -73,7 +75,7 @@ async def _export_lines(export: EntryExport, folder: ExportFolder) -> ExportRepo
 class _File:
     """One entry's file: its name, what it is to hold, and what it holds now."""
 
-    entry: StoredEntry
+    entry: EntryRecord
     name: str
     wanted: bytes
     present: bytes | None
@@ -97,7 +99,7 @@ async def _export_files(export: EntryExport, folder: ExportFolder) -> ExportRepo
 
 
 def _prepare(
-    page: Sequence[StoredEntry], names: Mapping[EntryId, str], folder: ExportFolder
+    page: Sequence[EntryRecord], names: Mapping[EntryId, str], folder: ExportFolder
 ) -> list[_File]:
     return [
         _file(entry, name, names, folder)
@@ -107,7 +109,7 @@ def _prepare(
 
 
 def _file(
-    entry: StoredEntry, name: str, names: Mapping[EntryId, str], folder: ExportFolder
+    entry: EntryRecord, name: str, names: Mapping[EntryId, str], folder: ExportFolder
 ) -> _File:
     superseded_name = None if entry.supersedes is None else names.get(entry.supersedes)
     wanted = render_markdown(entry, name=name, superseded_name=superseded_name)
@@ -140,10 +142,8 @@ async def _has_all_of(file: _File, present: bytes, export: EntryExport) -> bool:
         return False
     if _unknown(said, file) != _unknown(wanted, file) or not _is_own(said.origin, file.entry):
         return False
-    version = FormerVersion(
-        draft.type, draft.title, draft.content, tuple(draft.tags), draft.importance
-    )
-    return version in await _versions(file.entry, export)
+    earlier = await export.list_versions(file.entry.id)
+    return _said(draft) in map(_said, (file.entry, *earlier))
 
 
 def _unknown(said: ImportedEntry, file: _File) -> set[str]:
@@ -154,16 +154,17 @@ def _unknown(said: ImportedEntry, file: _File) -> set[str]:
     }
 
 
-def _is_own(origin: str | None, entry: StoredEntry) -> bool:
+def _is_own(origin: str | None, entry: EntryRecord) -> bool:
     """Whether the diary has what a file says of its signature: an own link, or what it kept."""
     proof = read_proof(origin)
     return proof is None or origin == entry.origin or proof.statement.entry == entry.id
 
 
-async def _versions(entry: StoredEntry, export: EntryExport) -> list[FormerVersion]:
-    return [
-        FormerVersion(
-            version.type, version.title, version.content, tuple(version.tags), version.importance
-        )
-        for version in (*await export.list_versions(entry.id), entry)
-    ]
+def _said(version: EntryDraft | EntryRecord | EntryVersion) -> tuple[object, ...]:
+    return (
+        version.type,
+        version.title,
+        version.content,
+        tuple(version.tags),
+        version.importance,
+    )

@@ -13,7 +13,7 @@ from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.names import find_entry_id
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.chain.statements import canonical
-from diary_mcp.service.ports.archive import StoredEntry
+from diary_mcp.service.ports.entries import EntryRecord
 
 _ENTRY_FIELDS = frozenset({*EntryFields.model_fields, "content"})
 # What the diary decides itself is allowed in a line, because an export writes it; it is not
@@ -60,7 +60,7 @@ def read_line(raw: bytes) -> ImportedEntry:
     )
 
 
-def render_line(entry: StoredEntry) -> bytes:
+def render_line(entry: EntryRecord) -> bytes:
     """The line that an export writes; `supersedes` is a key where the other entry has one."""
     superseded = entry.source_key
     if entry.supersedes is not None:
@@ -87,7 +87,7 @@ def render_line(entry: StoredEntry) -> bytes:
     return json.dumps(values, ensure_ascii=False).encode() + b"\n"
 
 
-def _signature(entry: StoredEntry) -> dict[str, object]:
+def _signature(entry: EntryRecord) -> dict[str, object]:
     if entry.proof is not None:
         return {"state": "signed", "proof": json.loads(entry.proof)}
     return {"state": "pending" if entry.wants_signature else "none"}

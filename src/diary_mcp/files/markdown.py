@@ -27,8 +27,7 @@ from diary_mcp.files.names import SUFFIX, file_name, find_claim, find_entry_id, 
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.archive.supersession import base_name
 from diary_mcp.service.chain.statements import canonical, read_proof
-from diary_mcp.service.ports.archive import StoredEntry
-from diary_mcp.service.ports.entries import EntryReference
+from diary_mcp.service.ports.entries import EntryRecord, EntryReference
 
 _DATE_IN_NAME = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 _DEFAULT_IMPORTANCE = 0.5
@@ -80,7 +79,7 @@ def read_markdown(raw: bytes, *, name: str, modified_at: datetime) -> ImportedEn
     )
 
 
-def render_markdown(entry: StoredEntry, *, name: str, superseded_name: str | None = None) -> bytes:
+def render_markdown(entry: EntryRecord, *, name: str, superseded_name: str | None = None) -> bytes:
     """The file that an export writes.
 
     Args:
@@ -97,7 +96,7 @@ def render_markdown(entry: StoredEntry, *, name: str, superseded_name: str | Non
     return (front_matter.text_before(entry.content) + entry.content).encode()
 
 
-def is_own_export(entry: ImportedEntry, stored: StoredEntry) -> bool:
+def is_own_export(entry: ImportedEntry, stored: EntryRecord) -> bool:
     """Whether a Markdown file is, to the byte, what an export of the stored entry gives now."""
     if entry.name is None:
         return False
@@ -228,7 +227,7 @@ def _unknown_keys(front_matter: FrontMatter, key: str | None) -> frozenset[str]:
     )
 
 
-def _initial(entry: StoredEntry) -> FrontMatter:
+def _initial(entry: EntryRecord) -> FrontMatter:
     """The front matter that was imported; where none was, one with every key."""
     if entry.front_matter is not None:
         return read_front_matter(entry.front_matter)
@@ -245,7 +244,7 @@ def _initial(entry: StoredEntry) -> FrontMatter:
     )
 
 
-def _with_signature(front_matter: FrontMatter, entry: StoredEntry) -> FrontMatter:
+def _with_signature(front_matter: FrontMatter, entry: EntryRecord) -> FrontMatter:
     """The front matter with the signature of what the entry says now.
 
     What was imported and not changed since keeps its own line: the file comes back to the byte,
@@ -263,7 +262,7 @@ def _with_signature(front_matter: FrontMatter, entry: StoredEntry) -> FrontMatte
 
 
 def _corrections(
-    said: _Said, entry: StoredEntry, superseded_name: str | None
+    said: _Said, entry: EntryRecord, superseded_name: str | None
 ) -> dict[str, Writable]:
     """The keys that do not say what the entry says, with what they must say."""
     superseded = superseded_name and superseded_name + SUFFIX
@@ -281,14 +280,14 @@ def _corrections(
     return {key: value for key, agrees, value in keys if not agrees}
 
 
-def _names_superseded(claim: str | None, entry: StoredEntry, superseded_name: str | None) -> bool:
+def _names_superseded(claim: str | None, entry: EntryRecord, superseded_name: str | None) -> bool:
     if entry.supersedes is None or claim is None:
         return claim == entry.source_key and entry.supersedes is None
     names = {superseded_name, entry.superseded_key} - {None}
     return not names.isdisjoint({claim, base_name(claim)})
 
 
-def _likely_name_of_superseded(entry: StoredEntry) -> str | None:
+def _likely_name_of_superseded(entry: EntryRecord) -> str | None:
     """The name of the superseded entry's file, as long as it clashes with no other."""
     if entry.supersedes is None:
         return entry.source_key

@@ -11,6 +11,7 @@ from diary_mcp.service.entries.browsing import BrowsingService
 from diary_mcp.service.entries.completion import SuggestionService
 from diary_mcp.service.entries.entries import EntryService
 from diary_mcp.service.entries.reflection import ReflectionService
+from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.entries.versions import HistoryService
 from diary_mcp.service.entries.watching import WatchService
 from diary_mcp.service.index.word_counts import WordCounts
@@ -19,11 +20,9 @@ from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.ports.watching import Announcer
 from diary_mcp.service.search.search import SearchService
-from diary_mcp.service.search.similarity import SimilarityService
 from diary_mcp.service.sharing.shares import SharingService
 from diary_mcp.service.signing.signatures import SigningService
 from diary_mcp.service.signing.verification import VerificationService
-from diary_mcp.service.writing import WritingService
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,6 @@ class Diary:
     """Everything that an agent can do."""
 
     entries: EntryService
-    writing: WritingService
     sharing: SharingService
     browsing: BrowsingService
     search: SearchService
@@ -69,11 +67,9 @@ def build_diary(
 ) -> Diary:
     """Wires the use cases. Nothing is opened here. Without `signing` all stays pending."""
     access = Access(store, permissions)
-    entries = EntryService(store, access, signing or ChainSigning(None))
     similarity = SimilarityService(store, counts)
     return Diary(
-        entries=entries,
-        writing=WritingService(entries, similarity),
+        entries=EntryService(store, access, signing or ChainSigning(None), similarity),
         sharing=SharingService(store, access),
         browsing=BrowsingService(store, permissions, access),
         search=SearchService(store, permissions, access, embedder),

@@ -1,16 +1,17 @@
 """Entries as import and export see them, in PostgreSQL."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 
 from psycopg import errors
 from psycopg.rows import args_row, class_row
 
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
-from diary_mcp.service.ports.archive import Claim, FormerVersion, StoredEntry, Supersession
+from diary_mcp.domain.version import EntryVersion
+from diary_mcp.service.ports.archive import Claim, Supersession
 from diary_mcp.service.ports.entries import EntryPosition, EntryRecord, EntryReference
 from diary_mcp.store.database import Connection, fetch_flag
+from diary_mcp.store.entries import columns
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("archive")
@@ -31,8 +32,8 @@ class PostgresArchive:
         keys: Collection[str] = (),
         ids: Collection[EntryId] = (),
         keyless_hashes: Collection[str] = (),
-    ) -> list[StoredEntry]:
-        cursor = self._connection.cursor(row_factory=class_row(StoredEntry))
+    ) -> list[EntryRecord]:
+        cursor = self._connection.cursor(row_factory=class_row(EntryRecord))
         await cursor.execute(
             _SQL["find_stored"],
             {
@@ -53,8 +54,8 @@ class PostgresArchive:
 
     async def list_stored(
         self, owner: AgentName, after: EntryPosition | None, limit: int
-    ) -> list[StoredEntry]:
-        cursor = self._connection.cursor(row_factory=class_row(StoredEntry))
+    ) -> list[EntryRecord]:
+        cursor = self._connection.cursor(row_factory=class_row(EntryRecord))
         await cursor.execute(
             _SQL["list_stored"],
             {
@@ -71,14 +72,14 @@ class PostgresArchive:
         await cursor.execute(_SQL["list_references"], {"owner": owner})
         return await cursor.fetchall()
 
-    async def list_versions(self, entry_id: EntryId) -> list[FormerVersion]:
-        cursor = self._connection.cursor(row_factory=class_row(FormerVersion))
+    async def list_versions(self, entry_id: EntryId) -> list[EntryVersion]:
+        cursor = self._connection.cursor(row_factory=class_row(EntryVersion))
         await cursor.execute(_SQL["list_versions"], {"id": entry_id})
         return await cursor.fetchall()
 
     async def insert_many(self, records: Sequence[EntryRecord]) -> None:
         wanted = {"wants_signature": self._wants_signature}
-        rows = [{**asdict(record), "tags": list(record.tags), **wanted} for record in records]
+        rows = [{**columns(record), **wanted} for record in records]
         try:
             # Asked for their results, they are waited for, and fail here.
             await self._connection.cursor().executemany(
@@ -90,20 +91,20 @@ class PostgresArchive:
     async def lock(self, entry_ids: Collection[EntryId]) -> None:
         await self._connection.execute(_SQL["lock_entries"], {"ids": list(entry_ids)})
 
-    async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
+    async def replace(self, previous: EntryRecord, revised: EntryRecord) -> None:
         is_replaced = await fetch_flag(
             self._connection,
             _ENTRY_SQL["update_entry"],
             {
-                **_columns(revised),
+                **columns(revised),
                 "previous_version": previous.version,
                 "wants_signature": self._wants_signature,
             },
         )
         if not is_replaced:
             raise _changed_meanwhile()
-        await self._connection.execute(_SQL["set_source"], _columns(revised))
-        await self._connection.execute(_ENTRY_SQL["keep_version"], _columns(previous))
+        await self._connection.execute(_SQL["set_source"], columns(revised))
+        await self._connection.execute(_ENTRY_SQL["keep_version"], columns(previous))
 
     async def list_claims(self, owner: AgentName) -> list[Claim]:
         cursor = self._connection.cursor(row_factory=class_row(Claim))
@@ -135,10 +136,6 @@ class PostgresArchive:
         cursor = self._connection.cursor(row_factory=args_row(EntryId))
         await cursor.execute(_SQL["link_entries"], {"newer": newer, "older": older})
         return await cursor.fetchall()
-
-
-def _columns(entry: StoredEntry) -> dict[str, object]:
-    return {**asdict(entry), "tags": list(entry.tags)}
 
 
 def _changed_meanwhile() -> ConflictError:

@@ -10,8 +10,8 @@ from psycopg.rows import args_row, class_row
 from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import Version
 from diary_mcp.service.ports.chain import (
-    CheckedVersion,
     Head,
     KeptLink,
     LastLink,
@@ -98,19 +98,19 @@ class PostgresChain:
 
     async def list_salts(
         self, owner: AgentName, entry_ids: Collection[EntryId]
-    ) -> Mapping[tuple[EntryId, int], str | None]:
-        cursor = self._connection.cursor(row_factory=args_row(_salt))
+    ) -> Mapping[EntryId, Mapping[int, str]]:
+        cursor = self._connection.cursor(row_factory=args_row(_salts))
         await cursor.execute(_SQL["list_salts"], {"owner": owner, "ids": list(entry_ids)})
         return dict(await cursor.fetchall())
 
     async def list_versions(
-        self, entry_ids: Collection[EntryId]
-    ) -> Mapping[EntryId, list[CheckedVersion]]:
-        cursor = self._connection.cursor(row_factory=class_row(CheckedVersion))
-        await cursor.execute(_SQL["list_versions"], {"ids": list(entry_ids)})
-        versions: dict[EntryId, list[CheckedVersion]] = {}
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> Mapping[EntryId, list[Version]]:
+        cursor = self._connection.cursor(row_factory=class_row(Version))
+        await cursor.execute(_SQL["list_versions"], {"owner": owner, "ids": list(entry_ids)})
+        versions: dict[EntryId, list[Version]] = {}
         for version in await cursor.fetchall():
-            versions.setdefault(version.entry_id, []).append(version)
+            versions.setdefault(version.id, []).append(version)
         return versions
 
     async def list_origins(
@@ -144,10 +144,10 @@ class PostgresChain:
         return await cursor.fetchone()
 
 
-def _salt(
-    entry_id: EntryId, version: int, salt: str | None
-) -> tuple[tuple[EntryId, int], str | None]:
-    return (entry_id, version), salt
+def _salts(
+    entry_id: EntryId, versions: Sequence[int], salts: Sequence[str]
+) -> tuple[EntryId, Mapping[int, str]]:
+    return entry_id, dict(zip(versions, salts, strict=True))
 
 
 def _origin(entry_id: EntryId, proof: str) -> tuple[EntryId, str]:

@@ -1,7 +1,5 @@
 """Entries in PostgreSQL."""
 
-from dataclasses import asdict
-
 from psycopg import errors
 from psycopg.rows import args_row, class_row
 
@@ -12,7 +10,6 @@ from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,
     EntryRecord,
-    EntryRevision,
     Readership,
     TagCount,
 )
@@ -75,7 +72,7 @@ class PostgresEntries:
         try:
             inserted = await self._connection.execute(
                 _SQL["insert_entry"],
-                {**_columns(record), "wants_signature": self._wants_signature},
+                {**columns(record), "wants_signature": self._wants_signature},
             )
             if record.key is not None or record.supersedes is not None:
                 # It may be refused; all others need not be waited for.
@@ -95,14 +92,12 @@ class PostgresEntries:
         )
         return await cursor.fetchone()
 
-    async def update(self, previous: Entry, revision: EntryRevision) -> bool:
+    async def update(self, previous: Entry, revised: Entry) -> bool:
         is_updated = await fetch_flag(
             self._connection,
             _SQL["update_entry"],
             {
-                **asdict(revision),
-                "id": previous.id,
-                "tags": list(revision.tags),
+                **columns(revised),
                 "previous_version": previous.version,
                 "wants_signature": self._wants_signature,
             },
@@ -111,7 +106,7 @@ class PostgresEntries:
             return False
         await self._connection.execute(
             _SQL["keep_version"],
-            {**previous.model_dump(), "tags": list(previous.tags)},
+            columns(previous),
         )
         return True
 
@@ -125,8 +120,9 @@ class PostgresEntries:
         )
 
 
-def _columns(record: EntryRecord) -> dict[str, object]:
-    return {**vars(record), "tags": list(record.tags)}
+def columns(entry: EntryRecord | Entry) -> dict[str, object]:
+    """An entry as statements take it."""
+    return {**vars(entry), "tags": list(entry.tags)}
 
 
 def reader_parameters(reader: Readership) -> dict[str, object]:

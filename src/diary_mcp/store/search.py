@@ -7,13 +7,13 @@ from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.entry import Entry, EntryFilters
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import WORDS_VERSION
 from diary_mcp.service.ports.search import (
     PackedDocuments,
     PackedRevisions,
     Postings,
-    SearchText,
     Snapshot,
 )
 from diary_mcp.store.database import Connection

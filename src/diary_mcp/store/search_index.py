@@ -7,8 +7,8 @@ from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.index import IndexStage, VectorsOfEntry, WordsOfEntry
-from diary_mcp.service.ports.search import SearchText
 from diary_mcp.store.database import Connection, Database, fetch_flag
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import DbosQueue

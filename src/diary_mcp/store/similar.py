@@ -6,7 +6,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Json
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.ports.search import Candidates, SearchText, SharedWords
+from diary_mcp.domain.version import SearchText
+from diary_mcp.service.ports.search import Candidates, SharedWords
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
 

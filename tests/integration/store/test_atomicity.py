@@ -155,9 +155,7 @@ async def test_a_failing_statement_after_the_enqueue_takes_the_workflow_back(
     draft = EntryDraft(content="old", key=key)
     entry = await foundation.diary.entries.create(ALICE, draft)
     before = read_everything(foundation.database_url)
-    record = new_record(
-        draft, entry_id=entry.id, owner=ALICE, supersedes=None, now=datetime.now(UTC)
-    )
+    record = new_record(draft, ALICE, datetime.now(UTC), entry_id=entry.id)
 
     async def work() -> None:
         async with foundation.store.unit_of_work() as unit:

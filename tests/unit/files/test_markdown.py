@@ -13,7 +13,7 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import ENTRY_TYPES, EntryId
 from diary_mcp.files.markdown import is_own_export, read_markdown, render_markdown
 from diary_mcp.service.archive.importer import ImportedEntry
-from diary_mcp.service.ports.archive import StoredEntry
+from diary_mcp.service.ports.entries import EntryRecord
 from support.journal import MODIFIED_AT, SAMPLES, real_journal, stored
 from support.paths import ROOT
 
@@ -345,7 +345,7 @@ def test_whatever_an_entry_says_is_read_back_from_its_export(
         imported = _read(head + body, name)
     except InvalidArgumentError:
         imported = _read("x", name)
-    entry: StoredEntry = replace(stored(imported), **edited)
+    entry: EntryRecord = replace(stored(imported), **edited)
     if not was_imported:
         entry = replace(entry, front_matter=None, source_hash=None)
 

@@ -11,8 +11,8 @@ import rfc8785
 
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import ErrorCode
-from diary_mcp.domain.fields import AgentName, EntryId, parse_time
-from diary_mcp.domain.hashing import WrittenFields, content_hash
+from diary_mcp.domain.fields import parse_time
+from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.server.prompts.prompt_files import load_prompts
 from diary_mcp.server.resources.completions import SUGGESTIONS
 from diary_mcp.server.resources.resources import DOCUMENTS, TEMPLATES
@@ -123,6 +123,6 @@ def test_the_example_of_the_content_hash_is_right() -> None:
     entry = json.loads(canonical)
     assert rfc8785.dumps(entry) == canonical.encode()
     assert f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}" == documented
-    entry_id, owner = EntryId(UUID(entry.pop("id"))), AgentName(entry.pop("owner"))
-    entry["date"] = parse_time(entry["date"])
-    assert content_hash(entry_id, owner, WrittenFields(**entry)) == documented
+    entry["id"], entry["date"] = UUID(entry["id"]), parse_time(entry["date"])
+    version = Version(**entry, updated_at=entry["date"], content_hash="")
+    assert content_hash(version) == documented

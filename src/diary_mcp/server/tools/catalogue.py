@@ -45,12 +45,9 @@ from diary_mcp.service.signing.signatures import Wanted, sign_command
 
 
 async def _create(call: Call[CreateArguments]) -> Entry:
-    written = await call.diary.writing.write(
+    return await call.diary.entries.create(
         call.agent, call.arguments.draft, idempotency_key=call.arguments.idempotency_key
     )
-    if not written.similar:
-        return written.entry
-    return CreatedEntry(**dict(written.entry), similar=tuple(written.similar))
 
 
 async def _get(call: Call[EntryArguments]) -> Entry:

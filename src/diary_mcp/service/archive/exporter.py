@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import EntryVersion
 from diary_mcp.service.chain.proofs import with_proofs
-from diary_mcp.service.ports.archive import FormerVersion, StoredEntry
-from diary_mcp.service.ports.entries import EntryPosition, EntryReference
+from diary_mcp.service.ports.entries import EntryPosition, EntryRecord, EntryReference
 from diary_mcp.service.ports.store import Store
 
 _PAGE_SIZE = 100
@@ -23,12 +23,12 @@ class EntryExport:
         async with self._store.reading() as rows:
             return await rows.archive.list_references(self._owner)
 
-    async def list_versions(self, entry_id: EntryId) -> Sequence[FormerVersion]:
+    async def list_versions(self, entry_id: EntryId) -> Sequence[EntryVersion]:
         """What the entry said before its present version."""
         async with self._store.reading() as rows:
             return await rows.archive.list_versions(entry_id)
 
-    async def pages(self) -> AsyncGenerator[Sequence[StoredEntry]]:
+    async def pages(self) -> AsyncGenerator[Sequence[EntryRecord]]:
         """Every entry, newest `date` first; no connection is held between pages."""
         position: EntryPosition | None = None
         while True:

@@ -14,12 +14,12 @@ from uuid_utils.compat import uuid7
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.hashing import content_hash, fill_in, hashed_members
+from diary_mcp.domain.version import content_hash, write_version
 from diary_mcp.service.archive.supersession import base_name, choose_supersessions
-from diary_mcp.service.chain.links import ChainSigning, new_version
+from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.chain.proofs import with_proofs
-from diary_mcp.service.ports.archive import ArchiveReader, StoredEntry
-from diary_mcp.service.ports.chain import ChainReader, VersionToSign
+from diary_mcp.service.ports.archive import ArchiveReader
+from diary_mcp.service.ports.chain import ChainReader
 from diary_mcp.service.ports.entries import EntryRecord, new_record
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange
@@ -52,7 +52,7 @@ class BatchOutcome:
     unchanged: int
 
 
-IsOwnExport = Callable[[ImportedEntry, StoredEntry], bool]
+IsOwnExport = Callable[[ImportedEntry, EntryRecord], bool]
 """Whether a file is, to the byte, what an export of the entry gives now."""
 
 
@@ -147,7 +147,7 @@ class EntryImport:
         ]
         if kept:
             await unit.chain.put_origins(kept)
-        versions = [*map(new_version, plan.new), *map(_to_sign, revised)]
+        versions = [signable(record) for record in (*plan.new, *revised)]
         await self._signing.sign_versions(unit.chain, self._owner, versions)
 
     async def _plan(
@@ -166,7 +166,7 @@ class EntryImport:
                 plan.changed.append((stored, _revised(entry, stored, now)))
         return plan
 
-    def _changes_nothing(self, entry: ImportedEntry, stored: StoredEntry) -> bool:
+    def _changes_nothing(self, entry: ImportedEntry, stored: EntryRecord) -> bool:
         if entry.source_hash == stored.source_hash:
             return True
         if entry.front_matter is not None and self._is_own_export(entry, stored):
@@ -179,7 +179,7 @@ class EntryImport:
 @dataclass
 class _Plan:
     new: list[EntryRecord]
-    changed: list[tuple[StoredEntry, StoredEntry]]
+    changed: list[tuple[EntryRecord, EntryRecord]]
     unchanged: int
 
     @property
@@ -191,12 +191,12 @@ class _Plan:
 class _Present:
     """What is there already of a batch."""
 
-    by_key: Mapping[str, StoredEntry]
-    by_id: Mapping[EntryId, StoredEntry]
-    by_hash: Mapping[str, StoredEntry]
+    by_key: Mapping[str, EntryRecord]
+    by_id: Mapping[EntryId, EntryRecord]
+    by_hash: Mapping[str, EntryRecord]
     taken_ids: set[EntryId]
 
-    def present(self, entry: ImportedEntry) -> StoredEntry | None:
+    def present(self, entry: ImportedEntry) -> EntryRecord | None:
         if entry.draft.key is not None:
             return self.by_key.get(entry.draft.key)
         if entry.entry_id is not None:
@@ -258,62 +258,46 @@ async def _add(unit: UnitOfWork, records: Sequence[EntryRecord]) -> None:
 
 
 def _record(entry: ImportedEntry, owner: AgentName, now: datetime) -> EntryRecord:
-    entry_id = entry.entry_id or EntryId(uuid7())
-    record = new_record(entry.draft, entry_id=entry_id, owner=owner, supersedes=None, now=now)
     return replace(
-        record,
+        new_record(entry.draft, owner, now, entry_id=entry.entry_id),
         source_key=entry.draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=entry.front_matter,
+        imported_version=1,
         origin=entry.origin,
     )
 
 
-def _revised(entry: ImportedEntry, stored: StoredEntry, now: datetime) -> StoredEntry:
+def _revised(entry: ImportedEntry, stored: EntryRecord, now: datetime) -> EntryRecord:
     draft = entry.draft
-    written = fill_in(draft, stored.owner, stored.date, stored.version + 1)
+    number = stored.version + 1
+    version = write_version(
+        draft, entry_id=stored.id, owner=stored.owner, number=number, date=stored.date, now=now
+    )
     return replace(
         stored,
-        author=written.author,
-        session=written.session,
-        type=written.type,
-        title=written.title,
-        content=written.content,
-        tags=written.tags,
-        importance=written.importance,
+        **vars(version),
         supersedes=stored.supersedes if _claims_the_same(draft.supersedes, stored) else None,
         source_key=draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=stored.front_matter if entry.front_matter is None else entry.front_matter,
+        imported_version=number,
         origin=entry.origin,
-        version=written.version,
-        date=written.date,
-        updated_at=now,
-        content_hash=content_hash(stored.id, stored.owner, written),
     )
 
 
-def _to_sign(revised: StoredEntry) -> VersionToSign:
-    return VersionToSign(
-        entry_id=revised.id,
-        key=revised.key,
-        version=revised.version,
-        content_hash=revised.content_hash,
-        created_at=revised.created_at,
-        updated_at=revised.updated_at,
-        supersedes=revised.supersedes,
-        act="import",
-        origin=revised.origin,
+def _says_the_same(draft: EntryDraft, stored: EntryRecord) -> bool:
+    said = write_version(
+        draft,
+        entry_id=stored.id,
+        owner=stored.owner,
+        number=stored.version,
+        date=stored.date,
     )
+    return said.content_hash == content_hash(stored) and _claims_the_same(draft.supersedes, stored)
 
 
-def _says_the_same(draft: EntryDraft, stored: StoredEntry) -> bool:
-    said = fill_in(draft, stored.owner, stored.date, stored.version)
-    is_same = hashed_members(said) == hashed_members(stored)
-    return is_same and _claims_the_same(draft.supersedes, stored)
-
-
-def _claims_the_same(claim: str | None, stored: StoredEntry) -> bool:
+def _claims_the_same(claim: str | None, stored: EntryRecord) -> bool:
     if claim is None:
         return stored.source_key is None and stored.supersedes is None
     if claim == stored.source_key:

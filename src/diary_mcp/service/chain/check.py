@@ -3,17 +3,17 @@
 Pure: links and entries are handed in by whoever has them, from a database or from a bundle.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.hashing import content_hash
 from diary_mcp.domain.signing import ChainHead, Opening, PublicKey, Statement
 from diary_mcp.domain.verification import BrokenLink, Verification
+from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.service.chain.key_history import CheckSignature, KeyHistory
 from diary_mcp.service.chain.statements import commit, hash_bytes, read_statement
-from diary_mcp.service.ports.chain import CheckedVersion, SignedLink
+from diary_mcp.service.ports.chain import SignedLink
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class CheckedEntry:
     owner: AgentName
     supersedes: EntryId | None
     created_at: datetime
-    versions: Sequence[CheckedVersion]
+    versions: Sequence[Version]
+    salts: Mapping[int, str]
+    """By version: of the last link about it, where there is one."""
 
 
 @dataclass
@@ -98,7 +100,7 @@ class ChainCheck:
         """What the chain and the hashes say of an entry as it is now."""
         self._seen.add(entry.id)
         present = entry.versions[0]
-        computed = content_hash(entry.id, entry.owner, present)
+        computed = content_hash(present)
         found = Verification(entry_id=entry.id, hash_matches=computed == present.content_hash)
         signed = self._signed.get(entry.id)
         if signed is None:
@@ -168,7 +170,7 @@ class ChainCheck:
         self._signed[statement.entry] = _SignedEntry(statement, is_valid, commitments)
 
     def _present_problem(
-        self, entry: CheckedEntry, present: CheckedVersion, signed: _SignedEntry
+        self, entry: CheckedEntry, present: Version, signed: _SignedEntry
     ) -> str | None:
         last = signed.last
         if last.act == "delete":
@@ -221,13 +223,14 @@ def _history_problem(entry: CheckedEntry, signed: _SignedEntry) -> str | None:
     return None
 
 
-def _commitment(entry: CheckedEntry, version: CheckedVersion) -> str | None:
-    if version.salt is None:
+def _commitment(entry: CheckedEntry, version: Version) -> str | None:
+    salt = entry.salts.get(version.version)
+    if salt is None:
         return None
     opening = Opening(
         created_at=entry.created_at,
         key=entry.key,
-        salt=version.salt,
+        salt=salt,
         updated_at=version.updated_at,
     )
-    return commit(content_hash(entry.id, entry.owner, version), opening)
+    return commit(content_hash(version), opening)

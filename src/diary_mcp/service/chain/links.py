@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
-from diary_mcp.domain.entry import Signature
+from diary_mcp.domain.entry import Entry, Signature
 from diary_mcp.domain.errors import ConflictError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.signing import (
@@ -279,18 +279,20 @@ def pick_key(keys: Sequence[SigningKey], head: Head) -> SigningKey | None:
     return next((key for key in keys if key.public_key in head.valid_keys), None)
 
 
-def new_version(record: EntryRecord) -> VersionToSign:
-    """The first version of a new entry."""
+def signable(version: EntryRecord | Entry) -> VersionToSign:
+    """What a link says of a version that is being written."""
+    record = version if isinstance(version, EntryRecord) else None
+    is_imported = record is not None and record.imported_version == record.version
     return VersionToSign(
-        entry_id=record.id,
-        key=record.key,
-        version=1,
-        content_hash=record.content_hash,
-        created_at=record.created_at,
-        updated_at=record.created_at,
-        supersedes=record.supersedes,
-        act="write" if record.source_hash is None else "import",
-        origin=record.origin,
+        entry_id=version.id,
+        key=version.key,
+        version=version.version,
+        content_hash=version.content_hash,
+        created_at=version.created_at,
+        updated_at=version.updated_at,
+        supersedes=version.supersedes,
+        act="import" if is_imported else "write",
+        origin=record.origin if record is not None else None,
     )
 
 

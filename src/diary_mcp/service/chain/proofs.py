@@ -5,17 +5,17 @@ from dataclasses import replace
 
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.hashing import content_hash, fill_in
 from diary_mcp.domain.signing import Opening, Proof
+from diary_mcp.domain.version import write_version
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.statements import canonical, commit, read_statement
-from diary_mcp.service.ports.archive import StoredEntry
 from diary_mcp.service.ports.chain import ChainReader, LastLink
+from diary_mcp.service.ports.entries import EntryRecord
 
 
 async def with_proofs(
-    chain: ChainReader, owner: AgentName, stored: Sequence[StoredEntry]
-) -> list[StoredEntry]:
+    chain: ChainReader, owner: AgentName, stored: Sequence[EntryRecord]
+) -> list[EntryRecord]:
     """The entries, each with the proof that an export writes beside it.
 
     One that is as it was imported keeps what its file said of its signature; any other has the
@@ -41,14 +41,19 @@ def check_proof(proof: Proof, draft: EntryDraft, check_signature: CheckSignature
         return "it is no signature of an entry"
     if not check_signature(statement.key, proof.signature, canonical(statement)):
         return "the signature is not valid"
-    said = fill_in(draft, statement.owner, statement.time, statement.version or 0)
-    computed = content_hash(statement.entry, statement.owner, said)
-    if commit(computed, proof.opening) != statement.commitment:
+    said = write_version(
+        draft,
+        entry_id=statement.entry,
+        owner=statement.owner,
+        number=statement.version or 0,
+        date=statement.time,
+    )
+    if commit(said.content_hash, proof.opening) != statement.commitment:
         return "the entry is not what was signed"
     return None
 
 
-def _own_proof(entry: StoredEntry, last: LastLink | None) -> str | None:
+def _own_proof(entry: EntryRecord, last: LastLink | None) -> str | None:
     if last is None or last.salt is None:
         return None
     statement = read_statement(last.statement)

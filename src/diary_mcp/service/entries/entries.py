@@ -1,19 +1,21 @@
 """Writing, reading, correcting and deleting entries."""
 
+import asyncio
+import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from uuid_utils.compat import uuid7
+import rfc8785
 
-from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, Signature
+from diary_mcp.domain.entry import CreatedEntry, Entry, EntryChanges, EntryDraft, Signature
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.hashing import arguments_hash, content_hash
-from diary_mcp.service.chain.links import ChainSigning, new_version
+from diary_mcp.domain.version import content_hash, text_of
+from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.entries.access import Access, not_found
-from diary_mcp.service.ports.chain import VersionToSign
+from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.ports.entries import (
     EntryRecord,
-    EntryRevision,
     RememberedRequest,
     new_record,
     owner_readership,
@@ -25,40 +27,59 @@ from diary_mcp.service.ports.workflows import PermissionChange
 class EntryService:
     """Entries of one diary. Each change is one unit of work."""
 
-    def __init__(self, store: Store, access: Access, signing: ChainSigning) -> None:
+    def __init__(
+        self, store: Store, access: Access, signing: ChainSigning, similarity: SimilarityService
+    ) -> None:
         self._store = store
         self._access = access
         self._signing = signing
+        self._similarity = similarity
 
     async def create(
-        self,
-        caller: AgentName,
-        draft: EntryDraft,
-        *,
-        entry_id: EntryId | None = None,
-        idempotency_key: str | None = None,
-    ) -> Entry:
+        self, caller: AgentName, draft: EntryDraft, *, idempotency_key: str | None = None
+    ) -> CreatedEntry:
         """Adds an entry; its row, its workflow and its signature commit together.
+
+        With it come earlier entries that say nearly the same.
 
         Args:
             caller: its owner.
             draft: what it says.
-            entry_id: for the caller to know beforehand; a new UUID of version 7.
-            idempotency_key: an earlier call's with it has made the entry, under its own id.
+            idempotency_key: an earlier call's with it has made the entry.
 
         Raises:
             NotFoundError: `draft.supersedes` names no entry of the caller's.
             ConflictError: the key is taken, the entry to supersede is superseded, or the
                 idempotency key was used with other arguments.
         """
-        entry_id = entry_id or EntryId(uuid7())
+        record = new_record(draft, caller, datetime.now(UTC))
+        # The look takes about as long as the write, so it begins with it. Only what a correction
+        # makes outdated must be known before.
+        looking = (
+            asyncio.create_task(self._similarity.find_similar(record))
+            if draft.supersedes is None
+            else None
+        )
+        try:
+            entry = await self._write(record, draft, idempotency_key)
+        finally:
+            similar = await looking if looking is not None else None
+        if similar is None or entry.id != record.id:  # An earlier call may have written it.
+            similar = await self._similarity.find_similar(text_of(entry))
+        return CreatedEntry(**dict(entry), similar=tuple(similar))
+
+    async def _write(
+        self, record: EntryRecord, draft: EntryDraft, idempotency_key: str | None
+    ) -> Entry:
+        caller = record.owner
         await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
-            earlier = await _claim(unit, caller, entry_id, draft, idempotency_key)
+            earlier = await _claim(unit, record, draft, idempotency_key)
             if earlier is None:
-                record = await _record(unit, caller, entry_id, draft)
+                supersedes = await _superseded(unit, caller, draft.supersedes)
+                record = replace(record, supersedes=supersedes)
                 superseded_by = await unit.entry_changes.insert(record)
-                await unit.workflows.enqueue(PermissionChange("grant_ownership", (entry_id,)))
+                await unit.workflows.enqueue(PermissionChange("grant_ownership", (record.id,)))
                 signature = await self._sign_new(unit, record, superseded_by)
                 return _as_created(record, superseded_by, signature)
         return await self._get_created_earlier(caller, earlier, idempotency_key)
@@ -91,13 +112,11 @@ class EntryService:
             if entry is not None:
                 revised = _revised(entry, changes)
                 is_expected = entry.version == expected_version
-                if not is_expected or not await unit.entry_changes.update(
-                    entry, _revision(revised)
-                ):
+                if not is_expected or not await unit.entry_changes.update(entry, revised):
                     raise _outdated(entry, expected_version)
                 await unit.workflows.request_indexing()
                 signatures = await self._signing.sign_versions(
-                    unit.chain, caller, [_to_sign(revised)]
+                    unit.chain, caller, [signable(revised)]
                 )
                 return revised.model_copy(update={"signature": signatures[0]})
         raise await self._access.refusal(caller, reference)
@@ -127,7 +146,7 @@ class EntryService:
     async def _sign_new(
         self, unit: UnitOfWork, record: EntryRecord, superseded_by: EntryId | None
     ) -> Signature:
-        versions = [new_version(record)]
+        versions = [signable(record)]
         if superseded_by is not None:
             waiting = await unit.chain.find_to_sign(record.owner, [superseded_by])
             versions += [version for version in waiting if version.wants_signature]
@@ -165,17 +184,14 @@ async def raise_generation(unit: UnitOfWork, caller: AgentName, entry: Entry) ->
 
 
 async def _claim(
-    unit: UnitOfWork,
-    caller: AgentName,
-    entry_id: EntryId,
-    draft: EntryDraft,
-    idempotency_key: str | None,
+    unit: UnitOfWork, record: EntryRecord, draft: EntryDraft, idempotency_key: str | None
 ) -> RememberedRequest | None:
     """The earlier call with this key, or `None` where this is the first."""
     if idempotency_key is None:
         return None
-    request = RememberedRequest(arguments_hash(draft.model_dump(mode="json")), entry_id)
-    holder = await unit.requests.claim(caller, idempotency_key, request)
+    arguments: bytes = rfc8785.dumps(draft.model_dump(mode="json"))
+    request = RememberedRequest(hashlib.sha256(arguments).hexdigest(), record.id)
+    holder = await unit.requests.claim(record.owner, idempotency_key, request)
     if holder == request:
         return None
     if holder.arguments_hash != request.arguments_hash:
@@ -184,14 +200,6 @@ async def _claim(
             "arguments; repeat the first call's arguments, or use a new key."
         )
     return holder
-
-
-async def _record(
-    unit: UnitOfWork, caller: AgentName, entry_id: EntryId, draft: EntryDraft
-) -> EntryRecord:
-    now = datetime.now(UTC)
-    supersedes = await _superseded(unit, caller, draft.supersedes)
-    return new_record(draft, entry_id=entry_id, owner=caller, supersedes=supersedes, now=now)
 
 
 async def _superseded(unit: UnitOfWork, caller: AgentName, reference: str | None) -> EntryId | None:
@@ -208,23 +216,8 @@ async def _superseded(unit: UnitOfWork, caller: AgentName, reference: str | None
 
 def _as_created(record: EntryRecord, superseded_by: EntryId | None, signature: Signature) -> Entry:
     return Entry(
-        id=record.id,
-        key=record.key,
-        owner=record.owner,
-        author=record.author,
-        session=record.session,
-        type=record.type,
-        title=record.title,
-        content=record.content,
-        tags=tuple(record.tags),
-        importance=record.importance,
-        supersedes=record.supersedes,
+        **vars(record),
         superseded_by=superseded_by,
-        version=1,
-        date=record.date,
-        created_at=record.created_at,
-        updated_at=record.created_at,
-        content_hash=record.content_hash,
         signature=signature,
         role="owner",
         sharing="pending",
@@ -235,40 +228,12 @@ def _revised(entry: Entry, changes: EntryChanges) -> Entry:
     given = changes.model_dump(exclude_unset=True)
     # Only a title can be taken away; any other field that is null stays as it is.
     changed = {name: value for name, value in given.items() if value is not None or name == "title"}
+    tags = entry.tags if changes.tags is None else tuple(changes.tags)
+    version, now = entry.version + 1, datetime.now(UTC)
     revised = entry.model_copy(
-        update={**changed, "version": entry.version + 1, "updated_at": datetime.now(UTC)}
+        update={**changed, "tags": tags, "version": version, "updated_at": now}
     )
-    return revised.model_copy(
-        update={
-            "tags": tuple(revised.tags),
-            "content_hash": content_hash(revised.id, revised.owner, revised),
-        }
-    )
-
-
-def _to_sign(entry: Entry) -> VersionToSign:
-    return VersionToSign(
-        entry_id=entry.id,
-        key=entry.key,
-        version=entry.version,
-        content_hash=entry.content_hash,
-        created_at=entry.created_at,
-        updated_at=entry.updated_at,
-        supersedes=entry.supersedes,
-    )
-
-
-def _revision(entry: Entry) -> EntryRevision:
-    return EntryRevision(
-        type=entry.type,
-        title=entry.title,
-        content=entry.content,
-        tags=entry.tags,
-        importance=entry.importance,
-        version=entry.version,
-        updated_at=entry.updated_at,
-        content_hash=entry.content_hash,
-    )
+    return revised.model_copy(update={"content_hash": content_hash(revised)})
 
 
 def _outdated(entry: Entry, expected_version: int) -> ConflictError:

@@ -69,13 +69,4 @@ class HistoryService:
 
 def as_version(entry: Entry) -> EntryVersion:
     """The present version of an entry."""
-    return EntryVersion(
-        version=entry.version,
-        updated_at=entry.updated_at,
-        type=entry.type,
-        title=entry.title,
-        tags=entry.tags,
-        importance=entry.importance,
-        content_hash=entry.content_hash,
-        content=entry.content,
-    )
+    return EntryVersion.model_validate(entry)

@@ -11,6 +11,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.index.word_counts import WordCounts
 from diary_mcp.service.ports.index import (
@@ -21,7 +22,6 @@ from diary_mcp.service.ports.index import (
     WordsOfEntry,
     model_version,
 )
-from diary_mcp.service.ports.search import SearchText
 
 _WORDS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 4

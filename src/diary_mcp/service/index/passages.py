@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 
-from diary_mcp.service.ports.search import SearchText
+from diary_mcp.domain.version import SearchText
 
 CHUNK_CHARACTERS = 400
 SNIPPET_CHARACTERS = 240

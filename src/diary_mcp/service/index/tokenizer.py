@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.index.english import english_stemmer
 from diary_mcp.service.index.passages import without_author
-from diary_mcp.service.ports.search import SearchText
 
 # Rows of an index hold at most 2,700 bytes.
 _LONGEST_TERM = 64

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from threading import Lock
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.ports.search import SearchText
+from diary_mcp.domain.version import SearchText
 
 # As many as a burst writes before they are indexed; a few MiB at most.
 _REMEMBERED = 128

@@ -2,46 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
-from diary_mcp.domain.fields import AgentName, EntryId, EntryType
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import EntryVersion
 from diary_mcp.service.ports.entries import EntryPosition, EntryRecord, EntryReference
-
-
-@dataclass(frozen=True)
-class StoredEntry:
-    """An entry of the owner's, complete."""
-
-    id: EntryId
-    key: str | None
-    owner: AgentName
-    author: str
-    session: str | None
-    type: EntryType
-    title: str | None
-    content: str
-    tags: Sequence[str]
-    importance: float
-    supersedes: EntryId | None
-    superseded_key: str | None
-    version: int
-    date: datetime
-    created_at: datetime
-    updated_at: datetime
-    content_hash: str
-    source_key: str | None
-    """What an imported file says it supersedes, whether that is linked or not."""
-    source_hash: str | None
-    front_matter: str | None
-    """Everything that stood before the content in the imported file; `None`: no file was."""
-    wants_signature: bool = False
-    imported_version: int | None = None
-    """The version that an import made last."""
-    origin: str | None = None
-    """What the file that the present version was imported from said of its own signature."""
-    proof: str | None = None
-    """What an export says of the signature; only where it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +25,6 @@ class Supersession:
     older: EntryId
 
 
-@dataclass(frozen=True)
-class FormerVersion:
-    """What an entry said before its present version."""
-
-    type: EntryType
-    title: str | None
-    content: str
-    tags: Sequence[str]
-    importance: float
-
-
 class ArchiveReader(Protocol):
     """An owner's entries, for import and export."""
 
@@ -81,7 +35,7 @@ class ArchiveReader(Protocol):
         keys: Collection[str] = (),
         ids: Collection[EntryId] = (),
         keyless_hashes: Collection[str] = (),
-    ) -> list[StoredEntry]:
+    ) -> list[EntryRecord]:
         """Entries with one of the keys or ids, and keyless ones with one of the source hashes."""
         ...
 
@@ -91,13 +45,13 @@ class ArchiveReader(Protocol):
 
     async def list_stored(
         self, owner: AgentName, after: EntryPosition | None, limit: int
-    ) -> list[StoredEntry]:
+    ) -> list[EntryRecord]:
         """At most `limit` entries after `after`, newest `date` first, then by id."""
         ...
 
     async def list_references(self, owner: AgentName) -> list[EntryReference]: ...
 
-    async def list_versions(self, entry_id: EntryId) -> list[FormerVersion]:
+    async def list_versions(self, entry_id: EntryId) -> list[EntryVersion]:
         """The versions that the entry had before its present one."""
         ...
 
@@ -117,7 +71,7 @@ class ArchiveWriter(ArchiveReader, Protocol):
         """Waits out whoever changes these entries, and keeps others from it to the end."""
         ...
 
-    async def replace(self, previous: StoredEntry, revised: StoredEntry) -> None:
+    async def replace(self, previous: EntryRecord, revised: EntryRecord) -> None:
         """Puts `revised` in the place of `previous`, which goes into the history.
 
         Raises:

@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.hashing import WrittenFields
 from diary_mcp.domain.signing import Act, PublicKey
+from diary_mcp.domain.version import Version
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,6 @@ class SignedLink:
 
     statement: str
     signature: str
-
-
-@dataclass(frozen=True)
-class CheckedVersion(WrittenFields):
-    """One version of an entry, whole. `salt` is that of the last link about it, if any."""
-
-    entry_id: EntryId
-    updated_at: datetime
-    content_hash: str
-    salt: str | None = None
 
 
 class SigningKey(Protocol):
@@ -172,14 +162,14 @@ class ChainReader(Protocol):
 
     async def list_salts(
         self, owner: AgentName, entry_ids: Collection[EntryId]
-    ) -> Mapping[tuple[EntryId, int], str | None]:
-        """By entry and version: of the last link about it."""
+    ) -> Mapping[EntryId, Mapping[int, str]]:
+        """By entry, then version: of the last link about it, where that has one."""
         ...
 
     async def list_versions(
-        self, entry_ids: Collection[EntryId]
-    ) -> Mapping[EntryId, list[CheckedVersion]]:
-        """Earlier versions that are known whole, the newest first, without their salt."""
+        self, owner: AgentName, entry_ids: Collection[EntryId]
+    ) -> Mapping[EntryId, list[Version]]:
+        """Earlier versions that are known whole, the newest first."""
         ...
 
     async def list_origins(

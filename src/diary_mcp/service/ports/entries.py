@@ -1,14 +1,14 @@
 """Entries as rows: read, and changed inside a unit of work."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypedDict
 
+from uuid_utils.compat import uuid7
+
 from diary_mcp.domain.entry import Entry, EntryDraft, EntryFilters, EntrySummary
-from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee
-from diary_mcp.domain.hashing import content_hash, fill_in
-from diary_mcp.domain.version import EntryVersion, VersionSummary
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.domain.version import EntryVersion, Version, VersionSummary, write_version
 
 
 @dataclass(frozen=True)
@@ -32,72 +32,34 @@ class EntryReference:
     key: str | None
 
 
-@dataclass(frozen=True)
-class EntryRecord:
-    """A new entry, complete; `generation` starts at 1."""
+@dataclass(frozen=True, kw_only=True)
+class EntryRecord(Version):
+    """An entry at its present version, whole, as its row has it."""
 
-    id: EntryId
     key: str | None
-    owner: AgentName
-    author: str
-    session: str | None
-    type: EntryType
-    title: str | None
-    content: str
-    tags: Sequence[str]
-    importance: float
     supersedes: EntryId | None
-    date: datetime
+    superseded_key: str | None = None
     created_at: datetime
-    content_hash: str
     source_key: str | None = None
-    """The key that an imported file says it supersedes, linked as soon as that entry is there."""
+    """The key that an imported file says it supersedes, whether that is linked or not."""
     source_hash: str | None = None
     front_matter: str | None = None
+    """Everything that stood before the content in the imported file; `None`: no file was."""
+    wants_signature: bool = False
+    imported_version: int | None = None
+    """The version that an import made last."""
     origin: str | None = None
-    """What an imported file said of its own signature."""
+    """What the file that the present version was imported from said of its own signature."""
+    proof: str | None = None
+    """What an export says of the signature; only where it was asked for."""
 
 
 def new_record(
-    draft: EntryDraft,
-    *,
-    entry_id: EntryId,
-    owner: AgentName,
-    supersedes: EntryId | None,
-    now: datetime,
+    draft: EntryDraft, owner: AgentName, now: datetime, *, entry_id: EntryId | None = None
 ) -> EntryRecord:
-    """The first version of what the draft says, written now."""
-    written = fill_in(draft, owner, now, 1)
-    return EntryRecord(
-        id=entry_id,
-        key=draft.key,
-        owner=owner,
-        author=written.author,
-        session=written.session,
-        type=written.type,
-        title=written.title,
-        content=written.content,
-        tags=written.tags,
-        importance=written.importance,
-        supersedes=supersedes,
-        date=written.date,
-        created_at=now,
-        content_hash=content_hash(entry_id, owner, written),
-    )
-
-
-@dataclass(frozen=True)
-class EntryRevision:
-    """The next version of an entry."""
-
-    type: EntryType
-    title: str | None
-    content: str
-    tags: Sequence[str]
-    importance: float
-    version: int
-    updated_at: datetime
-    content_hash: str
+    """The first version of what the draft says, under a new id; what it supersedes is open."""
+    version = write_version(draft, entry_id=entry_id or EntryId(uuid7()), owner=owner, date=now)
+    return EntryRecord(**vars(version), key=draft.key, supersedes=None, created_at=now)
 
 
 @dataclass(frozen=True)
@@ -173,8 +135,8 @@ class EntryWriter(Protocol):
         """
         ...
 
-    async def update(self, previous: Entry, revision: EntryRevision) -> bool:
-        """Puts `revision` in the place of `previous`, which goes into the history.
+    async def update(self, previous: Entry, revised: Entry) -> bool:
+        """Puts `revised` in the place of `previous`, which goes into the history.
 
         Returns:
             `False`, and nothing changes, where another change was first.

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from diary_mcp.service.ports.search import SearchText
+from diary_mcp.domain.version import SearchText
 
 IndexStage = Literal["words", "vectors"]
 

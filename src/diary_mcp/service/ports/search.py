@@ -10,6 +10,7 @@ from typing import Protocol
 
 from diary_mcp.domain.entry import Entry, EntryFilters
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
 
 
@@ -22,19 +23,6 @@ class SearchPosition:
     """A mark of each entry that was shown."""
     score: float
     """The last one's."""
-
-
-@dataclass(frozen=True)
-class SearchText:
-    """What search sees of one entry's text."""
-
-    id: EntryId
-    owner: AgentName
-    author: str
-    title: str | None
-    content: str
-    tags: Sequence[str]
-    version: int
 
 
 @dataclass(frozen=True)

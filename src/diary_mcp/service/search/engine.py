@@ -17,13 +17,13 @@ import structlog
 from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.version import SearchText, text_of
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.index.passages import asks, cut_snippet
 from diary_mcp.service.index.tokenizer import count_terms
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchText
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed
 from diary_mcp.service.search.dates import DateSpan, Years, find_spans
@@ -265,7 +265,7 @@ class _Explained:
         return SearchHit(
             **fields,
             snippet=cut_snippet(
-                _as_text(entry),
+                text_of(entry),
                 [*self.query.phrases, *words, *self._terms(place)],
                 best if best >= 0 else None,
             ),
@@ -375,9 +375,3 @@ def _unseen(
         if len(places) > request.limit:
             break
     return places
-
-
-def _as_text(entry: Entry) -> SearchText:
-    return SearchText(
-        entry.id, entry.owner, entry.author, entry.title, entry.content, entry.tags, entry.version
-    )

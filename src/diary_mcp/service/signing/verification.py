@@ -1,7 +1,6 @@
 """Whether entries still say what was written and signed (docs/signing.md)."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
 from time import monotonic
 
 import anyio.to_thread
@@ -19,9 +18,8 @@ from diary_mcp.service.chain.check import ChainCheck, CheckedEntry
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.statements import read_statement
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.ports.archive import StoredEntry
-from diary_mcp.service.ports.chain import CheckedVersion, Head, SignedLink
-from diary_mcp.service.ports.entries import EntryPosition
+from diary_mcp.service.ports.chain import Head, SignedLink
+from diary_mcp.service.ports.entries import EntryPosition, EntryRecord
 from diary_mcp.service.ports.store import Reading, Store
 
 _MAX_LISTED = 100
@@ -152,7 +150,7 @@ async def link_pages(rows: Reading, owner: AgentName) -> AsyncGenerator[Sequence
         after = page[-1].sequence
 
 
-async def entry_pages(rows: Reading, owner: AgentName) -> AsyncGenerator[Sequence[StoredEntry]]:
+async def entry_pages(rows: Reading, owner: AgentName) -> AsyncGenerator[Sequence[EntryRecord]]:
     """The owner's entries, newest `date` first."""
     position: EntryPosition | None = None
     while page := await rows.archive.list_stored(owner, position, _PAGE_SIZE):
@@ -161,12 +159,12 @@ async def entry_pages(rows: Reading, owner: AgentName) -> AsyncGenerator[Sequenc
 
 
 async def list_checked(
-    rows: Reading, owner: AgentName, stored: Sequence[StoredEntry]
+    rows: Reading, owner: AgentName, stored: Sequence[EntryRecord]
 ) -> list[CheckedEntry]:
     """The entries with their history, and the salts of what is signed."""
     ids = [entry.id for entry in stored]
     salts = await rows.chain.list_salts(owner, ids)
-    earlier = await rows.chain.list_versions(ids)
+    earlier = await rows.chain.list_versions(owner, ids)
     return [
         CheckedEntry(
             id=entry.id,
@@ -174,33 +172,14 @@ async def list_checked(
             owner=entry.owner,
             supersedes=entry.supersedes,
             created_at=entry.created_at,
-            versions=[
-                replace(version, salt=salts.get((entry.id, version.version)))
-                for version in (_present(entry), *earlier.get(entry.id, ()))
-            ],
+            versions=(entry, *earlier.get(entry.id, ())),
+            salts=salts.get(entry.id, {}),
         )
         for entry in stored
     ]
 
 
-def _present(entry: StoredEntry) -> CheckedVersion:
-    return CheckedVersion(
-        entry_id=entry.id,
-        version=entry.version,
-        author=entry.author,
-        session=entry.session,
-        type=entry.type,
-        title=entry.title,
-        content=entry.content,
-        tags=entry.tags,
-        importance=entry.importance,
-        date=entry.date,
-        updated_at=entry.updated_at,
-        content_hash=entry.content_hash,
-    )
-
-
-async def _links_about(rows: Reading, entry: StoredEntry) -> list[SignedLink]:
+async def _links_about(rows: Reading, entry: EntryRecord) -> list[SignedLink]:
     """The links of keys, of the entry, and of what it says it supersedes, in order."""
     own = await rows.chain.list_entry_links(entry.owner, [entry.id])
     claimed = _claimed(own[max(own)]) if own else None

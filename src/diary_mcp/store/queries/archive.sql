@@ -55,7 +55,8 @@ from diary.entry as e
 where e.owner = %(owner)s
 
 -- name: list_versions
-select v.type, v.title, v.content, v.tags, v.importance
+select
+    v.version, v.updated_at, v.type, v.title, v.tags, v.importance, v.content_hash, v.content
 from diary.entry_version as v
 where v.entry_id = %(id)s
 order by v.version
@@ -71,7 +72,7 @@ set
     source_key = %(source_key)s,
     source_hash = %(source_hash)s,
     front_matter = %(front_matter)s,
-    imported_version = %(version)s
+    imported_version = %(imported_version)s
 where id = %(id)s
 
 -- name: list_claims

@@ -113,17 +113,25 @@ where l.owner = %(owner)s and l.entry_id = any(%(ids)s::uuid [])
 order by l.sequence
 
 -- name: list_salts
--- The salt of the last link about each version of the entries.
-select distinct on (l.entry_id, l.version) l.entry_id, l.version, l.salt
-from diary.link as l
-where l.owner = %(owner)s and l.entry_id = any(%(ids)s::uuid []) and l.act <> 'delete'
-order by l.entry_id, l.version, l.sequence desc
+-- The salts of the last links about the versions of each of the entries.
+select
+    last.entry_id,
+    array_agg(last.version) as versions,
+    array_agg(last.salt) as salts
+from (
+    select distinct on (l.entry_id, l.version) l.entry_id, l.version, l.salt
+    from diary.link as l
+    where l.owner = %(owner)s and l.entry_id = any(%(ids)s::uuid []) and l.act <> 'delete'
+    order by l.entry_id, l.version, l.sequence desc
+) as last
+where last.salt is not null
+group by last.entry_id
 
 -- name: list_versions
 -- Earlier versions that are known whole, the newest first.
 select
-    v.entry_id, v.version, v.author, v.session, v.type, v.title, v.content, v.tags, v.importance,
-    v.date, v.updated_at, v.content_hash
+    v.entry_id as id, %(owner)s as owner, v.version, v.author, v.session, v.type, v.title,
+    v.content, v.tags, v.importance, v.date, v.updated_at, v.content_hash
 from diary.entry_version as v
 where v.entry_id = any(%(ids)s::uuid []) and v.author is not null
 order by v.entry_id, v.version desc

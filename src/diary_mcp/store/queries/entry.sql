@@ -18,8 +18,8 @@ insert into diary.entry (
 values (
     %(id)s, %(key)s, %(owner)s, %(author)s, %(session)s, %(type)s, %(title)s, %(content)s,
     %(tags)s, %(importance)s, %(supersedes)s, %(source_key)s, %(source_hash)s, %(front_matter)s,
-    1, %(date)s, %(created_at)s, %(created_at)s, %(content_hash)s, %(wants_signature)s,
-    case when %(source_hash)s::text is not null then 1 end
+    %(version)s, %(date)s, %(created_at)s, %(updated_at)s, %(content_hash)s,
+    %(wants_signature)s, %(imported_version)s
 )
 returning id
 

@@ -15,7 +15,7 @@ from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.files.export_folder import export_entries
-from diary_mcp.service.ports.archive import StoredEntry
+from diary_mcp.service.ports.entries import EntryRecord
 from support.diary_files import (
     contents,
     get_entry,
@@ -48,7 +48,7 @@ async def _fill(foundation: Foundation) -> None:
     await entries.update(OWNER, "2026-03-02-01-plain", 1, EntryChanges(content="\ufeff\r\n\ttext"))
 
 
-def _comparable(entries: list[StoredEntry]) -> list[StoredEntry]:
+def _comparable(entries: list[EntryRecord]) -> list[EntryRecord]:
     """What an export must bring back: a link by what it leads to, no ids, a new history."""
     names = {entry.id: entry.key or entry.content for entry in entries}
     return [

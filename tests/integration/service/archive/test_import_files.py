@@ -9,7 +9,7 @@ import pytest
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.hashing import WrittenFields, content_hash
+from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.files.import_paths import import_paths
 from support.diary_files import get_entry, list_entries, query, run_import, write_files
 from support.journal import OWNER, SAMPLES, real_journal
@@ -56,7 +56,9 @@ async def test_an_imported_entry_is_an_entry_like_any_other(foundation: Foundati
     assert entry.role == "owner"
     assert entry.sharing == "pending"
     assert entry.signature.state == "pending"
-    said = WrittenFields(
+    said = Version(
+        id=entry.id,
+        owner=OWNER,
         author="model-b",
         session="02",
         type="handoff",
@@ -66,8 +68,10 @@ async def test_an_imported_entry_is_an_entry_like_any_other(foundation: Foundati
         importance=0.5,
         date=datetime(2026, 3, 2, 15, tzinfo=UTC),
         version=1,
+        updated_at=entry.updated_at,
+        content_hash="",
     )
-    assert entry.content_hash == content_hash(entry.id, OWNER, said)
+    assert entry.content_hash == content_hash(said)
 
 
 async def test_a_file_that_names_no_author_is_its_importers(foundation: Foundation) -> None:

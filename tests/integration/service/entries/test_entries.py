@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from diary_mcp.app import Foundation
-from diary_mcp.domain.entry import EntryChanges, EntryDraft
+from diary_mcp.domain.entry import CreatedEntry, EntryChanges, EntryDraft
 from diary_mcp.domain.errors import ConflictError, NotFoundError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.files.import_paths import import_paths
@@ -33,10 +33,10 @@ async def test_a_created_entry_reads_back_exactly(foundation: Foundation) -> Non
     created = await entries.create(ALICE, draft)
     read = await entries.get(ALICE, str(created.id))
 
-    assert read == created
+    assert created == CreatedEntry(**dict(read), similar=())
     assert read.content == draft.content
     assert read.tags == ("b", "a")
-    assert await entries.get(ALICE, "my-key") == created
+    assert await entries.get(ALICE, "my-key") == read
 
 
 async def test_an_entry_of_somebody_else_is_answered_as_if_it_were_not_there(

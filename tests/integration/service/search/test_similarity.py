@@ -12,8 +12,9 @@ from psycopg.types.json import Json
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft, SimilarEntry
 from diary_mcp.domain.errors import DatabaseUnavailableError, NotFoundError
+from diary_mcp.domain.version import text_of
+from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.ports.store import Reading
-from diary_mcp.service.search.similarity import SimilarityService, text_of
 from diary_mcp.store.sql import load_queries
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 
@@ -29,9 +30,7 @@ def diary(foundation: Foundation) -> Searching:
 
 
 async def similar_to(diary: Searching, entry: Entry) -> list[SimilarEntry]:
-    return await diary.foundation.diary.similarity.find_similar(
-        text_of(entry.id, entry.owner, entry)
-    )
+    return await diary.foundation.diary.similarity.find_similar(text_of(entry))
 
 
 @pytest.mark.parametrize("indexed", [True, False])
@@ -179,24 +178,24 @@ class _BrokenStore:
 async def test_a_write_tells_of_what_was_there_before_it_and_not_of_itself(
     diary: Searching,
 ) -> None:
-    first = await diary.foundation.diary.writing.write(ALICE, EntryDraft(content=LIMIT))
-    second = await diary.foundation.diary.writing.write(ALICE, EntryDraft(content=LIMIT))
+    first = await diary.foundation.diary.entries.create(ALICE, EntryDraft(content=LIMIT))
+    second = await diary.foundation.diary.entries.create(ALICE, EntryDraft(content=LIMIT))
     await diary.index()
-    third = await diary.foundation.diary.writing.write(ALICE, EntryDraft(content=LIMIT))
+    third = await diary.foundation.diary.entries.create(ALICE, EntryDraft(content=LIMIT))
 
-    assert first.similar == []
-    assert [each.id for each in second.similar] == [first.entry.id]
-    assert {each.id for each in third.similar} == {first.entry.id, second.entry.id}
+    assert first.similar == ()
+    assert [each.id for each in second.similar] == [first.id]
+    assert {each.id for each in third.similar} == {first.id, second.id}
 
 
 async def test_what_a_write_supersedes_is_not_similar_to_it(diary: Searching) -> None:
     old, kept = await diary.write(EntryDraft(content=LIMIT, key="limit"), LIMIT)
 
-    written = await diary.foundation.diary.writing.write(
+    written = await diary.foundation.diary.entries.create(
         ALICE, EntryDraft(content=LIMIT, supersedes="limit")
     )
 
-    assert written.entry.supersedes == old.id
+    assert written.supersedes == old.id
     assert [each.id for each in written.similar] == [kept.id]
 
 
@@ -205,18 +204,18 @@ async def test_a_write_that_is_repeated_tells_of_what_was_there_before_the_first
 ) -> None:
     draft = EntryDraft(content=LIMIT)
     (before,) = await diary.write(LIMIT)
-    first = await diary.foundation.diary.writing.write(ALICE, draft, idempotency_key="once")
+    first = await diary.foundation.diary.entries.create(ALICE, draft, idempotency_key="once")
     await diary.write(LIMIT)
 
-    again = await diary.foundation.diary.writing.write(ALICE, draft, idempotency_key="once")
+    again = await diary.foundation.diary.entries.create(ALICE, draft, idempotency_key="once")
 
-    assert again.entry.id == first.entry.id
+    assert again.id == first.id
     assert [each.id for each in again.similar] == [before.id]
 
 
 async def test_a_write_that_is_refused_says_why(diary: Searching) -> None:
     with pytest.raises(NotFoundError, match="supersedes"):
-        await diary.foundation.diary.writing.write(
+        await diary.foundation.diary.entries.create(
             ALICE, EntryDraft(content=LIMIT, supersedes="nothing")
         )
 
@@ -231,7 +230,7 @@ async def test_a_write_does_not_fail_by_the_look_for_similar_ones(
     (entry,) = await diary.write(LIMIT)
     service = SimilarityService(_BrokenStore(error))  # pyright: ignore[reportArgumentType]
 
-    assert await service.find_similar(text_of(entry.id, entry.owner, entry)) == []
+    assert await service.find_similar(text_of(entry)) == []
     assert await similar_to(diary, replace_content(entry, LIMIT * 500)) == []
 
 

@@ -12,9 +12,9 @@ import pytest
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.hashing import content_hash
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.domain.verification import VerificationReport
+from diary_mcp.domain.version import content_hash
 from diary_mcp.service.chain.links import KeyChange
 from support.signed_diaries import (
     ALICE,
@@ -317,7 +317,7 @@ async def _hash_anew(diary: Foundation) -> None:
     async with diary.store.reading() as rows:
         stored = await rows.archive.list_stored(ALICE, None, 100)
     for entry in stored:
-        computed = content_hash(entry.id, entry.owner, entry)
+        computed = content_hash(entry)
         await run_sql(
             diary, f"update diary.entry set content_hash = '{computed}' where id = '{entry.id}'"
         )

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.index.passages import (
     CHUNK_CHARACTERS,
     SNIPPET_CHARACTERS,
@@ -13,12 +14,18 @@ from diary_mcp.service.index.passages import (
     list_chunks,
     list_passages,
 )
-from diary_mcp.service.ports.search import SearchText
 
 
 def text_of(content: str, title: str | None = None, tags: tuple[str, ...] = ()) -> SearchText:
-    owner = AgentName("alice")
-    return SearchText(EntryId(UUID(int=1)), owner, "alice", title, content, tags, 1)
+    return SearchText(
+        id=EntryId(UUID(int=1)),
+        owner=AgentName("alice"),
+        author="alice",
+        title=title,
+        content=content,
+        tags=tags,
+        version=1,
+    )
 
 
 def test_short_lines_share_a_chunk_and_fences_are_left_out() -> None:

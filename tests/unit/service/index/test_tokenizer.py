@@ -5,8 +5,8 @@ from uuid import UUID
 import pytest
 
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.index.tokenizer import count_terms, list_terms
-from diary_mcp.service.ports.search import SearchText
 
 
 @pytest.mark.parametrize(

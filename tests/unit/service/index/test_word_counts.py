@@ -5,15 +5,21 @@ from uuid import UUID
 import pytest
 
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.index.word_counts import WordCounts
-from diary_mcp.service.ports.search import SearchText
 
 AGENT = AgentName("alice")
 
 
 def text(number: int, content: str, version: int = 1) -> SearchText:
     return SearchText(
-        EntryId(UUID(int=number)), AGENT, "model", None, content, tags=[], version=version
+        id=EntryId(UUID(int=number)),
+        owner=AGENT,
+        author="model",
+        title=None,
+        content=content,
+        tags=[],
+        version=version,
     )
 
 

@@ -13,10 +13,10 @@ import structlog
 
 from diary_mcp.domain.entry import SimilarEntry
 from diary_mcp.domain.errors import UnavailableError
-from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.hashing import HashedFields
+from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.index.word_counts import WordCounts
-from diary_mcp.service.ports.search import SearchText, SharedWords
+from diary_mcp.service.ports.search import SharedWords
 from diary_mcp.service.ports.store import Store
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -100,10 +100,3 @@ def _compare(counts: Counter[str], theirs: Counter[str], other: SearchText) -> S
 
 def _characters(texts: Sequence[SearchText]) -> int:
     return sum(len(text.content) for text in texts)
-
-
-def text_of(entry_id: EntryId, owner: AgentName, fields: HashedFields) -> SearchText:
-    """One version of an entry, as its words are compared."""
-    return SearchText(
-        entry_id, owner, fields.author, fields.title, fields.content, fields.tags, fields.version
-    )
