@@ -56,7 +56,7 @@ def _check_http_url(url: str) -> str:
 
 def _check_name(name: AgentName) -> AgentName:
     if not re.fullmatch(NAME_PATTERN, name):
-        raise ValueError(f"{name!r} is no name for an agent: {NAME_RULE}")
+        raise ValueError(f"{name!r} is not a valid agent name: {NAME_RULE}")
     return name
 
 
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
             )
         if kind == "onnx" and find_model(Path(str(model))) is None:
             raise ValueError(
-                f"DIARY_MCP_EMBEDDINGS_MODEL: {model!r} is no folder with one of "
+                f"DIARY_MCP_EMBEDDINGS_MODEL: {model!r} is not a folder with one of "
                 f"{', '.join(MODEL_FILES)}"
             )
         package = _NEEDS_PACKAGE.get(kind)
@@ -177,7 +177,7 @@ def list_unknown_variables() -> list[str]:
     """
     known = [f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields]
     return [
-        f"{name} is no setting and is ignored; close to it: "
+        f"{name} is not a setting and is ignored; close to it: "
         f"{', '.join(get_close_matches(name, known, cutoff=0))}."
         for name in sorted(os.environ)
         if name.startswith(ENVIRONMENT_PREFIX)

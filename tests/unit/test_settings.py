@@ -13,7 +13,7 @@ from diary_mcp.settings import load_settings
     [
         ({"EMBEDDINGS": "word2vec"}, "DIARY_MCP_EMBEDDINGS: Input should be 'default', 'none'"),
         ({"EMBEDDINGS": "onnx"}, "needs DIARY_MCP_EMBEDDINGS_MODEL: the folder of"),
-        ({"EMBEDDINGS": "onnx", "EMBEDDINGS_MODEL": "/nowhere"}, "is no folder with one of"),
+        ({"EMBEDDINGS": "onnx", "EMBEDDINGS_MODEL": "/nowhere"}, "is not a folder with one of"),
         ({"EMBEDDINGS": "openai"}, "needs DIARY_MCP_EMBEDDINGS_MODEL: the name of"),
         ({"EMBEDDINGS": "openai", "EMBEDDINGS_MODEL": "m"}, "needs DIARY_MCP_EMBEDDINGS_URL"),
         (

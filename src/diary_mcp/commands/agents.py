@@ -34,7 +34,7 @@ def add_agent(settings: Settings, name: str) -> None:
 
     async def run(foundation: Foundation) -> None:
         is_new = await _register(foundation, agent_name)
-        click.echo(f"added agent {name}" if is_new else f"agent {name} is there already")
+        click.echo(f"added agent {name}" if is_new else f"agent {name} already exists")
 
     _run(settings, run)
 
@@ -134,7 +134,7 @@ def revoke_tokens(settings: Settings, name: str | None, *, token_id: int | None)
 
 def _checked(name: str) -> AgentName:
     if not re.fullmatch(NAME_PATTERN, name):
-        raise InvalidArgumentError(f"{name!r} is no name for an agent: {NAME_RULE}.")
+        raise InvalidArgumentError(f"{name!r} is not a valid agent name: {NAME_RULE}.")
     return AgentName(name)
 
 

@@ -33,7 +33,7 @@ _WHERE: Mapping[ClientName, str] = MappingProxyType(
 def config(settings: Settings, *, client: ClientName) -> None:
     """Print the configuration with which CLIENT starts this very installation."""
     click.echo(json.dumps(client_configuration(client, settings), indent=2, ensure_ascii=False))
-    click.echo(f"This belongs into {_WHERE[client]}", err=True)
+    click.echo(f"This belongs in {_WHERE[client]}", err=True)
     if settings.database_url is not None:
         click.echo("It holds the database's address, with its password.", err=True)
     if settings.embeddings_api_key is not None:

@@ -32,11 +32,11 @@ def member() -> None:
 def add_group(settings: Settings, name: str) -> None:
     """Add a group without members."""
     if not re.fullmatch(NAME_PATTERN, name):
-        raise InvalidArgumentError(f"{name!r} is no name for a group: {NAME_RULE}.")
+        raise InvalidArgumentError(f"{name!r} is not a valid group name: {NAME_RULE}.")
 
     async def run(_: Foundation, agents: PostgresAgents) -> None:
         is_new = await agents.add_group(GroupName(name))
-        click.echo(f"added group {name}" if is_new else f"group {name} is there already")
+        click.echo(f"added group {name}" if is_new else f"group {name} already exists")
 
     _run(settings, run)
 
@@ -80,10 +80,10 @@ def remove_member(settings: Settings, group_name: str, agent_name: str) -> None:
     async def run(foundation: Foundation, _: PostgresAgents) -> None:
         if not await foundation.permissions.remove(GroupName(group_name), Grantee(agent_name)):
             raise NotFoundError(
-                f"{agent_name} is no direct member of {group_name}; `diary-mcp group list` shows "
-                "who is."
+                f"{agent_name} is not a direct member of {group_name}; "
+                "`diary-mcp group list` shows who is."
             )
-        click.echo(f"{agent_name} is no member of {group_name} any more")
+        click.echo(f"{agent_name} is no longer a member of {group_name}")
 
     _run(settings, run)
 

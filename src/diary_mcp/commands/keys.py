@@ -86,7 +86,7 @@ def take_over(settings: Settings) -> None:
     """Begin anew with the key of this machine where every other is lost; everybody will see it."""
     public_key = AgentKeys(settings.data_dir, settings.agent).present.load_or_create().public_key
     _change(settings, KeyChange("admit", public_key), by_takeover=True)
-    click.echo(f"{public_key} signs from now on; checkers will tell of a takeover")
+    click.echo(f"{public_key} signs from now on; verification will report a takeover")
 
 
 async def rotate(foundation: Foundation, keys: AgentKeys) -> None:
@@ -122,7 +122,7 @@ def _change(settings: Settings, change: KeyChange, *, by_takeover: bool = False)
 def _checked(public_key: str) -> PublicKey:
     if not re.fullmatch(KEY_PATTERN, public_key):
         raise InvalidArgumentError(
-            f"{public_key!r} is no public key; `diary-mcp key show` prints one on the machine "
+            f"{public_key!r} is not a public key; `diary-mcp key show` prints one on the machine "
             "where it belongs, as ed25519: and 43 characters."
         )
     return PublicKey(public_key)

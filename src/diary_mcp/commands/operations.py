@@ -40,9 +40,10 @@ async def _reconcile(settings: Settings, dry_run: bool) -> str:  # noqa: FBT001 
         if dry_run:
             backlog = await foundation.settlements.count_backlog()
             waiting = backlog.pending + backlog.refused
-            return f"found {_tuples(await count_rows_adrift(foundation))}; {waiting} changes wait"
+            adrift = _tuples(await count_rows_adrift(foundation))
+            return f"found {adrift}; {waiting} changes are waiting"
         repairs = await repair_rows_adrift(foundation)
-        return f"repaired {_tuples(repairs.drift)}; settled {repairs.settled} changes that waited"
+        return f"repaired {_tuples(repairs.drift)}; settled {repairs.settled} waiting changes"
 
 
 def _tuples(drift: DriftCounts) -> str:

@@ -123,7 +123,7 @@ class _Heads:
             return None
         except (OSError, ValidationError) as error:
             raise InvalidArgumentError(
-                f"{self._path} holds no head of a chain. Mend or remove it."
+                f"{self._path} holds no head of a chain. Fix or remove it."
             ) from error
 
 

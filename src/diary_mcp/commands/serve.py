@@ -34,7 +34,7 @@ Transport = Literal["stdio", "http", "sse"]
     "allowed_hosts",
     metavar="NAME",
     multiple=True,
-    help="A further name that clients reach the server by; repeatable.",
+    help="Another name that clients use for this server; repeatable.",
 )
 @click.option(
     "--no-auth",

@@ -82,8 +82,8 @@ async def _look_at_settlement(foundation: Foundation, report: Status) -> None:
     since = backlog.pending_since
     if since is not None and datetime.now(UTC) - since > _PENDING_IS_WELL:
         report.problems.append(
-            f"{backlog.pending} permission changes wait since {since.isoformat()}; a running "
-            "server settles them. Start one, or run `diary-mcp reconcile`."
+            f"{backlog.pending} permission changes have been waiting since {since.isoformat()}; "
+            "a running server settles them. Start one, or run `diary-mcp reconcile`."
         )
 
 

@@ -45,7 +45,7 @@ _TIME = re.compile(
 def _refuse_unstorable(text: str) -> str:
     if "\0" in text:
         raise ValueError(
-            "must not contain NUL (U+0000), a lone surrogate or bytes that are no UTF-8"
+            "must not contain NUL (U+0000), a lone surrogate or bytes that are not UTF-8"
         )
     try:
         text.encode()

@@ -50,7 +50,7 @@ class ModelProcess:
             except (EOFError, OSError) as error:
                 self._end()
                 reason = str(error)
-        raise EmbeddingUnavailableError(f"The embedding model's process does not stay: {reason}")
+        raise EmbeddingUnavailableError(f"The embedding model's process keeps ending: {reason}")
 
     def _ask(self, text: str) -> bytes:
         requests, answers = self._pipes()
@@ -78,7 +78,7 @@ class ModelProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            raise EmbeddingUnavailableError(f"The model's process cannot be: {error}") from error
+            raise EmbeddingUnavailableError(f"The model's process cannot run: {error}") from error
         weakref.finalize(self, _kill, process)
         assert process.stdout is not None, "asked for"  # noqa: S101  # an invariant
         told = process.stdout.readline().decode().strip()

@@ -43,7 +43,7 @@ def read_line(raw: bytes) -> ImportedEntry:
     unknown = sorted(values.keys() - _ENTRY_FIELDS)
     if unknown:
         raise InvalidArgumentError(
-            f"{', '.join(map(repr, unknown[:3]))} is no field of an entry; the fields are "
+            f"{', '.join(map(repr, unknown[:3]))} is not a field of an entry; the fields are "
             f"{', '.join(sorted(_ENTRY_FIELDS))}."
         )
     given = {

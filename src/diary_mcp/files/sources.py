@@ -93,7 +93,7 @@ def open_regular(path: Path) -> Generator[BinaryIO]:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InvalidArgumentError("is no regular file; name a file or a folder.")
+            raise InvalidArgumentError("is not a regular file; name a file or a folder.")
         with path.open("rb") as file:
             yield file
     except OSError as error:

@@ -73,7 +73,7 @@ class IssuerKeys:
                 await self._refresh()
         if self._fetched is None or not self._is_recent(self._fetched.at_s, _USABLE_S):
             raise UnavailableError(
-                "The issuer's keys cannot be fetched; look at DIARY_MCP_JWT_JWKS_URL."
+                "The issuer's keys cannot be fetched; check DIARY_MCP_JWT_JWKS_URL."
             )
         return self._fetched.keys
 

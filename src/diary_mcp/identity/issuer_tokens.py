@@ -64,20 +64,22 @@ class IssuerTokenReader:
             kid = header.get("kid")
             key = await self._keys.find(kid if isinstance(kid, str) else None)
             if key is None:
-                raise TokenRefusedError("The token is signed with a key that the issuer has not.")
+                raise TokenRefusedError(
+                    "The token is signed with a key that the issuer does not have."
+                )
             claims = cast("dict[str, object]", jwt.decode(raw, key, registry=_REGISTRY).claims)
             self._claims.validate(claims)
         except ClaimError as error:
             raise TokenRefusedError(f"The token's claim {error.claim} does not fit.") from error
         except (JoseError, ValueError, RecursionError) as error:
-            raise TokenRefusedError("The token is no valid JWT of the issuer.") from error
+            raise TokenRefusedError("The token is not a valid JWT from the issuer.") from error
         return claims
 
 
 def _agent(claims: dict[str, object], claim: str) -> AgentName:
     name = claims.get(claim)
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
-        raise TokenRefusedError(f"The token's claim {claim} is no agent's name.")
+        raise TokenRefusedError(f"The token's claim {claim} is not an agent name.")
     return AgentName(name)
 
 

@@ -82,6 +82,6 @@ def _account(who: int | str) -> pwd.struct_passwd:
         return pwd.getpwuid(who) if isinstance(who, int) else pwd.getpwnam(who)
     except KeyError as error:
         raise DatabaseUnavailableError(
-            f"PostgreSQL needs an account that the system knows, and it knows none for {who} "
+            f"PostgreSQL needs an account that the system knows, and there is none for {who} "
             f"(it is not in /etc/passwd). {_WAY_OUT}"
         ) from error

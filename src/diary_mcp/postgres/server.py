@@ -174,7 +174,7 @@ class Server:
     def _unusable(self, what: str, reason: str) -> DatabaseUnavailableError:
         return DatabaseUnavailableError(
             f"The embedded PostgreSQL in {self.cluster.directory} {what}: {reason}. Its log is "
-            f"{self.cluster.log}. Try again once that is mended. {NEXT_STEP}"
+            f"{self.cluster.log}. Try again once that is fixed. {NEXT_STEP}"
         )
 
 

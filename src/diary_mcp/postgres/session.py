@@ -117,7 +117,7 @@ def _start_lock_held(cluster: Cluster, deadline: Deadline) -> Generator[None]:
         except OutOfTimeError as error:
             raise DatabaseUnavailableError(
                 f"Another diary-mcp has been busy starting the PostgreSQL in {cluster.directory} "
-                f"all the time. Its log is {cluster.log}. Try again, or end that process. "
+                f"all this time. Its log is {cluster.log}. Try again, or end that process. "
                 f"{NEXT_STEP}"
             ) from error
         yield

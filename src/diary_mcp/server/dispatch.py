@@ -77,7 +77,7 @@ class Dispatcher:
                 return await self._provide()
         except TimeoutError as error:
             raise UnavailableError(
-                f"The diary is still coming up, and {what} was not begun. Try again in a moment."
+                f"The diary is still starting, so {what} was not begun. Try again in a moment."
             ) from error
 
 

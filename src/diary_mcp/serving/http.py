@@ -177,7 +177,7 @@ def _advertised_issuer(settings: Settings) -> AuthSettings | None:
         )
     except ValidationError as error:
         raise InvalidArgumentError(
-            "DIARY_MCP_JWT_ISSUER and DIARY_MCP_JWT_AUDIENCE look like URLs and are none."
+            "DIARY_MCP_JWT_ISSUER and DIARY_MCP_JWT_AUDIENCE look like URLs but are not."
         ) from error
 
 

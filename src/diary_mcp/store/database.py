@@ -215,7 +215,7 @@ def translate_errors(advice: str = _LOOK_FIRST) -> Generator[None]:
             raise
         reason = _reason(error)
         raise DatabaseUnavailableError(
-            f"PostgreSQL does not answer as it should ({reason}). {advice}"
+            f"PostgreSQL is not answering as it should ({reason}). {advice}"
         ) from error
 
 

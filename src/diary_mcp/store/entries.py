@@ -143,12 +143,12 @@ def _conflict(error: errors.UniqueViolation, record: EntryRecord) -> ConflictErr
     match error.diag.constraint_name:
         case "entry_key_is_unique_per_owner":
             return ConflictError(
-                f"You have an entry with the key {record.key!r} already; read it with diary_get, "
+                f"You already have an entry with the key {record.key!r}; read it with diary_get, "
                 "change it with diary_update, or choose another key."
             )
         case "entry_is_superseded_once":
             return ConflictError(
-                f"Entry {record.supersedes} is superseded already; read it with diary_get and "
+                f"Entry {record.supersedes} is already superseded; read it with diary_get and "
                 "supersede the entry that its `superseded_by` names."
             )
         case _:

@@ -71,7 +71,7 @@ def test_a_variable_that_is_no_setting_is_told_with_those_that_are_close(tmp_pat
 
     told, *_ = done.stderr.splitlines()
     assert told.startswith(
-        "diary-mcp: DIARY_MCP_DATABASE is no setting and is ignored; close to it"
+        "diary-mcp: DIARY_MCP_DATABASE is not a setting and is ignored; close to it"
     )
     assert "DIARY_MCP_DATABASE_URL" in told
 

@@ -109,6 +109,6 @@ def test_reconcile_repairs_what_status_tells_and_a_dry_run_changes_nothing(
     assert (told["ok"], told["drift"]) == (False, 2)
     assert dry == "found 0 missing and 2 stray relation tuples; 0 changes wait"
     assert untouched == adrift
-    assert done == "repaired 0 missing and 2 stray relation tuples; settled 0 changes that waited"
+    assert done == "repaired 0 missing and 2 stray relation tuples; settled 0 waiting changes"
     site.check()
     assert look(site)["problems"] == []

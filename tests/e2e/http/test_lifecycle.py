@@ -198,7 +198,7 @@ def test_an_address_of_another_machine_is_refused(database: str) -> None:
     status, stderr = refusal(database, "--host", "192.0.2.1")
 
     assert status == 2
-    assert stderr.startswith("diary-mcp: 192.0.2.1 is no address of this machine")
+    assert stderr.startswith("diary-mcp: 192.0.2.1 is not an address of this machine")
 
 
 def test_a_public_address_is_served_once_an_agent_has_a_token(database: str) -> None:

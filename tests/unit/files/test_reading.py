@@ -81,7 +81,7 @@ def test_what_cannot_be_read_does_not_keep_the_others_back(tmp_path: Path) -> No
         ("b.md", "holds NUL bytes, so it is binary or UTF-16"),
         ("c.md", "is larger than an entry can be (100,000 characters)"),
         ("d.md", "cannot be read (No such file or directory)"),
-        ("e.md", "is no regular file"),
+        ("e.md", "is not a regular file"),
     ]
     assert batch.files_done == 7
 

@@ -90,8 +90,8 @@ class Watchers:
                 await self._is_listening.wait()
         except TimeoutError as error:
             raise UnavailableError(
-                "Changes cannot be heard at present: PostgreSQL does not answer. Try again in a "
-                "moment."
+                "Changes cannot be followed at the moment: PostgreSQL does not answer. "
+                "Try again soon."
             ) from error
 
     async def _tell_of_everything(self) -> None:

@@ -318,7 +318,7 @@ WHOAMI = DiaryTool(
     name="diary_whoami",
     title="Who am I",
     description=(
-        "Show the name you write under, your groups (null: not known now), counts of your "
+        "Show the name you write under, your groups (null: unknown at the moment), counts of your "
         "entries, what the server runs on, and the head and keys of your chain."
     ),
     effect="reads",

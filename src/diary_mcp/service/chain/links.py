@@ -315,7 +315,7 @@ def check_key_change(change: KeyChange, head: Head) -> None:
     if change.act == "admit" and change.key in head.known_keys:
         raise ConflictError(f"{change.key} was admitted before; make a new key.")
     if change.act == "revoke" and change.key not in head.valid_keys:
-        raise NotFoundError(f"{change.key} is no valid key of your chain.")
+        raise NotFoundError(f"{change.key} is not a valid key of your chain.")
 
 
 def not_admitted(owner: AgentName) -> ConflictError:

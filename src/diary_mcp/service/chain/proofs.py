@@ -38,7 +38,7 @@ def check_proof(proof: Proof, draft: EntryDraft, check_signature: CheckSignature
     """
     statement = proof.statement
     if statement.act not in {"write", "import"} or statement.entry is None:
-        return "it is no signature of an entry"
+        return "it is not the signature of an entry"
     if not check_signature(statement.key, proof.signature, canonical(statement)):
         return "the signature is not valid"
     said = write_version(

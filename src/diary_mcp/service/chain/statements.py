@@ -31,7 +31,7 @@ def read_statement(text: str) -> Statement:
     try:
         statement = Statement.model_validate_json(text)
     except ValidationError as error:
-        raise ValueError("is no statement of docs/signing.md") from error
+        raise ValueError("is not a statement as docs/signing.md defines it") from error
     if canonical(statement) != text.encode():
         raise ValueError("is not in canonical form")
     return statement

@@ -22,7 +22,7 @@ def list_notices(
         elif missing := int(entries.without_vectors.sum()):
             notices.append(
                 f"{missing} of {entries.size} entries have no embedding yet and were searched by "
-                "words only; that is being made up for."
+                "words only; they are being embedded in the background."
             )
     uncounted = int((~entries.worded).sum()) - len(unindexed)
     if uncounted:
@@ -43,7 +43,7 @@ def _nothing_found(request: SearchRequest, entries: SearchedEntries) -> str:
         return f"Nothing found: there are no {whose}."
     if searched < entries.size:
         return (
-            f"Nothing found among the {searched} of {entries.size} {whose}, that pass the "
+            f"Nothing found among the {searched} of {entries.size} {whose} that pass the "
             "filters. Try fewer filters, include_superseded, or other words."
         )
     return (

@@ -108,7 +108,8 @@ def _check_share(caller: AgentName, grantee: Grantee, expires_at: datetime | Non
         )
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise InvalidArgumentError(
-            f"expires_at {expires_at.isoformat()} is past; give a time to come, or leave it out."
+            f"expires_at {expires_at.isoformat()} is in the past; give a later time, "
+            "or leave it out."
         )
 
 

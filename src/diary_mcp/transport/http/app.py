@@ -104,7 +104,7 @@ def _strange_name(status: int) -> JSONResponse:
     return JSONResponse(
         {
             "error": "invalid_request",
-            "error_description": "The server is not known by this Host or Origin. Whoever "
+            "error_description": "This server does not answer to this Host or Origin. Whoever "
             "operates it can allow further names with --allow-host.",
         },
         status,

@@ -65,7 +65,7 @@ class BearerAuthentication:
             return self._challenge(401, "invalid_token", str(error))
         except (UnavailableError, TimeoutError) as error:
             _log.warning("http.token_unchecked", reason=str(error))
-            return service_unavailable("Nobody can tell at present whose token this is. Try again.")
+            return service_unavailable("The token cannot be checked at the moment. Try again.")
         if not identity.scopes:
             _log.info("http.refused", reason="no scope", agent=identity.agent)
             return self._challenge(

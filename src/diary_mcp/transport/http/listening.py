@@ -164,7 +164,7 @@ def _refusal(error: OSError, address: str, port: int) -> DiaryError:
             )
         case errno.EADDRNOTAVAIL:
             return InvalidArgumentError(
-                f"{address} is no address of this machine; choose another with --host."
+                f"{address} is not an address of this machine; choose another with --host."
             )
         case _:
             return UnavailableError(f"Cannot listen on {address} port {port}: {error.strerror}.")
