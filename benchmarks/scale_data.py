@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType
 from diary_mcp.domain.version import SearchText, Version, content_hash
-from diary_mcp.service.index.packing import pack_vectors
-from diary_mcp.service.index.passages import asks, list_passages
+from diary_mcp.service.index.indexer import pack_vectors
+from diary_mcp.service.index.passages import is_question, list_passages
 from diary_mcp.service.index.tokenizer import count_terms, list_terms
 from diary_mcp.service.ports.index import Embedder
 
@@ -176,7 +176,7 @@ class EntryMaker:
             created_at=at,
             content_hash=_hash(text, session.name, kind, importance, at),
             words=sum(counts.values()),
-            asks=asks(text),
+            asks=is_question(text),
             terms=list(counts.items()),
             vectors=b"".join(pool[place] for place in chosen),
             shared_with=self._shared_with(session.writer, randomly),

@@ -31,7 +31,7 @@ from pydantic import TypeAdapter
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import EntryDraft, EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.embeddings.offline import OfflineEmbedder
+from diary_mcp.embeddings.model_process import OfflineEmbedder
 from diary_mcp.files.markdown import read_markdown
 from diary_mcp.service.archive.importer import EntryImport, ImportedEntry
 from diary_mcp.service.entries.access import Access

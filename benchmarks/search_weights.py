@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import EntryFilters, SearchMode
-from diary_mcp.embeddings.offline import OfflineEmbedder
+from diary_mcp.embeddings.model_process import OfflineEmbedder
 from diary_mcp.service.search.ranking import Corpus, Question, Ranking, Weights, rank
 from diary_mcp.settings import Settings
 from search import (

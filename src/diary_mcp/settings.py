@@ -21,8 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName
-from diary_mcp.embeddings.choice import EmbedderChoice, EmbedderKind
-from diary_mcp.embeddings.onnx_files import MODEL_FILES, find_model
+from diary_mcp.embeddings.choice import MODEL_FILES, EmbedderChoice, EmbedderKind, find_model
 
 ENVIRONMENT_PREFIX = "DIARY_MCP_"
 _OF_THE_PROJECT = tuple(f"{ENVIRONMENT_PREFIX}{word}_" for word in ("TEST", "CHAOS", "BENCHMARK"))

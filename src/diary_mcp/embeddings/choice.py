@@ -1,15 +1,24 @@
 """Which embedder the settings ask for. What it needs is imported when it is first asked."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
-from diary_mcp.embeddings.lazy import LateEmbedder, Model
-from diary_mcp.embeddings.offline import OfflineEmbedder
-from diary_mcp.embeddings.onnx_files import folder_name
+from diary_mcp.embeddings.lazy import LazyEmbedder, Model
+from diary_mcp.embeddings.model_process import OfflineEmbedder
 
 EmbedderKind = Literal["default", "none", "static", "onnx", "fastembed", "openai"]
+
+MODEL_FILES = (
+    "model.onnx",
+    "onnx/model.onnx",
+    "model_optimized.onnx",
+    "model_quantized.onnx",
+    "onnx/model_quantized.onnx",
+)
+_HASHED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class EmbedderChoice:
     api_key: str | None = None
 
 
-def choose_embedder(choice: EmbedderChoice) -> LateEmbedder | None:
+def choose_embedder(choice: EmbedderChoice) -> LazyEmbedder | None:
     """The embedder, nothing of it loaded; `None` where there is to be none."""
     match choice.kind:
         case "none":
@@ -30,24 +39,47 @@ def choose_embedder(choice: EmbedderChoice) -> LateEmbedder | None:
         case "default":
             return OfflineEmbedder()
         case "static":
-            return LateEmbedder("wordllama-l2-supercat-256", _load_static)
+            return LazyEmbedder("wordllama-l2-supercat-256", _load_static)
         case "fastembed":
-            return LateEmbedder(f"fastembed:{choice.model}", _load_fastembed(choice))
+            return LazyEmbedder(f"fastembed:{choice.model}", _load_fastembed(choice))
         case "onnx":
             return _onnx_embedder(Path(choice.model))
         case "openai":
-            return LateEmbedder(f"openai:{choice.model}", _open_endpoint(choice))
+            return LazyEmbedder(f"openai:{choice.model}", _open_endpoint(choice))
         case _:
             assert_never(choice.kind)
 
 
-def _onnx_embedder(folder: Path) -> LateEmbedder:
+def find_model(folder: Path) -> Path | None:
+    """The first of `MODEL_FILES` that is there."""
+    return next((path for path in map(folder.joinpath, MODEL_FILES) if path.is_file()), None)
+
+
+def folder_name(folder: Path) -> str:
+    """Names the model by its folder and by what is in it, the same on every machine.
+
+    A model may be large, and its name is asked for at the start: its size, its beginning and its
+    end stand for all of it.
+    """
+    digest = hashlib.sha256()
+    path = find_model(folder)
+    if path is not None:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            digest.update(str(size).encode())
+            for start in (0, max(0, size - _HASHED_BYTES)):
+                file.seek(start)
+                digest.update(file.read(_HASHED_BYTES))
+    return f"onnx:{folder.resolve().name}:{digest.hexdigest()[:12]}"
+
+
+def _onnx_embedder(folder: Path) -> LazyEmbedder:
     def load() -> Model:
-        from diary_mcp.embeddings.onnx_folder import load_folder  # noqa: PLC0415  # late, see above
+        from diary_mcp.embeddings.onnx import load_folder  # noqa: PLC0415  # late, see above
 
         return load_folder(folder)
 
-    return LateEmbedder(folder_name(folder), load)
+    return LazyEmbedder(folder_name(folder), load)
 
 
 def _load_static() -> Model:

@@ -17,7 +17,7 @@ class Model(Protocol):
     def embed(self, texts: Sequence[str]) -> list[bytes]: ...
 
 
-class LateEmbedder:
+class LazyEmbedder:
     """`Embedder` whose model `load` brings when it is first asked.
 
     What could not be loaded is tried again after a pause, ten times as long as the attempt took:

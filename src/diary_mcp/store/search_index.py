@@ -64,7 +64,7 @@ class PostgresClaim:
                     "id": str(row.text.id),
                     "words": sum(row.counts.values()),
                     "length": len(row.text.content),
-                    "asks": row.asks,
+                    "asks": row.is_question,
                 }
                 for row in kept
             ]

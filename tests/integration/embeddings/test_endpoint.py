@@ -10,7 +10,7 @@ import pytest
 from diary_mcp.app import Foundation
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.endpoint import EndpointModel
-from diary_mcp.embeddings.lazy import LateEmbedder
+from diary_mcp.embeddings.lazy import LazyEmbedder
 from support.clients import RawClient, environment
 from support.embedding_endpoint import Endpoint, embedding_endpoint
 from support.ground_truth import ask
@@ -141,7 +141,7 @@ def test_nobody_listening_is_an_error_like_any_other() -> None:
 async def test_a_search_goes_on_by_words_while_the_endpoint_is_down(
     foundation: Foundation, endpoint: Endpoint
 ) -> None:
-    diary = Searching(foundation, LateEmbedder("endpoint", lambda: model_of(endpoint)))
+    diary = Searching(foundation, LazyEmbedder("endpoint", lambda: model_of(endpoint)))
     (entry,) = await diary.write("The car is blue.")
     await diary.index()
     by_meaning = await diary.find("vehicle", mode="semantic")
@@ -160,7 +160,7 @@ async def test_a_search_goes_on_by_words_while_the_endpoint_is_down(
 async def test_an_endpoint_that_hangs_does_not_hold_up_a_search(
     foundation: Foundation, endpoint: Endpoint
 ) -> None:
-    diary = Searching(foundation, LateEmbedder("endpoint", lambda: model_of(endpoint)))
+    diary = Searching(foundation, LazyEmbedder("endpoint", lambda: model_of(endpoint)))
     (entry,) = await diary.write("The car is blue.")
     endpoint.hangs.clear()
 
@@ -177,7 +177,7 @@ async def test_an_endpoint_that_hangs_does_not_hold_up_a_search(
 async def test_vectors_of_another_length_under_the_same_name_are_left_out(
     foundation: Foundation, endpoint: Endpoint
 ) -> None:
-    diary = Searching(foundation, LateEmbedder("endpoint", lambda: model_of(endpoint)))
+    diary = Searching(foundation, LazyEmbedder("endpoint", lambda: model_of(endpoint)))
     old, *_ = await diary.write("The car is blue.")
     await diary.index()
     endpoint.dimensions = 96

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
-from diary_mcp.embeddings.offline import OfflineEmbedder
+from diary_mcp.embeddings.model_process import OfflineEmbedder
 
 VECTOR_BYTES = 384 * 4
 

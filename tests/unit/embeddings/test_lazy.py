@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
-from diary_mcp.embeddings.lazy import LateEmbedder
+from diary_mcp.embeddings.lazy import LazyEmbedder
 
 
 class Loads:
@@ -27,7 +27,7 @@ class Loads:
 
 def test_it_is_loaded_once_and_not_before_it_is_asked() -> None:
     load = Loads(failures=0)
-    embedder = LateEmbedder("model", load)
+    embedder = LazyEmbedder("model", load)
     before = load.count
 
     answers = [embedder.embed(["a"]), embedder.embed(["b"])]
@@ -38,7 +38,7 @@ def test_it_is_loaded_once_and_not_before_it_is_asked() -> None:
 
 def test_a_load_that_failed_is_not_repeated_by_everybody_who_asks() -> None:
     load = Loads(failures=9)
-    embedder = LateEmbedder("model", load, least_pause_s=3_600)
+    embedder = LazyEmbedder("model", load, least_pause_s=3_600)
 
     for _ in range(3):
         with pytest.raises(EmbeddingUnavailableError, match="attempt 1"):
@@ -49,7 +49,7 @@ def test_a_load_that_failed_is_not_repeated_by_everybody_who_asks() -> None:
 
 def test_after_the_pause_it_is_tried_again() -> None:
     load = Loads(failures=1)
-    embedder = LateEmbedder("model", load, least_pause_s=0)
+    embedder = LazyEmbedder("model", load, least_pause_s=0)
 
     with pytest.raises(EmbeddingUnavailableError):
         embedder.embed(["a"])

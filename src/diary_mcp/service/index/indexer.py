@@ -4,7 +4,10 @@ Level-triggered, as settling is: whatever was asked, a run takes what is not ind
 batches, so that a burst of writes becomes a few of them. Running it twice does nothing.
 """
 
+import math
+import struct
 import time
+from array import array
 from collections.abc import Sequence
 from functools import partial
 
@@ -32,6 +35,8 @@ _GATHER_S = 0.25
 # The model's share of the time while changes come in is an eighth, for two minutes of a run.
 _REST = 7
 _COURTESY_S = 120.0
+
+_STEPS = 127
 
 
 class EntryIndexer:
@@ -100,10 +105,10 @@ class EntryIndexer:
 
     def _count_words(self, texts: Sequence[SearchText]) -> list[WordsOfEntry]:
         # Importing it costs a tenth of a second.
-        from diary_mcp.service.index.passages import asks  # noqa: PLC0415  # late, see above
+        from diary_mcp.service.index.passages import is_question  # noqa: PLC0415  # late, see above
 
         counts = self._counts.count(texts)
-        return [WordsOfEntry(text, counts[text.id], asks(text)) for text in texts]
+        return [WordsOfEntry(text, counts[text.id], is_question(text)) for text in texts]
 
     async def _index_vectors(self) -> int:
         if self._embedder is None:
@@ -127,9 +132,25 @@ async def _unless_none(written: int, claimed: int) -> int:
 
 # Imports what costs a tenth of a second to import.
 def _embed(embedder: Embedder, texts: Sequence[SearchText]) -> list[VectorsOfEntry]:
-    from diary_mcp.service.index.packing import pack_vectors  # noqa: PLC0415  # late, see above
     from diary_mcp.service.index.passages import list_passages  # noqa: PLC0415  # late, see above
 
     return [
         VectorsOfEntry(text, pack_vectors(embedder.embed(list_passages(text)))) for text in texts
     ]
+
+
+def pack_vectors(vectors: Sequence[bytes]) -> bytes:
+    """The vectors, each as a scale to length 1 and a signed byte a number, one after the other.
+
+    In plain Python, which is quick beside the model: a server that writes and does not search needs
+    no numpy. `SearchedEntries.compare` reads them.
+    """
+    return b"".join(map(_pack, vectors))
+
+
+def _pack(vector: bytes) -> bytes:
+    values = [value for (value,) in struct.iter_unpack("<f", vector)]
+    largest = max(map(abs, values), default=0.0) or 1.0
+    steps = array("b", [round(value * _STEPS / largest) for value in values])
+    length = math.sqrt(sum(step * step for step in steps)) or 1.0
+    return struct.pack("<f", 1 / length) + steps.tobytes()

@@ -20,7 +20,7 @@ def without_author(text: SearchText) -> str:
     return text.content.removeprefix(f"{text.author}: ")
 
 
-def asks(text: SearchText) -> bool:
+def is_question(text: SearchText) -> bool:
     """Whether the entry ends as a question."""
     return without_author(text).rstrip().endswith("?")
 

@@ -1,7 +1,7 @@
 """Words as search counts them: the same for entries and for questions.
 
 The tokeniser is our own, not PostgreSQL's, whose parser keeps hosts and paths whole. A change here
-changes what is found: raise `WORDS_VERSION` (versions.py), and every entry is indexed again.
+changes what is found: raise `WORDS_VERSION` (ports/index.py), and every entry is indexed again.
 """
 
 import re
@@ -9,9 +9,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib import import_module
+from typing import Protocol, cast
 
 from diary_mcp.domain.version import SearchText
-from diary_mcp.service.index.english import english_stemmer
 from diary_mcp.service.index.passages import without_author
 
 # Rows of an index hold at most 2,700 bytes.
@@ -106,4 +107,15 @@ def _unspaced_terms(part: str) -> Iterator[str]:
 @lru_cache(maxsize=50_000)
 def _stem(word: str) -> str:
     # A stemmer has a state of its own, and several threads stem.
-    return english_stemmer().stemWord(word)
+    return _english_stemmer().stemWord(word)
+
+
+class _Stemmer(Protocol):
+    """What is used of PyStemmer, which ships no types."""
+
+    def stemWord(self, word: str) -> str: ...  # noqa: N802  # the package's name
+
+
+def _english_stemmer() -> _Stemmer:
+    """A new Snowball stemmer for English, which remembers nothing."""
+    return cast("_Stemmer", import_module("Stemmer").Stemmer("english", 0))

@@ -33,7 +33,7 @@ class WordsOfEntry:
 
     text: SearchText
     counts: Mapping[str, int]
-    asks: bool
+    is_question: bool
 
 
 @dataclass(frozen=True)

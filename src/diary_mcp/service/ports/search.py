@@ -6,9 +6,10 @@ Many rows travel as packed columns, so that nothing here imports numpy.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import Protocol
 
-from diary_mcp.domain.entry import Entry, EntryFilters
+from diary_mcp.domain.entry import Entry, EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
@@ -23,6 +24,32 @@ class SearchPosition:
     """A mark of each entry that was shown."""
     score: float
     """The last one's."""
+
+    @staticmethod
+    def mark(entry_id: EntryId) -> bytes:
+        """What a cursor remembers of an entry: short, and different enough within one search."""
+        return blake2b(entry_id.bytes, digest_size=5).digest()
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """One page of one search, as it is asked for."""
+
+    caller: AgentName
+    query: str
+    filters: EntryFilters
+    mode: SearchMode
+    limit: int
+    position: SearchPosition | None
+
+    @property
+    def created_by(self) -> datetime | None:
+        return None if self.position is None else self.position.created_by
+
+    @property
+    def seen(self) -> frozenset[bytes]:
+        """Marks of those that the pages before showed."""
+        return frozenset() if self.position is None else self.position.seen
 
 
 @dataclass(frozen=True)
@@ -77,7 +104,7 @@ class PackedDocuments:
     """Characters of the content, 32 bits."""
     words: bytes
     """Weighted count of words, 32 bits."""
-    asks: bytes
+    is_question: bytes
     """One byte each: 1 where it ends with a question mark."""
     vector_sizes: bytes
     """How many bytes of `vectors` are its own, 32 bits."""

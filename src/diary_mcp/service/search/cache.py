@@ -40,7 +40,7 @@ class Documents:
     """0 where an entry has no session."""
     lengths: Floats
     words: Floats
-    asks: Flags
+    is_question: Flags
     authors: NDArray[np.object_]
     sizes: Integers
     """How many bytes of `vectors` are its own."""
@@ -74,13 +74,13 @@ class Documents:
         """All revisions by xor."""
         return int(np.bitwise_xor.reduce(self.revisions)) if self.size else 0
 
-    def places_of(self, ids: Ids) -> Integers:
+    def indices_of(self, ids: Ids) -> Integers:
         """Where each of these is; -1 where it is not among these."""
         if not self.size:
             return np.full(len(ids), _NOWHERE, dtype=np.int64)
-        sorted_ids, places = self._by_id
+        sorted_ids, indices = self._by_id
         found = np.minimum(np.searchsorted(sorted_ids, ids), self.size - 1)
-        return np.where(sorted_ids[found] == ids, places[found], _NOWHERE)
+        return np.where(sorted_ids[found] == ids, indices[found], _NOWHERE)
 
     def take(self, keep: Flags) -> "Documents":
         """Those that are flagged."""
@@ -97,7 +97,7 @@ class Documents:
             sessions=self.sessions[keep],
             lengths=self.lengths[keep],
             words=self.words[keep],
-            asks=self.asks[keep],
+            is_question=self.is_question[keep],
             authors=self.authors[keep],
             sizes=sizes,
             vectors=b"".join(
@@ -119,8 +119,8 @@ class Documents:
 
     @cached_property
     def _by_id(self) -> tuple[Ids, Integers]:
-        places = np.argsort(self.ids, kind="stable")
-        return self.ids[places], places
+        indices = np.argsort(self.ids, kind="stable")
+        return self.ids[indices], indices
 
 
 def unpack(packed: PackedDocuments) -> Documents:
@@ -136,7 +136,7 @@ def unpack(packed: PackedDocuments) -> Documents:
         sessions=as_integers(packed.sessions, ">i8"),
         lengths=as_integers(packed.lengths, ">i4").astype(np.float64),
         words=as_integers(packed.words, ">i4").astype(np.float64),
-        asks=as_flags(packed.asks),
+        is_question=as_flags(packed.is_question),
         authors=np.array([names[author] for author in packed.authors], dtype=np.object_),
         sizes=as_integers(packed.vector_sizes, ">i4"),
         vectors=packed.vectors,
@@ -156,7 +156,7 @@ def join(parts: Sequence[Documents]) -> Documents:
         sessions=np.concatenate([part.sessions for part in parts]),
         lengths=np.concatenate([part.lengths for part in parts]),
         words=np.concatenate([part.words for part in parts]),
-        asks=np.concatenate([part.asks for part in parts]),
+        is_question=np.concatenate([part.is_question for part in parts]),
         authors=np.concatenate([part.authors for part in parts]),
         sizes=np.concatenate([part.sizes for part in parts]),
         vectors=b"".join(part.vectors for part in parts),
@@ -185,7 +185,7 @@ NO_DOCUMENTS = Documents(
     sessions=np.zeros(0, np.int64),
     lengths=np.zeros(0),
     words=np.zeros(0),
-    asks=np.zeros(0, np.bool_),
+    is_question=np.zeros(0, np.bool_),
     authors=np.zeros(0, np.object_),
     sizes=np.zeros(0, np.int64),
     vectors=b"",

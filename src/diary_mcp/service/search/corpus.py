@@ -16,6 +16,10 @@ from diary_mcp.service.search.ranking import Corpus, Flags, Floats, Integers
 
 _EPOCH = date(1970, 1, 1)
 _WIDEST_YEARS = 50
+_FLOATS = np.dtype("<f4")
+# As floats they stay in the processor's cache, and they are too few for OpenBLAS to share out among
+# threads, which on a busy machine wait for each other a hundred times longer than they work.
+_NUMBERS_AT_ONCE = 384 * 1024
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -27,10 +31,10 @@ Found = Mapping[str, tuple[Integers, Floats]]
 class Unindexed:
     """One entry whose words are not in the index, counted now."""
 
-    place: int
+    index: int
     counts: Mapping[str, int]
     length: int
-    asks: bool
+    is_question: bool
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Part:
 
 
 class SearchedEntries:
-    """Columns, one value for each entry; places in them are what everything else speaks of.
+    """Columns, one value for each entry; indices in them are what everything else speaks of.
 
     The caller's own entries come first. What is not readable is in no part: it was forgotten
     before anything is counted.
@@ -64,11 +68,6 @@ class SearchedEntries:
     @property
     def size(self) -> int:
         return len(self.owned)
-
-    @property
-    def vectors(self) -> list[bytes]:
-        """All vectors in the order of the entries, in some pieces."""
-        return [part.vectors for part in self._parts]
 
     @property
     def without_vectors(self) -> Flags:
@@ -91,29 +90,34 @@ class SearchedEntries:
         )
         return max(first, last - _WIDEST_YEARS), last
 
-    def forget_vectors_unlike(self, vector_bytes: int) -> None:
-        """Leaves out vectors of another length: the model changed behind its name."""
-        self._parts = [part.with_vectors_of(vector_bytes) for part in self._parts]
+    def compare(self, query: bytes) -> Floats:
+        """The cosine between the query's vector and every other, in the order of the entries.
 
-    def id_at(self, place: int) -> EntryId:
-        return EntryId(UUID(bytes=self._ids[place : place + 1].tobytes()))
+        Vectors of another length are left out: the model changed behind its name.
+        """
+        self._parts = [part.with_vectors_of(vector_bytes(query)) for part in self._parts]
+        cosines = [compare(part.vectors, query) for part in self._parts]
+        return np.concatenate(cosines) if cosines else np.zeros(0)
 
-    def ids_at(self, places: Iterable[int] | Integers) -> list[EntryId]:
-        return [self.id_at(int(place)) for place in places]
+    def id_at(self, index: int) -> EntryId:
+        return EntryId(UUID(bytes=self._ids[index : index + 1].tobytes()))
 
-    def places_of(self, ids: Collection[EntryId]) -> Integers:
+    def ids_at(self, indices: Iterable[int] | Integers) -> list[EntryId]:
+        return [self.id_at(int(index)) for index in indices]
+
+    def indices_of(self, ids: Collection[EntryId]) -> Integers:
         """Where these entries are; those that are not among these are left out."""
-        places = self._places(as_ids(b"".join(entry_id.bytes for entry_id in ids)))
-        return places[places >= 0]
+        indices = self._indices(as_ids(b"".join(entry_id.bytes for entry_id in ids)))
+        return indices[indices >= 0]
 
     def find(self, postings: Sequence[Postings], unindexed: Sequence[Unindexed]) -> Found:
-        """The postings as places; of what is not indexed any more, those that were counted now."""
+        """The postings as indices; of what is not indexed any more, those that were counted now."""
         found = {posting.term: self._read(posting) for posting in postings}
         now: dict[str, tuple[list[int], list[int]]] = {}
         for entry in unindexed:
             for term, count in entry.counts.items():
                 entries, counts = now.setdefault(term, ([], []))
-                entries.append(entry.place)
+                entries.append(entry.index)
                 counts.append(count)
         for term, (entries, counts) in now.items():
             indexed = found.get(term, (np.zeros(0, np.int64), np.zeros(0)))
@@ -129,13 +133,13 @@ class SearchedEntries:
         starts = np.cumsum([0, *(part.size for part in parts)]).tolist()
         words = _joined([part.words for part in parts], np.float64)
         lengths = _joined([part.lengths for part in parts], np.float64)
-        asks = _joined([part.asks for part in parts], np.bool_)
+        is_question = _joined([part.is_question for part in parts], np.bool_)
         if unindexed:
-            words, lengths, asks = words.copy(), lengths.copy(), asks.copy()
+            words, lengths, is_question = words.copy(), lengths.copy(), is_question.copy()
         for entry in unindexed:
-            words[entry.place] = sum(entry.counts.values())
-            lengths[entry.place] = entry.length
-            asks[entry.place] = entry.asks
+            words[entry.index] = sum(entry.counts.values())
+            lengths[entry.index] = entry.length
+            is_question[entry.index] = entry.is_question
         return Corpus(
             days=_joined([part.days for part in parts], np.float64),
             sessions=_joined([part.sessions for part in parts], np.int64),
@@ -146,34 +150,63 @@ class SearchedEntries:
             ),
             lengths=lengths,
             words=words,
-            asks=asks,
+            is_question=is_question,
             authors=_joined([part.authors for part in parts], np.object_),
             vector_counts=_joined([part.sizes for part in parts], np.int64) // vector_bytes,
         )
 
-    def newest(self, places: Integers) -> list[int]:
-        """The places, that of the newest entry first: ids tell when an entry was made."""
-        return [int(place) for place in places[np.argsort(self._ids[places])[::-1]]]
+    def newest(self, indices: Integers) -> list[int]:
+        """The indices, that of the newest entry first: ids tell when an entry was made."""
+        return [int(index) for index in indices[np.argsort(self._ids[indices])[::-1]]]
 
     def _read(self, posting: Postings) -> tuple[Integers, Floats]:
-        places = self._places(as_ids(posting.ids))
+        indices = self._indices(as_ids(posting.ids))
         counts = as_integers(posting.counts, ">i4").astype(np.float64)
-        present = places >= 0
+        present = indices >= 0
         # The words of an entry that was changed are outdated until it is indexed again.
-        present[present] = self.worded[places[present]]
-        return places[present], counts[present]
+        present[present] = self.worded[indices[present]]
+        return indices[present], counts[present]
 
-    def _places(self, ids: Ids) -> Integers:
-        places = np.full(len(ids), -1, dtype=np.int64)
+    def _indices(self, ids: Ids) -> Integers:
+        indices = np.full(len(ids), -1, dtype=np.int64)
         start = 0
         for part in self._parts:
-            within = part.places_of(ids)
-            places = np.where(within >= 0, within + start, places)
+            within = part.indices_of(ids)
+            indices = np.where(within >= 0, within + start, indices)
             start += part.size
-        return places
+        return indices
 
 
 def _joined(columns: list[NDArray[Scalar]], kind: type[Scalar]) -> NDArray[Scalar]:
     if len(columns) == 1:
         return columns[0]
     return np.concatenate(columns) if columns else np.zeros(0, kind)
+
+
+def compare(packed: bytes, query: bytes) -> NDArray[np.float64]:
+    """The cosine between `query` and each of the packed vectors, in their order."""
+    asked = _unit(query)
+    stored = np.frombuffer(packed, dtype=_stored(len(asked)))
+    products = np.empty(len(stored), dtype=np.float32)
+    at_once = max(1, _NUMBERS_AT_ONCE // len(asked))
+    floats = np.empty((min(len(stored), at_once), len(asked)), dtype=np.float32)
+    for start in range(0, len(stored), at_once):
+        steps = stored["steps"][start : start + at_once]
+        portion = floats[: len(steps)]
+        np.copyto(portion, steps)
+        np.matmul(portion, asked, out=products[start : start + len(steps)])
+    return (products * stored["scale"]).astype(np.float64)
+
+
+def vector_bytes(query: bytes) -> int:
+    """How many bytes one stored vector of the same model takes."""
+    return _stored(len(query) // _FLOATS.itemsize).itemsize
+
+
+def _unit(vector: bytes) -> NDArray[np.float32]:
+    values = np.frombuffer(vector, dtype=_FLOATS)
+    return values / (np.linalg.norm(values) or 1.0)
+
+
+def _stored(dimensions: int) -> np.dtype[np.void]:
+    return np.dtype([("scale", "<f4"), ("steps", "i1", (dimensions,))])

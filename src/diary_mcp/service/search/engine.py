@@ -14,21 +14,22 @@ import anyio.to_thread
 import numpy as np
 import structlog
 
-from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
+from diary_mcp.domain.entry import SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.domain.version import SearchText, text_of
+from diary_mcp.domain.version import SearchText
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.index.passages import asks, cut_snippet
+from diary_mcp.service.index.passages import is_question
 from diary_mcp.service.index.tokenizer import count_terms
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.search import SearchPosition, SearchRequest
 from diary_mcp.service.ports.store import Store
-from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed
+from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed, vector_bytes
 from diary_mcp.service.search.dates import DateSpan, Years, find_spans
-from diary_mcp.service.search.loader import DocumentReader
-from diary_mcp.service.search.notices import list_notices
+from diary_mcp.service.search.explain import Explanation, list_notices
+from diary_mcp.service.search.loader import DocumentLoader
 from diary_mcp.service.search.query import Query, named_authors, parse_query, without_names
 from diary_mcp.service.search.ranking import (
     Corpus,
@@ -40,16 +41,13 @@ from diary_mcp.service.search.ranking import (
     Weights,
     rank,
 )
-from diary_mcp.service.search.request import SearchRequest, mark
 from diary_mcp.service.search.spelling import can_be_guessed, guess_term
-from diary_mcp.service.search.vectors import compare, vector_bytes
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MAX_COUNTED_NOW = 200
 """How many entries that are not indexed yet a search reads itself, the newest ones."""
 
-_NEIGHBOUR_HELPED = 0.3
 _MODEL_WAIT_S = 8.0
 """How long a search waits for the model; one that is loaded answers in milliseconds."""
 _MODEL_CALLS = 4
@@ -78,7 +76,7 @@ class _Meaning:
         return 1 if self.vector is None else vector_bytes(self.vector)
 
 
-class Finder:
+class SearchEngine:
     """Searches for one caller at a time."""
 
     def __init__(
@@ -90,7 +88,7 @@ class Finder:
         weights: Weights | None,
     ) -> None:
         self._store = store
-        self._reader = DocumentReader(store, permissions)
+        self._reader = DocumentLoader(store, permissions)
         self._access = access
         self._embedder = embedder
         self._weights = weights or Weights()
@@ -124,18 +122,18 @@ class Finder:
         )
         ranking = rank(corpus, question, mode, self._weights)
         hits = entries.eligible.copy()
-        literally = _literal(query, mode)
+        literally = query.literal_for(mode)
         if literally is None:
             by_meaning = query.text != "" and (query.is_plain or mode == "semantic")
             hits &= entries.named | ranking.find_hits(mode, self._weights, by_meaning=by_meaning)
         hits &= await self._constrained(query, literally, entries, found, hits)
-        places = _unseen(ranking, corpus, hits, entries, request)
+        indices = _unseen(ranking, corpus, hits, entries, request)
         most = math.inf if request.position is None else request.position.score
-        explained = _Explained(query, found, guesses, ranking, entries, mode, self._weights, most)
-        shown = await self._show(reader, entries, places[: request.limit], explained)
+        explained = Explanation(query, found, guesses, ranking, entries, mode, self._weights, most)
+        shown = await self._show(reader, entries, indices[: request.limit], explained)
         return FoundPage(
             shown,
-            len(places) > request.limit,
+            len(indices) > request.limit,
             tuple(
                 list_notices(
                     request,
@@ -152,10 +150,10 @@ class Finder:
         waiting = entries.newest(np.flatnonzero(~entries.worded))[:MAX_COUNTED_NOW]
         if not waiting:
             return []
-        places = {entries.id_at(place): place for place in waiting}
+        indices = {entries.id_at(index): index for index in waiting}
         async with self._store.reading() as rows:
-            texts = await rows.search.read_texts(list(places))
-        return await anyio.to_thread.run_sync(_count, texts, places)
+            texts = await rows.search.read_texts(list(indices))
+        return await anyio.to_thread.run_sync(_count, texts, indices)
 
     async def _understand(
         self, mode: SearchMode, query: Query, authors: list[str], entries: SearchedEntries
@@ -220,7 +218,7 @@ class Finder:
             async with self._store.reading() as rows:
                 having = await rows.search.list_with_phrase(candidates, phrase)
             present = np.zeros(entries.size, dtype=np.bool_)
-            present[entries.places_of(having)] = True
+            present[entries.indices_of(having)] = True
             allowed &= present
         return allowed
 
@@ -228,101 +226,36 @@ class Finder:
         self,
         reader: Readership,
         entries: SearchedEntries,
-        places: Sequence[int],
-        explained: "_Explained",
+        indices: Sequence[int],
+        explained: Explanation,
     ) -> list[SearchHit]:
         """The hits as they are now; one that was deleted a moment ago is left out."""
-        ids = entries.ids_at(places)
+        ids = entries.ids_at(indices)
         async with self._store.reading() as rows:
             read = await rows.search.list_entries(reader, ids)
         readable = await self._access.keep_readable(reader.caller, read)
         by_id = {entry.id: entry for entry in readable}
         return [
-            explained.hit(by_id[entry_id], place)
-            for entry_id, place in zip(ids, places, strict=True)
+            explained.hit(by_id[entry_id], index)
+            for entry_id, index in zip(ids, indices, strict=True)
             if entry_id in by_id
         ]
-
-
-@dataclass(frozen=True)
-class _Explained:
-    """Why an entry is a hit, and which passage of it shows that."""
-
-    query: Query
-    found: Found
-    guesses: Mapping[str, str]
-    ranking: Ranking
-    entries: SearchedEntries
-    mode: SearchMode
-    weights: Weights
-    most: float
-    """No hit has a higher score: none does on a later page than on an earlier one."""
-
-    def hit(self, entry: Entry, place: int) -> SearchHit:
-        words = list(self._words(place)) if self.mode != "semantic" else []
-        best = int(self.ranking.best_chunks[place])
-        fields = entry.model_dump(exclude={"content"})
-        return SearchHit(
-            **fields,
-            snippet=cut_snippet(
-                text_of(entry),
-                [*self.query.phrases, *words, *self._terms(place)],
-                best if best >= 0 else None,
-            ),
-            score=min(self.most, round(float(self.ranking.scores[place]), 6)),
-            matched=(*words, *self._reasons(place)) or (self._faint_reason(),),
-        )
-
-    def _words(self, place: int) -> list[str]:
-        """Words of the query as they were written, or what was found in their place."""
-        matched: list[str] = []
-        for word, terms in self.query.words:
-            if any(_occurs(term, self.found, place) for term in terms):
-                matched.append(word)
-            else:
-                guessed = [self.guesses[term] for term in terms if term in self.guesses]
-                matched += [term for term in guessed if _occurs(term, self.found, place)]
-        return list(dict.fromkeys(matched))
-
-    def _terms(self, place: int) -> list[str]:
-        return [term for term in self.query.terms if _occurs(term, self.found, place)]
-
-    def _reasons(self, place: int) -> list[str]:
-        ranking = self.ranking
-        own = self.weights.vector * ranking.deviations[place]
-        if self.mode != "semantic":
-            own += self.weights.text * ranking.text[place]
-        reasons = {
-            "name": self.entries.named[place],
-            "meaning": ranking.cosines[place] >= self.weights.least_cosine
-            and ranking.deviations[place] >= self.weights.near_cosine_deviations,
-            "author": ranking.by_author[place],
-            "date": ranking.dated[place] >= 1,
-            "neighbour": ranking.context[place] > own + _NEIGHBOUR_HELPED,
-        }
-        return [reason for reason, holds in reasons.items() if holds]
-
-    def _faint_reason(self) -> str:
-        found_by = "neighbour" if self.mode == "text" else "meaning"
-        return _literal(self.query, self.mode) or found_by
 
 
 def _find_spans(text: str, years: Years) -> list[DateSpan]:
     return find_spans(text, today=datetime.now(UTC).date(), years=years)
 
 
-def _count(texts: Sequence[SearchText], places: Mapping[EntryId, int]) -> list[Unindexed]:
+def _count(texts: Sequence[SearchText], indices: Mapping[EntryId, int]) -> list[Unindexed]:
     return [
-        Unindexed(places[text.id], count_terms(text), len(text.content), asks(text))
+        Unindexed(indices[text.id], count_terms(text), len(text.content), is_question(text))
         for text in texts
     ]
 
 
 def _compare(embedder: Embedder, text: str, entries: SearchedEntries) -> _Meaning:
     (vector,) = embedder.embed([text])
-    entries.forget_vectors_unlike(vector_bytes(vector))
-    cosines = [compare(packed, vector) for packed in entries.vectors]
-    return _Meaning(vector, np.concatenate(cosines) if cosines else np.zeros(0))
+    return _Meaning(vector, entries.compare(vector))
 
 
 def _guess(unknown: Sequence[str], vocabulary: Sequence[str]) -> dict[str, str]:
@@ -352,26 +285,15 @@ def _having_all(terms: Sequence[str], found: Found, size: int) -> Flags:
     return having
 
 
-def _occurs(term: str, found: Found, place: int) -> bool:
-    return term in found and bool(np.any(found[term][0] == place))
-
-
-def _literal(query: Query, mode: SearchMode) -> str | None:
-    """The query as it must stand in a hit, where neither words nor meaning can be searched."""
-    means_something = query.literal is None or any(map(str.isalnum, query.literal))
-    return None if means_something and (query.literal is None or mode != "text") else query.literal
-
-
 def _unseen(
     ranking: Ranking, corpus: Corpus, hits: Flags, entries: SearchedEntries, request: SearchRequest
 ) -> list[int]:
     """The best that no page before has shown, and one more where there is one."""
-    seen = frozenset[bytes]() if request.position is None else request.position.seen
-    places: list[int] = []
-    for place in ranking.best_first(corpus, hits, len(seen) + request.limit + 1).tolist():
-        if mark(entries.id_at(place)) in seen:
+    indices: list[int] = []
+    for index in ranking.best_first(corpus, hits, len(request.seen) + request.limit + 1).tolist():
+        if SearchPosition.mark(entries.id_at(index)) in request.seen:
             continue
-        places.append(place)
-        if len(places) > request.limit:
+        indices.append(index)
+        if len(indices) > request.limit:
             break
-    return places
+    return indices

@@ -9,7 +9,7 @@ import numpy as np
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchReader, Snapshot
+from diary_mcp.service.ports.search import SearchReader, SearchRequest, Snapshot
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.cache import (
     NO_DOCUMENTS,
@@ -25,13 +25,12 @@ from diary_mcp.service.search.cache import (
 )
 from diary_mcp.service.search.corpus import Part, SearchedEntries
 from diary_mcp.service.search.ranking import Flags, Integers
-from diary_mcp.service.search.request import SearchRequest
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class DocumentReader:
+class DocumentLoader:
     """Reads for one search at a time, and keeps what was read.
 
     The store is asked each time which documents there are now, and in which state; only those
@@ -43,7 +42,7 @@ class DocumentReader:
     ) -> None:
         self._store = store
         self._permissions = permissions
-        self._shelves = cache or DocumentCache()
+        self._cache = cache or DocumentCache()
 
     async def read(
         self,
@@ -73,13 +72,13 @@ class DocumentReader:
     async def _own(
         self, search: SearchReader, request: SearchRequest, snapshot: Snapshot, model: str | None
     ) -> Part:
-        cached = self._shelf(request, model, owned=True)
-        kept = self._shelves.find(cached)
+        cached = self._cache_key(request, model, owned=True)
+        kept = self._cache.find(cached)
         if not snapshot.documents:
             documents = NO_DOCUMENTS
         elif kept is None:
             documents = unpack(await search.read_own_documents(request.caller, cached.model))
-            self._shelves.put(cached, documents)
+            self._cache.put(cached, documents)
         elif kept.size == snapshot.documents and kept.fingerprint == snapshot.fingerprint:
             documents = kept
         else:
@@ -98,7 +97,7 @@ class DocumentReader:
         ids = as_ids(snapshot.shared_ids)
         documents = await self._renew(
             search,
-            self._shelf(request, model, owned=False),
+            self._cache_key(request, model, owned=False),
             ids,
             as_integers(snapshot.shared_revisions, ">i8"),
         )
@@ -110,26 +109,26 @@ class DocumentReader:
         self, search: SearchReader, cached: CacheKey, ids: Ids, revisions: Integers
     ) -> Documents:
         """These documents, kept from now on. One that is deleted at this moment is left out."""
-        kept = self._shelves.find(cached) or NO_DOCUMENTS
-        places = kept.places_of(ids)
-        present = places >= 0
-        present[present] = kept.revisions[places[present]] == revisions[present]
+        kept = self._cache.find(cached) or NO_DOCUMENTS
+        indices = kept.indices_of(ids)
+        present = indices >= 0
+        present[present] = kept.revisions[indices[present]] == revisions[present]
         if len(ids) == kept.size and present.all():
             return kept
         still = np.zeros(kept.size, dtype=np.bool_)
-        still[places[present]] = True
+        still[indices[present]] = True
         parts = [kept.take(still)]
         if not present.all():
             missing = _as_entry_ids(ids[~present])
             parts.append(unpack(await search.read_documents(missing, cached.model)))
         documents = join([part for part in parts if part.size] or parts[:1])
-        self._shelves.put(cached, documents)
+        self._cache.put(cached, documents)
         return documents
 
-    def _shelf(self, request: SearchRequest, model: str | None, *, owned: bool) -> CacheKey:
+    def _cache_key(self, request: SearchRequest, model: str | None, *, owned: bool) -> CacheKey:
         """A search by words needs no vectors, but takes documents that are there with theirs."""
         with_vectors = CacheKey(request.caller, model, owned)
-        if request.mode != "text" or self._shelves.find(with_vectors) is not None:
+        if request.mode != "text" or self._cache.find(with_vectors) is not None:
             return with_vectors
         return CacheKey(request.caller, None, owned)
 
@@ -144,8 +143,8 @@ def _by_then(part: Part, request: SearchRequest) -> Part:
 def _among(documents: Documents, ids: Ids) -> Flags:
     """Which documents are of these entries."""
     among = np.zeros(documents.size, dtype=np.bool_)
-    places = documents.places_of(ids)
-    among[places[places >= 0]] = True
+    indices = documents.indices_of(ids)
+    among[indices[indices >= 0]] = True
     return among
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from diary_mcp.domain.entry import SearchMode
 from diary_mcp.service.index.tokenizer import list_terms
 
 _PHRASE = re.compile(r'(?<!\w)(?P<minus>-?)["“](?P<phrase>[^"“”]+)["”]')
@@ -39,6 +40,13 @@ class Query:
         """Every term once, in order."""
         return list(dict.fromkeys(term for _, terms in self.words for term in terms))
 
+    def literal_for(self, mode: SearchMode) -> str | None:
+        """The query as it must stand in a hit, where neither words nor meaning can be searched."""
+        if self.literal is None:
+            return None
+        has_meaning = mode != "text" and any(map(str.isalnum, self.literal))
+        return None if has_meaning else self.literal
+
 
 def parse_query(query: str) -> Query:
     """Takes the query apart.
@@ -69,7 +77,7 @@ def parse_query(query: str) -> Query:
     return Query(
         text=text,
         words=words,
-        phrases=() if _is_question(query) else tuple(phrases),
+        phrases=() if _asks_beside_quotes(query) else tuple(phrases),
         excluded=tuple(filter(None, excluded)),
         names=tuple(_names(query)),
         is_plain=not has_terms or any(terms and _is_plain(word) for word, terms in words),
@@ -98,7 +106,7 @@ def without_names(text: str, authors: list[str]) -> str:
     return rest if list_terms(rest) else text
 
 
-def _is_question(query: str) -> bool:
+def _asks_beside_quotes(query: str) -> bool:
     """Whether something is asked beside what stands in quotes."""
     return query.rstrip().endswith("?") and bool(list_terms(_PHRASE.sub(" ", query)))
 

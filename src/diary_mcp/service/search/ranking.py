@@ -69,7 +69,7 @@ class Corpus:
     """The entries session by session, and in each from the first to the last."""
     lengths: Floats
     words: Floats
-    asks: Flags
+    is_question: Flags
     authors: NDArray[np.object_]
     vector_counts: Integers
 
@@ -132,12 +132,12 @@ class Ranking:
 
     def best_first(self, corpus: Corpus, hits: Flags, most: int) -> Integers:
         """The best of the hits, at least `most` where there are as many, then by id."""
-        places = np.flatnonzero(hits)
-        if len(places) > most:
-            scores = self.scores[places]
-            places = places[scores >= np.partition(scores, -most)[-most]]
-        order = corpus.order[places]
-        return places[np.lexsort((order[:, 1], order[:, 0], -self.scores[places]))]
+        indices = np.flatnonzero(hits)
+        if len(indices) > most:
+            scores = self.scores[indices]
+            indices = indices[scores >= np.partition(scores, -most)[-most]]
+        order = corpus.order[indices]
+        return indices[np.lexsort((order[:, 1], order[:, 0], -self.scores[indices]))]
 
 
 def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights) -> Ranking:
@@ -151,7 +151,7 @@ def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights)
     context = _in_context(corpus, own, weights)
     by_author, author_bonus = _score_authors(corpus, question.authors, weights)
     dated = _score_dates(corpus, question.spans, weights)
-    short_question = corpus.asks & (corpus.lengths < weights.context_length)
+    short_question = corpus.is_question & (corpus.lengths < weights.context_length)
     scores = (
         context
         - weights.question * short_question
@@ -202,12 +202,12 @@ def _nearest(corpus: Corpus, cosines: Floats | None, count: int) -> tuple[Floats
     starts = np.cumsum(counts) - counts
     left = cosines.copy()
     total = np.zeros(len(having))
-    for place in range(count):
-        present = counts > place
+    for turn in range(count):
+        present = counts > turn
         nearest = _first_greatest(left, starts, counts)
         total[present] += left[nearest[present]]
         left[nearest] = -np.inf
-        if place == 0:
+        if turn == 0:
             best[having] = nearest - starts
     means[having] = total / np.minimum(counts, count)
     return means, best
@@ -216,8 +216,8 @@ def _nearest(corpus: Corpus, cosines: Floats | None, count: int) -> tuple[Floats
 def _first_greatest(values: Floats, starts: Integers, counts: Integers) -> Integers:
     """Where the first of the greatest values of each group is; groups follow one another."""
     greatest = np.repeat(np.maximum.reduceat(values, starts), counts)
-    places = np.flatnonzero(values == greatest)
-    return places[np.searchsorted(places, starts)]
+    indices = np.flatnonzero(values == greatest)
+    return indices[np.searchsorted(indices, starts)]
 
 
 def _deviations(cosines: Floats, text: Floats) -> Floats:
@@ -249,7 +249,9 @@ def _in_context(corpus: Corpus, own: Floats, weights: Weights) -> Floats:
         present = neighbours != _NOWHERE
         near = np.where(present, share * worth, 0.0)
         if distance == -1:
-            answers = present & corpus.asks[neighbours] & (corpus.lengths < weights.context_length)
+            answers = (
+                present & corpus.is_question[neighbours] & (corpus.lengths < weights.context_length)
+            )
             near += share * weights.after_question * answers
         total += near * own[neighbours]
         weight += near

@@ -3,6 +3,7 @@
 Importing what ranks costs a tenth of a second, so it is left to the first search, in a thread.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,11 @@ from diary_mcp.service.entries.browsing import Page
 from diary_mcp.service.ports.entries import owner_readership
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchPosition
+from diary_mcp.service.ports.search import SearchPosition, SearchRequest
 from diary_mcp.service.ports.store import Store
-from diary_mcp.service.search.request import SearchRequest, mark
 
 if TYPE_CHECKING:
-    from diary_mcp.service.search.engine import Finder
+    from diary_mcp.service.search.engine import SearchEngine
     from diary_mcp.service.search.ranking import Weights
 
 MAX_HITS = 1_000
@@ -51,7 +51,7 @@ class SearchService:
         self._access = access
         self._embedder = embedder
         self._weights = weights
-        self._finder: Finder | None = None
+        self._engine: SearchEngine | None = None
 
     async def search(
         self,
@@ -78,22 +78,21 @@ class SearchService:
         position = None if cursor is None else cursors.decode_search(cursor, listing)
         request = SearchRequest(caller, query, filters, mode, limit, position)
         asked_at = datetime.now(UTC) if position is None else position.created_by
-        seen = frozenset[bytes]() if position is None else position.seen
-        finder = await self._get_finder()
+        engine = await self._get_engine()
         try:
             reader = (
                 owner_readership(caller)
                 if filters.scope == "mine"
                 else await self._access.readership(caller)
             )
-            found = await finder.find(request, reader)
+            found = await engine.find(request, reader)
             notices = found.notices
         except PermissionBackendUnavailableError:
             if filters.scope != "all":
                 raise
-            found = await finder.find(_own_only(request), owner_readership(caller))
+            found = await engine.find(_own_only(request), owner_readership(caller))
             notices = (_SHARED_NOT_SEARCHED, *found.notices)
-        seen |= {mark(hit.id) for hit in found.hits}
+        seen = request.seen | {SearchPosition.mark(hit.id) for hit in found.hits}
         next_cursor = None
         if found.has_more and len(seen) >= MAX_HITS:
             notices = (*notices, _NO_MORE)
@@ -102,23 +101,20 @@ class SearchService:
             next_cursor = cursors.encode_search(next_position, listing)
         return Page(found.hits, next_cursor, " ".join(notices) or None)
 
-    async def _get_finder(self) -> "Finder":
-        if self._finder is None:
-            engine = await anyio.to_thread.run_sync(_import_finding)
-            self._finder = engine.Finder(
+    async def _get_engine(self) -> "SearchEngine":
+        if self._engine is None:
+            module = await anyio.to_thread.run_sync(_import_engine)
+            self._engine = module.SearchEngine(
                 self._store, self._permissions, self._access, self._embedder, self._weights
             )
-        return self._finder
+        return self._engine
 
 
 def _own_only(request: SearchRequest) -> SearchRequest:
-    own = request.filters.model_copy(update={"scope": "mine"})
-    return SearchRequest(
-        request.caller, request.query, own, request.mode, request.limit, request.position
-    )
+    return replace(request, filters=request.filters.model_copy(update={"scope": "mine"}))
 
 
-def _import_finding():  # noqa: ANN202  # inferred: a module
+def _import_engine():  # noqa: ANN202  # inferred: a module
     from diary_mcp.service.search import engine  # noqa: PLC0415  # late, see above
 
     return engine

@@ -103,7 +103,7 @@ select
     ), ''), '') as sessions,
     coalesce(string_agg(int4send(document.length::integer), ''), '') as lengths,
     coalesce(string_agg(int4send(document.words::integer), ''), '') as words,
-    coalesce(string_agg(boolsend(document.asks), ''), '') as asks,
+    coalesce(string_agg(boolsend(document.asks), ''), '') as is_question,
     coalesce(string_agg(int4send(
         case when document.vectors_by = %(model)s then octet_length(document.vectors) else 0 end
     ), ''), '') as vector_sizes,

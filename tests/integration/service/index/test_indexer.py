@@ -140,7 +140,7 @@ async def test_what_was_changed_while_it_was_indexed_is_indexed_again(diary: Sea
         )
         others = Searching(diary.foundation, None)
         nothing_left = await others.index()
-        outdated = WordsOfEntry(claim.texts[0], {"backup": 1}, asks=False)
+        outdated = WordsOfEntry(claim.texts[0], {"backup": 1}, is_question=False)
         written = await claim.write_words("1", [outdated])
     await diary.index()
 

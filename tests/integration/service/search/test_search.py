@@ -10,7 +10,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.embeddings.offline import OfflineEmbedder
+from diary_mcp.embeddings.model_process import OfflineEmbedder
 from support.searching import ALICE, BOB, Searching, SilentPermissions, WordEmbedder
 
 pytestmark = pytest.mark.anyio

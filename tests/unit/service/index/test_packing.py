@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from diary_mcp.service.index.packing import pack_vectors
-from diary_mcp.service.search.vectors import compare, vector_bytes
+from diary_mcp.service.index.indexer import pack_vectors
+from diary_mcp.service.search.corpus import compare, vector_bytes
 
 DIMENSIONS = 384
 

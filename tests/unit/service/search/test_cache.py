@@ -22,7 +22,7 @@ def documents(*names: int, vector: bytes = b"vector") -> Documents:
         sessions=np.zeros(size, dtype=np.int64),
         lengths=np.ones(size),
         words=np.ones(size),
-        asks=np.zeros(size, dtype=np.bool_),
+        is_question=np.zeros(size, dtype=np.bool_),
         authors=np.array(["ann"] * size, dtype=np.object_),
         sizes=np.full(size, len(vector)),
         vectors=vector * size,
@@ -32,10 +32,10 @@ def documents(*names: int, vector: bytes = b"vector") -> Documents:
 def test_places_are_found_in_any_order_and_what_is_not_there_is_not() -> None:
     kept = documents(5, 3, 9)
 
-    places = kept.places_of(documents(9, 4, 5, 10, 1).ids)
+    indices = kept.indices_of(documents(9, 4, 5, 10, 1).ids)
 
-    assert places.tolist() == [2, -1, 0, -1, -1]
-    assert documents().places_of(kept.ids).tolist() == [-1, -1, -1]
+    assert indices.tolist() == [2, -1, 0, -1, -1]
+    assert documents().indices_of(kept.ids).tolist() == [-1, -1, -1]
 
 
 def test_taking_some_takes_their_vectors() -> None:
