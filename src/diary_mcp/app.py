@@ -6,7 +6,7 @@ launching DBOS costs more than all the rest, and a mutation only needs DBOS's ta
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,6 +16,7 @@ import anyio.to_thread
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.key_files import AgentKeys
@@ -31,6 +32,7 @@ from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.word_counts import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
+from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
 from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, reconcile
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
@@ -48,7 +50,7 @@ from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.tokens import PostgresTokens
 from diary_mcp.workflows.loop import end_tasks
-from diary_mcp.workflows.ports import RuntimeStore, Work
+from diary_mcp.workflows.ports import RuntimeStore, Settle, Work
 
 if TYPE_CHECKING:
     from diary_mcp.permissions.keto import KetoPermissions
@@ -172,13 +174,35 @@ async def open_postgres(settings: Settings) -> AsyncGenerator[str]:
 
 @asynccontextmanager
 async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
-    """Runs permission workflows in this process for as long as the block runs.
+    """Settles in this process for as long as the block runs: at once, by the queue, and overdue.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL does not answer now; this can be tried again.
+    """
+    async with settle_beside_queue(foundation), run_queue(foundation):
+        yield
+
+
+@asynccontextmanager
+async def settle_beside_queue(foundation: Foundation) -> AsyncGenerator[None]:
+    """Settles at once what this process commits, and whatever is overdue; without DBOS."""
+    overdue = OverdueSettlement(_settle_on(foundation), foundation.settlements)
+    async with _beside(foundation.eager_settlement.run()), _beside(overdue.run()):
+        if foundation.telemetry.is_on:
+            async with _beside(_tell_backlog(foundation)):
+                yield
+        else:
+            yield
+
+
+@asynccontextmanager
+async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
+    """Runs workflows from the queue for as long as the block runs.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL does not answer now; this can be tried again.
     """
     runtime = await anyio.to_thread.run_sync(_import_runtime)
-
     url, settling_database = foundation.database_url, foundation.settling_database
     running = runtime(
         url,
@@ -187,19 +211,18 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
             PostgresSweep(settling_database),
             PostgresHousekeeping(settling_database),
         ),
-        Work(
-            lambda entry_ids: settle(entry_ids, foundation.settlements, foundation.permissions),
-            foundation.indexer,
-            foundation.diary.signing.expire,
-        ),
+        Work(_settle_on(foundation), foundation.indexer, foundation.diary.signing.expire),
         telemetry=foundation.telemetry,
     )
-    async with running, _beside(foundation.eager_settlement.run()):
-        if foundation.telemetry.is_on:
-            async with _beside(_tell_backlog(foundation)):
-                yield
-        else:
-            yield
+    async with running:
+        yield
+
+
+def _settle_on(foundation: Foundation) -> Settle:
+    async def settle_entries(entry_ids: Sequence[EntryId]) -> None:
+        await settle(entry_ids, foundation.settlements, foundation.permissions)
+
+    return settle_entries
 
 
 async def count_rows_adrift(foundation: Foundation) -> DriftCounts:

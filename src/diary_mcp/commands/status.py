@@ -1,7 +1,7 @@
 """`diary-mcp status`."""
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import version
 
 import anyio
@@ -79,11 +79,12 @@ async def _look_at_settlement(foundation: Foundation, report: Status) -> None:
             f"The permission backend refuses the relations of {backlog.refused} entries; "
             "docs/operations.md says how to find out why."
         )
-    since = backlog.pending_since
-    if since is not None and datetime.now(UTC) - since > _PENDING_IS_WELL:
+    if backlog.longest_wait > _PENDING_IS_WELL:
+        minutes = max(1, round(backlog.longest_wait / timedelta(minutes=1)))
         report.problems.append(
-            f"{backlog.pending} permission changes have been waiting since {since.isoformat()}; "
-            "a running server settles them. Start one, or run `diary-mcp reconcile`."
+            f"{backlog.pending} permission changes are not settled; the oldest has waited for "
+            f"{minutes} min. A running server settles what has waited for two minutes; where "
+            "that does not help, `diary-mcp reconcile` settles it now, or says what is wrong."
         )
 
 

@@ -90,7 +90,9 @@ class DiaryHost:
                     self._foundation = foundation
                     self._told.set()
                     _log.info("diary.up", **vars(foundation.diary.backends))
-                    await self._keep_workflows_running(foundation)
+                    # What settles must not wait for DBOS, nor depend on it.
+                    async with app.settle_beside_queue(foundation):
+                        await self._keep_workflows_running(foundation)
             except UnavailableError as error:
                 _log.warning("diary.down", reason=str(error))
                 self._failure = error
@@ -107,7 +109,7 @@ class DiaryHost:
         app = _import_app()
         while True:
             try:
-                async with app.run_workflows(foundation):
+                async with app.run_queue(foundation):
                     _log.info("workflows.up")
                     self._workflows_are_running = True
                     await anyio.sleep_forever()

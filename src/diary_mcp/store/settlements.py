@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from hashlib import blake2b
 
 from psycopg import Error
@@ -23,12 +23,13 @@ _SQL = load_queries("settlement")
 class Backlog:
     """How far the permission backend is behind the rows.
 
-    `pending_since` is when the oldest change that is not settled yet was made. `refused` entries
-    are not pending: the backend will not take them, and each keeps the reason.
+    `longest_wait` is since the oldest change that is not settled yet was made, by PostgreSQL's
+    clock. `refused` entries are not pending: the backend will not take them, and each keeps the
+    reason.
     """
 
     pending: int
-    pending_since: datetime | None
+    longest_wait: timedelta
     refused: int
 
 
@@ -89,12 +90,18 @@ class PostgresSettlements:
             await cursor.execute(_SQL["list_unsettled"], {"after": after, "limit": limit})
             return await cursor.fetchall()
 
+    async def list_overdue(self, overdue: timedelta, limit: int) -> list[EntryId]:
+        async with self._database.connection() as connection:
+            cursor = connection.cursor(row_factory=args_row(EntryId))
+            await cursor.execute(_SQL["list_overdue"], {"overdue": overdue, "limit": limit})
+            return await cursor.fetchall()
+
     async def count_backlog(self) -> Backlog:
         async with self._database.connection() as connection:
             cursor = connection.cursor(row_factory=class_row(Backlog))
             await cursor.execute(_SQL["count_backlog"])
             backlog = await cursor.fetchone()
-        return backlog or Backlog(pending=0, pending_since=None, refused=0)
+        return backlog or Backlog(0, timedelta(), 0)
 
 
 class PostgresLockedRelations:

@@ -138,6 +138,7 @@ PARAMETERS: Mapping[str, object] = {
     "executor_id": "executor",
     "executor_ids": ["executor"],
     "deadline": "5 seconds",
+    "overdue": "2 minutes",
     "burst": "1 second",
     "burst_changes": 10,
     "burst_patience": "30 seconds",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from diary_mcp.domain.fields import EntryId
@@ -71,6 +72,15 @@ class Drift(Protocol):
 class UnsettledStore(SettlementStore, Protocol):
     async def list_unsettled(self, after: EntryId | None, limit: int) -> list[EntryId]:
         """Entries whose last change is not settled, or was refused; sorted, after `after`."""
+        ...
+
+
+class OverdueStore(Protocol):
+    async def list_overdue(self, overdue: timedelta, limit: int) -> list[EntryId]:
+        """Entries that are not settled, and changed so long ago, or later than it is now.
+
+        In no order, so that several processes do not all begin with the same.
+        """
         ...
 
 

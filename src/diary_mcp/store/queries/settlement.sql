@@ -73,6 +73,20 @@ where
 order by permission.entry_id
 limit %(limit)s
 
+-- name: list_overdue
+-- What has waited for so long, and what a clock that was set back has left in the future.
+select permission.entry_id
+from diary.entry_permission as permission
+where
+    permission.applied_generation < permission.generation
+    and permission.refusal is null
+    and (
+        permission.changed_at < statement_timestamp() - %(overdue)s::interval
+        or permission.changed_at > statement_timestamp()
+    )
+order by random()
+limit %(limit)s
+
 -- name: count_backlog
 -- What the permission backend does not agree with yet, and what it has refused.
 select
@@ -81,11 +95,17 @@ select
         from diary.entry_permission as permission
         where permission.applied_generation < permission.generation and permission.refusal is null
     )::integer as pending,
-    (
-        select min(permission.changed_at)
-        from diary.entry_permission as permission
-        where permission.applied_generation < permission.generation and permission.refusal is null
-    ) as pending_since,
+    coalesce(
+        (
+            -- A clock that was set back has left changes of the future, which wait as well.
+            select max(greatest(now() - permission.changed_at, permission.changed_at - now()))
+            from diary.entry_permission as permission
+            where
+                permission.applied_generation < permission.generation
+                and permission.refusal is null
+        ),
+        interval '0'
+    ) as longest_wait,
     (
         select count(*)
         from diary.entry_permission as permission
