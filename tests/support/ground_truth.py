@@ -32,7 +32,7 @@ select entry_id::text, 'viewer',
     case when grantee like 'group:%' then 'Group:' || substr(grantee, 7) || '#member'
     else grantee end
 from diary.share
-where expires_at is null or expires_at > clock_timestamp()
+where not expired
 """
 # One generation more for every change; the one of a deletion goes with the tombstone.
 _CHANGES = """\

@@ -222,7 +222,9 @@ class Diary:
     async def wanted_tuples(self) -> set[RelationTuple]:
         """What the rows ask for, told by rows alone."""
         owners = await self.query("select id::text, owner from diary.entry")
-        viewers = await self.query("select entry_id::text, grantee from diary.share")
+        viewers = await self.query(
+            "select entry_id::text, grantee from diary.share where not expired"
+        )
         return {
             owner_tuple(EntryId(UUID(str(entry_id))), AgentName(str(owner)))
             for entry_id, owner in owners

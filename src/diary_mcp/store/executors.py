@@ -5,6 +5,7 @@ lives. PostgreSQL frees the lock however the process ends, and keeps it while th
 merely stopped: there is no heartbeat to miss.
 """
 
+import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -52,6 +53,8 @@ class PostgresExecutor:
         self._executor_id = executor_id
         self._connection: Connection | None = None
         self._silent: set[str] = set()
+        self._not_running: dict[str, float] = {}
+        """Since when claims of its own were seen not to run, by a clock that nobody sets."""
 
     async def announce(self) -> None:
         await self.close()
@@ -87,10 +90,12 @@ class PostgresExecutor:
             return []
         return await self._list("take_over", {"executor_ids": list(dead)})
 
-    async def hand_back(self, *, running: Collection[str] = (), started_by: float) -> Sequence[str]:
-        return await self._list(
-            "hand_back", {"running": list(running), "started_by_ms": round(started_by * 1000)}
-        )
+    async def hand_back(self, *, running: Collection[str] = (), after_s: float) -> Sequence[str]:
+        now = time.monotonic()
+        found = await self._list("list_not_running", {"running": list(running)})
+        self._not_running = {claim: self._not_running.get(claim, now) for claim in found}
+        dropped = [claim for claim, since in self._not_running.items() if now - since >= after_s]
+        return await self._list("hand_back", {"claims": dropped}) if dropped else []
 
     async def poll_rate(self, poll_rates: PollRates) -> str | None:
         changed = await self._list(

@@ -1,4 +1,4 @@
-"""The sweep: what the queue has lost is put on it again, and expired shares are removed."""
+"""The sweep: what the queue has lost is put on it again, and expiries are carried out."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,11 @@ _REFUSAL_PATIENCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class _Expired:
+class _Expiry:
     entry_id: EntryId
     generation: int
     grantee: Grantee
+    expired: bool
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class PostgresSweep:
             DatabaseUnavailableError: PostgreSQL gives no answer in time; what was swept before
                 that is committed.
         """
-        return await self._repeat(_expire_shares) + await self._repeat(_enqueue_forgotten)
+        return await self._repeat(_carry_out_expiry) + await self._repeat(_enqueue_forgotten)
 
     async def _repeat(self, sweep_some: Callable[[Connection], Awaitable[int]]) -> int:
         total = 0
@@ -66,17 +67,21 @@ class PostgresSweep:
                 return total
 
 
-async def _expire_shares(connection: Connection) -> int:
+async def _carry_out_expiry(connection: Connection) -> int:
+    """Nothing is deleted: once the clock is right again, so is what was done under a wrong one."""
     cursor = connection.cursor(row_factory=scalar_row)
-    await cursor.execute(_SQL["lock_expired"], {"limit": _ENTRIES_PER_TRANSACTION})
+    await cursor.execute(_SQL["lock_expiring"], {"limit": _ENTRIES_PER_TRANSACTION})
     entry_ids = await cursor.fetchall()
-    removed = connection.cursor(row_factory=class_row(_Expired))
-    await removed.execute(_SQL["remove_expired"], {"entry_ids": entry_ids})
+    changed = connection.cursor(row_factory=class_row(_Expiry))
+    await changed.execute(_SQL["carry_out_expiry"], {"entry_ids": entry_ids})
     queue = DbosQueue(connection)
-    for share in await removed.fetchall():
+    for expiry in await changed.fetchall():
         await queue.enqueue(
             PermissionChange(
-                "revoke_viewer", (share.entry_id,), share.generation, grantee=share.grantee
+                "revoke_viewer" if expiry.expired else "grant_viewer",
+                (expiry.entry_id,),
+                expiry.generation,
+                grantee=expiry.grantee,
             )
         )
     return len(entry_ids)

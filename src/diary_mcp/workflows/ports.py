@@ -60,8 +60,11 @@ class Executor(Protocol):
         """
         ...
 
-    async def hand_back(self, *, running: Collection[str] = (), started_by: float) -> Sequence[str]:
-        """Puts own work that started by then (in seconds since 1970) back, except `running`."""
+    async def hand_back(self, *, running: Collection[str] = (), after_s: float) -> Sequence[str]:
+        """Puts own work back that was not `running` at any call within so many seconds.
+
+        No clock is asked that somebody could set.
+        """
         ...
 
     async def poll_rate(self, poll_rates: PollRates) -> str | None:

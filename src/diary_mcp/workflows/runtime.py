@@ -6,7 +6,6 @@ from the queue, takes over what dead ones leave, and does whatever chore nobody 
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ class Intervals:
 
     poll_rates: PollRates = PACES
     takeover_s: float = 1
-    sweep_s: float = 60
+    sweep_s: float = 20
     housekeeping_s: float = 3600
     first_housekeeping_s: float = 30
     orphaned_after_s: float = 15
@@ -143,9 +142,7 @@ async def _rescue(executor: Executor, loop: ApplicationLoop, intervals: Interval
 
     It drops what it cannot record the end of, as when PostgreSQL restarts at that moment.
     """
-    orphaned = await executor.hand_back(
-        running=loop.running, started_by=time.time() - intervals.orphaned_after_s
-    )
+    orphaned = await executor.hand_back(running=loop.running, after_s=intervals.orphaned_after_s)
     taken_over = await executor.take_over()
     if orphaned or taken_over:
         _log.info("executor.rescued", orphaned=orphaned, taken_over=taken_over)
@@ -210,7 +207,7 @@ async def _stop(executor: Executor, loop: ApplicationLoop, intervals: Intervals)
         await _destroy_in_thread().wait()
     with anyio.move_on_after(intervals.stop_s), suppress(DatabaseUnavailableError):
         await loop.stop()
-        await executor.hand_back(running=loop.running, started_by=time.time())
+        await executor.hand_back(running=loop.running, after_s=0)
 
 
 def _destroy_in_thread() -> asyncio.Event:

@@ -226,7 +226,7 @@ STATEMENTS = (
     *("share." + name for name in (
         "put_share", "remove_share", "find_share", "list_shares", "count_group_shares", "may_reach",
     )),
-    *("sweep." + name for name in ("lock_expired", "remove_expired", "list_forgotten")),
+    *("sweep." + name for name in ("lock_expiring", "carry_out_expiry", "list_forgotten")),
     *("settlement." + name for name in (
         "read_wanted", "mark_applied", "remove_tombstones", "mark_refused", "count_backlog",
     )),

@@ -32,6 +32,17 @@ LOSSES = {
 }
 
 
+async def test_what_the_queue_has_lost_is_found_under_a_clock_that_was_set_back(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        await diary.create()
+        await diary.query("delete from dbos.workflow_status")
+        await age_changes(diary, -timedelta(hours=5))
+
+        assert await diary.sweep.sweep() == 1
+
+
 async def age_changes(diary: Diary, age: timedelta = timedelta(minutes=1)) -> None:
     await diary.query("update diary.entry_permission set changed_at = changed_at - %s", age)
 
@@ -151,7 +162,12 @@ async def test_one_process_sweeps_at_a_time(database_url: str) -> None:
         assert (beside, afterwards) == (0, 1)
 
 
-async def test_an_expired_share_is_removed_and_its_tuple_with_it(database_url: str) -> None:
+async def move_expiries(diary: Diary, moved: timedelta) -> None:
+    """As if all clocks had been set back so far, or ahead where it is negative."""
+    await diary.query("update diary.share set expires_at = expires_at + %s", moved)
+
+
+async def test_an_expired_share_loses_its_tuple_and_nothing_else_does(database_url: str) -> None:
     async with open_diary(database_url) as diary:
         entry_id = await diary.create()
         await diary.share(entry_id, BOB, datetime.now(UTC) + timedelta(hours=1))
@@ -159,30 +175,64 @@ async def test_an_expired_share_is_removed_and_its_tuple_with_it(database_url: s
         async with diary.runtime():
             await eventually(diary.is_settled)
             before = await diary.all_tuples()
-            await diary.query(
-                "update diary.share set expires_at = clock_timestamp() where grantee = %s", BOB
-            )
+            await move_expiries(diary, -timedelta(hours=1))
             await diary.sweep.sweep()
             await eventually(diary.is_settled)
 
         assert before == await diary.all_tuples() | {viewer_tuple(entry_id, Grantee(BOB))}
-        assert await diary.query("select grantee from diary.share") == [(ALICE,)]
+        assert await diary.query("select grantee from diary.share where expired") == [(BOB,)]
+        assert await diary.sweep.sweep() == 0
         assert await diary.query(
             "select name from dbos.workflow_status where workflow_uuid = %s",
             f"revoke_viewer:{entry_id}:4",
         ) == [("revoke_viewer",)]
 
 
-async def test_a_share_that_expires_before_it_is_settled_is_never_granted(
+async def test_what_was_done_under_a_wrong_clock_is_undone_under_a_right_one(
     database_url: str,
 ) -> None:
     async with open_diary(database_url) as diary:
         entry_id = await diary.create()
-        await diary.share(entry_id, BOB, datetime.now(UTC))
+        await diary.share(entry_id, BOB, datetime.now(UTC) + timedelta(hours=1))
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+            await move_expiries(diary, -timedelta(days=2))
+            await diary.sweep.sweep()
+            await eventually(diary.is_settled)
+            wrong = await diary.all_tuples()
+            await move_expiries(diary, timedelta(days=2))
+            await diary.sweep.sweep()
+            await eventually(diary.is_settled)
+
+        assert wrong == {owner_tuple(entry_id, ALICE)}
+        assert await diary.all_tuples() == wrong | {viewer_tuple(entry_id, Grantee(BOB))}
+
+
+async def test_what_the_rows_want_does_not_depend_on_the_clock(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        entry_id = await diary.create()
+        await diary.share(entry_id, BOB, datetime.now(UTC) + timedelta(hours=1))
+        await move_expiries(diary, -timedelta(days=2))
 
         await diary.settle([entry_id])
 
-        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
+        assert await diary.all_tuples() == {
+            owner_tuple(entry_id, ALICE),
+            viewer_tuple(entry_id, Grantee(BOB)),
+        }
+
+
+async def test_a_share_that_has_expired_can_be_given_again(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        entry_id = await diary.create()
+        await diary.share(entry_id, BOB, datetime.now(UTC))
+        await diary.sweep.sweep()
+        await diary.share(entry_id, BOB)
+
+        await diary.settle([entry_id])
+
+        assert await diary.all_tuples() == await diary.wanted_tuples()
+        assert len(await diary.all_tuples()) == 2
 
 
 async def test_a_refusal_is_kept_on_the_entry_and_tried_again_only_after_a_while(

@@ -1,5 +1,6 @@
 """What becomes of the work of a process that dies, stops, or only loses its connection."""
 
+import asyncio
 import os
 import signal
 from dataclasses import replace
@@ -88,6 +89,46 @@ async def test_a_process_that_loses_its_sign_of_life_gives_it_again_and_keeps_it
 
         assert taken == [[]] * 3
         assert await diary.calls(entry_id) == ONE_RUN
+
+
+async def test_work_that_a_process_has_dropped_is_handed_back_whatever_the_clock_says(
+    database_url: str,
+) -> None:
+    async with (
+        open_diary(database_url) as diary,
+        PostgresExecutors(database_url).living("this") as executor,
+    ):
+        dropped, running = await diary.create(), await diary.create()
+        await claim(diary, dropped, "this")
+        await claim(diary, running, "this")
+        # Claimed before the clock was set back by two days.
+        await diary.query(
+            "update dbos.workflow_status"
+            " set started_at_epoch_ms = (extract(epoch from now()) + 2 * 86400) * 1000"
+            " where status = 'PENDING'"
+        )
+        at_work = [f"grant_ownership:{running}:1"]
+
+        at_once = await executor.hand_back(running=at_work, after_s=0.2)
+        await asyncio.sleep(0.2)
+        later = await executor.hand_back(running=at_work, after_s=0.2)
+
+        assert (at_once, later) == ([], [f"grant_ownership:{dropped}:1"])
+
+
+async def test_a_claim_is_not_taken_for_the_one_before_it(database_url: str) -> None:
+    async with (
+        open_diary(database_url) as diary,
+        PostgresExecutors(database_url).living("this") as executor,
+    ):
+        entry_id = await diary.create()
+        await claim(diary, entry_id, "this")
+        await executor.hand_back(after_s=0.2)
+        await asyncio.sleep(0.2)
+        await claim(diary, entry_id, "this")
+        await diary.query("update dbos.workflow_status set started_at_epoch_ms = 2000")
+
+        assert await executor.hand_back(after_s=0.2) == []
 
 
 async def test_an_executor_is_dead_when_it_is_silent_twice_in_a_row(database_url: str) -> None:

@@ -23,7 +23,7 @@ from stdin
 
 -- name: find_drift
 -- Entries that were settled all the while, or that no row knows: what the rows want against what
--- the backend has. A share that expired a moment ago is the sweep's, not drift.
+-- the backend has. Whether a share has expired is what the sweep has written, no clock.
 create temporary table drift as
 with quiet as (
     select permission.entry_id, permission.owner, permission.deleted_at
@@ -32,21 +32,21 @@ with quiet as (
         on permission.entry_id = settled.entry_id and permission.generation = settled.generation
 ),
 share as (
-    select
-        s.entry_id,
-        s.grantee,
-        s.expires_at is null or s.expires_at > clock_timestamp() as active
+    select s.entry_id, s.grantee
     from diary.share as s
     where
-        exists (select from diary.agent as a where a.name = s.grantee)
-        or exists (select from diary.agent_group as g where 'group:' || g.name = s.grantee)
+        not s.expired
+        and (
+            exists (select from diary.agent as a where a.name = s.grantee)
+            or exists (select from diary.agent_group as g where 'group:' || g.name = s.grantee)
+        )
 ),
 granted as (
-    select quiet.entry_id::text as object, 'owner' as relation, quiet.owner as grantee, true as active
+    select quiet.entry_id::text as object, 'owner' as relation, quiet.owner as grantee
     from quiet
     where quiet.deleted_at is null
     union all
-    select quiet.entry_id::text, 'viewer', share.grantee, share.active
+    select quiet.entry_id::text, 'viewer', share.grantee
     from quiet
     inner join share on share.entry_id = quiet.entry_id
     where quiet.deleted_at is null
@@ -80,7 +80,7 @@ full join held
         and held.relation = granted.relation
         and held.grantee = granted.grantee
 where
-    (held.object is null and granted.active)
+    held.object is null
     or (
         granted.object is null
         and (

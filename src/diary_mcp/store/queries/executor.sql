@@ -37,8 +37,19 @@ where
     and executor_id in (select dead.id from dead)
 returning workflow_uuid
 
+-- name: list_not_running
+-- What this executor owns but does not run, and when it was claimed, which tells one claim from the
+-- next.
+select workflow.workflow_uuid || ' ' || coalesce(workflow.started_at_epoch_ms, 0)
+from dbos.workflow_status as workflow
+where
+    workflow.queue_name = any(%(queues)s)
+    and workflow.status = 'PENDING'
+    and workflow.executor_id = %(executor_id)s
+    and workflow.workflow_uuid <> all(%(running)s::text [])
+
 -- name: hand_back
--- What this executor owns but does not run (any more) goes back on the queue.
+-- Claims of this executor, each with the time that tells it from the next, go back on the queue.
 update dbos.workflow_status
 set
     status = 'ENQUEUED',
@@ -49,8 +60,7 @@ where
     queue_name = any(%(queues)s)
     and status = 'PENDING'
     and executor_id = %(executor_id)s
-    and workflow_uuid <> all(%(running)s::text [])
-    and started_at_epoch_ms <= %(started_by_ms)s
+    and workflow_uuid || ' ' || coalesce(started_at_epoch_ms, 0) = any(%(claims)s::text [])
 returning workflow_uuid
 
 -- name: poll_rate
@@ -60,24 +70,30 @@ returning workflow_uuid
 -- them come, hardly any of it is done. DBOS reads the row before every poll.
 with seen as (
     select
-        exists (
-            select from diary.entry_permission as permission
+        (
+            -- At an end of an index, and no matter which way a clock was set.
+            select greatest(now() - min(permission.changed_at), max(permission.changed_at) - now())
+            from diary.entry_permission as permission
             where
                 permission.applied_generation < permission.generation
                 and permission.refusal is null
-                and permission.changed_at < now() - %(deadline)s::interval
-        ) as is_late,
+        ) > %(deadline)s::interval as is_late,
         (
             select count(*)
             from dbos.workflow_status as workflow
             where
                 workflow.queue_name = %(queue)s
                 and workflow.created_at
-                > (extract(epoch from now() - %(burst)s::interval) * 1000)::bigint
+                between (extract(epoch from now() - %(burst)s::interval) * 1000)::bigint
+                and (extract(epoch from now() + %(burst)s::interval) * 1000)::bigint
         ) as changes,
         (
             -- In the order of an index: all have the same priority.
-            select now() - to_timestamp(workflow.created_at / 1000.0)
+            select
+                greatest(
+                    now() - to_timestamp(workflow.created_at / 1000.0),
+                    to_timestamp(workflow.created_at / 1000.0) - now()
+                )
             from dbos.workflow_status as workflow
             where workflow.queue_name = %(queue)s and workflow.status = 'ENQUEUED'
             order by workflow.priority, workflow.created_at

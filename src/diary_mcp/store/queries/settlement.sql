@@ -10,7 +10,8 @@ select 1
 
 -- name: read_wanted
 -- One statement, hence one snapshot: the generations belong to exactly these shares. Taken after
--- the lock, so it is no older than what the previous settling wrote.
+-- the lock, so it is no older than what the previous settling wrote. Rows alone and no clock: that
+-- a share has expired is a change of its row like any other, which the sweep makes.
 select
     permission.entry_id,
     permission.generation,
@@ -21,7 +22,7 @@ select
         from diary.share as s
         where
             s.entry_id = permission.entry_id
-            and (s.expires_at is null or s.expires_at > clock_timestamp())
+            and not s.expired
             and (
                 exists (select from diary.agent as a where a.name = s.grantee)
                 or exists (

@@ -5,7 +5,7 @@ select e.id, %(grantee)s, e.owner, %(expires_at)s, %(note)s, clock_timestamp()
 from diary.entry as e
 where e.id = %(entry_id)s
 on conflict on constraint share_pkey do update
-set expires_at = excluded.expires_at, note = excluded.note
+set expires_at = excluded.expires_at, expired = false, note = excluded.note
 
 -- name: remove_share
 -- An expired share is gone already, but for its row.
@@ -47,7 +47,7 @@ limit %(limit)s
 -- name: count_group_shares
 select count(*)::integer
 from diary.share as s
-where s.entry_id = %(entry_id)s and starts_with(s.grantee, 'group:')
+where s.entry_id = %(entry_id)s and starts_with(s.grantee, 'group:') and not s.expired
 
 -- name: may_reach
 -- Whether any active share names the agent, or any group.
