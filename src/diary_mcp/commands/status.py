@@ -13,6 +13,7 @@ from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.settings import Settings
 from diary_mcp.store.migrations import pending_migrations
+from diary_mcp.store.workflow_queue import count_refused_rows
 
 _PENDING_IS_WELL = timedelta(minutes=1)
 
@@ -28,6 +29,7 @@ class Status(BaseModel):
     pending: int | None = None
     failed: int | None = None
     drift: int | None = None
+    refused_rows: int | None = None
     problems: list[str] = []
 
 
@@ -58,6 +60,7 @@ async def _look(settings: Settings) -> Status:
         async with open_foundation(settings) as foundation:
             report.pending_migrations = 0
             await _look_at_settlement(foundation, report)
+            await _look_at_workflow_rows(foundation, report)
             await _look_at_drift(foundation, report)
     except UnavailableError as error:
         report.problems.append(str(error))
@@ -85,6 +88,15 @@ async def _look_at_settlement(foundation: Foundation, report: Status) -> None:
             f"{backlog.pending} permission changes are not settled; the oldest has waited for "
             f"{minutes} min. A running server settles what has waited for two minutes; where "
             "that does not help, `diary-mcp reconcile` settles it now, or says what is wrong."
+        )
+
+
+async def _look_at_workflow_rows(foundation: Foundation, report: Status) -> None:
+    report.refused_rows = await count_refused_rows(foundation.database)
+    if report.refused_rows:
+        report.problems.append(
+            f"{report.refused_rows} rows of the workflows do not hold JSON, and were not read: "
+            "somebody else wrote to the database. docs/operations.md says how to find them."
         )
 
 

@@ -20,7 +20,7 @@ from diary_mcp.service.ports.workflows import (
     PermissionChange,
 )
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
-from diary_mcp.store.database import Connection, fetch_count, fetch_flag
+from diary_mcp.store.database import Connection, Database, fetch_count, fetch_flag
 from diary_mcp.store.sql import load_queries
 
 REQUIRED_SCHEMA_VERSION = 125
@@ -89,3 +89,9 @@ async def check_workflow_schema(connection: Connection) -> bool:
         return False
     version = await fetch_count(connection, _SQL["get_schema_version"], {})
     return version is not None and version >= REQUIRED_SCHEMA_VERSION
+
+
+async def count_refused_rows(database: Database) -> int:
+    """How many rows of the workflows do not hold JSON: nobody reads them, nor has written them."""
+    async with database.connection() as connection:
+        return await fetch_count(connection, _SQL["count_refused_rows"], {}) or 0

@@ -19,6 +19,7 @@ from diary_mcp.service.ports.workflows import (
     PollRate,
     PollRates,
 )
+from diary_mcp.workflows.json_rows import read_rows_as_json
 
 DBOS_SCHEMA = "dbos"
 # Constant: by default it is a hash of the workflows' source, and rows that are bound to the
@@ -58,6 +59,7 @@ def migrate_dbos(database_url: str) -> None:
             application_name=APPLICATION_NAME,
             retry_connection_errors=False,
             lazy=True,
+            serializer=read_rows_as_json(),
         )
         try:
             for queue in QUEUES:
@@ -89,6 +91,7 @@ def launch_dbos(
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer; after `destroy_dbos` it can be tried
             again.
+        UnsafeDbosError: DBOS would read rows in a way that could run what stands in them.
     """
     _quieten()
     config = _configuration(database_url, executor_id)
@@ -132,6 +135,7 @@ def _configuration(database_url: str, executor_id: str) -> DBOSConfig:
         notification_coalesce_sec=_NOTIFIER_INTERVAL_S,
         log_level="WARNING",
         enable_otlp=False,
+        serializer=read_rows_as_json(),
     )
 
 

@@ -64,3 +64,18 @@ select to_regclass('dbos.dbos_migrations') is not null
 -- How many of its migrations DBOS has applied.
 select coalesce(max(m.version), 0)
 from dbos.dbos_migrations as m
+
+-- name: count_refused_rows
+-- What DBOS is not let read (`workflows/json_rows.py`): our workflows write nothing but JSON.
+select (
+    (
+        select count(*)
+        from dbos.workflow_status as workflow
+        where workflow.serialization is distinct from 'portable_json'
+    )
+    + (
+        select count(*)
+        from dbos.operation_outputs as step
+        where step.serialization is distinct from 'portable_json'
+    )
+)::integer
