@@ -127,7 +127,7 @@ def columns(entry: EntryRecord | Entry) -> dict[str, object]:
 
 def reader_parameters(reader: Readership) -> dict[str, object]:
     """The reader as every reading statement takes it."""
-    return {"caller": reader.caller, "grantees": list(reader.grantees)}
+    return {"caller": reader.caller, "grantees": [reader.caller, *reader.groups]}
 
 
 def filter_parameters(filters: EntryFilters) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.store import Reading, UnitOfWork
@@ -40,48 +41,100 @@ class PostgresStore:
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Reading]:
         async with self._database.connection() as connection:
-            yield _reading(connection)
+            yield _Reading(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Reading]:
         async with self._database.snapshot() as connection:
-            yield _reading(connection)
+            yield _Reading(connection)
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncGenerator[UnitOfWork]:
         with self._telemetry.span("diary.transaction", {}):
             async with self._database.pipelined_transaction() as connection:
                 workflows = DbosQueue(connection, self._telemetry)
-                yield self._unit_of_work(connection, workflows)
+                yield _UnitOfWork(connection, workflows, self._wants_signatures)
         if workflows.changed:
             self._committed(workflows.changed)
 
-    def _unit_of_work(self, connection: Connection, workflows: DbosQueue) -> UnitOfWork:
-        wanted = self._wants_signatures
-        entries = PostgresEntries(connection, wants_signature=wanted)
-        agents = PostgresAgents(connection)
-        return UnitOfWork(
-            entries=entries,
-            entry_changes=entries,
-            shares=PostgresShares(connection),
-            agents=agents,
-            requests=agents,
-            workflows=workflows,
-            archive=PostgresArchive(connection, wants_signature=wanted),
-            chain=PostgresChain(connection),
-        )
+
+@dataclass(frozen=True)
+class _Reading:
+    """Makes each reader when it is asked for: a call needs one or two of them."""
+
+    _connection: Connection
+
+    @property
+    def entries(self) -> PostgresEntries:
+        return PostgresEntries(self._connection)
+
+    @property
+    def shares(self) -> PostgresShares:
+        return PostgresShares(self._connection)
+
+    @property
+    def agents(self) -> PostgresAgents:
+        return PostgresAgents(self._connection)
+
+    @property
+    def archive(self) -> PostgresArchive:
+        return PostgresArchive(self._connection)
+
+    @property
+    def reflection(self) -> PostgresReflection:
+        return PostgresReflection(self._connection)
+
+    @property
+    def history(self) -> PostgresHistory:
+        return PostgresHistory(self._connection)
+
+    @property
+    def suggestions(self) -> PostgresSuggestions:
+        return PostgresSuggestions(self._connection)
+
+    @property
+    def search(self) -> PostgresSearch:
+        return PostgresSearch(self._connection)
+
+    @property
+    def similar(self) -> PostgresSimilar:
+        return PostgresSimilar(self._connection)
+
+    @property
+    def chain(self) -> PostgresChain:
+        return PostgresChain(self._connection)
 
 
-def _reading(connection: Connection) -> Reading:
-    return Reading(
-        entries=PostgresEntries(connection),
-        shares=PostgresShares(connection),
-        agents=PostgresAgents(connection),
-        archive=PostgresArchive(connection),
-        reflection=PostgresReflection(connection),
-        history=PostgresHistory(connection),
-        suggestions=PostgresSuggestions(connection),
-        search=PostgresSearch(connection),
-        similar=PostgresSimilar(connection),
-        chain=PostgresChain(connection),
-    )
+@dataclass(frozen=True)
+class _UnitOfWork:
+    _connection: Connection
+    workflows: DbosQueue
+    _wants_signatures: bool
+
+    @property
+    def entries(self) -> PostgresEntries:
+        return PostgresEntries(self._connection, wants_signature=self._wants_signatures)
+
+    @property
+    def entry_changes(self) -> PostgresEntries:
+        return self.entries
+
+    @property
+    def shares(self) -> PostgresShares:
+        return PostgresShares(self._connection)
+
+    @property
+    def agents(self) -> PostgresAgents:
+        return PostgresAgents(self._connection)
+
+    @property
+    def requests(self) -> PostgresAgents:
+        return self.agents
+
+    @property
+    def archive(self) -> PostgresArchive:
+        return PostgresArchive(self._connection, wants_signature=self._wants_signatures)
+
+    @property
+    def chain(self) -> PostgresChain:
+        return PostgresChain(self._connection)

@@ -19,7 +19,7 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
 from diary_mcp.domain.relations import group_grantee
-from diary_mcp.service.ports.entries import Readership, owner_readership
+from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store
 
@@ -73,7 +73,7 @@ class Access:
         async with self._store.reading() as rows:
             may_be_reached = await rows.shares.may_reach(caller)
         if not may_be_reached:
-            return owner_readership(caller)
+            return Readership(caller)
         return await self._with_groups(caller)
 
     async def keep_readable(self, caller: AgentName, rows: Sequence[Listed]) -> list[Listed]:
@@ -94,7 +94,7 @@ class Access:
         whether there is one.
         """
         async with self._store.reading() as rows:
-            entry = await rows.entries.find(owner_readership(caller), reference)
+            entry = await rows.entries.find(Readership(caller), reference)
             entry_id = as_entry_id(reference)
             if entry is not None or entry_id is None:
                 return entry
@@ -108,8 +108,7 @@ class Access:
 
     async def _with_groups(self, caller: AgentName) -> Readership:
         groups = sorted(await self._permissions.list_groups(caller))
-        own = owner_readership(caller)
-        return Readership(caller, (*own.grantees, *map(group_grantee, groups)))
+        return Readership(caller, tuple(map(group_grantee, groups)))
 
 
 def not_found(reference: str) -> NotFoundError:

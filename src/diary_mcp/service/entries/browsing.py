@@ -20,7 +20,6 @@ from diary_mcp.service.ports.entries import (
     EntryPosition,
     Readership,
     TagCount,
-    owner_readership,
 )
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.shares import SharePosition
@@ -103,7 +102,7 @@ class BrowsingService:
         listing = f"shares:{caller}:{reference}"
         after = None if cursor is None else cursors.decode_shares(cursor, listing)
         async with self._store.reading() as rows:
-            entry = reference and await rows.entries.find(owner_readership(caller), reference)
+            entry = reference and await rows.entries.find(Readership(caller), reference)
             if not reference or (entry and entry.role == "owner"):
                 entry_id = entry.id if entry else None
                 shares = await rows.shares.list_page(caller, entry_id, after, limit + 1)
@@ -122,7 +121,7 @@ class BrowsingService:
 
     async def _readership(self, caller: AgentName, filters: EntryFilters) -> Readership:
         if filters.scope == "mine":
-            return owner_readership(caller)
+            return Readership(caller)
         return await self._access.readership(caller)
 
     async def _fill(

@@ -16,9 +16,9 @@ from diary_mcp.service.entries.access import Access, not_found
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.ports.entries import (
     EntryRecord,
+    Readership,
     RememberedRequest,
     new_record,
-    owner_readership,
 )
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange
@@ -167,7 +167,7 @@ class EntryService:
 
 async def find_own(unit: UnitOfWork, caller: AgentName, reference: str) -> Entry | None:
     """The caller's own entry, or `None` where it has none of this id or key."""
-    entry = await unit.entries.find(owner_readership(caller), reference)
+    entry = await unit.entries.find(Readership(caller), reference)
     return entry if entry is not None and entry.role == "owner" else None
 
 

@@ -11,7 +11,7 @@ from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.fields import AgentName, EntryType
 from diary_mcp.domain.reflection import Correction, Excerpt, Mention, Reflection
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
-from diary_mcp.service.ports.entries import owner_readership
+from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.reflection import EntrySelection, Preview, TypeCount
 from diary_mcp.service.ports.store import Store
 
@@ -82,7 +82,7 @@ class ReflectionService:
             chains = await rows.reflection.list_corrections(selection, _MAX_IN_CONTEXT)
             handoff: Entry | None = None
             for preview in await rows.reflection.list_newest(selection.only("handoff"), 1):
-                handoff = await rows.entries.find(owner_readership(agent), str(preview.id))
+                handoff = await rows.entries.find(Readership(agent), str(preview.id))
         return SessionContext(
             agent=agent,
             entries=sum(count.entries for count in types),

@@ -8,7 +8,7 @@ from diary_mcp.domain.errors import NotFoundError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.version import EntryVersion, VersionSummary
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.ports.entries import owner_readership
+from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.store import Store
 
 _MAX_VERSIONS = 200
@@ -61,7 +61,7 @@ class HistoryService:
 
     async def _get_own(self, caller: AgentName, reference: str) -> Entry:
         async with self._store.reading() as rows:
-            entry = await rows.entries.find(owner_readership(caller), reference)
+            entry = await rows.entries.find(Readership(caller), reference)
         if entry is None or entry.role != "owner":
             raise await self._access.refusal(caller, reference)
         return entry

@@ -13,15 +13,13 @@ from diary_mcp.domain.version import EntryVersion, Version, VersionSummary, writ
 
 @dataclass(frozen=True)
 class Readership:
-    """The caller, and every name under which something may have been shared with it."""
+    """The caller, and the groups that something may have been shared with in its place.
+
+    Without groups: what the rows alone tell.
+    """
 
     caller: AgentName
-    grantees: tuple[Grantee, ...]
-
-
-def owner_readership(caller: AgentName) -> Readership:
-    """What the rows alone tell: the caller by its own name, no groups."""
-    return Readership(caller, (Grantee(caller),))
+    groups: tuple[Grantee, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class EntryReader(Protocol):
 
         Returns:
             It, with the reader's `role`; `None` where the rows neither make the reader its owner
-            nor share it with one of `reader.grantees`.
+            nor share it with the reader or one of its groups.
         """
         ...
 

@@ -1,7 +1,6 @@
 """The store: what can be read on one connection, and the unit of work."""
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from diary_mcp.service.ports.agents import AgentDirectory
@@ -20,34 +19,50 @@ from diary_mcp.service.ports.shares import ShareReader, ShareWriter
 from diary_mcp.service.ports.workflows import WorkflowQueue
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Everything that can be read, on one connection."""
+class Reading(Protocol):
+    """What can be read, on one connection."""
 
-    entries: EntryReader
-    shares: ShareReader
-    agents: AgentDirectory
-    archive: ArchiveReader
-    reflection: ReflectionReader
-    history: HistoryReader
-    suggestions: SuggestionReader
-    search: SearchReader
-    similar: SimilarReader
-    chain: ChainReader
+    @property
+    def entries(self) -> EntryReader: ...
+    @property
+    def shares(self) -> ShareReader: ...
+    @property
+    def agents(self) -> AgentDirectory: ...
+    @property
+    def archive(self) -> ArchiveReader: ...
+    @property
+    def reflection(self) -> ReflectionReader: ...
+    @property
+    def history(self) -> HistoryReader: ...
+    @property
+    def suggestions(self) -> SuggestionReader: ...
+    @property
+    def search(self) -> SearchReader: ...
+    @property
+    def similar(self) -> SimilarReader: ...
+    @property
+    def chain(self) -> ChainReader: ...
 
 
-@dataclass(frozen=True)
-class UnitOfWork:
+class UnitOfWork(Protocol):
     """One PostgreSQL transaction on one connection: all of it commits, or nothing does."""
 
-    entries: EntryReader
-    entry_changes: EntryWriter
-    shares: ShareWriter
-    agents: AgentDirectory
-    requests: RequestLog
-    workflows: WorkflowQueue
-    archive: ArchiveWriter
-    chain: ChainWriter
+    @property
+    def entries(self) -> EntryReader: ...
+    @property
+    def entry_changes(self) -> EntryWriter: ...
+    @property
+    def shares(self) -> ShareWriter: ...
+    @property
+    def agents(self) -> AgentDirectory: ...
+    @property
+    def requests(self) -> RequestLog: ...
+    @property
+    def workflows(self) -> WorkflowQueue: ...
+    @property
+    def archive(self) -> ArchiveWriter: ...
+    @property
+    def chain(self) -> ChainWriter: ...
 
 
 class Store(Protocol):

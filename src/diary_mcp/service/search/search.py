@@ -15,7 +15,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.browsing import Page
-from diary_mcp.service.ports.entries import owner_readership
+from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import SearchPosition, SearchRequest
@@ -81,7 +81,7 @@ class SearchService:
         engine = await self._get_engine()
         try:
             reader = (
-                owner_readership(caller)
+                Readership(caller)
                 if filters.scope == "mine"
                 else await self._access.readership(caller)
             )
@@ -90,7 +90,7 @@ class SearchService:
         except PermissionBackendUnavailableError:
             if filters.scope != "all":
                 raise
-            found = await engine.find(_own_only(request), owner_readership(caller))
+            found = await engine.find(_own_only(request), Readership(caller))
             notices = (_SHARED_NOT_SEARCHED, *found.notices)
         seen = request.seen | {SearchPosition.mark(hit.id) for hit in found.hits}
         next_cursor = None
