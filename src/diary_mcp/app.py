@@ -19,8 +19,7 @@ from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.embeddings.choice import choose_embedder
-from diary_mcp.keys.key_files import AgentKeys
-from diary_mcp.keys.local import LocalSigner
+from diary_mcp.keys.key_files import AgentKeys, LocalSigner
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres

@@ -5,12 +5,16 @@ the name, which succeeds for one of them; the others read that one.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import anyio.to_thread
+
 from diary_mcp.domain.errors import SigningKeyError
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.ports.chain import SigningKey
 
 if TYPE_CHECKING:
     from diary_mcp.keys.ed25519 import PrivateKey
@@ -139,3 +143,24 @@ class AgentKeys:
                 f"{self.next.path} cannot take the place of {self.present.path} "
                 f"({error.strerror or error}). Run `diary-mcp key rotate` again."
             ) from error
+
+
+class LocalSigner:
+    """`Signer` with the key files of one agent."""
+
+    def __init__(self, keys: AgentKeys) -> None:
+        self._keys = keys
+        self._is_ready = False
+
+    @property
+    def agent(self) -> AgentName:
+        return self._keys.agent
+
+    async def keys(self) -> Sequence[SigningKey]:
+        """As `Signer` says; the first time it imports what it needs, and may make the key."""
+        if self._is_ready:
+            # Looks only whether the files have changed.
+            return self._keys.load()
+        keys = await anyio.to_thread.run_sync(self._keys.load)
+        self._is_ready = True
+        return keys

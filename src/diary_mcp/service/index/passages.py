@@ -3,7 +3,9 @@
 import re
 from collections.abc import Collection, Iterator
 
+from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.version import SearchText
+from diary_mcp.service.index.tokenizer import without_author
 
 CHUNK_CHARACTERS = 400
 SNIPPET_CHARACTERS = 240
@@ -13,11 +15,6 @@ _LONGEST_UNIT = 1_000
 _HEADING = re.compile(r"^#\s+(.+)$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"\w+")
-
-
-def without_author(text: SearchText) -> str:
-    """The content without a leading "Author: ", as in a transcript."""
-    return text.content.removeprefix(f"{text.author}: ")
 
 
 def is_question(text: SearchText) -> bool:
@@ -48,7 +45,7 @@ def list_chunks(content: str) -> list[str]:
     return [*chunks, current] if current else chunks
 
 
-def cut_snippet(text: SearchText, words: Collection[str], chunk: int | None) -> str:
+def cut_snippet(text: SearchText | Entry, words: Collection[str], chunk: int | None) -> str:
     """The passage that made the entry a hit: where most of `words` stand, else the best chunk."""
     chunks = list_chunks(without_author(text))
     if not chunks:

@@ -12,8 +12,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Protocol, cast
 
+from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.version import SearchText
-from diary_mcp.service.index.passages import without_author
 
 # Rows of an index hold at most 2,700 bytes.
 _LONGEST_TERM = 64
@@ -72,6 +72,11 @@ def count_terms(entry: SearchText) -> Counter[str]:
         for term in list_terms(text):
             counts[term] += weight
     return counts
+
+
+def without_author(text: SearchText | Entry) -> str:
+    """The content without a leading "Author: ", as in a transcript."""
+    return text.content.removeprefix(f"{text.author}: ")
 
 
 def _without_marks(text: str) -> str:

@@ -27,10 +27,19 @@ from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import SearchPosition, SearchRequest
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed, vector_bytes
-from diary_mcp.service.search.dates import DateSpan, Years, find_spans
 from diary_mcp.service.search.explain import Explanation, list_notices
 from diary_mcp.service.search.loader import DocumentLoader
-from diary_mcp.service.search.query import Query, named_authors, parse_query, without_names
+from diary_mcp.service.search.query import (
+    DateSpan,
+    Query,
+    Years,
+    can_be_guessed,
+    find_spans,
+    guess_term,
+    named_authors,
+    parse_query,
+    without_names,
+)
 from diary_mcp.service.search.ranking import (
     Corpus,
     Flags,
@@ -41,7 +50,6 @@ from diary_mcp.service.search.ranking import (
     Weights,
     rank,
 )
-from diary_mcp.service.search.spelling import can_be_guessed, guess_term
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
-from diary_mcp.domain.version import text_of
 from diary_mcp.service.index.passages import cut_snippet
 from diary_mcp.service.ports.search import SearchRequest
 from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed
@@ -37,7 +36,7 @@ class Explanation:
         return SearchHit(
             **fields,
             snippet=cut_snippet(
-                text_of(entry),
+                entry,
                 [*self.query.phrases, *words, *self._terms(index)],
                 best if best >= 0 else None,
             ),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.entry import SearchMode
-from diary_mcp.service.search.dates import DateSpan
+from diary_mcp.service.search.query import DateSpan
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
