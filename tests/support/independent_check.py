@@ -7,6 +7,8 @@ what is wrong with it: the first broken link, and what is wrong with each entry.
 import base64
 import hashlib
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -19,6 +21,20 @@ STATEMENT = {
     "commitment", "supersedes", "origin", "subject",
 }  # fmt: skip
 CONTENT = ("author", "content", "date", "importance", "session", "tags", "title", "type", "version")
+
+
+def parse(text: str) -> Json:
+    """JSON in which every reader finds the same. Raises: ValueError: it is none."""
+
+    def refuse(_constant: str) -> float:
+        raise ValueError("no number")
+
+    def unique(pairs: list[tuple[str, object]]) -> Json:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a name is there twice")
+        return dict(pairs)
+
+    return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
 
 
 def canonical(value: object) -> bytes:
@@ -76,10 +92,16 @@ class Findings:
 def check_bundle(
     text: str, *, head: tuple[int, str] | None = None, trusted: frozenset[str] = frozenset()
 ) -> Findings:
-    """Rules 1 to 14."""
-    header, *lines = [json.loads(line) for line in text.split("\n") if line]
+    """Rules 1 to 14. Raises: ValueError: it is no bundle."""
+    if not text.endswith("\n"):
+        raise ValueError("the last line is not ended")
+    header, *lines = [parse(line) for line in text.removesuffix("\n").split("\n")]
+    kinds = [next(iter(line)) for line in lines]
+    if kinds != sorted(kinds, reverse=True):
+        raise ValueError("a link after an entry")
     links = [line["link"] for line in lines if "link" in line]
     entries = [line["entry"] for line in lines if "entry" in line]
+    _refuse_repeated(entries)
     found = Findings()
     signed = _check_chain(header, links, found, head, trusted)
     for entry in entries:
@@ -102,84 +124,209 @@ def _check_chain(
 ) -> "_Signed":
     previous: str | None = None
     time = ""
-    valid: set[str] = set()
-    known: set[str] = set()
-    signed = _Signed()
+    keys = _Keys(trusted)
+    signed = _Signed(header["owner"])
     hashes: dict[int, str] = {}
     signers: set[str] = set()
     for number, link in enumerate(links, 1):
         statement = link["statement"]
-        if set(statement) != STATEMENT:
+        own_hash = hash_of(statement)
+        problems = not is_statement(statement)
+        if not problems:
+            is_signed = is_signed_by(statement["key"], link["signature"], canonical(statement))
+            signers |= {statement["key"]} if is_signed else set()
+            problems = (
+                statement["sequence"] != number
+                or statement["owner"] != header["owner"]
+                or statement["previous"] != previous
+                or _moment(statement["time"]) < _moment(time)
+                or not is_signed
+                or (not found.broken and not keys.apply(statement))
+                or not signed.follows(statement)
+            )
+        if problems or (head and head[0] == number and head[1] != own_hash):
             found.broken.append(number)
-            previous = hashes[number] = hash_of(statement)
-            continue
-        problems = [
-            statement["sequence"] != number,
-            statement["owner"] != header["owner"],
-            statement["previous"] != previous,
-            _moment(statement["time"]) < _moment(time),
-        ]
-        is_valid = is_signed_by(statement["key"], link["signature"], canonical(statement))
-        if is_valid:
-            signers.add(statement["key"])
-            is_valid = _apply_keys(statement, valid, known, trusted)
-        if any(problems) or not is_valid:
-            found.broken.append(number)
-        if not signed.note(statement, is_valid=is_valid):
-            found.broken.append(number)
-        previous, time = hash_of(statement), statement["time"]
-        hashes[number] = previous
+        if is_statement(statement):
+            signed.note(statement, own_hash, is_valid=not found.broken)
+            time = statement["time"]
+        previous = hashes[number] = own_hash
     _check_end(header, hashes, found, head)
+    if header["keys"] != _told_keys(links):
+        found.broken.append(1)
     if trusted and not trusted & signers:
         found.broken.append(1)
     return signed
 
 
-def _apply_keys(statement: Json, valid: set[str], known: set[str], trusted: frozenset[str]) -> bool:
-    key, subject = statement["key"], statement["subject"]
-    is_first = statement["sequence"] == 1
-    if is_first:
-        valid.add(key)
-        known.add(key)
-    is_takeover = statement["act"] == "admit" and subject == key
-    is_valid = key in valid or (is_takeover and key in trusted)
-    if key not in valid and not is_takeover:
+def is_statement(value: object) -> bool:
+    """Whether the members are those of its act, each of its form."""
+    if not isinstance(value, dict) or set(cast("Json", value)) != STATEMENT:
         return False
-    if statement["act"] == "admit" and not (is_first and subject == key):
-        if subject is None or subject in known:
+    statement = cast("Json", value)
+    act = statement["act"]
+    if act not in MEMBERS or statement["format"] != "diary-mcp/link/1":
+        return False
+    required, allowed = MEMBERS[act]
+    given = {name for name in OF_SOME_ACTS if statement[name] is not None}
+    return (
+        required <= given <= required | allowed
+        and (statement["previous"] is None) == (statement["sequence"] == 1)
+        and all(
+            FORMS[name](statement[name])
+            for name in STATEMENT - {"act", "format"}
+            if statement[name] is not None or name in ALWAYS
+        )
+    )
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 1 <= value < 2**53
+
+
+def _is_like(pattern: str) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _is_superseded(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    said = cast("Json", value)
+    return (
+        set(said) == {"content_hash", "entry", "link"}
+        and _IS_ID(said["entry"])
+        and (said["link"] is None) != (said["content_hash"] is None)
+        and _IS_HASH(said["link"] or said["content_hash"])
+    )
+
+
+_IS_HASH = _is_like(r"sha256:[0-9a-f]{64}")
+_IS_KEY = _is_like(r"ed25519:[A-Za-z0-9_-]{43}")
+_IS_ID = _is_like(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
+ALWAYS = {"owner", "sequence", "time", "key"}
+OF_SOME_ACTS = {"entry", "version", "commitment", "supersedes", "origin", "subject"}
+MEMBERS: dict[object, tuple[set[str], set[str]]] = {
+    "write": ({"entry", "version", "commitment"}, {"supersedes"}),
+    "import": ({"entry", "version", "commitment"}, {"supersedes", "origin"}),
+    "delete": ({"entry", "version"}, {"commitment"}),
+    "admit": ({"subject"}, set()),
+    "revoke": ({"subject"}, set()),
+}
+FORMS: dict[str, Callable[[object], bool]] = {
+    "owner": _is_like(r"[a-z0-9][a-z0-9._-]{0,63}"),
+    "sequence": _is_count,
+    "previous": _IS_HASH,
+    "time": _is_like(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.(?!0{6})\d{6})?Z"),
+    "key": _IS_KEY,
+    "entry": _IS_ID,
+    "version": _is_count,
+    "commitment": _IS_HASH,
+    "supersedes": _is_superseded,
+    "origin": _IS_HASH,
+    "subject": _IS_KEY,
+}
+
+
+@dataclass
+class _Keys:
+    trusted: frozenset[str]
+    valid: set[str] = field(default_factory=set[str])
+    known: set[str] = field(default_factory=set[str])
+
+    def apply(self, statement: Json) -> bool:
+        """`False` where the key may not sign this."""
+        key, act, subject = statement["key"], statement["act"], statement["subject"]
+        is_first = statement["sequence"] == 1
+        if is_first:
+            self._admit(key)
+        if key not in self.valid and not (
+            act == "admit" and subject == key and key in self.trusted
+        ):
             return False
-        valid.add(subject)
-        known.add(subject)
-    if statement["act"] == "revoke":
-        if subject not in valid:
-            return False
-        valid.discard(subject)
-    return is_valid
+        if act == "admit" and not (is_first and subject == key):
+            if subject in self.known:
+                return False
+            self._admit(subject)
+        if act == "revoke":
+            if subject not in self.valid:
+                return False
+            self.valid.discard(subject)
+        return True
+
+    def _admit(self, key: str) -> None:
+        self.valid.add(key)
+        self.known.add(key)
+
+
+def _told_keys(links: list[Json]) -> list[Json]:
+    """The key history by the chain's own word, in which every takeover counts."""
+    periods: dict[str, Json] = {}
+    subjects = {link["statement"].get("subject") for link in links}
+    keys = _Keys(frozenset(subject for subject in subjects if isinstance(subject, str)))
+    for link in links:
+        statement = link["statement"]
+        if not is_statement(statement):
+            continue
+        keys.apply(statement)
+        number, time = statement["sequence"], statement["time"]
+        for key in (statement["key"], statement["subject"]):
+            if key in keys.known and key not in periods:
+                periods[key] = {
+                    "key": key,
+                    "admitted": number,
+                    "admitted_at": time,
+                    "revoked": None,
+                    "revoked_at": None,
+                }
+        for key in periods.keys() - keys.valid:
+            if periods[key]["revoked"] is None:
+                periods[key] |= {"revoked": number, "revoked_at": time}
+    return list(periods.values())
+
+
+def _refuse_repeated(entries: list[Json]) -> None:
+    ids = [entry["id"] for entry in entries]
+    keys = [entry["key"] for entry in entries if entry["key"] is not None]
+    for names in (ids, keys):
+        if len(set(names)) != len(names):
+            raise ValueError("an entry is there twice")
 
 
 @dataclass
 class _Signed:
     """What the chain says of each entry: its last link, and the commitment to each version."""
 
+    owner: str
     last: dict[str, tuple[Json, bool]] = field(default_factory=dict[str, tuple[Json, bool]])
+    hashes: dict[str, str] = field(default_factory=dict[str, str])
     commitments: dict[str, dict[int, str | None]] = field(
         default_factory=dict[str, dict[int, str | None]]
     )
 
-    def note(self, statement: Json, *, is_valid: bool) -> bool:
-        """`False` where the entry goes back to an earlier version."""
-        entry_id = statement["entry"]
+    def follows(self, statement: Json) -> bool:
+        """Whether a link fits what was said of its entry, and of the one that it supersedes."""
+        entry_id, superseded = statement["entry"], statement["supersedes"]
+        known = superseded and self.hashes.get(superseded["entry"])
+        if known and superseded["link"] != known:
+            return False
         if entry_id is None:
             return True
-        before = self.last.get(entry_id)
-        follows = True
-        if before is None or before[0]["act"] == "delete":
+        if self.is_gone(entry_id):
+            return statement["act"] != "delete" or statement["commitment"] is None
+        before = self.last[entry_id][0]
+        if statement["act"] == "delete":
+            names = ("version", "commitment")
+            return all(statement[name] == before[name] for name in names)
+        return statement["version"] >= before["version"]
+
+    def note(self, statement: Json, own_hash: str, *, is_valid: bool) -> None:
+        entry_id = statement["entry"]
+        if entry_id is None:
+            return
+        if self.is_gone(entry_id):
             self.commitments[entry_id] = {}
-        else:
-            follows = statement["version"] >= before[0]["version"]
         self.commitments[entry_id][statement["version"]] = statement["commitment"]
         self.last[entry_id] = (statement, is_valid)
-        return follows
+        self.hashes[entry_id] = own_hash
 
     def is_gone(self, entry_id: str | None) -> bool:
         return entry_id not in self.last or self.last[entry_id][0]["act"] == "delete"
@@ -192,14 +339,22 @@ def _check_end(
     told = header["head"]
     if (told and (told["sequence"], told["hash"])) != ((end, hashes[end]) if end else None):
         found.broken.append(end + 1)
-    if head is not None and hashes.get(head[0]) != head[1]:
-        found.broken.append(min(head[0], end + 1))
+    if head is not None and head[0] > end:
+        found.broken.append(end + 1)
 
 
 def _check_entry(entry: Json, signed: _Signed, found: Findings) -> None:
     entry_id, present = entry["id"], entry["versions"][0]
     if content_hash(entry_id, entry["owner"], present) != present["content_hash"]:
         found.bad.add(entry_id)
+    if entry["owner"] == signed.owner:
+        _check_signed(entry, signed, found)
+    else:
+        found.bad.add(entry_id)
+
+
+def _check_signed(entry: Json, signed: _Signed, found: Findings) -> None:
+    entry_id, present = entry["id"], entry["versions"][0]
     if entry_id not in signed.last:
         found.unsigned.add(entry_id)
         return
@@ -222,7 +377,8 @@ def _check_entry(entry: Json, signed: _Signed, found: Findings) -> None:
 def _history_is_right(entry: Json, signed: _Signed) -> bool:
     present, *earlier = entry["versions"]
     history = {version["version"]: version for version in earlier}
-    return all(
+    numbers = [version["version"] for version in entry["versions"]]
+    return numbers == sorted(set(numbers), reverse=True) and all(
         number in history and commitment(entry, history[number]) == expected
         for number, expected in signed.commitments[entry["id"]].items()
         if number < present["version"]
@@ -231,13 +387,8 @@ def _history_is_right(entry: Json, signed: _Signed) -> bool:
 
 def _is_what_was_signed(entry: Json, statement: Json, signed: _Signed) -> bool:
     claimed = statement["supersedes"] and statement["supersedes"]["entry"]
-    return (
-        statement["owner"] == entry["owner"]
-        and statement["commitment"] == commitment(entry, entry["versions"][0])
-        and (
-            claimed == entry["supersedes"]
-            or (entry["supersedes"] is None and signed.is_gone(claimed))
-        )
+    return statement["commitment"] == commitment(entry, entry["versions"][0]) and (
+        claimed == entry["supersedes"] or (entry["supersedes"] is None and signed.is_gone(claimed))
     )
 
 

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from diary_mcp.domain.fields import AgentName, EntryId
@@ -131,6 +132,16 @@ class Builder:
         entry["supersedes"] = superseded and str(superseded)
         entry["versions"].insert(0, version)
 
+    def write_unsigned(self, number: int, values: Json) -> None:
+        """A version that waits for its signature."""
+        own_id = entry_id(number)
+        entry = self.entries.setdefault(
+            own_id,
+            {"key": None if number % 2 else f"key-{number}", "versions": [], "supersedes": None},
+        )
+        version = self._version(own_id, entry["versions"], values)
+        entry["versions"].insert(0, version | {"salt": None})
+
     def delete(self, number: int, *, by: int = 0) -> None:
         own_id = entry_id(number)
         said = self.last[own_id]["statement"]
@@ -175,12 +186,17 @@ def build() -> Builder:
     return chain
 
 
-def bundle(chain: Builder) -> list[str]:
+def bundle_of(chain: Builder) -> list[str]:
     """The lines of a bundle of the chain."""
-    periods = (
-        (chain.keys[0].public_key, 1, 9),
-        (chain.keys[1].public_key, 7, None),
-    )
+    begin: dict[PublicKey, int] = {chain.keys[0].public_key: 1}
+    end: dict[PublicKey, int] = {}
+    for link in chain.links:
+        statement = link["statement"]
+        if statement["act"] == "admit":
+            begin[statement["subject"]] = statement["sequence"]
+        if statement["act"] == "revoke":
+            end[statement["subject"]] = statement["sequence"]
+    periods = tuple((key, number, end.get(key)) for key, number in begin.items())
     return [json.dumps(part, ensure_ascii=False) for part in _parts(chain, periods)]
 
 
@@ -242,10 +258,63 @@ def _time(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
+def _statements(chain: Builder) -> list[Json]:
+    """Statements that are none, each for one reason, and well signed."""
+    write = chain.links[0]["statement"]
+    supersedes = chain.links[5]["statement"]
+    admit = chain.links[6]["statement"]
+    imported = chain.links[9]["statement"]
+    deletion = chain.links[11]["statement"]
+    key, link_hash = admit["subject"], write["commitment"]
+    said: list[tuple[str, Json, Json]] = [
+        ("a write with a subject", write, {"subject": key}),
+        ("a write with an origin", write, {"origin": link_hash}),
+        ("a write without a commitment", write, {"commitment": None}),
+        ("a write without a version", write, {"version": None}),
+        ("a write of nothing", write, {"entry": None}),
+        ("an import with a subject", imported, {"subject": key}),
+        ("a deletion that supersedes", deletion, {"supersedes": supersedes["supersedes"]}),
+        ("a deletion with an origin", deletion, {"origin": link_hash}),
+        ("an admission about an entry", admit, {"entry": write["entry"]}),
+        ("an admission with a version", admit, {"version": 1}),
+        ("an admission with a commitment", admit, {"commitment": link_hash}),
+        ("an admission of nobody", admit, {"subject": None}),
+        ("an unknown act", write, {"act": "approve"}),
+        ("another format", write, {"format": "diary-mcp/link/2"}),
+        ("a first link with a previous one", write, {"previous": link_hash}),
+        ("a later link without a previous one", imported, {"previous": None}),
+        ("sequence 0", write, {"sequence": 0}),
+        ("a version that is no integer", write, {"version": "1"}),
+        ("a version that is true", write, {"version": True}),
+        ("a time with an offset", write, {"time": "2026-03-01T10:00:01+01:00"}),
+        ("a time with three digits", write, {"time": "2026-03-01T09:00:01.000Z"}),
+        ("an id in capitals", write, {"entry": str(write["entry"]).upper()}),
+        ("a hash of another kind", write, {"commitment": "sha512:00"}),
+        ("an owner in capitals", write, {"owner": "Alice"}),
+        (
+            "superseding by two hashes",
+            supersedes,
+            {"supersedes": {**supersedes["supersedes"], "content_hash": link_hash}},
+        ),
+        (
+            "superseding by no hash",
+            supersedes,
+            {"supersedes": {**supersedes["supersedes"], "link": None}},
+        ),
+        ("a member more", write, {"more": None}),
+    ]
+    return [
+        {
+            "why": why,
+            "statement": statement | changed,
+            "signature": chain.keys[0].sign(rfc8785.dumps(statement | changed)),
+        }
+        for why, statement, changed in said
+    ]
+
+
 def vectors() -> Json:
     """The whole file."""
-    import rfc8785  # noqa: PLC0415  # what the product uses
-
     chain = build()
     return {
         "about": "Test vectors of docs/signing.md. The keys are published: never use them.",
@@ -280,7 +349,8 @@ def vectors() -> Json:
             for version in entry["versions"]
         ],
         "links": chain.links,
-        "bundle": bundle(chain),
+        "statements": _statements(chain),
+        "bundle": bundle_of(chain),
     }
 
 

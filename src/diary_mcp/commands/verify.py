@@ -1,7 +1,11 @@
 """`diary-mcp verify`: the diary in the database, or a bundle with no database at all."""
 
+import json
 import re
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import anyio
@@ -9,6 +13,7 @@ import click
 
 from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import printable, quoted
 from diary_mcp.domain.signing import KEY_PATTERN, ChainHead, PublicKey
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.settings import Settings
@@ -45,7 +50,7 @@ def _keys(
 @click.option(
     "--key", "trusted", metavar="KEY", multiple=True, callback=_keys, help="A key you trust."
 )
-@click.option("--strict", is_flag=True, help="Entries that are not signed are a failure too.")
+@click.option("--strict", is_flag=True, help="What is not signed is a failure too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(
     settings: Settings,
@@ -60,22 +65,48 @@ def verify(
 
     FILE is a bundle, or exported files: one, or a folder of them.
     """
-    if file is not None and (file.is_dir() or file.suffix in {".md", ".jsonl"}):
-        sys.exit(0 if _verify_files(file, trusted, strict=strict) else 1)
-    if file is None:
-        owner, report = anyio.run(_verify_diary, settings, remembered, trusted)
-    else:
-        owner, report = _verify_file(file, remembered, trusted)
-    unsigned = report.totals.checked - report.totals.signed
-    is_sound = _is_sound(report) and not (strict and unsigned)
+    verdict = _look(settings, file, remembered, trusted)
+    is_passed = verdict.is_sound and not (strict and verdict.unsigned)
     if as_json:
-        click.echo(report.model_dump_json())
+        # In ASCII: what a terminal acts on is escaped.
+        click.echo(json.dumps({**verdict.report, "ok": is_passed}))
     else:
-        _tell(owner, report, unsigned)
-    sys.exit(0 if is_sound else 1)
+        for line in verdict.problems:
+            click.echo(printable(line), err=True)
+        for line in verdict.lines:
+            click.echo(printable(line))
+        unsound = "NOT all signed" if verdict.is_sound else "NOT sound"
+        click.echo("sound" if is_passed else unsound)
+    sys.exit(0 if is_passed else 1)
 
 
-def _verify_file(
+@dataclass(frozen=True)
+class _Verdict:
+    """What was found, for people and for programs."""
+
+    report: Mapping[str, object]
+    problems: Sequence[str]
+    lines: Sequence[str]
+    is_sound: bool
+    unsigned: int
+
+
+def _look(
+    settings: Settings,
+    file: Path | None,
+    remembered: ChainHead | None,
+    trusted: tuple[PublicKey, ...],
+) -> _Verdict:
+    if file is None:
+        return _of_chain(*anyio.run(_verify_diary, settings, remembered, trusted))
+    if not file.is_dir() and file.suffix not in {".md", ".jsonl"}:
+        return _of_chain(*_verify_bundle(file, remembered, trusted))
+    if remembered is not None:
+        raise InvalidArgumentError("--head is for a diary or a bundle: files hold no chain.")
+    return _of_files(file, trusted)
+
+
+def _verify_bundle(
     file: Path, remembered: ChainHead | None, trusted: tuple[PublicKey, ...]
 ) -> tuple[str, VerificationReport]:
     from diary_mcp.files.bundle_check import verify_bundle  # noqa: PLC0415  # either, not both
@@ -90,27 +121,62 @@ def _verify_file(
             most_listed=_MAX_LISTED,
         )
     except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"{file}: {error}") from error
+        raise InvalidArgumentError(f"{printable(str(file))}: {error}") from error
     return header.owner, report
 
 
-def _verify_files(path: Path, trusted: tuple[PublicKey, ...], *, strict: bool) -> bool:
+def _of_files(path: Path, trusted: tuple[PublicKey, ...]) -> _Verdict:
     from diary_mcp.files.proof_check import check_files  # noqa: PLC0415  # either, not both
     from diary_mcp.keys.ed25519 import check_signature  # noqa: PLC0415  # likewise
 
     checked = check_files([path], check_signature, trusted)
     signed = [each for each in checked if each.signer is not None]
-    for each in checked:
-        if each.problem is not None:
-            click.echo(f"{each.name}: {each.problem}", err=True)
-    for signer in sorted({each.signer for each in signed if each.signer is not None}):
-        count = sum(each.signer == signer and each.problem is None for each in signed)
-        click.echo(f"signed by {signer}: {count}")
+    right = Counter(each.signer for each in signed if each.problem is None)
+    lines = [f"signed by {signer}: {count}" for signer, count in sorted(right.items(), key=str)]
+    lines += [
+        f"{quoted(each.name)}: not covered by its signature: {', '.join(each.not_covered)}"
+        for each in signed
+        if each.not_covered
+    ]
     unsigned = len(checked) - len(signed)
-    is_sound = all(each.problem is None for each in checked) and not (strict and unsigned)
-    click.echo(f"checked {len(checked)}, signed {len(signed)}, not signed {unsigned}")
-    click.echo("sound" if is_sound else "NOT sound")
-    return is_sound
+    lines.append(f"checked {len(checked)}, signed {len(signed)}, not signed {unsigned}")
+    return _Verdict(
+        report={
+            "entries": [asdict(each) for each in checked],
+            "totals": {"checked": len(checked), "signed": len(signed), "unsigned": unsigned},
+        },
+        problems=[f"{quoted(each.name)}: {each.problem}" for each in checked if each.problem],
+        lines=lines,
+        is_sound=all(each.problem is None for each in checked),
+        unsigned=unsigned,
+    )
+
+
+def _of_chain(owner: str, report: VerificationReport) -> _Verdict:
+    chain, totals = report.chain, report.totals
+    unsigned = totals.checked - totals.signed
+    problems = [
+        f"{entry.entry_id}: {entry.problem or 'its content hash does not match'}"
+        for entry in report.entries
+        if not entry.is_sound
+    ]
+    lines: list[str] = []
+    if chain is not None:
+        if chain.broken is not None:
+            problems.append(f"first broken link: {chain.broken}")
+        head = "none" if chain.hash is None else f"{chain.sequence}:{chain.hash}"
+        lines.append(f"chain of {owner}: {chain.sequence} links, head {head}")
+    lines.append(
+        f"checked {totals.checked}, signed {totals.signed}, not signed {unsigned}, "
+        f"hash mismatches {totals.hash_mismatches}, invalid signatures {totals.invalid_signatures}"
+    )
+    return _Verdict(
+        report=report.model_dump(mode="json"),
+        problems=problems,
+        lines=lines,
+        is_sound=_is_sound(report),
+        unsigned=unsigned,
+    )
 
 
 async def _verify_diary(
@@ -142,21 +208,3 @@ async def _verify_diary(
 def _is_sound(report: VerificationReport) -> bool:
     is_chain_sound = report.chain is None or report.chain.broken is None
     return is_chain_sound and all(entry.is_sound for entry in report.entries)
-
-
-def _tell(owner: str, report: VerificationReport, unsigned: int) -> None:
-    for entry in report.entries:
-        if not entry.is_sound:
-            problem = entry.problem or "its content hash does not match"
-            click.echo(f"{entry.entry_id}: {problem}", err=True)
-    chain, totals = report.chain, report.totals
-    if chain is not None:
-        if chain.broken is not None:
-            click.echo(f"first broken link: {chain.broken}", err=True)
-        head = "none" if chain.hash is None else f"{chain.sequence}:{chain.hash}"
-        click.echo(f"chain of {owner}: {chain.sequence} links, head {head}")
-    click.echo(
-        f"checked {totals.checked}, signed {totals.signed}, not signed {unsigned}, "
-        f"hash mismatches {totals.hash_mismatches}, invalid signatures {totals.invalid_signatures}"
-    )
-    click.echo("sound" if _is_sound(report) else "NOT sound")

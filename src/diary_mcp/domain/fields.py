@@ -35,6 +35,8 @@ NAME_RULE = "use a-z, 0-9, '.', '_' and '-', at most 64, beginning with a letter
 MAX_CONTENT_CHARACTERS = 100_000
 MAX_TAGS = 20
 
+_PLAIN_NAME = re.compile(r"[\w./@+~-]+")
+
 # RFC 3339, and what people and models write in its place: a day alone, no seconds, no offset.
 # Without it `datetime.fromisoformat` would also take weeks, times that end in NUL, and more.
 _TIME = re.compile(
@@ -93,6 +95,25 @@ def parse_end(value: object) -> datetime:
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with `Z`; microseconds only where there are any."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def printable(text: str) -> str:
+    """The text on one line of any terminal: what is no visible character is escaped.
+
+    Controls, ends of lines, and the marks that turn the direction of writing are none.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def quoted(name: str) -> str:
+    """A name in a line of words: in quotes where it could be taken for some of them."""
+    if _PLAIN_NAME.fullmatch(name):
+        return name
+    escaped = printable(name).replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def value_problem(problem: ErrorDetails) -> str:

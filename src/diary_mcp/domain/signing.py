@@ -1,18 +1,48 @@
 """Links of an owner's chain, and what goes with them (docs/signing.md)."""
 
-from typing import Literal, NewType
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, NewType, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from diary_mcp.domain.fields import AgentName, EntryId, Time
+from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Time
 
 PublicKey = NewType("PublicKey", str)
 """`ed25519:` and the base64url of 32 bytes; its own fingerprint."""
 
 KEY_PATTERN = r"ed25519:[A-Za-z0-9_-]{43}"
+HASH_PATTERN = r"sha256:[0-9a-f]{64}"
 LINK_FORMAT = "diary-mcp/link/1"
+MAX_INTEGER = 2**53 - 1
+"""The largest that every reader of JSON has exactly."""
 
 Act = Literal["write", "import", "delete", "admit", "revoke"]
+
+Hash = Annotated[str, StringConstraints(pattern=f"^{HASH_PATTERN}$")]
+Key = Annotated[PublicKey, StringConstraints(pattern=f"^{KEY_PATTERN}$")]
+Owner = Annotated[AgentName, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
+Count = Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER)]
+
+_OF_SOME_ACTS = frozenset({"commitment", "entry", "origin", "subject", "supersedes", "version"})
+_REQUIRED: Mapping[Act, frozenset[str]] = MappingProxyType(
+    {
+        "write": frozenset({"entry", "version", "commitment"}),
+        "import": frozenset({"entry", "version", "commitment"}),
+        "delete": frozenset({"entry", "version"}),
+        "admit": frozenset({"subject"}),
+        "revoke": frozenset({"subject"}),
+    }
+)
+_ALLOWED: Mapping[Act, frozenset[str]] = MappingProxyType(
+    {
+        "write": frozenset({"supersedes"}),
+        "import": frozenset({"supersedes", "origin"}),
+        "delete": frozenset({"commitment"}),
+        "admit": frozenset[str](),
+        "revoke": frozenset[str](),
+    }
+)
 
 
 class SupersededEntry(BaseModel):
@@ -20,29 +50,45 @@ class SupersededEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    content_hash: str | None
+    content_hash: Hash | None
     entry: EntryId
-    link: str | None
+    link: Hash | None
+
+    @model_validator(mode="after")
+    def _check_one_hash(self) -> Self:
+        if (self.content_hash is None) == (self.link is None):
+            raise ValueError("exactly one of content_hash and link is null")
+        return self
 
 
 class Statement(BaseModel):
-    """What is signed. Every member is there; one that does not apply is null."""
+    """What is signed. Every member is there; one that does not apply to its act is null."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     act: Act
-    commitment: str | None
+    commitment: Hash | None
     entry: EntryId | None
     format: Literal["diary-mcp/link/1"]
-    key: PublicKey
-    origin: str | None
-    owner: AgentName
-    previous: str | None
-    sequence: int
-    subject: PublicKey | None
+    key: Key
+    origin: Hash | None
+    owner: Owner
+    previous: Hash | None
+    sequence: Count
+    subject: Key | None
     supersedes: SupersededEntry | None
     time: Time
-    version: int | None
+    version: Count | None
+
+    @model_validator(mode="after")
+    def _check_members(self) -> Self:
+        given = {name for name in _OF_SOME_ACTS if getattr(self, name) is not None}
+        required = _REQUIRED[self.act]
+        if not required <= given <= required | _ALLOWED[self.act]:
+            raise ValueError(f"has members that are not those of {self.act}")
+        if (self.previous is None) != (self.sequence == 1):
+            raise ValueError("only the first link has no previous one")
+        return self
 
 
 class Opening(BaseModel):

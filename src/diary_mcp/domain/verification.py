@@ -68,6 +68,6 @@ class VerificationReport(BaseModel, frozen=True):
     entries: tuple[Verification, ...]
     totals: VerificationTotals
     chain: ChainReport | None = None
-    """`None` where one entry was checked."""
+    """`None` for a viewer of the entry."""
     notice: str | None = None
     """What was not listed or not checked, or `None`."""

@@ -8,16 +8,16 @@ from typing import BinaryIO, Literal
 
 import anyio.to_thread
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Time
-from diary_mcp.domain.signing import ChainHead
+from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Importance, Time
+from diary_mcp.domain.signing import ChainHead, Count, Hash, Owner
 from diary_mcp.domain.version import Version
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.service.chain.check import CheckedEntry
-from diary_mcp.service.chain.key_history import KeyHistory, KeyPeriod
-from diary_mcp.service.chain.statements import read_statement
+from diary_mcp.service.chain.key_history import KeyPeriod, ToldKeys
+from diary_mcp.service.chain.statements import JsonObject, parse_json, read_strictly
 from diary_mcp.service.ports.chain import SignedLink
 from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.signing.verification import end_of, entry_pages, link_pages, list_checked
@@ -30,19 +30,32 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class _Head(_Part):
+    hash: Hash
+    sequence: Count
+
+
 class BundleHeader(_Part):
     """The first line."""
 
     exported_at: Time
     format: Literal["diary-mcp/bundle/1"]
-    head: ChainHead | None
+    head: _Head | None
     keys: tuple[KeyPeriod, ...]
-    owner: AgentName
+    owner: Owner
+
+    @property
+    def end(self) -> ChainHead | None:
+        """Where the chain ends, by the bundle's word."""
+        return self.head and ChainHead(sequence=self.head.sequence, hash=self.head.hash)
 
 
-class _Link(_Part):
-    signature: str
+class _Statement(_Part):
     statement: dict[str, JsonValue]
+
+
+class _Link(_Statement):
+    signature: str
 
 
 class _Version(_Part):
@@ -50,21 +63,21 @@ class _Version(_Part):
     content: str
     content_hash: str
     date: Time
-    importance: float
+    importance: Importance
     salt: str | None
     session: str | None
     tags: tuple[str, ...]
     title: str | None
     type: EntryType
     updated_at: Time
-    version: int
+    version: Count
 
 
 class _Entry(_Part):
     created_at: Time
     id: EntryId
     key: str | None
-    owner: AgentName
+    owner: Owner
     state: Literal["signed", "pending", "none"]
     supersedes: EntryId | None
     versions: tuple[_Version, ...] = Field(min_length=1)
@@ -91,7 +104,7 @@ async def export_bundle(directory: Path, *, owner: AgentName, store: Store) -> i
         async with store.snapshot() as rows:
             await _write(file, [await _header(rows, owner)])
             async for links in link_pages(rows, owner):
-                await _write(file, (_link_line(link) for link in links))
+                await _write(file, (_link_line(row.link) for row in links))
             async for entries in _entry_lines(rows, owner):
                 await _write(file, entries)
                 count += len(entries)
@@ -99,27 +112,64 @@ async def export_bundle(directory: Path, *, owner: AgentName, store: Store) -> i
 
 
 def read_bundle(file: BinaryIO) -> "Generator[BundleHeader | SignedLink | CheckedEntry]":
-    """The header, then the links, then the entries. Blocks.
+    """The header, then the links, then the entries, each once. Blocks.
 
     Raises:
-        InvalidArgumentError: a line is not what it should be.
+        InvalidArgumentError: a line is not what it should be, or not where.
     """
-    number = 0
-    for number, line in enumerate(file, 1):
+    reading = _Reading()
+    for line in file:
         try:
-            if number == 1:
-                yield BundleHeader.model_validate_json(line)
-            elif line.startswith(b'{"link"'):
-                yield _signed_link(_LinkLine.model_validate_json(line).link)
-            else:
-                yield _checked_entry(_EntryLine.model_validate_json(line).entry)
-        except (ValidationError, rfc8785.CanonicalizationError) as error:
+            yield reading.read(line)
+        except ValueError as error:
             raise InvalidArgumentError(
-                f"line {number} is not what docs/signing.md says a bundle has there; export it "
-                "again with `diary-mcp export DIR --format bundle`."
+                f"line {reading.number} is not what docs/signing.md says a bundle has there"
+                f"{_reason(error)}; export it again with `diary-mcp export DIR --format bundle`."
             ) from error
-    if number == 0:
+    if reading.number == 0:
         raise InvalidArgumentError("it is empty, and no bundle.")
+
+
+class _Reading:
+    """Reads one line after another, and knows what must not come any more."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._ids: set[EntryId] = set()
+        self._keys: set[str] = set()
+
+    def read(self, line: bytes) -> "BundleHeader | SignedLink | CheckedEntry":
+        """Raises: ValueError: the line does not belong there."""
+        self.number += 1
+        if not line.endswith(b"\n"):
+            raise _OutOfPlaceError("it is cut off")
+        if self.number == 1:
+            return read_strictly(BundleHeader, line)
+        value = parse_json(line)
+        if isinstance(value, JsonObject) and "link" in value:
+            if self._ids:
+                raise _OutOfPlaceError("a link comes after an entry")
+            return _signed_link(read_strictly(_LinkLine, line).link)
+        entry = read_strictly(_EntryLine, line).entry
+        self._check_entry(entry)
+        return _checked_entry(entry)
+
+    def _check_entry(self, entry: _Entry) -> None:
+        if entry.id in self._ids or entry.key in self._keys:
+            raise _OutOfPlaceError("an entry of this id or key was there before")
+        self._ids.add(entry.id)
+        if entry.key is not None:
+            self._keys.add(entry.key)
+
+
+class _OutOfPlaceError(ValueError):
+    """A line that is right by itself."""
+
+
+def _reason(error: ValueError) -> str:
+    """Why, where that can be said in a few words of our own."""
+    is_plain = isinstance(error, _OutOfPlaceError)
+    return f" ({error})" if is_plain else ""
 
 
 async def _write(file: BinaryIO, parts: Iterable[BaseModel]) -> None:
@@ -133,20 +183,31 @@ def _line(part: BaseModel) -> bytes:
 
 
 async def _header(rows: Reading, owner: AgentName) -> BundleHeader:
-    keys = KeyHistory()
-    for _, link in sorted((await rows.chain.list_key_links(owner)).items()):
-        keys.apply(read_statement(link.statement))
+    keys = ToldKeys()
+    links = await rows.chain.list_key_links(owner)
+    keys.add(link for _, link in sorted(links.items()))
     return BundleHeader(
         exported_at=datetime.now(UTC),
         format=_FORMAT,
-        head=end_of(await rows.chain.find_head(owner)),
+        head=_head(end_of(await rows.chain.find_head(owner))),
         keys=keys.periods,
         owner=owner,
     )
 
 
+def _head(end: ChainHead | None) -> _Head | None:
+    return end and _Head(hash=end.hash, sequence=end.sequence)
+
+
 def _link_line(link: SignedLink) -> _LinkLine:
-    return _LinkLine(link=_Link(signature=link.signature, statement=json.loads(link.statement)))
+    try:
+        statement = read_strictly(_Statement, f'{{"statement":{link.statement}}}').statement
+    except ValueError as error:
+        raise ConflictError(
+            "A link in the database is no JSON, so there is no bundle of this chain; "
+            "`diary-mcp verify` says which."
+        ) from error
+    return _LinkLine(link=_Link(signature=link.signature, statement=statement))
 
 
 async def _entry_lines(rows: Reading, owner: AgentName) -> AsyncGenerator[list[_EntryLine]]:

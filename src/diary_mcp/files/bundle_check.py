@@ -43,7 +43,7 @@ def verify_bundle(
                     count += 1
     except OSError as error:
         raise InvalidArgumentError(f"{path} cannot be read ({error.strerror or error}).") from error
-    collected.add(check.finish(header.head))
-    if header.keys != check.keys.periods:
+    collected.add(check.finish(header.end))
+    if header.keys != check.told_keys.periods:
         check.break_at(1, "the key history in the first line is not the one of the links")
     return header, collected.report(check, count)

@@ -3,8 +3,6 @@
 import json
 from collections.abc import Mapping
 
-from pydantic import ValidationError
-
 from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import format_time
@@ -12,7 +10,7 @@ from diary_mcp.domain.signing import Proof
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.names import find_entry_id
 from diary_mcp.service.archive.importer import ImportedEntry
-from diary_mcp.service.chain.statements import canonical
+from diary_mcp.service.chain.statements import JsonObject, canonical, model_of, parse_json
 from diary_mcp.service.ports.entries import EntryRecord
 
 _ENTRY_FIELDS = frozenset({*EntryFields.model_fields, "content"})
@@ -57,12 +55,13 @@ def read_line(raw: bytes) -> ImportedEntry:
         source_hash=source_hash(raw.strip()),
         entry_id=find_entry_id(entry_id) if isinstance(entry_id, str) else None,
         origin=_read_origin(values.get("signature")),
+        told={name: value for name, value in values.items() if name not in _DRAFT_FIELDS},
     )
 
 
 def render_line(entry: EntryRecord) -> bytes:
     """The line that an export writes; `supersedes` is a key where the other entry has one."""
-    superseded = entry.source_key
+    superseded = entry.source_key or entry.signed_claim
     if entry.supersedes is not None:
         superseded = entry.superseded_key or str(entry.supersedes)
     values = {
@@ -88,43 +87,27 @@ def render_line(entry: EntryRecord) -> bytes:
 
 
 def _signature(entry: EntryRecord) -> dict[str, object]:
+    unsigned = "pending" if entry.wants_signature else "none"
+    signature: dict[str, object] = {"state": unsigned if entry.own_proof is None else "signed"}
     if entry.proof is not None:
-        return {"state": "signed", "proof": json.loads(entry.proof)}
-    return {"state": "pending" if entry.wants_signature else "none"}
+        signature["proof"] = json.loads(entry.proof)
+    if entry.own_proof is not None and entry.own_proof != entry.proof:
+        # What the line says beside the entry, such as its owner, is this diary's word.
+        signature["import"] = json.loads(entry.own_proof)
+    return signature
 
 
 def _read_origin(signature: object) -> str | None:
     """What the line says of its signature, where that can be checked."""
-    if not isinstance(signature, _Object):
-        return None
-    try:
-        return canonical(Proof.model_validate(signature.get("proof"))).decode()
-    except ValidationError:
-        return None
+    proof = model_of(Proof, signature.get("proof")) if isinstance(signature, JsonObject) else None
+    return None if proof is None else canonical(proof).decode()
 
 
 def _read_object(text: str) -> Mapping[str, object]:
     try:
-        value: object = json.loads(
-            text, object_pairs_hook=_refuse_repeated_names, parse_constant=_refuse_constant
-        )
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise InvalidArgumentError(f"is not JSON that can be read: {error}.") from error
-    if not isinstance(value, _Object):
+    if not isinstance(value, JsonObject):
         raise InvalidArgumentError("is not a JSON object; write one entry a line, in { }.")
     return value
-
-
-class _Object(dict[str, object]):
-    """A JSON object, told apart from what else `json` makes."""
-
-
-def _refuse_repeated_names(pairs: list[tuple[str, object]]) -> _Object:
-    values = _Object(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a name is there twice in one object")
-    return values
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")

@@ -282,13 +282,18 @@ def _corrections(
 
 def _names_superseded(claim: str | None, entry: EntryRecord, superseded_name: str | None) -> bool:
     if entry.supersedes is None or claim is None:
-        return claim == entry.source_key and entry.supersedes is None
+        return claim == _claim(entry) and entry.supersedes is None
     names = {superseded_name, entry.superseded_key} - {None}
     return not names.isdisjoint({claim, base_name(claim)})
+
+
+def _claim(entry: EntryRecord) -> str | None:
+    """What an entry that supersedes nothing here says that it supersedes."""
+    return entry.source_key or entry.signed_claim
 
 
 def _likely_name_of_superseded(entry: EntryRecord) -> str | None:
     """The name of the superseded entry's file, as long as it clashes with no other."""
     if entry.supersedes is None:
-        return entry.source_key
+        return _claim(entry)
     return file_name(EntryReference(entry.supersedes, entry.superseded_key))

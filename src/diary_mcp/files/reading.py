@@ -42,7 +42,7 @@ def read_batches(sources: Iterable[Source], size: int) -> Generator[Batch]:
     origins: dict[str, str] = {}
     batch = Batch()
     for files_done, source in enumerate(sources, start=1):
-        for item in _read(source):
+        for item in read_source(source):
             if len(batch.entries) == size:
                 yield batch
                 batch = Batch(files_done=files_done - 1)
@@ -55,12 +55,14 @@ def read_batches(sources: Iterable[Source], size: int) -> Generator[Batch]:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """An entry, and the file or line that it is in."""
+
     origin: str
     entry: ImportedEntry
 
 
-def _add(found: _Found, batch: Batch, origins: dict[str, str]) -> None:
+def _add(found: Found, batch: Batch, origins: dict[str, str]) -> None:
     """Adds an entry, unless an earlier one of the run has its key or id."""
     names = _names(found.entry)
     taken = next((name for name in names if name in origins), None)
@@ -82,13 +84,14 @@ def _names(entry: ImportedEntry) -> Sequence[str]:
     return [name for name in names if name is not None] or [entry.source_hash]
 
 
-def _read(source: Source) -> Generator[_Found | Rejection]:
+def read_source(source: Source) -> Generator[Found | Rejection]:
+    """Every entry that a file holds."""
     origin = shown(source.path)
     try:
         if source.kind == "json_lines":
             yield from _read_lines(source.path, origin)
         else:
-            yield _Found(origin, _read_file(source.path))
+            yield Found(origin, _read_file(source.path))
     except InvalidArgumentError as error:
         yield Rejection(origin, str(error))
 
@@ -101,7 +104,7 @@ def _read_file(path: Path) -> ImportedEntry:
     )
 
 
-def _read_lines(path: Path, origin: str) -> Generator[_Found | Rejection]:
+def _read_lines(path: Path, origin: str) -> Generator[Found | Rejection]:
     number = 0
     with open_regular(path) as file:
         while line := file.readline(MAX_LINE_BYTES + 1):
@@ -117,8 +120,8 @@ def _read_lines(path: Path, origin: str) -> Generator[_Found | Rejection]:
         yield Rejection(origin, "is empty; there is nothing to import.")
 
 
-def _read_one(line: bytes, origin: str) -> _Found | Rejection:
+def _read_one(line: bytes, origin: str) -> Found | Rejection:
     try:
-        return _Found(origin, read_line(line))
+        return Found(origin, read_line(line))
     except InvalidArgumentError as error:
         return Rejection(origin, str(error))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import MAX_CONTENT_CHARACTERS
+from diary_mcp.domain.fields import MAX_CONTENT_CHARACTERS, printable
 from diary_mcp.files.front_matter import MAX_FRONT_MATTER_CHARACTERS
 
 _LONGEST_CHARACTER_BYTES = 4
@@ -110,10 +110,7 @@ def unreadable(error: OSError) -> InvalidArgumentError:
 
 def shown(path: Path) -> str:
     """The path as text that any terminal can show."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in str(path)
-    )
+    return printable(str(path))
 
 
 def _find_at(path: Path) -> Generator[Source | Rejection]:

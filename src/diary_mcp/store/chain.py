@@ -89,13 +89,6 @@ class PostgresChain:
         await cursor.execute(_SQL["list_key_links"], {"owner": owner})
         return {row.sequence: row.link for row in await cursor.fetchall()}
 
-    async def list_entry_links(
-        self, owner: AgentName, entry_ids: Collection[EntryId]
-    ) -> dict[int, SignedLink]:
-        cursor = self._connection.cursor(row_factory=class_row(KeptLink))
-        await cursor.execute(_SQL["list_entry_links"], {"owner": owner, "ids": list(entry_ids)})
-        return {row.sequence: row.link for row in await cursor.fetchall()}
-
     async def list_salts(
         self, owner: AgentName, entry_ids: Collection[EntryId]
     ) -> Mapping[EntryId, Mapping[int, str]]:

@@ -6,7 +6,7 @@ neither on where batches end nor on a run that was killed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from uuid_utils.compat import uuid7
@@ -42,6 +42,8 @@ class ImportedEntry:
     """What the front matter says beyond the fields of an entry."""
     origin: str | None = None
     """What the file says of its own signature, as canonical JSON."""
+    told: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What a line says that the diary decides itself. It is not believed, only checked."""
 
 
 @dataclass(frozen=True)
@@ -302,5 +304,8 @@ def _claims_the_same(claim: str | None, stored: EntryRecord) -> bool:
         return stored.source_key is None and stored.supersedes is None
     if claim == stored.source_key:
         return True
+    if stored.supersedes is None:
+        # An export names what was signed, also where that entry is deleted.
+        return stored.source_key is None and claim == stored.signed_claim
     names = {stored.superseded_key, str(stored.supersedes)}
-    return stored.supersedes is not None and not names.isdisjoint({claim, base_name(claim)})
+    return not names.isdisjoint({claim, base_name(claim)})

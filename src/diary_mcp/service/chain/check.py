@@ -11,7 +11,7 @@ from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.signing import ChainHead, Opening, PublicKey, Statement
 from diary_mcp.domain.verification import BrokenLink, Verification
 from diary_mcp.domain.version import Version, content_hash
-from diary_mcp.service.chain.key_history import CheckSignature, KeyHistory
+from diary_mcp.service.chain.key_history import CheckSignature, KeyHistory, ToldKeys
 from diary_mcp.service.chain.statements import commit, hash_bytes, read_statement
 from diary_mcp.service.ports.chain import SignedLink
 
@@ -35,6 +35,7 @@ class _SignedEntry:
     """What the chain says of one entry, up to its last link."""
 
     last: Statement
+    hash: str
     is_valid: bool
     commitments: dict[int, str | None]
 
@@ -48,53 +49,45 @@ class ChainCheck:
         check_signature: decides about one signature.
         trusted: keys that a checker was told to trust.
         remembered: a head from before, which must be in the chain.
-        is_whole: `False` where only the links of keys and of one entry are handed in.
+        about: the entries that are asked about; `None` for all. Of links that are about others
+            only the place is checked: the signature of the last link covers them by their hashes.
     """
 
     owner: AgentName
     check_signature: CheckSignature
     trusted: Collection[PublicKey] = ()
     remembered: ChainHead | None = None
-    is_whole: bool = True
+    about: Collection[EntryId] | None = None
     sequence: int = 0
     hash: str | None = None
     broken: BrokenLink | None = None
+    told_keys: ToldKeys = field(default_factory=ToldKeys)
+    """The keys by the chain's own word."""
     _keys: KeyHistory = field(init=False)
     _time: datetime | None = None
     _signed: dict[EntryId, _SignedEntry] = field(default_factory=dict[EntryId, _SignedEntry])
     _seen: set[EntryId] = field(default_factory=set[EntryId])
-    _met_remembered: bool = False
-    _met_trusted: bool = False
+    _unchecked: SignedLink | None = None
+    _signers: set[PublicKey] = field(default_factory=set[PublicKey])
 
     def __post_init__(self) -> None:
         self._keys = KeyHistory(self.trusted)
 
-    @property
-    def keys(self) -> KeyHistory:
-        """The key history so far."""
-        return self._keys
-
     def add_link(self, link: SignedLink) -> None:
-        """Goes on by one link."""
-        sequence = self.sequence + 1
+        """Goes on by one link; it is valid where it and every link before it follow the rules."""
+        self.told_keys.add([link])
+        previous, self.hash = self.hash, hash_bytes(link.statement.encode())
+        self.sequence += 1
+        self._unchecked = None
         try:
             statement = read_statement(link.statement)
         except ValueError as error:
-            self.break_at(sequence, str(error))
-            self.sequence = sequence
-            self.hash = hash_bytes(link.statement.encode())
-            return
-        if self.is_whole:
-            self._check_place(statement, sequence)
+            self.break_at(self.sequence, str(error))
         else:
-            sequence = statement.sequence
-        is_valid = self._check_key(statement, link, sequence)
-        self._note(statement, sequence, is_valid=is_valid)
-        self.sequence = sequence
-        self.hash = hash_bytes(link.statement.encode())
-        self._time = statement.time
+            self._check_link(statement, link, previous)
+            self._time = statement.time
         if self.remembered is not None and self.sequence == self.remembered.sequence:
-            self._met_remembered = self.hash == self.remembered.hash
+            self._check_remembered(self.remembered)
 
     def check_entry(self, entry: CheckedEntry) -> Verification:
         """What the chain and the hashes say of an entry as it is now."""
@@ -102,13 +95,16 @@ class ChainCheck:
         present = entry.versions[0]
         computed = content_hash(present)
         found = Verification(entry_id=entry.id, hash_matches=computed == present.content_hash)
+        if entry.owner != self.owner:
+            told = {"signature_valid": False, "problem": f"belongs to {entry.owner}"}
+            return found.model_copy(update=told)
         signed = self._signed.get(entry.id)
         if signed is None:
             return found
         problem = self._present_problem(entry, present, signed) or _history_problem(entry, signed)
         is_signed = signed.last.act != "delete" and signed.last.version == present.version
         if problem is None and is_signed and not signed.is_valid:
-            problem = "its link is not valid"
+            problem = "its link is not valid, or one before it"
         if problem is None and not is_signed:
             return found
         told = {"signature_valid": problem is None, "signer": signed.last.key, "problem": problem}
@@ -133,41 +129,62 @@ class ChainCheck:
             if signed.last.act != "delete" and entry_id not in self._seen
         ]
 
-    def _check_place(self, statement: Statement, sequence: int) -> None:
-        rules: tuple[tuple[bool, str], ...] = (
+    def _check_link(self, statement: Statement, link: SignedLink, previous: str | None) -> None:
+        sequence, time = self.sequence, self._time
+        rules = (
             (statement.sequence == sequence, f"link {sequence} is missing or out of order"),
-            (statement.previous == self.hash, "does not follow the link before it"),
+            (statement.previous == previous, "does not follow the link before it"),
             (statement.owner == self.owner, f"belongs to the chain of {statement.owner}"),
-            (self._time is None or statement.time >= self._time, "is older than the link before"),
+            (time is None or statement.time >= time, "is older than the link before"),
         )
-        for holds, problem in rules:
-            if not holds:
-                self.break_at(sequence, problem)
-                return
-
-    def _check_key(self, statement: Statement, link: SignedLink, sequence: int) -> bool:
-        if not self.check_signature(statement.key, link.signature, link.statement.encode()):
-            self.break_at(sequence, "its signature is not valid")
-            return False
-        self._met_trusted |= statement.key in self.trusted
-        problem = self._keys.apply(statement)
+        problem = next((told for holds, told in rules if not holds), None)
+        problem = problem or self._signature_problem(statement, link)
+        # What a broken chain says of keys is nothing to go by.
+        if problem is None and self.broken is None:
+            problem = self._keys.apply(statement)
+        problem = problem or self._entry_problem(statement)
         if problem is not None:
             self.break_at(sequence, problem)
-        return problem is None
+        self._note(statement)
 
-    def _note(self, statement: Statement, sequence: int, *, is_valid: bool) -> None:
+    def _signature_problem(self, statement: Statement, link: SignedLink) -> str | None:
+        if self.about is not None and not self._rests_on(statement):
+            self._unchecked = link
+            return None
+        if not self.check_signature(statement.key, link.signature, link.statement.encode()):
+            return "its signature is not valid"
+        self._signers.add(statement.key)
+        return None
+
+    def _rests_on(self, statement: Statement) -> bool:
+        """Whether what is asked about depends on the link by more than the order."""
+        return statement.entry is None or self.about is None or statement.entry in self.about
+
+    def _entry_problem(self, statement: Statement) -> str | None:
         if statement.entry is None:
+            return None
+        signed = self._signed.get(statement.entry)
+        last = None if signed is None or signed.last.act == "delete" else signed.last
+        if last is not None and (statement.version or 0) < (last.version or 0):
+            return "goes back to an earlier version of its entry"
+        if statement.act == "delete" and not _repeats(statement, last):
+            return "deletes another version than the last one that is signed"
+        superseded = statement.supersedes
+        known = None if superseded is None else self._signed.get(superseded.entry)
+        if superseded is not None and known is not None and superseded.link != known.hash:
+            return "supersedes an entry by another link than its last"
+        return None
+
+    def _note(self, statement: Statement) -> None:
+        if statement.entry is None or statement.version is None or self.hash is None:
             return
         before = self._signed.get(statement.entry)
-        if before is None or before.last.act == "delete":
-            commitments: dict[int, str | None] = {}
-        else:
-            commitments = before.commitments
-            if (statement.version or 0) < (before.last.version or 0):
-                self.break_at(sequence, "goes back to an earlier version of its entry")
-        if statement.version is not None:
-            commitments[statement.version] = statement.commitment
-        self._signed[statement.entry] = _SignedEntry(statement, is_valid, commitments)
+        is_new = before is None or before.last.act == "delete"
+        commitments = {} if is_new or before is None else before.commitments
+        commitments[statement.version] = statement.commitment
+        self._signed[statement.entry] = _SignedEntry(
+            statement, self.hash, is_valid=self.broken is None, commitments=commitments
+        )
 
     def _present_problem(
         self, entry: CheckedEntry, present: Version, signed: _SignedEntry
@@ -180,7 +197,7 @@ class ChainCheck:
             return f"version {last.version} is signed, and this is version {present.version}"
         if last.version < present.version:
             return None
-        if entry.owner != last.owner or _commitment(entry, present) != last.commitment:
+        if _commitment(entry, present) != last.commitment:
             return "is not what was signed"
         claimed = last.supersedes.entry if last.supersedes is not None else None
         if claimed != entry.supersedes and not (
@@ -195,14 +212,25 @@ class ChainCheck:
 
     def _check_end(self, head: ChainHead | None) -> None:
         end = None if self.hash is None else ChainHead(sequence=self.sequence, hash=self.hash)
+        if self._unchecked is not None:
+            self._check_last(self._unchecked)
         if head != end:
             self.break_at(self.sequence + 1, f"the head is {head}, and the chain ends at {end}")
-        if self.remembered is not None and not self._met_remembered:
+        if self.remembered is not None and self.remembered.sequence > self.sequence:
             # What is remembered and not there was cut off, or replaced, from here on at the latest.
-            at = min(self.remembered.sequence, self.sequence + 1)
-            self.break_at(at, f"the remembered head {self.remembered} is not in the chain")
-        if self.trusted and not self._met_trusted:
+            self._check_remembered(self.remembered)
+        if self.trusted and self._signers.isdisjoint(self.trusted):
             self.break_at(1, "no link is signed by a key that you trust")
+
+    def _check_last(self, link: SignedLink) -> None:
+        key = read_statement(link.statement).key
+        if not self.check_signature(key, link.signature, link.statement.encode()):
+            self.break_at(self.sequence, "its signature is not valid")
+
+    def _check_remembered(self, remembered: ChainHead) -> None:
+        if (self.sequence, self.hash) != (remembered.sequence, remembered.hash):
+            at = min(remembered.sequence, self.sequence + 1)
+            self.break_at(at, f"the remembered head {remembered} is not in the chain")
 
     def break_at(self, sequence: int, problem: str) -> None:
         """Notes that a rule fails at this link; the first one stays."""
@@ -210,7 +238,17 @@ class ChainCheck:
             self.broken = BrokenLink(sequence=sequence, problem=problem)
 
 
+def _repeats(deletion: Statement, last: Statement | None) -> bool:
+    """Whether a deletion says what the entry's last link said."""
+    if last is None:
+        return deletion.commitment is None
+    return (deletion.version, deletion.commitment) == (last.version, last.commitment)
+
+
 def _history_problem(entry: CheckedEntry, signed: _SignedEntry) -> str | None:
+    numbers = [version.version for version in entry.versions]
+    if numbers != sorted(set(numbers), reverse=True):
+        return "its versions are not each there once, the newest first"
     known = {version.version: version for version in entry.versions[1:]}
     for number, commitment in signed.commitments.items():
         if number >= entry.versions[0].version:

@@ -1,31 +1,42 @@
 """Which keys are valid at which place of a chain: rules 4 to 6 of docs/signing.md."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container, Iterable
 
 from pydantic import BaseModel
 
 from diary_mcp.domain.fields import Time
-from diary_mcp.domain.signing import PublicKey, Statement
+from diary_mcp.domain.signing import Count, Key, PublicKey, Statement
+from diary_mcp.service.chain.statements import read_statement
+from diary_mcp.service.ports.chain import SignedLink
 
 CheckSignature = Callable[[PublicKey, str, bytes], bool]
 """Whether the signature of these bytes is valid for the key; anything malformed is not."""
 
 
-class KeyPeriod(BaseModel, frozen=True):
+class KeyPeriod(BaseModel, frozen=True, extra="forbid"):
     """A key, and the links from and up to which it is valid."""
 
-    key: PublicKey
-    admitted: int
+    key: Key
+    admitted: Count
     admitted_at: Time
-    revoked: int | None = None
+    revoked: Count | None = None
     revoked_at: Time | None = None
 
 
-class KeyHistory:
-    """The keys of one chain, as its links tell them one after another."""
+class _EveryKey(Container[PublicKey]):
+    def __contains__(self, key: object, /) -> bool:
+        return True
 
-    def __init__(self, trusted: Collection[PublicKey] = ()) -> None:
-        self._trusted = frozenset(trusted)
+
+class KeyHistory:
+    """The keys of one chain, as its links tell them one after another.
+
+    Args:
+        trusted: keys whose takeover is accepted; any other takeover admits nobody.
+    """
+
+    def __init__(self, trusted: Container[PublicKey] = ()) -> None:
+        self._trusted = trusted
         self._periods: dict[PublicKey, KeyPeriod] = {}
 
     @property
@@ -39,22 +50,22 @@ class KeyHistory:
         return frozenset(period.key for period in self._periods.values() if period.revoked is None)
 
     def apply(self, statement: Statement) -> str | None:
-        """Goes on by one link; what is wrong with its key, or `None`."""
-        key = statement.key
+        """Goes on by one link; what is wrong with its key, or `None`. A wrong one changes none."""
         if statement.sequence == 1:
-            self._admit(key, statement)
-        problem = None if key in self.valid else self._invalid(statement)
-        if problem is not None and not _is_takeover(statement):
-            return problem
-        return self._change(statement) or problem
+            self._admit(statement.key, statement)
+        if statement.key not in self.valid:
+            problem = self._invalid(statement)
+            if problem is not None:
+                return problem
+        return self._change(statement)
 
     def _invalid(self, statement: Statement) -> str | None:
-        if _is_takeover(statement):
-            if statement.key in self._trusted:
+        key = statement.key
+        if statement.act == "admit" and statement.subject == key:
+            if key in self._trusted:
                 return None
-            return f"takeover: {statement.key} admitted itself; no key before it agreed"
-        was_known = statement.key in self._periods
-        return f"{statement.key} {'was revoked' if was_known else 'was never admitted'}"
+            return f"takeover: {key} admitted itself; no key before it agreed"
+        return f"{key} {'was revoked' if key in self._periods else 'was never admitted'}"
 
     def _change(self, statement: Statement) -> str | None:
         subject = statement.subject
@@ -79,5 +90,21 @@ class KeyHistory:
         )
 
 
-def _is_takeover(statement: Statement) -> bool:
-    return statement.act == "admit" and statement.subject == statement.key
+class ToldKeys:
+    """The keys of a chain by its own word: every takeover counts, and no signature is checked."""
+
+    def __init__(self) -> None:
+        self._history = KeyHistory(_EveryKey())
+
+    @property
+    def periods(self) -> tuple[KeyPeriod, ...]:
+        """As `KeyHistory` has them."""
+        return self._history.periods
+
+    def add(self, links: Iterable[SignedLink]) -> None:
+        """Goes on by links, in order; one that cannot be read says nothing."""
+        for link in links:
+            try:
+                self._history.apply(read_statement(link.statement))
+            except ValueError:
+                continue

@@ -90,30 +90,30 @@ class Drafting:
         )
         superseded = to_sign.supersedes
         origin = to_sign.origin
-        statement = self._statement(to_sign.act).model_copy(
-            update={
-                "entry": to_sign.entry_id,
-                "version": to_sign.version,
-                "commitment": commit(to_sign.content_hash, opening),
-                "supersedes": None if superseded is None else self.supersedable.get(superseded),
-                "origin": None if origin is None else hash_bytes(origin.encode()),
-            }
+        statement = self.statement(
+            to_sign.act,
+            entry=to_sign.entry_id,
+            version=to_sign.version,
+            commitment=commit(to_sign.content_hash, opening),
+            supersedes=None if superseded is None else self.supersedable.get(superseded),
+            origin=None if origin is None else hash_bytes(origin.encode()),
         )
         return Draft(statement, opening.salt)
 
     def deletion(self, entry_id: EntryId, last: Statement | None, version: int) -> Draft:
         """A `delete`, which repeats what was committed to."""
-        update = {
-            "entry": entry_id,
-            "version": version if last is None else last.version,
-            "commitment": None if last is None else last.commitment,
-        }
-        return Draft(self._statement("delete").model_copy(update=update))
+        return Draft(
+            self.statement(
+                "delete",
+                entry=entry_id,
+                version=version if last is None else last.version,
+                commitment=None if last is None else last.commitment,
+            )
+        )
 
     def key_change(self, change: KeyChange) -> Draft:
         """An `admit` or a `revoke`."""
-        statement = self._statement(change.act)
-        return Draft(statement.model_copy(update={"subject": change.key}))
+        return Draft(self.statement(change.act, subject=change.key))
 
     def sign(self, draft: Draft, key: SigningKey) -> NewLink:
         """Goes on behind the draft, signed with the key."""
@@ -144,24 +144,35 @@ class Drafting:
             salt=draft.salt,
         )
 
-    def _statement(self, act: Act) -> Statement:
+    def statement(
+        self,
+        act: Act,
+        *,
+        entry: EntryId | None = None,
+        version: int | None = None,
+        commitment: str | None = None,
+        supersedes: SupersededEntry | None = None,
+        origin: str | None = None,
+        subject: PublicKey | None = None,
+    ) -> Statement:
+        """The next statement, with the members that its act has."""
         now = datetime.now(UTC)
         before = self.head.signed_at
         return Statement(
             act=act,
-            commitment=None,
-            entry=None,
+            commitment=commitment,
+            entry=entry,
             format=LINK_FORMAT,
             key=self.key,
-            origin=None,
+            origin=origin,
             owner=self.owner,
             previous=self.head.hash,
             sequence=self.head.sequence + 1,
-            subject=None,
-            supersedes=None,
+            subject=subject,
+            supersedes=supersedes,
             # Another machine's clock may be ahead.
             time=now if before is None else max(now, before),
-            version=None,
+            version=version,
         )
 
 

@@ -25,10 +25,7 @@ async def with_proofs(
         return []
     found = await chain.find_last_links(owner, [entry.id for entry in stored])
     links = {link.entry_id: link for link in found}
-    return [
-        replace(entry, proof=entry.origin or _own_proof(entry, links.get(entry.id)))
-        for entry in stored
-    ]
+    return [_with_proof(entry, links.get(entry.id)) for entry in stored]
 
 
 def check_proof(proof: Proof, draft: EntryDraft, check_signature: CheckSignature) -> str | None:
@@ -41,6 +38,15 @@ def check_proof(proof: Proof, draft: EntryDraft, check_signature: CheckSignature
         return "it is not the signature of an entry"
     if not check_signature(statement.key, proof.signature, canonical(statement)):
         return "the signature is not valid"
+    if commit(proven_hash(proof, draft), proof.opening) != statement.commitment:
+        return "the entry is not what was signed"
+    return None
+
+
+def proven_hash(proof: Proof, draft: EntryDraft) -> str:
+    """The content hash that the draft has as the entry and version of the proof."""
+    statement = proof.statement
+    assert statement.entry is not None, "a proof is about an entry"  # noqa: S101  # an invariant
     said = write_version(
         draft,
         entry_id=statement.entry,
@@ -48,22 +54,31 @@ def check_proof(proof: Proof, draft: EntryDraft, check_signature: CheckSignature
         number=statement.version or 0,
         date=statement.time,
     )
-    if commit(said.content_hash, proof.opening) != statement.commitment:
-        return "the entry is not what was signed"
-    return None
+    return said.content_hash
 
 
-def _own_proof(entry: EntryRecord, last: LastLink | None) -> str | None:
-    if last is None or last.salt is None:
+def _with_proof(entry: EntryRecord, last: LastLink | None) -> EntryRecord:
+    own = None if last is None or last.salt is None else _own_proof(entry, last, last.salt)
+    if own is None:
+        return replace(entry, proof=entry.origin)
+    superseded = own.statement.supersedes
+    own_proof = canonical(own).decode()
+    return replace(
+        entry,
+        proof=entry.origin or own_proof,
+        own_proof=own_proof,
+        signed_claim=None if superseded is None else str(superseded.entry),
+    )
+
+
+def _own_proof(entry: EntryRecord, last: LastLink, salt: str) -> Proof | None:
+    try:
+        statement = read_statement(last.statement)
+    except ValueError:
         return None
-    statement = read_statement(last.statement)
     if statement.act == "delete" or statement.version != entry.version:
         return None
     opening = Opening(
-        created_at=entry.created_at,
-        key=entry.key,
-        salt=last.salt,
-        updated_at=entry.updated_at,
+        created_at=entry.created_at, key=entry.key, salt=salt, updated_at=entry.updated_at
     )
-    proof = Proof(opening=opening, signature=last.signature, statement=statement)
-    return canonical(proof).decode()
+    return Proof(opening=opening, signature=last.signature, statement=statement)

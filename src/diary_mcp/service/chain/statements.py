@@ -2,7 +2,10 @@
 
 import base64
 import hashlib
+import json
+import math
 import secrets
+from typing import TypeVar
 
 import rfc8785
 from pydantic import BaseModel, ValidationError
@@ -10,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from diary_mcp.domain.signing import Opening, Proof, Statement
 
 _SALT_BYTES = 16
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def canonical(value: BaseModel) -> bytes:
@@ -20,6 +24,45 @@ def canonical(value: BaseModel) -> bytes:
 def hash_bytes(canonical_form: bytes) -> str:
     """`sha256:` and the hex digest."""
     return "sha256:" + hashlib.sha256(canonical_form).hexdigest()
+
+
+class JsonObject(dict[str, object]):
+    """A JSON object, told apart from what else a parser makes."""
+
+
+def parse_json(text: str | bytes) -> object:
+    """The value, where every reader of JSON would find the same.
+
+    Raises:
+        ValueError: it is no JSON, a name is there twice, or a number is not finite.
+    """
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_refuse_repeated_names,
+            parse_constant=_refuse_constant,
+            parse_float=_refuse_infinity,
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_strictly(model: type[_Model], text: str | bytes) -> _Model:
+    """The model that JSON text says, by its exact types.
+
+    Raises:
+        ValueError: as `parse_json`, or it says something else.
+    """
+    parse_json(text)
+    return model.model_validate_json(text, strict=True)
+
+
+def model_of(model: type[_Model], value: object) -> _Model | None:
+    """The model that a value of `parse_json` says; `None` where it says something else."""
+    try:
+        return model.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return None
 
 
 def read_statement(text: str) -> Statement:
@@ -42,8 +85,8 @@ def read_proof(text: str | None) -> Proof | None:
     if text is None:
         return None
     try:
-        return Proof.model_validate_json(text)
-    except ValidationError:
+        return read_strictly(Proof, text)
+    except ValueError:
         return None
 
 
@@ -69,3 +112,21 @@ def decode_base64url(text: str) -> bytes:
     if encode_base64url(raw) != text:
         raise ValueError("is not base64url without padding")
     return raw
+
+
+def _refuse_repeated_names(pairs: list[tuple[str, object]]) -> JsonObject:
+    values = JsonObject(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name is there twice in one object")
+    return values
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _refuse_infinity(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is more than a JSON number can be")
+    return value

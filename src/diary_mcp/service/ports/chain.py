@@ -154,12 +154,6 @@ class ChainReader(Protocol):
         """By sequence: the first link, and those that admit and revoke keys."""
         ...
 
-    async def list_entry_links(
-        self, owner: AgentName, entry_ids: Collection[EntryId]
-    ) -> dict[int, SignedLink]:
-        """By sequence: every link about the entries."""
-        ...
-
     async def list_salts(
         self, owner: AgentName, entry_ids: Collection[EntryId]
     ) -> Mapping[EntryId, Mapping[int, str]]:

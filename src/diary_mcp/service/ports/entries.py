@@ -50,6 +50,10 @@ class EntryRecord(Version):
     """What the file that the present version was imported from said of its own signature."""
     proof: str | None = None
     """What an export says of the signature; only where it was asked for."""
+    own_proof: str | None = None
+    """Likewise, by the diary's own chain, also of an import that brought a proof along."""
+    signed_claim: str | None = None
+    """The id of the entry that it was signed to supersede, and that may be deleted by now."""
 
 
 def new_record(

@@ -17,7 +17,7 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
 from diary_mcp.domain.signing import Opening, PublicKey, Statement
-from diary_mcp.service.chain.key_history import CheckSignature, KeyHistory, KeyPeriod
+from diary_mcp.service.chain.key_history import CheckSignature, KeyPeriod, ToldKeys
 from diary_mcp.service.chain.links import (
     ChainSigning,
     Draft,
@@ -100,12 +100,11 @@ class SigningService:
 
     async def list_keys(self, owner: AgentName) -> tuple[KeyPeriod, ...]:
         """Every key that the chain has admitted, by its own word; nothing is checked."""
-        history = KeyHistory()
+        keys = ToldKeys()
         async with self._store.reading() as rows:
             links = await rows.chain.list_key_links(owner)
-        for _, link in sorted(links.items()):
-            history.apply(read_statement(link.statement))
-        return history.periods
+        keys.add(link for _, link in sorted(links.items()))
+        return keys.periods
 
     async def request(
         self, caller: AgentName, wanted: Wanted, key: PublicKey | None = None

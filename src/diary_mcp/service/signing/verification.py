@@ -6,7 +6,7 @@ from time import monotonic
 import anyio.to_thread
 
 from diary_mcp.domain.errors import NotFoundError
-from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.signing import ChainHead, PublicKey
 from diary_mcp.domain.verification import (
     ChainReport,
@@ -16,16 +16,15 @@ from diary_mcp.domain.verification import (
 )
 from diary_mcp.service.chain.check import ChainCheck, CheckedEntry
 from diary_mcp.service.chain.key_history import CheckSignature
-from diary_mcp.service.chain.statements import read_statement
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.ports.chain import Head, SignedLink
+from diary_mcp.service.ports.chain import Head, KeptLink
 from diary_mcp.service.ports.entries import EntryPosition, EntryRecord
 from diary_mcp.service.ports.store import Reading, Store
 
 _MAX_LISTED = 100
 _MAX_SECONDS = 20.0
 _PAGE_SIZE = 100
-_LINKS_AT_ONCE = 200
+_LINKS_AT_ONCE = 1_000
 
 Progress = Callable[[int, int], Awaitable[None]]
 """Told how much is done, and how much there is: links of the chain, and entries."""
@@ -39,25 +38,38 @@ class VerificationService:
         self._access = access
         self._check_signature = check_signature
 
-    async def verify(self, caller: AgentName, reference: str) -> VerificationReport:
-        """Checks one entry that the caller may read, its last link, and the keys up to there.
+    async def verify(
+        self, caller: AgentName, reference: str, *, most_seconds: float = _MAX_SECONDS
+    ) -> VerificationReport:
+        """Checks one entry that the caller may read, and the chain that it is in.
+
+        It is valid where nothing is wrong with the chain either: what was taken away from that,
+        or put into it, may be about this entry.
 
         Raises:
             NotFoundError: there is none.
         """
         entry = await self._access.get(caller, reference)
+        deadline = monotonic() + most_seconds
         async with self._store.snapshot() as rows:
             stored = await rows.archive.find_stored(entry.owner, ids=[entry.id])
             if not stored:
                 raise NotFoundError(f"Entry {entry.id} was deleted a moment ago.")
-            links = await _links_about(rows, stored[0])
-            checked = await list_checked(rows, entry.owner, stored)
+            (checked,) = await list_checked(rows, entry.owner, stored)
+            head = await rows.chain.find_head(entry.owner)
+            check = ChainCheck(entry.owner, self._check_signature, about={entry.id})
+            is_whole = await _add_links(check, rows, deadline)
         if entry.role == "viewer":
             # Whoever may not read it any more learns nothing of what was read here.
             await self._access.get(caller, str(entry.id))
-        check = ChainCheck(entry.owner, self._check_signature, is_whole=False)
-        found = await anyio.to_thread.run_sync(_check_all, check, links, checked)
-        return VerificationReport(entries=tuple(found), totals=_totals(found))
+        found = check.check_entry(checked)
+        if is_whole:
+            check.finish(end_of(head))
+        collected = Collected(1)
+        collected.add([_in_its_chain(found, check, is_whole=is_whole)])
+        report = collected.report(check, 1, None if is_whole else "link")
+        # How much else the owner has written is not a viewer's to know.
+        return report if entry.role == "owner" else report.model_copy(update={"chain": None})
 
     async def verify_all(
         self,
@@ -82,14 +94,15 @@ class VerificationService:
             entry_count = (await rows.entries.count(owner))["entries"]
             link_count = 0 if head is None else head.sequence
             total = link_count + entry_count
-            async for links in link_pages(rows, owner):
-                await anyio.to_thread.run_sync(_check_all, check, links, ())
+
+            async def report_link() -> None:
                 await report_progress(check.sequence, max(total, check.sequence))
-                if monotonic() > deadline:
-                    return collected.report(check, entry_count, "link")
+
+            if not await _add_links(check, rows, deadline, report_link):
+                return collected.report(check, entry_count, "link")
             async for stored in entry_pages(rows, owner):
                 checked = await list_checked(rows, owner, stored)
-                collected.add(await anyio.to_thread.run_sync(_check_all, check, (), checked))
+                collected.add(await anyio.to_thread.run_sync(_check_entries, check, checked))
                 done = check.sequence + collected.totals.checked
                 await report_progress(done, max(total, done))
                 if monotonic() > deadline and collected.totals.checked < entry_count:
@@ -142,11 +155,11 @@ class Collected:
         )
 
 
-async def link_pages(rows: Reading, owner: AgentName) -> AsyncGenerator[Sequence[SignedLink]]:
+async def link_pages(rows: Reading, owner: AgentName) -> AsyncGenerator[Sequence[KeptLink]]:
     """The owner's chain, from the first link on."""
     after = 0
     while page := await rows.chain.list_links(owner, after, _LINKS_AT_ONCE):
-        yield [row.link for row in page]
+        yield page
         after = page[-1].sequence
 
 
@@ -179,36 +192,48 @@ async def list_checked(
     ]
 
 
-async def _links_about(rows: Reading, entry: EntryRecord) -> list[SignedLink]:
-    """The links of keys, of the entry, and of what it says it supersedes, in order."""
-    own = await rows.chain.list_entry_links(entry.owner, [entry.id])
-    claimed = _claimed(own[max(own)]) if own else None
-    others = await rows.chain.list_entry_links(entry.owner, [claimed]) if claimed else {}
-    links = {**await rows.chain.list_key_links(entry.owner), **own, **others}
-    return [link for _, link in sorted(links.items(), key=lambda each: each[0])]
+async def _nothing() -> None:
+    """For whoever is told of no progress."""
 
 
-def _claimed(link: SignedLink) -> EntryId | None:
-    try:
-        statement = read_statement(link.statement)
-    except ValueError:
-        return None
-    return None if statement.supersedes is None else statement.supersedes.entry
+async def _add_links(
+    check: ChainCheck,
+    rows: Reading,
+    deadline: float,
+    report: Callable[[], Awaitable[None]] = _nothing,
+) -> bool:
+    """Adds the owner's whole chain, page by page; `False` where time was up before its end."""
+    async for links in link_pages(rows, check.owner):
+        if monotonic() > deadline:
+            return False
+        await anyio.to_thread.run_sync(_check_links, check, links)
+        await report()
+    return True
 
 
-def _check_all(
-    check: ChainCheck, links: Sequence[SignedLink], entries: Sequence[CheckedEntry]
-) -> list[Verification]:
-    for link in links:
-        check.add_link(link)
+def _check_links(check: ChainCheck, links: Sequence[KeptLink]) -> None:
+    for row in links:
+        check.add_link(row.link)
+        if row.sequence != check.sequence:
+            check.break_at(check.sequence, f"link {check.sequence} is kept as {row.sequence}")
+
+
+def _check_entries(check: ChainCheck, entries: Sequence[CheckedEntry]) -> list[Verification]:
     return [check.check_entry(entry) for entry in entries]
 
 
-def _totals(found: Sequence[Verification]) -> VerificationTotals:
-    totals = VerificationTotals()
-    for each in found:
-        totals = totals.plus(each)
-    return totals
+def _in_its_chain(found: Verification, check: ChainCheck, *, is_whole: bool) -> Verification:
+    """What was found of a signed entry, with what is wrong with its chain."""
+    if found.problem is not None or not found.is_signed:
+        return found
+    problem = None
+    if check.broken is not None:
+        problem = f"its chain is broken at link {check.broken.sequence}: {check.broken.problem}"
+    elif not is_whole:
+        problem = "its chain could not be checked to the end in time"
+    if problem is None:
+        return found
+    return found.model_copy(update={"signature_valid": False, "problem": problem})
 
 
 def end_of(head: Head | None) -> ChainHead | None:

@@ -106,12 +106,6 @@ from diary.link as l
 where l.owner = %(owner)s and (l.sequence = 1 or l.act in ('admit', 'revoke'))
 order by l.sequence
 
--- name: list_entry_links
-select l.sequence, l.statement, l.signature
-from diary.link as l
-where l.owner = %(owner)s and l.entry_id = any(%(ids)s::uuid [])
-order by l.sequence
-
 -- name: list_salts
 -- The salts of the last links about the versions of each of the entries.
 select

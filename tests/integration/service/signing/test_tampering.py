@@ -201,6 +201,10 @@ LINKS = {
         "update diary.link set statement = replace(statement, ',', ', ') where sequence = 2",
         2,
     ),
+    "a link is kept under another number": (
+        "update diary.link set sequence = 50 where sequence = 5",
+        5,
+    ),
     "the tail is cut off, the head left": ("delete from diary.link where sequence = 5", 5),
 }
 
@@ -248,6 +252,44 @@ async def test_a_key_that_nobody_admitted_is_a_takeover(
     assert (report.chain.broken or "").startswith("link 6: takeover")
     assert first_broken(trusting) is None
     assert (await check_elsewhere(diary, tmp_path)).first_broken == 6
+
+
+async def test_a_forgery_by_a_taken_over_key_is_not_valid_by_itself_either(
+    diary: Foundation, database_url: str, tmp_path: Path
+) -> None:
+    async with signed_diary(database_url, tmp_path / "operator") as operator:
+        own = (await operator.diary.signing.describe(ALICE)).key
+        assert own is not None
+        await operator.diary.signing.change_keys(ALICE, [KeyChange("admit", own)], by_takeover=True)
+        forged = await operator.diary.entries.update(
+            ALICE, "third", 1, EntryChanges(content="forged")
+        )
+
+    report = await diary.diary.verification.verify(ALICE, str(forged.id))
+
+    assert [entry.signature_valid for entry in report.entries] == [False]
+    assert first_broken(report) == 6
+    assert str(forged.id) in (await check_elsewhere(diary, tmp_path)).bad
+
+
+@pytest.mark.parametrize("change", LINKS)
+async def test_an_entry_of_a_broken_chain_is_not_valid_by_itself(
+    diary: Foundation, change: str
+) -> None:
+    statement, at = LINKS[change]
+    entry = await diary.diary.entries.get(ALICE, "fourth")
+    sound = await diary.diary.verification.verify(ALICE, str(entry.id))
+    for each in statement.split("; "):
+        await run_sql(diary, each)
+
+    report = await diary.diary.verification.verify(ALICE, str(entry.id))
+
+    assert [each.is_sound for each in sound.entries] == [True]
+    # The signature of a link about another entry, and a link that is gone with the only word of
+    # this one, say nothing of it.
+    assert change == "the tail is cut off, the head left" or not report.entries[0].is_sound
+    # Where only a signature was to be checked that is another entry's, the next link tells.
+    assert first_broken(report) in {at, at + 1}
 
 
 CUT = (
