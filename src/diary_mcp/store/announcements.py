@@ -10,6 +10,7 @@ from diary_mcp.store.database import Connection, connect, translate_errors
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("announcement")
+_QUIET_S = 20
 
 
 class PostgresAnnouncements:
@@ -27,6 +28,9 @@ class PostgresAnnouncements:
 
 async def _announcements(connection: Connection) -> AsyncGenerator[Announcement]:
     with translate_errors():
-        async for notification in connection.notifies():
-            entry_id, _, reader = notification.payload.partition(" ")
-            yield Announcement(EntryId(UUID(entry_id)), Grantee(reader) if reader else None)
+        while True:
+            async for notification in connection.notifies(timeout=_QUIET_S):
+                entry_id, _, reader = notification.payload.partition(" ")
+                yield Announcement(EntryId(UUID(entry_id)), Grantee(reader) if reader else None)
+            # Whoever only listens does not notice that nobody is there any more.
+            await connection.execute(_SQL["ask"])

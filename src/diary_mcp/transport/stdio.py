@@ -24,6 +24,7 @@ import structlog
 from mcp.server.stdio import stdio_server
 
 from diary_mcp.server.build import DiaryServer
+from diary_mcp.transport.ending import CLOSING_S, end_within
 from diary_mcp.transport.inflight import InFlight
 from diary_mcp.transport.json_text import decode_json, has_too_many_values
 
@@ -51,15 +52,18 @@ async def serve_stdio(
     """
     async with _stdin() as stdin, _signals_end(stdin) as signals:
         last = _LastAnswers(in_flight, came_up, signals.came.wait)
-        lines = _messages(stdin, in_flight, last)
+        lines = _messages(stdin, in_flight, last, lambda: end_within(CLOSING_S, signals.status))
         async with stdio_server(stdin=lines) as (read, write):  # pyright: ignore[reportArgumentType]
             options = server.create_initialization_options()
             await server.run(read, in_flight.counted(write), options)
-    return 128 + signals.first if signals.first else 0
+    return signals.status
 
 
 async def _messages(
-    stdin: asyncio.StreamReader, in_flight: InFlight, last: "_LastAnswers"
+    stdin: asyncio.StreamReader,
+    in_flight: InFlight,
+    last: "_LastAnswers",
+    closing: Callable[[], None],
 ) -> AsyncIterator[str]:
     read_bytes = 0
     while line := await _read_line(stdin):
@@ -70,6 +74,7 @@ async def _messages(
         yield decode_json(line)
         await in_flight.wait_for_room()
     await last.wait()
+    closing()
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,11 @@ class _Signals:
     def __init__(self) -> None:
         self.came = anyio.Event()
         self.first: int | None = None
+
+    @property
+    def status(self) -> int:
+        """What the process ends with."""
+        return 128 + self.first if self.first else 0
 
     def take(self, number: int) -> None:
         self.first = self.first or number

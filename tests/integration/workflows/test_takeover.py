@@ -5,6 +5,7 @@ import os
 import signal
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from diary_mcp.domain.relations import owner_tuple
@@ -89,6 +90,22 @@ async def test_a_process_that_loses_its_sign_of_life_gives_it_again_and_keeps_it
 
         assert taken == [[]] * 3
         assert await diary.calls(entry_id) == ONE_RUN
+
+
+async def test_a_sign_of_life_is_given_again_while_postgresql_still_holds_the_lost_one(
+    database_url: str,
+) -> None:
+    executors = PostgresExecutors(database_url)
+    async with open_diary(database_url) as diary, executors.living("watcher") as watcher:
+        await claim(diary, await diary.create(), "cut off")
+        async with executors.living("cut off"):
+            with anyio.fail_after(2):
+                async with executors.living("cut off") as again:
+                    taken = [await watcher.take_over() for _ in range(3)]
+                    handed_back = await again.hand_back(after_s=0)
+
+        assert taken == [[]] * 3
+        assert len(handed_back) == 1
 
 
 async def test_work_that_a_process_has_dropped_is_handed_back_whatever_the_clock_says(

@@ -1,3 +1,7 @@
 -- name: listen
 -- See migrations/0011_announcements.sql for what is announced.
 listen diary_entry
+
+-- name: ask
+-- Whether PostgreSQL is still there.
+select 1

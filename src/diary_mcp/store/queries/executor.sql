@@ -1,7 +1,8 @@
 -- name: announce
--- The sign of life: a lock that goes with the connection, however the process ends. Waits where
--- PostgreSQL has not noticed yet that an earlier connection of this executor is gone.
-select pg_advisory_lock(hashtextextended('diary-mcp executor ' || %(executor_id)s::text, 0))
+-- The sign of life: a lock that goes with the connection, however the process ends. It is shared,
+-- so that a process whose connection was lost gives it again at once, beside the one that PostgreSQL
+-- still holds for the lost connection. Only a takeover, which takes it alone, is waited for.
+select pg_advisory_lock_shared(hashtextextended('diary-mcp executor ' || %(executor_id)s::text, 0))
 
 -- name: list_silent
 -- Executors that own running work and give no sign of life at this moment.

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
 from diary_mcp.domain.errors import DiaryError, InvalidArgumentError, UnavailableError
+from diary_mcp.transport.ending import CLOSING_S, end_within
 from diary_mcp.transport.http.app import SSE_PATH
 from diary_mcp.transport.http.draining import ConnectionDrain
 from diary_mcp.transport.http.protocol import BoundedHttpProtocol
@@ -95,6 +96,7 @@ async def serve_http(
         for each in _ENDING:
             signal.signal(each, signal.SIG_DFL)
         _log.info("http.closing")
+        end_within(_LAST_ANSWERS_S + CLOSING_S, 128 + number)
         await _close(server, connection_drain, in_flight)
     return 128 + number
 
