@@ -1,7 +1,8 @@
 """Migrations: plain SQL files, applied in name order, each in one transaction.
 
 Several processes may start at once: an advisory lock lets them migrate one after another, and
-each finds done what another did. A file that was edited after it was applied is refused.
+each finds done what another did. A file that was edited after it was applied is refused; one that
+was only given another name is known by its bytes, and the ledger takes the name over.
 """
 
 import hashlib
@@ -59,6 +60,7 @@ async def migrate(url: str) -> list[Migration]:
                 await connection.execute(_SQL["lock_migrations"])
                 await connection.execute(_SQL["bound_waiting"])
                 await connection.execute(_SQL["create_ledger"])
+                await _take_over_names(connection)
                 for migration in (await _pending(connection))[:1]:
                     await _apply(connection, migration)
                     applied.append(migration)
@@ -84,6 +86,17 @@ async def _apply(connection: Connection, migration: Migration) -> None:
     )
 
 
+async def _take_over_names(connection: Connection) -> None:
+    files = _files()
+    await connection.execute(
+        _SQL["rename_migrations"],
+        {
+            "names": [migration.name for migration in files],
+            "hashes": [migration.sha256 for migration in files],
+        },
+    )
+
+
 async def _pending(connection: Connection) -> list[Migration]:
     applied = {migration.name: migration.sha256 for migration in await _ledger(connection)}
     files = _files()
@@ -93,7 +106,8 @@ async def _pending(connection: Connection) -> list[Migration]:
                 f"Migration {migration.name} was edited after it was applied to this database. "
                 "Install the release that applied it, or an unedited newer one."
             )
-    return [migration for migration in files if migration.name not in applied]
+    by_bytes = set(applied.values())
+    return [migration for migration in files if migration.sha256 not in by_bytes]
 
 
 async def _ledger(connection: Connection) -> list[Migration]:

@@ -1,5 +1,5 @@
 -- name: listen
--- See migrations/0011_announcements.sql for what is announced.
+-- See migrations/0006_announcements.sql for what is announced.
 listen diary_entry
 
 -- name: ask

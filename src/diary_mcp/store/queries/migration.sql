@@ -17,6 +17,12 @@ order by m.name
 -- name: record_migration
 insert into public.diary_migration (name, sha256) values (%(name)s, %(sha256)s)
 
+-- name: rename_migrations
+update public.diary_migration as m
+set name = file.name
+from unnest(%(names)s::text [], %(hashes)s::text []) as file (name, sha256)
+where m.sha256 = file.sha256 and m.name <> file.name
+
 -- name: lock_migrations
 -- Held to the end of the transaction: processes that start at once migrate one after another.
 select pg_advisory_xact_lock(hashtextextended('diary-mcp migrations', 0))

@@ -1,0 +1,75 @@
+"""Migrations on databases that earlier numberings made."""
+
+import hashlib
+
+import psycopg
+import pytest
+
+from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.shipped import resource_path
+from diary_mcp.store.migrations import migrate, pending_migrations
+
+pytestmark = pytest.mark.anyio
+
+FILES = sorted(resource_path("migrations").glob("*.sql"))
+NAMES = [path.name for path in FILES]
+FORMER_NUMBERS = {
+    "0005_search.sql": "0010_search.sql",
+    "0006_announcements.sql": "0011_announcements.sql",
+    "0007_signing.sql": "0020_signing.sql",
+    "0008_search_revision.sql": "0045_search_revision.sql",
+    "0009_scale_indexes.sql": "0046_scale_indexes.sql",
+    "0010_reflection_indexes.sql": "0047_reflection_indexes.sql",
+    "0011_share_expiry.sql": "0048_share_expiry.sql",
+}
+NUMBERED_SINCE = "0012"
+
+
+@pytest.fixture
+def formerly_numbered(database_url: str) -> str:
+    """A database as the code made it that numbered migrations with gaps."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("drop schema diary cascade")
+        connection.execute("truncate public.diary_migration")
+        for path in FILES:
+            if path.name < NUMBERED_SINCE:
+                connection.execute(path.read_bytes())
+                connection.execute(
+                    "insert into public.diary_migration (name, sha256) values (%s, %s)",
+                    (
+                        FORMER_NUMBERS.get(path.name, path.name),
+                        hashlib.sha256(path.read_bytes()).hexdigest(),
+                    ),
+                )
+    return database_url
+
+
+def ledger(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("select name from public.diary_migration order by name")
+        return [str(name) for (name,) in rows.fetchall()]
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    assert [int(name[:4]) for name in NAMES] == list(range(1, len(NAMES) + 1))
+
+
+async def test_a_file_under_another_number_is_not_applied_again(formerly_numbered: str) -> None:
+    new = [name for name in NAMES if name >= NUMBERED_SINCE]
+    pending = [migration.name for migration in await pending_migrations(formerly_numbered)]
+
+    applied = [migration.name for migration in await migrate(formerly_numbered)]
+
+    assert pending == applied == new
+    assert ledger(formerly_numbered) == NAMES
+    assert await migrate(formerly_numbered) == []
+
+
+async def test_a_file_that_was_edited_after_it_was_applied_is_refused(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "update public.diary_migration set sha256 = 'other' where name = '0005_search.sql'"
+        )
+
+    with pytest.raises(DatabaseUnavailableError, match=r"0005_search\.sql was edited"):
+        await migrate(database_url)
