@@ -175,6 +175,7 @@ NEW: Mapping[str, object] = {
     "source_key": None,
     "source_hash": None,
     "front_matter": None,
+    "imported_version": None,
     "date": "2026-01-31",
     "created_at": "2026-01-31",
     "updated_at": "2026-01-31",

@@ -130,11 +130,10 @@ where
         e.owner = %(caller)s
         or exists (
             select
-            from diary.share as s
+            from diary.active_share as s
             where
                 s.entry_id = e.id
                 and s.grantee = any(%(grantees)s)
-                and (s.expires_at is null or s.expires_at > clock_timestamp())
         )
     )
 order by (e.id = %(id)s) desc nulls last
@@ -184,10 +183,9 @@ with candidate as (
             %(shared)s
             and e.id in (
                 select s.entry_id
-                from diary.share as s
+                from diary.active_share as s
                 where
                     s.grantee = any(%(grantees)s)
-                    and (s.expires_at is null or s.expires_at > clock_timestamp())
             )
             and e.owner <> %(caller)s
             and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
@@ -237,6 +235,6 @@ select
     (select count(*) from diary.entry as e where e.owner = %(caller)s)::integer as entries,
     (
         select count(distinct s.entry_id)
-        from diary.share as s
-        where s.granted_by = %(caller)s and (s.expires_at is null or s.expires_at > clock_timestamp())
+        from diary.active_share as s
+        where s.granted_by = %(caller)s
     )::integer as shared

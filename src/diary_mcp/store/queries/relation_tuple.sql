@@ -1,120 +1,21 @@
 -- name: list_memberships
 -- Objects whose relation the subject stands in, at most max_depth sets away.
-with recursive admitted as (
-    select
-        rule.namespace,
-        rule.relation,
-        rule.subject_namespace,
-        rule.subject_relation
-    from unnest(
-        %(membership_namespaces)s::text [],
-        %(membership_relations)s::text [],
-        %(membership_subject_namespaces)s::text [],
-        %(membership_subject_relations)s::text []
-    ) as rule (namespace, relation, subject_namespace, subject_relation)
-),
-
-membership (namespace, object, relation, depth) as (
-    select
-        t.namespace,
-        t.object,
-        t.relation,
-        1
-    from diary.relation_tuple as t
-    inner join admitted as a
-        on t.namespace = a.namespace
-        and t.relation = a.relation
-    where
-        t.subject_id = %(subject)s
-        and a.subject_namespace is null
-    union
-    select
-        t.namespace,
-        t.object,
-        t.relation,
-        m.depth + 1
-    from membership as m
-    inner join admitted as a
-        on m.namespace = a.subject_namespace
-        and m.relation = a.subject_relation
-    inner join diary.relation_tuple as t
-        on m.namespace = t.subject_namespace
-        and m.object = t.subject_object
-        and m.relation = t.subject_relation
-        and a.namespace = t.namespace
-        and a.relation = t.relation
-    where
-        m.depth < %(max_depth)s
-        -- These follow from the rest, but the index on subject sets wants them said: without, all
-        -- that was ever shared with a group is read to find the groups around it.
-        and t.subject_id is null
-        and t.namespace = any(%(membership_namespaces)s::text [])
-        and t.relation = any(%(membership_relations)s::text [])
-)
-
-select distinct m.object
-from membership as m
-where
-    m.namespace = %(namespace)s
-    and m.relation = %(relation)s
+select m.object
+from diary.memberships(
+    %(subject)s,
+    %(max_depth)s,
+    %(membership_namespaces)s::text [],
+    %(membership_relations)s::text [],
+    %(membership_subject_namespaces)s::text [],
+    %(membership_subject_relations)s::text []
+) as m
+where m.namespace = %(namespace)s and m.relation = %(relation)s
 
 -- name: list_granted
 -- Those of the objects on which a tuple that the granting rules admit names the subject itself, or
 -- members that it is among, at most max_depth sets away. The tuples on the objects are few, those
 -- of a group may be very many: so these are gathered first.
-with recursive admitted as (
-    select
-        rule.namespace,
-        rule.relation,
-        rule.subject_namespace,
-        rule.subject_relation
-    from unnest(
-        %(membership_namespaces)s::text [],
-        %(membership_relations)s::text [],
-        %(membership_subject_namespaces)s::text [],
-        %(membership_subject_relations)s::text []
-    ) as rule (namespace, relation, subject_namespace, subject_relation)
-),
-
-membership (namespace, object, relation, depth) as (
-    select
-        t.namespace,
-        t.object,
-        t.relation,
-        1
-    from diary.relation_tuple as t
-    inner join admitted as a
-        on t.namespace = a.namespace
-        and t.relation = a.relation
-    where
-        t.subject_id = %(subject)s
-        and a.subject_namespace is null
-    union
-    select
-        t.namespace,
-        t.object,
-        t.relation,
-        m.depth + 1
-    from membership as m
-    inner join admitted as a
-        on m.namespace = a.subject_namespace
-        and m.relation = a.subject_relation
-    inner join diary.relation_tuple as t
-        on m.namespace = t.subject_namespace
-        and m.object = t.subject_object
-        and m.relation = t.subject_relation
-        and a.namespace = t.namespace
-        and a.relation = t.relation
-    where
-        m.depth < %(max_depth)s
-        -- These follow from the rest, but the index on subject sets wants them said: without, all
-        -- that was ever shared with a group is read to find the groups around it.
-        and t.subject_id is null
-        and t.namespace = any(%(membership_namespaces)s::text [])
-        and t.relation = any(%(membership_relations)s::text [])
-),
-
-granting as (
+with granting as (
     select
         rule.namespace,
         rule.relation,
@@ -149,11 +50,15 @@ from candidate as c
 where
     c.subject_id = %(subject)s
     or (c.subject_namespace, c.subject_object, c.subject_relation) in (
-        select
-            m.namespace,
-            m.object,
-            m.relation
-        from membership as m
+        select m.namespace, m.object, m.relation
+        from diary.memberships(
+            %(subject)s,
+            %(max_depth)s,
+            %(membership_namespaces)s::text [],
+            %(membership_relations)s::text [],
+            %(membership_subject_namespaces)s::text [],
+            %(membership_subject_relations)s::text []
+        ) as m
     )
 
 -- name: list_tuples

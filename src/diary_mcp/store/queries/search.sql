@@ -59,11 +59,10 @@ cross join (
                 or not exists (
                     select
                     from diary.entry as newer
-                    inner join diary.share as s on s.entry_id = newer.id
+                    inner join diary.active_share as s on s.entry_id = newer.id
                     where
                         newer.supersedes = e.id
                         and s.grantee = any(%(grantees)s)
-                        and (s.expires_at is null or s.expires_at > clock_timestamp())
                 )
             ) as eligible,
             coalesce(e.key = any(%(names)s::text []), false) as named
@@ -74,10 +73,9 @@ cross join (
             and e.owner <> %(caller)s
             and e.id in (
                 select s.entry_id
-                from diary.share as s
+                from diary.active_share as s
                 where
                     s.grantee = any(%(grantees)s)
-                    and (s.expires_at is null or s.expires_at > clock_timestamp())
             )
     ) as candidate
 ) as shared
@@ -182,11 +180,10 @@ where
         e.owner = %(caller)s
         or exists (
             select
-            from diary.share as s
+            from diary.active_share as s
             where
                 s.entry_id = e.id
                 and s.grantee = any(%(grantees)s)
-                and (s.expires_at is null or s.expires_at > clock_timestamp())
         )
     )
 

@@ -11,7 +11,7 @@ set expires_at = excluded.expires_at, expired = false, note = excluded.note
 -- An expired share is gone already, but for its row.
 delete from diary.share
 where entry_id = %(entry_id)s and grantee = %(grantee)s
-returning expires_at is null or expires_at > clock_timestamp()
+returning diary.is_active(expires_at)
 
 -- name: find_share
 select
@@ -30,12 +30,11 @@ select
     case
         when permission.applied_generation < permission.generation then 'pending' else 'settled'
     end as sharing
-from diary.share as s
+from diary.active_share as s
 inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
 where
     s.granted_by = %(owner)s
     and (%(entry_id)s::uuid is null or s.entry_id = %(entry_id)s)
-    and (s.expires_at is null or s.expires_at > clock_timestamp())
     and (
         %(after_created_at)s::timestamptz is null
         or (s.created_at, s.entry_id, s.grantee)
@@ -54,15 +53,13 @@ where s.entry_id = %(entry_id)s and starts_with(s.grantee, 'group:') and not s.e
 select
     exists (
         select
-        from diary.share as s
+        from diary.active_share as s
         where
             s.grantee = %(agent)s
-            and (s.expires_at is null or s.expires_at > clock_timestamp())
     )
     or exists (
         select
-        from diary.share as s
+        from diary.active_share as s
         where
             starts_with(s.grantee, 'group:')
-            and (s.expires_at is null or s.expires_at > clock_timestamp())
     )

@@ -10,7 +10,7 @@ from diary.agent_token as t
 where
     t.sha256 = %(sha256)s
     and t.revoked_at is null
-    and (t.expires_at is null or t.expires_at > clock_timestamp())
+    and diary.is_active(t.expires_at)
 
 -- name: list_tokens
 -- Tokens that can be used now, of one agent where one is named.
@@ -18,7 +18,7 @@ select t.id, t.agent, t.scopes, t.created_at, t.expires_at
 from diary.agent_token as t
 where
     t.revoked_at is null
-    and (t.expires_at is null or t.expires_at > clock_timestamp())
+    and diary.is_active(t.expires_at)
     and (%(agent)s::text is null or t.agent = %(agent)s)
 order by t.agent, t.id
 
