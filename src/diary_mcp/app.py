@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -19,12 +20,14 @@ from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.signing import PublicKey
 from diary_mcp.embeddings.choice import choose_embedder
+from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.agents.tokens import TokenService
+from diary_mcp.service.chain.continuity import Continuity
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.diary import Backends, Diary, build_diary
 from diary_mcp.service.index.indexer import EntryIndexer
@@ -282,7 +285,22 @@ async def _open_permissions(
 def _signing(settings: Settings, *, with_keys: bool) -> ChainSigning:
     wanted = settings.signing == "on"
     keys = AgentKeys(settings.data_dir, settings.agent)
-    return ChainSigning(LocalSigner(keys) if with_keys and wanted else None, wanted=wanted)
+    memory = ChainMemoryFile(settings.data_dir, settings.agent, _place(settings))
+    return ChainSigning(
+        LocalSigner(keys) if with_keys and wanted else None,
+        Continuity(memory, _check_signature),
+        wanted=wanted,
+    )
+
+
+def _place(settings: Settings) -> str:
+    """Which database it is, as this machine knows it, without who signs in there."""
+    if settings.database_url is None:
+        return "embedded"
+    url = urlsplit(settings.database_url)
+    asked = parse_qs(url.query)
+    host = url.netloc.rpartition("@")[2] or ",".join(asked.get("host", ()))
+    return f"postgresql://{host}{url.path or '/' + ','.join(asked.get('dbname', ()))}"
 
 
 def _check_signature(key: PublicKey, signature: str, message: bytes) -> bool:

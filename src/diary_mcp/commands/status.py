@@ -62,6 +62,7 @@ async def _look(settings: Settings) -> Status:
             await _look_at_settlement(foundation, report)
             await _look_at_workflow_rows(foundation, report)
             await _look_at_drift(foundation, report)
+            await _look_at_signing(foundation, settings, report)
     except UnavailableError as error:
         report.problems.append(str(error))
     report.ok = not report.problems
@@ -109,6 +110,12 @@ async def _look_at_drift(foundation: Foundation, report: Status) -> None:
             f"{drift.missing} relation tuples are missing and {drift.stray} are stray; "
             "`diary-mcp reconcile` repairs them."
         )
+
+
+async def _look_at_signing(foundation: Foundation, settings: Settings, report: Status) -> None:
+    chain = await foundation.diary.signing.describe(settings.agent)
+    if settings.signing == "on" and chain.problem is not None:
+        report.problems.append(chain.problem)
 
 
 def _as_text(report: Status) -> str:

@@ -68,17 +68,18 @@ def build_diary(
     """Wires the use cases. Nothing is opened here. Without `signing` all stays pending."""
     access = Access(store, permissions)
     similarity = SimilarityService(store, counts)
+    signing = signing or ChainSigning(None)
     return Diary(
-        entries=EntryService(store, access, signing or ChainSigning(None), similarity),
+        entries=EntryService(store, access, signing, similarity),
         sharing=SharingService(store, access),
         browsing=BrowsingService(store, permissions, access),
         search=SearchService(store, permissions, access, embedder),
         similarity=similarity,
         reflection=ReflectionService(store),
-        verification=VerificationService(store, access, check_signature),
+        verification=VerificationService(store, access, check_signature, signing),
         history=HistoryService(store, access),
         suggestions=SuggestionService(store),
-        signing=SigningService(store, signing or ChainSigning(None), check_signature),
+        signing=SigningService(store, signing, check_signature),
         watching=WatchService(announcer, access, permissions),
         agents=AgentRegistry(store),
         activity=activity or Activity(),

@@ -1,7 +1,7 @@
 """Chains of signed links in PostgreSQL."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from uuid import UUID
@@ -31,8 +31,12 @@ _dump = partial(json.dumps, default=str)
 class PostgresChain:
     """`ChainReader` and `ChainWriter` on one connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, committed: list[Callable[[], None]] | None = None
+    ) -> None:
+        """`committed` is for what is to be called after the commit."""
         self._connection = connection
+        self._committed = [] if committed is None else committed
 
     async def find_head(self, owner: AgentName) -> Head | None:
         cursor = self._connection.cursor(row_factory=class_row(Head))
@@ -112,6 +116,9 @@ class PostgresChain:
         cursor = self._connection.cursor(row_factory=args_row(_origin))
         await cursor.execute(_SQL["list_origins"], {"owner": owner, "ids": list(entry_ids)})
         return dict(await cursor.fetchall())
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        self._committed.append(tell)
 
     async def put_origins(self, origins: Sequence[tuple[EntryId, int, str]]) -> None:
         await self._connection.execute(

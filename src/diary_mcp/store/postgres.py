@@ -53,7 +53,10 @@ class PostgresStore:
         with self._telemetry.span("diary.transaction", {}):
             async with self._database.pipelined_transaction() as connection:
                 workflows = DbosQueue(connection, self._telemetry)
-                yield _UnitOfWork(connection, workflows, self._wants_signatures)
+                after_commit: list[Callable[[], None]] = []
+                yield _UnitOfWork(connection, workflows, self._wants_signatures, after_commit)
+        for tell in after_commit:
+            tell()
         if workflows.changed:
             self._committed(workflows.changed)
 
@@ -110,6 +113,7 @@ class _UnitOfWork:
     _connection: Connection
     workflows: DbosQueue
     _wants_signatures: bool
+    _after_commit: list[Callable[[], None]]
 
     @property
     def entries(self) -> PostgresEntries:
@@ -137,4 +141,4 @@ class _UnitOfWork:
 
     @property
     def chain(self) -> PostgresChain:
-        return PostgresChain(self._connection)
+        return PostgresChain(self._connection, self._after_commit)

@@ -67,6 +67,7 @@ class Signing(Result, frozen=True):
     head: str | None
     keys: list[str]
     key: str | None
+    problem: str | None
 
 
 class SignatureRequestResult(Result, frozen=True):
@@ -109,6 +110,10 @@ async def identity_of(diary: Diary, agent: AgentName) -> WhoamiResult:
         version=version("diary-mcp"),
         backends=Backends(database=diary.backends.database, permissions=diary.backends.permissions),
         signing=Signing(
-            sequence=chain.sequence, head=chain.hash, keys=list(chain.keys), key=chain.key
+            sequence=chain.sequence,
+            head=chain.hash,
+            keys=list(chain.keys),
+            key=chain.key,
+            problem=chain.problem,
         ),
     )

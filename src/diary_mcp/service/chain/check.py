@@ -6,6 +6,7 @@ Pure: links and entries are handed in by whoever has them, from a database or fr
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.signing import ChainHead, Opening, PublicKey, Statement
@@ -13,7 +14,7 @@ from diary_mcp.domain.verification import BrokenLink, Verification
 from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.service.chain.key_history import CheckSignature, KeyHistory, ToldKeys
 from diary_mcp.service.chain.statements import commit, hash_bytes, read_statement
-from diary_mcp.service.ports.chain import SignedLink
+from diary_mcp.service.ports.chain import Head, SignedLink
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,31 @@ class ChainCheck:
 
     def __post_init__(self) -> None:
         self._keys = KeyHistory(self.trusted)
+
+    @classmethod
+    def going_on(
+        cls,
+        owner: AgentName,
+        check_signature: CheckSignature,
+        head: Head,
+        trusted: Collection[PublicKey],
+    ) -> Self:
+        """A check of what comes after a head that is known to be right, and of no entry."""
+        check = cls(owner, check_signature, about=(), sequence=head.sequence, hash=head.hash)
+        check._time = head.signed_at
+        check._keys = KeyHistory.after(head, trusted)
+        return check
+
+    @property
+    def head(self) -> Head:
+        """Where the links that were added end, and what they say of keys."""
+        return Head(
+            sequence=self.sequence,
+            hash=self.hash,
+            signed_at=self._time,
+            valid_keys=sorted(self._keys.valid),
+            known_keys=[period.key for period in self._keys.periods],
+        )
 
     def add_link(self, link: SignedLink) -> None:
         """Goes on by one link; it is valid where it and every link before it follow the rules."""
@@ -161,7 +187,7 @@ class ChainCheck:
         return statement.entry is None or self.about is None or statement.entry in self.about
 
     def _entry_problem(self, statement: Statement) -> str | None:
-        if statement.entry is None:
+        if statement.entry is None or not self._rests_on(statement):
             return None
         signed = self._signed.get(statement.entry)
         last = None if signed is None or signed.last.act == "delete" else signed.last

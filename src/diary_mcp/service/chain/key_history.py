@@ -1,13 +1,14 @@
 """Which keys are valid at which place of a chain: rules 4 to 6 of docs/signing.md."""
 
 from collections.abc import Callable, Container, Iterable
+from typing import Self
 
 from pydantic import BaseModel
 
 from diary_mcp.domain.fields import Time
 from diary_mcp.domain.signing import Count, Key, PublicKey, Statement
 from diary_mcp.service.chain.statements import read_statement
-from diary_mcp.service.ports.chain import SignedLink
+from diary_mcp.service.ports.chain import Head, SignedLink
 
 CheckSignature = Callable[[PublicKey, str, bytes], bool]
 """Whether the signature of these bytes is valid for the key; anything malformed is not."""
@@ -38,6 +39,20 @@ class KeyHistory:
     def __init__(self, trusted: Container[PublicKey] = ()) -> None:
         self._trusted = trusted
         self._periods: dict[PublicKey, KeyPeriod] = {}
+
+    @classmethod
+    def after(cls, head: Head, trusted: Container[PublicKey]) -> Self:
+        """The history up to a head, of which only the keys are known, not since when."""
+        history = cls(trusted)
+        if head.signed_at is not None:
+            for key in head.known_keys:
+                history._periods[key] = KeyPeriod(
+                    key=key,
+                    admitted=head.sequence,
+                    admitted_at=head.signed_at,
+                    revoked=None if key in head.valid_keys else head.sequence,
+                )
+        return history
 
     @property
     def periods(self) -> tuple[KeyPeriod, ...]:

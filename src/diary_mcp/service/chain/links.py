@@ -9,17 +9,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
+import structlog
+
 from diary_mcp.domain.entry import Entry, Signature
-from diary_mcp.domain.errors import ConflictError, NotFoundError
+from diary_mcp.domain.errors import ConflictError, NotFoundError, SigningKeyError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.signing import (
     LINK_FORMAT,
     Act,
+    ChainHead,
     Opening,
     PublicKey,
     Statement,
     SupersededEntry,
 )
+from diary_mcp.service.chain.continuity import NO_HEAD, ChainReplacedError, Continuity
 from diary_mcp.service.chain.statements import (
     canonical,
     commit,
@@ -40,6 +44,8 @@ from diary_mcp.service.ports.entries import EntryRecord
 
 PENDING = Signature(state="pending")
 UNSIGNED = Signature(state="none")
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -179,8 +185,15 @@ class Drafting:
 class ChainSigning:
     """Signs changes of the agent whose keys are at hand; the others' stay pending."""
 
-    def __init__(self, signer: Signer | None, *, wanted: bool = True) -> None:
+    def __init__(
+        self,
+        signer: Signer | None,
+        continuity: Continuity | None = None,
+        *,
+        wanted: bool = True,
+    ) -> None:
         self._signer = signer
+        self._continuity = continuity
         self._unsigned = PENDING if wanted else UNSIGNED
 
     async def prepare(self, owner: AgentName) -> None:
@@ -213,7 +226,7 @@ class ChainSigning:
             draft = drafting.version(version)
             links.append(drafting.sign(draft, key))
             signatures.append(_signature(draft.statement, links[-1]))
-        await chain.append(owner, links, drafting.head)
+        await self._append(chain, owner, links, drafting.head)
         return signatures
 
     async def sign_deletion(
@@ -230,7 +243,7 @@ class ChainSigning:
         drafting, key = found
         last = await find_last_statement(chain, owner, entry_id)
         link = drafting.sign(drafting.deletion(entry_id, last, version), key)
-        await chain.append(owner, [link], drafting.head)
+        await self._append(chain, owner, [link], drafting.head)
         return True
 
     async def sign_key_changes(
@@ -244,13 +257,14 @@ class ChainSigning:
         """Adds a link for each change; whoever was just admitted may sign the next.
 
         Raises:
-            ConflictError: no key at hand may sign, or a change is not possible.
+            ConflictError: no key at hand may sign, a change is not possible, or the chain is not
+                the one that this machine has seen.
             SigningKeyError: the key cannot be used.
         """
         if self._signer is None or self._signer.agent != owner:
             raise not_admitted(owner)
-        head = await chain.lock_head(owner)
         keys = await self._signer.keys()
+        head = await self._lock_head(chain, owner, keys)
         links: list[NewLink] = []
         for change in changes:
             key = keys[0] if by_takeover else pick_key(keys, head)
@@ -260,7 +274,7 @@ class ChainSigning:
             drafting = Drafting(owner, head, key.public_key)
             links.append(drafting.sign(drafting.key_change(change), key))
             head = drafting.head
-        await chain.append(owner, links, head)
+        await self._append(chain, owner, links, head)
 
     async def own_key(self, owner: AgentName) -> PublicKey | None:
         """The key that this process signs with for the owner, if it does.
@@ -272,15 +286,74 @@ class ChainSigning:
             return None
         return (await self._signer.keys())[0].public_key
 
+    async def describe(self, chain: ChainReader, owner: AgentName) -> tuple[Head, str | None]:
+        """Where the owner's chain ends, and why nothing is signed there now, if that is so."""
+        is_own = self._continuity is not None and self._continuity.agent == owner
+        try:
+            # Before the head is read: what comes between must not look like a shorter chain.
+            known = self._continuity.recall() if self._continuity and is_own else None
+            head = await chain.find_head(owner) or NO_HEAD
+            if self._continuity is not None and is_own:
+                own = await self._own_keys(owner)
+                head = await self._continuity.follow(chain, head, known, own)
+        except (ChainReplacedError, SigningKeyError) as error:
+            return await chain.find_head(owner) or NO_HEAD, str(error)
+        own_key = await self.own_key(owner)
+        is_stranger = own_key is not None and head.sequence > 0 and own_key not in head.valid_keys
+        return head, str(not_admitted(owner)) if is_stranger else None
+
+    def recall(self, owner: AgentName) -> ChainHead | None:
+        """How far this machine has seen the owner's chain, if it has.
+
+        Raises:
+            SigningKeyError: what it remembers cannot be read.
+        """
+        if self._continuity is None or self._continuity.agent != owner:
+            return None
+        head = self._continuity.recall()
+        if head is None or head.hash is None:
+            return None
+        return ChainHead(sequence=head.sequence, hash=head.hash)
+
     async def _lock(
         self, chain: ChainWriter, owner: AgentName
     ) -> tuple[Drafting, SigningKey] | None:
         if self._signer is None or self._signer.agent != owner:
             return None
-        head = await chain.lock_head(owner)
         # Looked at again under the lock: a rotation may have been committed a moment ago.
-        key = pick_key(await self._signer.keys(), head)
-        return None if key is None else (Drafting(owner, head, key.public_key), key)
+        keys = await self._signer.keys()
+        try:
+            head = await self._lock_head(chain, owner, keys)
+        except ChainReplacedError as error:
+            # What is written waits for its signature: it is not to be lost.
+            _log.warning("signing.refused", agent=owner, reason=str(error))
+            return None
+        key = pick_key(keys, head)
+        if key is None:
+            _log.info("signing.not_admitted", agent=owner)
+            return None
+        return Drafting(owner, head, key.public_key), key
+
+    async def _lock_head(
+        self, chain: ChainWriter, owner: AgentName, keys: Sequence[SigningKey]
+    ) -> Head:
+        head = await chain.lock_head(owner)
+        if self._continuity is None:
+            return head
+        own = [key.public_key for key in keys]
+        return await self._continuity.follow(chain, head, self._continuity.recall(), own)
+
+    async def _own_keys(self, owner: AgentName) -> list[PublicKey]:
+        own = self._signer is not None and self._signer.agent == owner
+        keys = await self._signer.keys() if self._signer is not None and own else ()
+        return [key.public_key for key in keys]
+
+    async def _append(
+        self, chain: ChainWriter, owner: AgentName, links: Sequence[NewLink], head: Head
+    ) -> None:
+        await chain.append(owner, links, head)
+        if self._continuity is not None:
+            self._continuity.propose(chain, head)
 
 
 def pick_key(keys: Sequence[SigningKey], head: Head) -> SigningKey | None:

@@ -1,6 +1,6 @@
 """What signing and checking need from the store and from whoever holds a key."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -54,6 +54,36 @@ class Head:
     signed_at: datetime | None
     valid_keys: Sequence[PublicKey]
     known_keys: Sequence[PublicKey]
+
+
+class ChainMemory(Protocol):
+    """How far this machine has seen its agent's chain, out of reach of the database."""
+
+    @property
+    def agent(self) -> AgentName:
+        """Whose chain it is."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """What to move away, so that it is forgotten."""
+        ...
+
+    def recall(self) -> Head | None:
+        """The head that was remembered last.
+
+        Raises:
+            SigningKeyError: it cannot be read.
+        """
+        ...
+
+    def remember(self, head: Head) -> None:
+        """Remembers a head that is further on.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -189,6 +219,10 @@ class ChainWriter(ChainReader, Protocol):
 
     async def append(self, owner: AgentName, links: Sequence[NewLink], head: Head) -> None:
         """Adds the links, and makes `head` the end of the chain."""
+        ...
+
+    def after_commit(self, tell: Callable[[], None]) -> None:
+        """Calls `tell` once the unit of work is committed."""
         ...
 
     async def put_origins(self, origins: Sequence[tuple[EntryId, int, str]]) -> None:

@@ -17,6 +17,7 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
 from diary_mcp.domain.signing import Opening, PublicKey, Statement
+from diary_mcp.service.chain.continuity import NO_HEAD
 from diary_mcp.service.chain.key_history import CheckSignature, KeyPeriod, ToldKeys
 from diary_mcp.service.chain.links import (
     ChainSigning,
@@ -41,7 +42,6 @@ from diary_mcp.service.ports.chain import (
 from diary_mcp.service.ports.store import Store, UnitOfWork
 
 REQUEST_LIFETIME = timedelta(minutes=15)
-_NO_HEAD = Head(sequence=0, hash=None, signed_at=None, valid_keys=(), known_keys=())
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class SigningState:
     hash: str | None
     keys: Sequence[PublicKey]
     key: PublicKey | None
+    problem: str | None = None
+    """Why nothing is signed at present."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,11 @@ class SigningService:
         self._check_signature = check_signature
 
     async def describe(self, agent: AgentName) -> SigningState:
-        """The agent's chain, without checking it."""
+        """The agent's chain, checked from where this machine has seen it end."""
         async with self._store.reading() as rows:
-            head = await rows.chain.find_head(agent) or _NO_HEAD
-        return SigningState(head.sequence, head.hash, head.valid_keys, await self._own_key(agent))
+            head, problem = await self._signing.describe(rows.chain, agent)
+        key = await self._own_key(agent)
+        return SigningState(head.sequence, head.hash, head.valid_keys, key, problem)
 
     async def list_pending(self, owner: AgentName) -> list[EntryId]:
         """Entries that wait for a signature, and deleted ones whose deletion does."""
@@ -122,7 +125,7 @@ class SigningService:
         """
         _check_one(wanted)
         async with self._store.unit_of_work() as unit:
-            head = await unit.chain.find_head(caller) or _NO_HEAD
+            head = await unit.chain.find_head(caller) or NO_HEAD
             drafting = Drafting(caller, head, _choose_key(head, key))
             change = wanted.key_change
             if change is not None:

@@ -16,6 +16,7 @@ from diary_mcp.domain.verification import (
 )
 from diary_mcp.service.chain.check import ChainCheck, CheckedEntry
 from diary_mcp.service.chain.key_history import CheckSignature
+from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.ports.chain import Head, KeptLink
 from diary_mcp.service.ports.entries import EntryPosition, EntryRecord
@@ -33,10 +34,17 @@ Progress = Callable[[int, int], Awaitable[None]]
 class VerificationService:
     """Checks entries of one diary."""
 
-    def __init__(self, store: Store, access: Access, check_signature: CheckSignature) -> None:
+    def __init__(
+        self,
+        store: Store,
+        access: Access,
+        check_signature: CheckSignature,
+        signing: ChainSigning,
+    ) -> None:
         self._store = store
         self._access = access
         self._check_signature = check_signature
+        self._signing = signing
 
     async def verify(
         self, caller: AgentName, reference: str, *, most_seconds: float = _MAX_SECONDS
@@ -51,13 +59,16 @@ class VerificationService:
         """
         entry = await self._access.get(caller, reference)
         deadline = monotonic() + most_seconds
+        remembered = self._signing.recall(entry.owner)
         async with self._store.snapshot() as rows:
             stored = await rows.archive.find_stored(entry.owner, ids=[entry.id])
             if not stored:
                 raise NotFoundError(f"Entry {entry.id} was deleted a moment ago.")
             (checked,) = await list_checked(rows, entry.owner, stored)
             head = await rows.chain.find_head(entry.owner)
-            check = ChainCheck(entry.owner, self._check_signature, about={entry.id})
+            check = ChainCheck(
+                entry.owner, self._check_signature, remembered=remembered, about={entry.id}
+            )
             is_whole = await _add_links(check, rows, deadline)
         if entry.role == "viewer":
             # Whoever may not read it any more learns nothing of what was read here.
@@ -83,9 +94,12 @@ class VerificationService:
     ) -> VerificationReport:
         """Checks the owner's chain and every entry, as of one moment.
 
+        Without a remembered head it is the one that this machine has seen, where it has.
+
         Entries with a problem are listed first, then those that are not signed. When the time is
         up it stops, and says how far it came.
         """
+        remembered = remembered or self._signing.recall(owner)
         check = ChainCheck(owner, self._check_signature, trusted, remembered)
         collected = Collected(most_listed)
         deadline = monotonic() + most_seconds

@@ -1,0 +1,81 @@
+"""How far this machine has seen its agent's chains, out of reach of the databases they are in.
+
+`keys/chains/NAME.json` in the data directory has the head of each, by where the chain is kept.
+"""
+
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import TypeAdapter, ValidationError
+
+from diary_mcp.domain.errors import SigningKeyError
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.ports.chain import Head
+
+_HEADS = TypeAdapter(dict[str, Head])
+_Stamp = tuple[int, int, int]
+
+
+class ChainMemoryFile:
+    """`ChainMemory` of one agent's chain in one place. Blocks, for as long as a small file takes.
+
+    Processes do not wait for each other here: of two that remember at the same moment one may be
+    lost, and the next signature makes up for it.
+    """
+
+    def __init__(self, data_dir: Path, agent: AgentName, place: str) -> None:
+        self._path = data_dir / "keys" / "chains" / f"{agent}.json"
+        self._agent = agent
+        self._place = place
+        self._known: tuple[_Stamp | None, dict[str, Head]] = (None, {})
+
+    @property
+    def agent(self) -> AgentName:
+        return self._agent
+
+    @property
+    def path(self) -> str:
+        return str(self._path)
+
+    def recall(self) -> Head | None:
+        """As `ChainMemory` says.
+
+        Raises:
+            SigningKeyError: the file cannot be read, or holds something else.
+        """
+        return self._read().get(self._place)
+
+    def remember(self, head: Head) -> None:
+        """As `ChainMemory` says.
+
+        Raises:
+            SigningKeyError: as for `recall`.
+            OSError: the file cannot be written.
+        """
+        heads = self._read()
+        known = heads.get(self._place)
+        if known is not None and known.sequence >= head.sequence:
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._path.with_name(f".{uuid4().hex}.tmp")
+        draft.touch(mode=0o600)
+        try:
+            draft.write_bytes(_HEADS.dump_json(heads | {self._place: head}, indent=1))
+            draft.replace(self._path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, Head]:
+        try:
+            status = self._path.stat()
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._known[0] != stamp:
+                self._known = (stamp, _HEADS.validate_json(self._path.read_bytes()))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValidationError) as error:
+            raise SigningKeyError(
+                f"{self._path} cannot be read, or holds no heads of chains. Mend it, or move it "
+                "away: what this machine has seen is forgotten then."
+            ) from error
+        return self._known[1]

@@ -1,0 +1,211 @@
+"""A signer that remembers how far its chain went, and a database that says otherwise."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import structlog
+
+from diary_mcp.app import Foundation
+from diary_mcp.domain.errors import ConflictError, SigningKeyError
+from diary_mcp.domain.signing import PublicKey
+from diary_mcp.keys.chain_memory import ChainMemoryFile
+from diary_mcp.keys.ed25519 import check_signature
+from diary_mcp.service.chain.continuity import ChainReplacedError, Continuity
+from diary_mcp.service.chain.links import KeyChange
+from diary_mcp.service.ports.chain import Head
+from support.signed_diaries import (
+    ALICE,
+    first_broken,
+    run_sql,
+    signed_diary,
+    statements,
+    verify,
+    write,
+)
+
+pytestmark = pytest.mark.anyio
+
+OTHER = PublicKey("ed25519:" + "A" * 43)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+async def diary(database_url: str, data_dir: Path) -> AsyncGenerator[Foundation]:
+    """Three links."""
+    async with signed_diary(database_url, data_dir) as foundation:
+        for number in range(3):
+            await write(foundation, f"number {number}", key=f"key-{number}")
+        yield foundation
+
+
+SHORTER = {
+    "a chain begun anew": (
+        "truncate diary.link",
+        (
+            "update diary.chain_head set sequence = 0, hash = null, signed_at = null, "
+            "valid_keys = '{}', known_keys = '{}'"
+        ),
+    ),
+    "its last link cut off": (
+        "delete from diary.link where sequence = 3",
+        (
+            "update diary.chain_head set sequence = 2, hash = (select hash from diary.link "
+            "where sequence = 2)"
+        ),
+    ),
+    "another link in the place of the last": (
+        "update diary.chain_head set hash = (select hash from diary.link where sequence = 2)",
+    ),
+    "links that nobody signed": (
+        (
+            "insert into diary.link select owner, 4, hash, statement, signature, act, entry_id, "
+            "version, supersedes, salt from diary.link where sequence = 3"
+        ),
+        "update diary.chain_head set sequence = 4",
+    ),
+    "a head without links": ("update diary.chain_head set sequence = 9",),
+}
+
+
+@pytest.mark.parametrize("attack", SHORTER)
+async def test_nothing_is_signed_behind_a_chain_that_is_not_the_one_seen(
+    diary: Foundation, database_url: str, data_dir: Path, attack: str
+) -> None:
+    for statement in SHORTER[attack]:
+        await run_sql(diary, statement)
+
+    # Another process of the same machine, and this one.
+    async with signed_diary(database_url, data_dir) as later:
+        for foundation in (later, diary):
+            with structlog.testing.capture_logs() as logs:
+                entry = await write(foundation, "written all the same")
+            state = await foundation.diary.signing.describe(ALICE)
+
+            assert entry.signature.state == "pending"
+            assert state.problem is not None
+            assert "is not the one that this machine has seen" in state.problem
+            assert str(data_dir / "keys" / "chains" / "alice.json") in state.problem
+            assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+                "signing.refused"
+            ]
+            with pytest.raises(ConflictError, match="has seen"):
+                await foundation.diary.signing.change_keys(ALICE, [KeyChange("admit", OTHER)])
+
+
+async def test_what_the_head_says_of_keys_and_time_is_not_believed(diary: Foundation) -> None:
+    await run_sql(
+        diary,
+        "update diary.chain_head set valid_keys = '{}', signed_at = '2099-01-01T00:00:00Z'",
+    )
+
+    entry = await write(diary, "signed all the same")
+
+    assert entry.signature.state == "signed"
+    assert str((await statements(diary))[-1]["time"]) < "2099"
+    assert first_broken(await verify(diary)) is None
+    assert (await diary.diary.signing.describe(ALICE)).problem is None
+
+
+async def test_a_takeover_that_this_machine_did_not_make_ends_its_signing(
+    diary: Foundation, database_url: str, tmp_path: Path
+) -> None:
+    async with signed_diary(database_url, tmp_path / "operator") as operator:
+        own = (await operator.diary.signing.describe(ALICE)).key
+        assert own is not None
+        await operator.diary.signing.change_keys(ALICE, [KeyChange("admit", own)], by_takeover=True)
+
+    entry = await write(diary, "after it")
+
+    assert entry.signature.state == "pending"
+    assert "takeover" in str((await diary.diary.signing.describe(ALICE)).problem)
+
+
+async def test_links_of_another_machine_are_followed(
+    diary: Foundation, database_url: str, tmp_path: Path
+) -> None:
+    async with signed_diary(database_url, tmp_path / "second") as second:
+        key = (await second.diary.signing.describe(ALICE)).key
+        assert key is not None
+        await diary.diary.signing.change_keys(ALICE, [KeyChange("admit", key)])
+        for number in range(3):
+            await write(second, f"there {number}")
+        here = await write(diary, "here")
+        there = await write(second, "there")
+
+    assert (here.signature.state, there.signature.state) == ("signed", "signed")
+
+
+async def test_a_chain_that_is_forgotten_is_met_anew(
+    diary: Foundation, database_url: str, data_dir: Path
+) -> None:
+    for statement in SHORTER["its last link cut off"]:
+        await run_sql(diary, statement)
+    (data_dir / "keys" / "chains" / "alice.json").unlink()
+
+    async with signed_diary(database_url, data_dir) as later:
+        entry = await write(later, "after a backup was restored")
+
+    assert entry.signature.state == "signed"
+
+
+async def test_what_is_verified_is_held_against_what_was_seen(diary: Foundation) -> None:
+    for statement in SHORTER["its last link cut off"]:
+        await run_sql(diary, statement)
+    entry = await diary.diary.entries.get(ALICE, "key-0")
+
+    assert first_broken(await verify(diary)) == 3
+    alone = await diary.diary.verification.verify(ALICE, str(entry.id))
+    assert not alone.entries[0].is_sound
+
+
+def memory(data_dir: Path, place: str = "embedded") -> ChainMemoryFile:
+    return ChainMemoryFile(data_dir, ALICE, place)
+
+
+HEAD = Head(
+    sequence=3,
+    hash="sha256:" + "0" * 64,
+    signed_at=datetime.now(UTC),
+    valid_keys=[],
+    known_keys=[],
+)
+
+
+async def test_a_link_from_the_future_is_followed_by_none(
+    diary: Foundation, tmp_path: Path
+) -> None:
+    continuity = Continuity(memory(tmp_path), check_signature)
+    now = datetime.now(UTC)
+    near, far = (replace(HEAD, signed_at=now + timedelta(minutes=minutes)) for minutes in (3, 60))
+    async with diary.store.reading() as rows:
+        assert await continuity.follow(rows.chain, near, near, ()) == near
+        with pytest.raises(ChainReplacedError, match="has not come yet"):
+            await continuity.follow(rows.chain, far, far, ())
+
+
+def test_it_remembers_what_is_further_on_each_place_by_itself(tmp_path: Path) -> None:
+    one, other = memory(tmp_path), memory(tmp_path, "postgresql://host/diary")
+
+    one.remember(HEAD)
+    other.remember(replace(HEAD, sequence=1))
+    memory(tmp_path).remember(replace(HEAD, sequence=2))
+
+    assert one.recall() == memory(tmp_path).recall() == HEAD
+    assert other.recall() == replace(HEAD, sequence=1)
+    assert (tmp_path / "keys" / "chains" / "alice.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_memory_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    memory(tmp_path).remember(HEAD)
+    path = tmp_path / "keys" / "chains" / "alice.json"
+    path.write_text("{")
+
+    with pytest.raises(SigningKeyError, match=str(path)):
+        memory(tmp_path).recall()
