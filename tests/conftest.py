@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from diary_mcp.app import Foundation
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 # Hundreds of children are started: where no bytecode is kept, each compiles for seconds.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+# The same examples in every run, on a machine of any speed; `DIARY_MCP_TEST_HOSTILE` asks for new
+# ones.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize="DIARY_MCP_TEST_HOSTILE" not in os.environ,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

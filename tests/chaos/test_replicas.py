@@ -44,7 +44,7 @@ pytestmark = pytest.mark.xdist_group("keto-replicas")
 KILLS = int(os.environ.get("DIARY_MCP_CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("DIARY_MCP_CHAOS_SEED", str(time.time_ns())))
 # Two scans of a second each, and the settling; the rest is for a machine that is busy.
-TAKEOVER_S = 20
+TAKEOVER_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diary_mcp.domain.errors import InvalidArgumentError
@@ -170,12 +170,7 @@ def foreseen(expected: Expected) -> dict[str, object]:
     }
 
 
-@settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=20)
 @given(history=st.lists(steps, min_size=10, max_size=25))
 async def test_both_backends_answer_alike_after_every_history(
     embedded_backend: Backend, keto_backend: Backend, history: list[Step]

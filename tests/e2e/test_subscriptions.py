@@ -216,7 +216,7 @@ async def test_watching_begins_as_soon_as_the_diary_is_up(foundation: Foundation
         heard.set()
 
     watchers = Watchers(provide)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(watchers.run)
             async with watchers.watching(ALICE, {entry.id: frozenset({"x"})}, tell):
@@ -320,7 +320,7 @@ async def test_a_server_over_stdio_tells_of_changes(
     ):
         await Elsewhere(foundation, "2026-07-28").change(entry)
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             assert await anext(events) == ResourceUpdated(uri(entry))
 
 
@@ -343,7 +343,7 @@ async def test_a_server_over_http_tells_of_changes(
     ):
         await Elsewhere(foundation, "2026-07-28").change(entry)
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             assert await anext(events) == ResourceUpdated(uri(entry))
         took_s = await anyio.to_thread.run_sync(server.end, signal.SIGTERM)
 

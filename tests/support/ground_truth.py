@@ -138,7 +138,7 @@ def is_quiet(url: str) -> bool:
     return is_settled(url) and ask(url, running) == []
 
 
-def check_promise(url: str, keto: KetoAddress | None = None, *, within_s: float = 30) -> Truth:
+def check_promise(url: str, keto: KetoAddress | None = None, *, within_s: float = 60) -> Truth:
     """Waits until the diary is settled, and checks it."""
     eventually(lambda: is_settled(url), within_s=within_s, told=lambda: ask(url, _UNSETTLED))
     truth = read_truth(url, keto)
@@ -175,7 +175,7 @@ def _subject(each: Mapping[str, Any]) -> str:
 def eventually(
     condition: Callable[[], object],
     *,
-    within_s: float = 30,
+    within_s: float = 60,
     told: Callable[[], object] = lambda: "it did not happen in time",
 ) -> None:
     """Waits until the condition holds, or fails; `told` says how it stands then."""

@@ -35,9 +35,7 @@ _INITIALIZE: Json = {
 }
 HANDSHAKE = (_INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"})
 
-FUZZED = settings(
-    max_examples=12 * SCALE, deadline=None, database=None, derandomize=SCALE == 1, print_blob=True
-)
+FUZZED = settings(max_examples=12 * SCALE)
 
 
 def rss_mib(pid: int) -> float:

@@ -26,7 +26,7 @@ from support.paths import ROOT
 _TOOL = ROOT / "tools" / "keto"
 _CACHE = ROOT / ".cache" / "keto"
 _BUILD_TIMEOUT_S = 1200
-_START_TIMEOUT_S = 30
+_START_TIMEOUT_S = 60
 
 
 def keto_binary() -> Path:
@@ -115,7 +115,7 @@ class KetoServer:
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -56,7 +56,7 @@ class PostgresUser:
     def rest(self) -> str:
         assert self.process.stdout is not None
         rest = self.process.stdout.read()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
         return rest
 
     def kill(self) -> None:
@@ -93,7 +93,7 @@ def unfinished_clusters(data_dir: Path) -> list[str]:
 
 def wait_until_stopped(data_dir: Path) -> None:
     """Leaving waits a few seconds at most; on a busy machine, the rest is done after it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while remaining := [*server_processes_of(data_dir), *unfinished_clusters(data_dir)]:
         assert time.monotonic() < deadline, remaining
         time.sleep(0.01)

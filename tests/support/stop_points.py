@@ -85,7 +85,7 @@ class Held:
 
     def wait_for_arrival(self) -> int:
         """Returns once somebody is stopped; gives the pid of its server process."""
-        eventually(self._waiting, within_s=20)
+        eventually(self._waiting, within_s=60)
         return self._waiting()[0]
 
     def let_go(self) -> None:

@@ -25,7 +25,7 @@ from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.service.diary import Diary
 from support.clients import Era
 
-_DEADLINE_S = 20
+_DEADLINE_S = 60
 
 
 class Ear:

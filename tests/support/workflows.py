@@ -293,7 +293,7 @@ async def open_diary(database_url: str) -> AsyncGenerator[Diary]:
         yield diary
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], *, within_s: float = 15) -> None:
+async def eventually(condition: Callable[[], Awaitable[object]], *, within_s: float = 60) -> None:
     """Waits until the condition holds, or fails."""
     with anyio.fail_after(within_s):
         while not await condition():  # noqa: ASYNC110  # what is awaited happens in PostgreSQL
@@ -322,7 +322,7 @@ class OtherProcess:
 
     def end(self) -> str:
         """Ends it as a client would; everything that it wrote to stdout after being ready."""
-        output, _ = self.process.communicate(timeout=10)
+        output, _ = self.process.communicate(timeout=60)
         return output
 
 

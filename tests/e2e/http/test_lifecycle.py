@@ -26,6 +26,8 @@ from support.http_servers import (
 from support.sites import own_database
 
 LAST_WORDS = {"content": "Last words."}
+# Calls under way have 8 to end.
+ENDS_WITHIN_S = 7
 _WAITING = "select 1 from pg_locks where not granted and relation = 'diary.entry'::regclass"
 
 
@@ -64,7 +66,7 @@ def test_a_signal_ends_an_idle_server_at_once(database: str, number: signal.Sign
         took_s = server.end(number)
 
         assert server.process.returncode == 128 + number
-        assert took_s < 5
+        assert took_s < ENDS_WITHIN_S
         assert "Traceback" not in server.stderr()
 
 
@@ -84,7 +86,7 @@ def test_a_call_in_flight_gets_its_answer_when_the_server_ends(database: str, er
             lock.commit()
 
         assert answer.result().data["content"] == "Last words."
-        assert server.process.wait(10) == 128 + signal.SIGTERM
+        assert server.process.wait(60) == 128 + signal.SIGTERM
     assert ask(database, "select content from diary.entry") == [("Last words.",)]
 
 
@@ -152,7 +154,7 @@ def test_streams_and_half_sent_requests_do_not_hold_the_server_up(database: str)
             took_s = server.end(signal.SIGTERM)
 
             assert [line for line in lines if line.startswith("event: message")] == []
-        assert took_s < 5
+        assert took_s < ENDS_WITHIN_S
         assert "Traceback" not in server.stderr()
 
 

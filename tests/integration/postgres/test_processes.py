@@ -94,7 +94,7 @@ def test_only_what_carries_the_title_of_the_cluster_is_an_orphan() -> None:
         sleeper(title="postgres: diary-mcp-1-3: busy") as of_another_cluster,
     ):
         killed = kill_orphans("diary-mcp-1-2", os.geteuid())
-        status = orphan.wait(timeout=5)
+        status = orphan.wait(timeout=60)
         untouched = of_another_cluster.poll()
         of_another_cluster.kill()
 

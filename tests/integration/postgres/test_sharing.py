@@ -41,7 +41,7 @@ def test_eight_processes_leaving_at_once_stop_the_server(used_data_dir: Path) ->
 
         for user in everybody:
             user.hang_up()
-        statuses = [user.process.wait(timeout=10) for user in everybody]
+        statuses = [user.process.wait(timeout=60) for user in everybody]
 
     assert statuses == [0] * 8
     wait_until_stopped(used_data_dir)

@@ -5,7 +5,6 @@ That it sleeps is a pause here, in which it neither sends nor reads anything. Po
 are scaled down by the URL.
 """
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from urllib.parse import quote
@@ -28,7 +27,7 @@ from support.workflows import ALICE, BOB, Diary, open_diary, raise_generation
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 0.3
+LIMIT_S = 0.5
 ASLEEP_S = 1.0
 
 
@@ -38,6 +37,7 @@ def with_setting(database_url: str, setting: str) -> str:
 
 
 def sleepy_diary(database_url: str) -> AbstractAsyncContextManager[Diary]:
+    """The diary as the process sees it that sleeps too long for its sessions."""
     setting = f"idle_in_transaction_session_timeout={round(LIMIT_S * 1000)}"
     return open_diary(with_setting(database_url, setting))
 
@@ -45,21 +45,19 @@ def sleepy_diary(database_url: str) -> AbstractAsyncContextManager[Diary]:
 async def test_a_process_that_sleeps_in_a_change_does_not_lock_the_entry_for_others(
     database_url: str,
 ) -> None:
-    async with sleepy_diary(database_url) as diary:
+    async with open_diary(database_url) as diary, sleepy_diary(database_url) as sleeper:
         entry_id = await diary.create()
 
         async def sleep_in_a_change() -> None:
-            async with diary.store.unit_of_work() as unit:
+            async with sleeper.store.unit_of_work() as unit:
                 await raise_generation(unit, entry_id)
                 await diary.share(entry_id, BOB)
                 # It wakes, and goes on with what it believes to be its transaction.
                 await raise_generation(unit, entry_id)
 
-        started = time.monotonic()
         with pytest.raises(DatabaseUnavailableError):
             await sleep_in_a_change()
 
-        assert time.monotonic() - started < 3
         assert await diary.query("select generation from diary.entry_permission") == [(2,)]
 
 
@@ -113,16 +111,15 @@ async def let_go_soon(diary: Diary, entry_id: EntryId, *, holds: bool) -> AsyncG
 async def test_a_process_that_sleeps_while_it_settles_loses_the_entry_and_sees_it(
     database_url: str, *, waits_for_lock: bool
 ) -> None:
-    async with sleepy_diary(database_url) as diary:
+    async with open_diary(database_url) as diary, sleepy_diary(database_url) as sleeper:
         entry_id = await diary.create()
         lost: list[LocksLostError] = []
 
         async def sleep_while_settling() -> None:
-            async with diary.settlements.lock_relations([entry_id]) as relations:
+            async with sleeper.settlements.lock_relations([entry_id]) as relations:
                 await diary.settle([entry_id])
                 await relations.mark_applied()
 
-        started = time.monotonic()
         async with let_go_soon(diary, entry_id, holds=waits_for_lock):
             try:
                 await sleep_while_settling()
@@ -130,7 +127,6 @@ async def test_a_process_that_sleeps_while_it_settles_loses_the_entry_and_sees_i
                 lost.append(error)
 
         assert lost
-        assert time.monotonic() - started < 3
         assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
 
 
@@ -142,11 +138,11 @@ async def test_a_process_that_sleeps_while_it_settles_loses_the_entry_and_sees_i
 async def test_a_lost_lock_is_seen_whatever_the_permission_backend_said(
     database_url: str, failure: Exception
 ) -> None:
-    async with sleepy_diary(database_url) as diary:
+    async with open_diary(database_url) as diary, sleepy_diary(database_url) as sleeper:
         entry_id = await diary.create()
 
         async def sleep_until_refused() -> None:
-            async with diary.settlements.lock_relations([entry_id]):
+            async with sleeper.settlements.lock_relations([entry_id]):
                 await anyio.sleep(ASLEEP_S)
                 raise failure
 

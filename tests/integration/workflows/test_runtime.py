@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from uuid import uuid4
 
@@ -114,15 +113,17 @@ async def test_it_ends_quickly_and_silently_with_work_in_flight(
 ) -> None:
     async with open_diary(database_url) as diary:
         diary.tuples.answers.clear()
-        async with diary.runtime():
+        async with AsyncExitStack() as stack:
+            # It may take a minute to stop, and does not.
+            await stack.enter_async_context(diary.runtime(intervals=replace(QUICK, stop_s=60)))
             for _ in range(8):
                 await diary.create()
             await eventually(
                 lambda: diary.query("select 1 from public.journal having count(*) = 8")
             )
-            ended = time.monotonic()
+            with anyio.fail_after(30):
+                await stack.aclose()
 
-        assert time.monotonic() - ended < 2
         assert await diary.statuses() == ["ENQUEUED"] * 8
         assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -241,7 +242,7 @@ async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:
             intervals=replace(QUICK, sweep_s=0.01),
         )
         async with runtime:
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 await sweep.done.wait()
 
 
@@ -267,7 +268,7 @@ async def test_it_ends_also_where_a_chore_misses_that_it_is_called_off(database_
             Work(diary.settle),
             intervals=replace(QUICK, sweep_s=60),
         )
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             async with runtime:
                 await sweep.begun.wait()
 

@@ -44,7 +44,7 @@ async def test_work_of_a_killed_process_is_done_by_another_within_seconds(
             await eventually(lambda: diary.calls(entry_id))
             async with diary.runtime():
                 os.kill(other.process.pid, signal.SIGKILL)
-                await eventually(diary.is_settled, within_s=5)
+                await eventually(diary.is_settled)
 
         assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
         assert await diary.statuses() == ["SUCCESS"]
@@ -292,7 +292,7 @@ async def test_two_processes_never_settle_one_entry_at_the_same_time(database_ur
                 for number in range(60):
                     change = diary.share if number % 2 else diary.unshare
                     await change(entry_ids[number % 3], ALICE)
-                await eventually(diary.is_settled, within_s=30)
+                await eventually(diary.is_settled)
 
         assert await diary.all_tuples() == await diary.wanted_tuples()
         assert await diary.query("select 1 from public.journal where not alone") == []

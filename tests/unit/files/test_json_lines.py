@@ -65,7 +65,7 @@ def test_what_the_diary_decides_itself_is_allowed_and_not_believed() -> None:
         pytest.param(b"1" * 10_000, "not JSON", id="long number"),
         pytest.param(b'{"content": "x", "content": "y"}', "there twice", id="repeated name"),
         pytest.param(b'{"content": "x", "importance": NaN}', "NaN", id="nan"),
-        pytest.param(b'{"content": "x", "contents": 1}', "'contents' is no field", id="unknown"),
+        pytest.param(b'{"content": "x", "contents": 1}', "'contents' is not a field", id="unknown"),
         pytest.param(b'{"content": 7}', "content: .*valid string", id="wrong type"),
         pytest.param(b'{"content": ""}', "content", id="empty content"),
         pytest.param(b'{"title": "x"}', "content: Field required", id="no content"),

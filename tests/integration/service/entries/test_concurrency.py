@@ -59,7 +59,7 @@ async def settled(url: str) -> None:
     async def check() -> bool:
         return is_quiet(url)
 
-    await eventually(check, within_s=30)
+    await eventually(check, within_s=60)
 
 
 async def test_of_updates_of_one_version_one_wins_every_time(
@@ -161,5 +161,5 @@ async def test_calls_cancelled_at_any_moment_are_done_as_a_whole_or_not_at_all(
     # No connection is lost to a cancelled call.
     for diary in diaries:
         creates = [partial(diary.entries.create, ALICE, EntryDraft(content="x"))] * 20
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert await race(creates) == {"ok": 20}

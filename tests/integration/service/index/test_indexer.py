@@ -1,6 +1,5 @@
 """The index: what it holds, what it leaves alone, and that it survives what happens to it."""
 
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,6 +10,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.service.activity import Activity
+from diary_mcp.service.index import indexer as indexer_module
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.ports.index import IndexStage, WordsOfEntry
 from diary_mcp.store.database import Database
@@ -41,14 +41,6 @@ class CountingEmbedder(WordEmbedder):
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         self.batches.append(len(texts))
-        return super().embed(texts)
-
-
-class SlowEmbedder(CountingEmbedder):
-    """Takes so long that its rest is longer than a test has to wait."""
-
-    def embed(self, texts: Sequence[str]) -> list[bytes]:
-        time.sleep(0.25)
         return super().embed(texts)
 
 
@@ -151,9 +143,11 @@ async def test_what_was_changed_while_it_was_indexed_is_indexed_again(diary: Sea
 
 
 async def test_the_model_rests_while_changes_come_in_and_words_do_not(
-    foundation: Foundation,
+    foundation: Foundation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedder, activity = SlowEmbedder(), Activity()
+    # After each batch, for as long as the test may last.
+    monkeypatch.setattr(indexer_module, "_REST", 1_000_000)
+    embedder, activity = CountingEmbedder(), Activity()
     diary = Searching(foundation, embedder)
     indexer = EntryIndexer(PostgresSearchIndex(foundation.settling_database), embedder, activity)
 
@@ -176,8 +170,10 @@ async def test_the_model_rests_while_changes_come_in_and_words_do_not(
 
 
 async def test_words_that_come_while_changes_are_made_are_indexed_together(
-    foundation: Foundation,
+    foundation: Foundation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A busy machine takes longer over each write than the indexer would wait for the next.
+    monkeypatch.setattr(indexer_module, "_GATHER_S", 2)
     index, activity = CountingIndex(foundation.settling_database), Activity()
     diary = Searching(foundation, None)
 
@@ -200,7 +196,7 @@ async def test_a_write_does_not_wait_for_the_index(diary: Searching) -> None:
     store = PostgresSearchIndex(diary.foundation.settling_database)
 
     async with store.claim("vectors", "words/1", 10) as claim:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await diary.foundation.diary.entries.update(
                 ALICE, str(entry.id), 1, EntryChanges(importance=0.9)
             )

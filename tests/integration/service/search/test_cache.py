@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diary_mcp.app import Foundation
@@ -89,9 +89,7 @@ CHANGES: tuple[Change, ...] = (
 )  # fmt: skip
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8)
 @given(
     changes=st.lists(
         st.tuples(st.sampled_from(CHANGES), st.sampled_from(WORDS)), min_size=4, max_size=10

@@ -1,7 +1,7 @@
 """Search never shows, counts or ranks by an entry that the caller may not read."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diary_mcp.app import Foundation
@@ -26,9 +26,7 @@ def seen(hits: list[SearchHit]) -> list[tuple[object, ...]]:
     return [(hit.id, hit.score, hit.matched, hit.snippet, hit.superseded_by) for hit in hits]
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(
     own=st.lists(contents, max_size=4),
     shared=st.lists(contents, max_size=4),

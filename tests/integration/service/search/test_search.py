@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diary_mcp.app import Foundation
@@ -313,9 +313,7 @@ async def test_a_cursor_of_another_search_is_refused(diary: Searching) -> None:
         await diary.find("backup", mode="text", cursor=cursor)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(
     query=st.one_of(
         st.text(min_size=1, max_size=80).filter(lambda text: "\0" not in text),

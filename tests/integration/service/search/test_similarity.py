@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Json
 
@@ -134,9 +134,7 @@ async def test_old_entries_are_found_among_many_that_share_their_words(diary: Se
     assert old.id in [each.id for each in await similar_to(diary, new)]
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20)
 @given(
     texts=st.lists(
         st.lists(st.sampled_from(WORDS), min_size=3, max_size=6),

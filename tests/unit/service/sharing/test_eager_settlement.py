@@ -26,20 +26,29 @@ class Backend:
 
     def __init__(self, *faults: Exception) -> None:
         self.faults = list(faults)
-        self.calls: list[Sequence[EntryId]] = []
-        self.called = anyio.Event()
+        self.calls = asyncio.Queue[Sequence[EntryId]]()
 
     async def settle(self, entry_ids: Sequence[EntryId]) -> None:
-        self.calls.append(entry_ids)
-        self.called.set()
+        self.calls.put_nowait(entry_ids)
         if self.faults:
             raise self.faults.pop(0)
 
     async def next_call(self) -> Sequence[EntryId]:
-        with anyio.fail_after(30):
-            await self.called.wait()
-        self.called = anyio.Event()
-        return self.calls[-1]
+        with anyio.fail_after(60):
+            return await self.calls.get()
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long it has paused, which takes no time here."""
+    paused: list[float] = []
+
+    async def pause(delay: float) -> None:
+        paused.append(delay)
+        await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(anyio, "sleep", pause)
+    return paused
 
 
 @asynccontextmanager
@@ -67,23 +76,19 @@ async def test_changes_that_come_together_are_settled_together_and_each_once() -
         assert await backend.next_call() == [THREE]
 
 
-async def test_after_several_changes_more_of_the_next_are_gathered() -> None:
+async def test_after_several_changes_the_next_are_gathered_for_longer(
+    pauses: list[float],
+) -> None:
     backend = Backend()
     prompt = EagerSettlement(backend.settle)
 
-    async def settled_apart() -> bool:
-        prompt.committed([ONE, TWO])
-        await backend.next_call()
-        prompt.committed([ONE])
-        await anyio.sleep(0.06)
-        prompt.committed([TWO])
-        return await backend.next_call() == [ONE] and await backend.next_call() == [TWO]
-
     async with running(prompt):
-        # A machine that is busy elsewhere may come too late once or twice.
-        apart = [await settled_apart() for _ in range(5)]
+        for entry_ids in ([ONE], [TWO], [ONE, TWO], [THREE], [ONE]):
+            prompt.committed(entry_ids)
+            assert await backend.next_call() == entry_ids
 
-    assert not all(apart)
+    after_one, again, after_one_more, after_several, after_one_again = pauses
+    assert after_several > after_one == again == after_one_more == after_one_again
 
 
 async def test_what_is_committed_while_it_does_not_run_is_left_to_the_queue() -> None:
