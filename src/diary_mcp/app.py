@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,6 +42,7 @@ from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
 from diary_mcp.store.announcements import PostgresAnnouncements
+from diary_mcp.store.connecting import Limits, open_blocking_connection
 from diary_mcp.store.database import Database, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
 from diary_mcp.store.executors import PostgresExecutors
@@ -48,6 +51,7 @@ from diary_mcp.store.migrations import is_workflow_schema_current, migrate
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.relation_tuples import PostgresTuples
 from diary_mcp.store.search_index import PostgresSearchIndex
+from diary_mcp.store.server_check import check_server
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.tokens import PostgresTokens
@@ -62,6 +66,11 @@ _log = structlog.get_logger()
 _CALL_CONNECTIONS = 6
 _SETTLING_CONNECTIONS = 4
 _BACKLOG_S = 15
+_MIGRATION_LIMITS: Limits = MappingProxyType({"idle_in_transaction_session_timeout": "60s"})
+# DBOS commits three times for every workflow that runs, and nobody waits for these commits. What a
+# crash of PostgreSQL takes of them is how far workflows had come; those run again. That there is a
+# workflow was committed by the unit of work, which does wait (docs/DBOS.md).
+_ACCOUNT_LIMITS: Limits = MappingProxyType({**_MIGRATION_LIMITS, "synchronous_commit": "off"})
 
 PermissionBackend: TypeAlias = "EmbeddedPermissions | KetoPermissions"
 
@@ -168,6 +177,7 @@ async def open_migrated_database(settings: Settings) -> AsyncGenerator[str]:
 async def open_postgres(settings: Settings) -> AsyncGenerator[str]:
     """The URL of the database as it is: the one that is set, or the embedded one, started."""
     if settings.database_url is not None:
+        await check_server(settings.database_url)
         yield settings.database_url
         return
     async with embedded_postgres(settings.data_dir) as url:
@@ -207,7 +217,7 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
     runtime = await anyio.to_thread.run_sync(_import_runtime)
     url, settling_database = foundation.database_url, foundation.settling_database
     running = runtime(
-        url,
+        partial(open_blocking_connection, url, _ACCOUNT_LIMITS),
         RuntimeStore(
             PostgresExecutors(url),
             PostgresSweep(settling_database),
@@ -316,7 +326,7 @@ def _database_name(settings: Settings) -> str:
 def _migrate_dbos(url: str) -> None:
     from diary_mcp.workflows.dbos_process import migrate_dbos  # noqa: PLC0415  # imports DBOS
 
-    migrate_dbos(url)
+    migrate_dbos(partial(open_blocking_connection, url, _MIGRATION_LIMITS))
 
 
 def _import_runtime():  # noqa: ANN202  # inferred: naming the type would import DBOS

@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from diary_mcp.domain.errors import DiaryError
+from diary_mcp.signals import exit_in_order
 
 _USAGE_ERROR = 2
 
@@ -70,6 +71,7 @@ def _diary_mcp() -> None:
 
 def main() -> None:
     """Runs the command; an error that a person can mend is one line on stderr."""
+    exit_in_order()
     try:
         _diary_mcp()
     except DiaryError as error:

@@ -15,6 +15,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +28,7 @@ from diary_mcp.embeddings.choice import MODEL_FILES, EmbedderChoice, EmbedderKin
 ENVIRONMENT_PREFIX = "DIARY_MCP_"
 _OF_THE_PROJECT = tuple(f"{ENVIRONMENT_PREFIX}{word}_" for word in ("TEST", "CHAOS", "BENCHMARK"))
 
+_VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
 _NEEDS_MODEL: Mapping[EmbedderKind, str] = MappingProxyType(
     {
         "onnx": "the folder of a sentence transformer",
@@ -59,6 +62,20 @@ def _check_name(name: AgentName) -> AgentName:
     return name
 
 
+def _expand(path: Path) -> Path:
+    """As a shell would: what starts a server often hands on what is written, letter by letter."""
+    try:
+        expanded = Path(os.path.expandvars(path)).expanduser()
+    except RuntimeError:
+        expanded = path
+    if expanded.parts[:1] and expanded.parts[0].startswith("~"):
+        raise ValueError(f"there is no user {expanded.parts[0][1:]!r}; give the whole path")
+    if unset := _VARIABLE.search(str(expanded)):
+        raise ValueError(f"{unset.group()} is not set; give the whole path")
+    return expanded.absolute()
+
+
+FolderPath = Annotated[Path, AfterValidator(_expand)]
 PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 
@@ -71,8 +88,9 @@ class Settings(BaseSettings):
     )
 
     database_url: PostgresUrl | None = None
-    data_dir: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("diary-mcp", appauthor=False))
+    data_dir: FolderPath = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("diary-mcp", appauthor=False)),
+        validate_default=True,
     )
     keto_read_url: HttpUrl | None = None
     keto_write_url: HttpUrl | None = None
@@ -106,6 +124,12 @@ class Settings(BaseSettings):
                 "for an Ory Keto server, or neither for the embedded permission backend"
             )
         return self
+
+    @field_validator("embeddings_model")
+    @classmethod
+    def _expand_model_folder(cls, model: str | None, info: ValidationInfo) -> str | None:
+        is_folder = info.data.get("embeddings") == "onnx"
+        return str(_expand(Path(model))) if model and is_folder else model
 
     @model_validator(mode="after")
     def _check_embeddings_are_whole(self) -> "Settings":
@@ -167,6 +191,28 @@ def load_settings(**flags: str | Path | None) -> Settings:
             for details in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidArgumentError("; ".join(problems)) from error
+
+
+def list_relative_folders(settings: Settings, data_dir: Path | None = None) -> list[str]:
+    """Settings that name a folder by where this process was started, each told.
+
+    Clients start servers in folders of their own choice.
+
+    Args:
+        settings: what was made of them.
+        data_dir: as the flag gives it.
+    """
+    given = {"DATA_DIR": data_dir or os.environ.get(f"{ENVIRONMENT_PREFIX}DATA_DIR")}
+    used = {"DATA_DIR": str(settings.data_dir)}
+    if settings.embeddings == "onnx":
+        given["EMBEDDINGS_MODEL"] = os.environ.get(f"{ENVIRONMENT_PREFIX}EMBEDDINGS_MODEL")
+        used["EMBEDDINGS_MODEL"] = str(settings.embeddings_model)
+    return [
+        f"{ENVIRONMENT_PREFIX}{name}={value} depends on the folder that this was started in: it is "
+        f"{used[name]} now. Give the whole path."
+        for name, value in given.items()
+        if value and not str(value).startswith(("/", "~", "$")) and not Path(value).is_absolute()
+    ]
 
 
 def list_unknown_variables() -> list[str]:

@@ -4,8 +4,13 @@ from dbos import DBOS, DBOSConfig
 
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.workflows import APPLICATION_NAME
-from diary_mcp.workflows.dbos_process import APPLICATION_VERSION, DBOS_SCHEMA, destroy_dbos
-from support.workflows import Diary
+from diary_mcp.workflows.dbos_process import (
+    APPLICATION_VERSION,
+    DBOS_SCHEMA,
+    destroy_dbos,
+    open_engine,
+)
+from support.workflows import Diary, connect_to
 
 
 async def claim(diary: Diary, entry_id: EntryId, executor_id: str) -> None:
@@ -22,10 +27,11 @@ async def claim(diary: Diary, entry_id: EntryId, executor_id: str) -> None:
 
 def launch_as(database_url: str, executor_id: str) -> None:
     """Starts DBOS under this id, listening to no queue, until it has recovered its work."""
+    engine = open_engine(connect_to(database_url))
     DBOS(
         config=DBOSConfig(
             name=APPLICATION_NAME,
-            system_database_url=database_url,
+            system_database_engine=engine,
             dbos_system_schema=DBOS_SCHEMA,
             application_version=APPLICATION_VERSION,
             executor_id=executor_id,
@@ -37,4 +43,4 @@ def launch_as(database_url: str, executor_id: str) -> None:
         while DBOS.list_workflows(executor_id=executor_id, status="PENDING"):
             pass
     finally:
-        destroy_dbos()
+        destroy_dbos(engine)

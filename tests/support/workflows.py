@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 import anyio
@@ -30,13 +31,14 @@ from diary_mcp.service.ports.entries import new_record
 from diary_mcp.service.ports.store import UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange, PollRate, PollRates
 from diary_mcp.service.sharing.settlement import settle
+from diary_mcp.store.connecting import open_blocking_connection
 from diary_mcp.store.database import Connection, Database, open_database
 from diary_mcp.store.executors import PostgresExecutors
 from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
-from diary_mcp.workflows.ports import RuntimeStore, Work
+from diary_mcp.workflows.ports import Connect, RuntimeStore, Work
 from diary_mcp.workflows.retrying import RetryPolicy
 from diary_mcp.workflows.runtime import Intervals, workflow_runtime
 
@@ -151,6 +153,10 @@ async def read_tuples(
     }
 
 
+def connect_to(url: str) -> Connect:
+    return partial(open_blocking_connection, url)
+
+
 class Diary:
     """One deployment's database: what a process of it does, and what is in it."""
 
@@ -169,7 +175,11 @@ class Diary:
     ) -> AbstractAsyncContextManager[str]:
         store = RuntimeStore(self.executors, self.sweep, self.housekeeping)
         return workflow_runtime(
-            self.database_url, store, Work(self.settle), retries=retries, intervals=intervals
+            connect_to(self.database_url),
+            store,
+            Work(self.settle),
+            retries=retries,
+            intervals=intervals,
         )
 
     async def settle(self, entry_ids: Sequence[EntryId]) -> None:

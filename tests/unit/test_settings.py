@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.settings import load_settings
+from diary_mcp.settings import list_relative_folders, load_settings
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,49 @@ def test_a_key_is_kept_out_of_sight(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     assert "secret" not in repr(settings)
     assert settings.embedder.api_key == "secret"
+
+
+@pytest.mark.parametrize("given", ["~/diary", "$HOME/diary", "${HOME}/diary"])
+def test_a_folder_is_expanded_as_a_shell_would(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DIARY_MCP_DATA_DIR", given)
+    monkeypatch.setenv("DIARY_MCP_EMBEDDINGS", "onnx")
+    monkeypatch.setenv("DIARY_MCP_EMBEDDINGS_MODEL", given)
+    (tmp_path / "diary").mkdir()
+    (tmp_path / "diary" / "model.onnx").touch()
+
+    settings = load_settings()
+
+    assert settings.data_dir == tmp_path / "diary"
+    assert settings.embeddings_model == str(tmp_path / "diary")
+    assert list_relative_folders(settings) == []
+    assert load_settings(data_dir=Path("~/other")).data_dir == tmp_path / "other"
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [("~no-such-user/diary", "no-such-user"), ("${NOT_SET_ANYWHERE}/diary", "NOT_SET_ANYWHERE")],
+)
+def test_a_folder_that_cannot_be_expanded_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: str, complaint: str
+) -> None:
+    monkeypatch.setenv("DIARY_MCP_DATA_DIR", given)
+
+    with pytest.raises(InvalidArgumentError, match=f"DIARY_MCP_DATA_DIR: .*{complaint}"):
+        load_settings()
+
+
+def test_a_relative_folder_is_told_with_what_it_is_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DIARY_MCP_DATA_DIR", "notes")
+
+    settings = load_settings()
+
+    assert settings.data_dir == tmp_path / "notes"
+    (told,) = list_relative_folders(settings)
+    assert "DIARY_MCP_DATA_DIR=notes" in told
+    assert str(tmp_path / "notes") in told

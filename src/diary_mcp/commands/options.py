@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from diary_mcp.logs import configure_logs
-from diary_mcp.settings import list_unknown_variables, load_settings
+from diary_mcp.settings import list_relative_folders, list_unknown_variables, load_settings
 
 _OPTIONS = (
     click.option("--database-url", metavar="URL", help="PostgreSQL 15+; embedded if left out."),
@@ -41,7 +41,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
             keto_write_url=keto_write_url,
             agent=agent,
         )
-        for told in list_unknown_variables():
+        for told in [*list_relative_folders(settings, data_dir), *list_unknown_variables()]:
             click.echo(f"diary-mcp: {told}", err=True)
         command(settings, **arguments)
 

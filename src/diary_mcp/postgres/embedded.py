@@ -1,6 +1,7 @@
 """The PostgreSQL that diary-mcp brings along, for whoever does not name one of their own."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ async def embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
         )
     from diary_mcp.postgres.session import Session  # noqa: PLC0415  # there is no fcntl on Windows
 
+    _forget_libpq_variables()
     session = Session(data_dir)
     session.start()
     try:
@@ -45,3 +47,13 @@ async def embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
         session.leave()
         with anyio.move_on_after(_LEAVE_TIMEOUT_S, shield=True):
             await asyncio.wrap_future(session.ended)
+
+
+def _forget_libpq_variables() -> None:
+    """PGSERVICE, PGOPTIONS, PGDATESTYLE and the like are about somebody else's database.
+
+    libpq reads some of them whatever it is told besides, so they have to go. Everything that this
+    process connects to is the private server.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]

@@ -4,28 +4,37 @@ import re
 import selectors
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from types import MappingProxyType
 from typing import LiteralString, TypeVar
 
 import anyio
 import anyio.lowlevel
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.ports.workflows import APPLICATION_NAME
+from diary_mcp.store.connecting import (
+    CONNECT_TIMEOUT_S,
+    Limits,
+    complete_url,
+    open_connection,
+    prepare_session,
+)
+from diary_mcp.store.connecting import (
+    Connection as Connection,  # noqa: PLC0414  # what a pool lends
+)
 
-Connection = AsyncConnection[tuple[object, ...]]
-
-CONNECT_TIMEOUT_S = 5
 # Bounds on the server's side: a shielded transaction cannot be cancelled from here, and a process
 # that sleeps in one must not lock the others out (docs/time-limits.md).
-_SESSION_OPTIONS = (
-    "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
-    # The settling lock relies on it: a statement after the lock must see what came before it.
-    r" -c default_transaction_isolation=read\ committed -c timezone=UTC"
+_POOL_LIMITS: Limits = MappingProxyType(
+    {
+        "statement_timeout": "10s",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "15s",
+    }
 )
 
 # Also holds while the process sleeps after a statement whose result it has not asked for. In
@@ -41,6 +50,11 @@ _REACH_IT = (
 _LOOK_FIRST = (
     "Try again in a moment; `diary-mcp status` shows what is wrong. If this was a change, look "
     "whether it was made before you repeat it."
+)
+_READ_ONLY = (
+    "This PostgreSQL is read-only, and nothing was changed: it is a standby, or "
+    "default_transaction_read_only is on. Point DIARY_MCP_DATABASE_URL at the primary; of several "
+    "hosts in it, the primary is found by itself."
 )
 
 
@@ -59,7 +73,7 @@ class Database:
             DatabaseUnavailableError: no connection in time, or it failed under the block.
         """
         with translate_errors():
-            async with self._pool.connection() as connection:
+            async with self._lent() as connection:
                 yield connection
 
     async def check(self) -> None:
@@ -94,7 +108,7 @@ class Database:
                 it failed during the commit, the outcome is unknown.
         """
         with anyio.CancelScope(shield=True), translate_errors():
-            async with self._pool.connection() as connection, connection.transaction():
+            async with self._lent() as connection, connection.transaction():
                 yield connection
 
     @asynccontextmanager
@@ -110,7 +124,7 @@ class Database:
         """
         with anyio.CancelScope(shield=True), translate_errors():
             # Rolls back what an error has left open.
-            async with self._pool.connection() as connection:
+            async with self._lent() as connection:
                 async with connection.pipeline():
                     await connection.execute("begin", prepare=False)
                     if connection.info.server_version >= _KNOWS_TRANSACTION_LIMIT:
@@ -125,6 +139,16 @@ class Database:
                 if committed.statusmessage != "COMMIT":
                     raise psycopg.InternalError("A failed transaction cannot be committed.")
 
+    @asynccontextmanager
+    async def _lent(self) -> AsyncGenerator[Connection]:
+        """One of the pool's; closed where another host may be the primary by now."""
+        async with self._pool.connection() as connection:
+            try:
+                yield connection
+            except psycopg.errors.ReadOnlySqlTransaction:
+                await connection.close()
+                raise
+
 
 @asynccontextmanager
 async def connect(url: str) -> AsyncGenerator[Connection]:
@@ -134,12 +158,7 @@ async def connect(url: str) -> AsyncGenerator[Connection]:
         DatabaseUnavailableError: no connection in time, or it failed under the block.
     """
     with translate_errors(_REACH_IT):
-        opened = await AsyncConnection.connect(
-            url,
-            autocommit=True,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            application_name=APPLICATION_NAME,
-        )
+        opened = await open_connection(url)
     with translate_errors():
         async with opened as connection:
             yield connection
@@ -162,14 +181,9 @@ async def open_database(
     async with connect(url):
         pass
     pool = AsyncConnectionPool[Connection](
-        url,
-        kwargs={
-            "autocommit": True,
-            # What the URL says comes last, and wins.
-            "options": f"{_SESSION_OPTIONS} {conninfo_to_dict(url).get('options') or ''}".strip(),
-            "application_name": APPLICATION_NAME,
-            "connect_timeout": CONNECT_TIMEOUT_S,
-        },
+        complete_url(url),
+        kwargs={"autocommit": True},
+        configure=partial(prepare_session, url=url, limits=_POOL_LIMITS),
         connection_class=_PooledConnection,
         min_size=min_size,
         max_size=max_size,
@@ -213,6 +227,8 @@ def translate_errors(advice: str = _LOOK_FIRST) -> Generator[None]:
     except psycopg.Error as error:
         if not is_unavailability(error):
             raise
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+            raise DatabaseUnavailableError(_READ_ONLY) from error
         reason = _reason(error)
         raise DatabaseUnavailableError(
             f"PostgreSQL is not answering as it should ({reason}). {advice}"

@@ -9,13 +9,14 @@ import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import MappingProxyType
 
-from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, QUEUES, PollRates
-from diary_mcp.store.database import CONNECT_TIMEOUT_S, Connection, translate_errors
+from diary_mcp.store.connecting import Connection, open_connection
+from diary_mcp.store.database import translate_errors
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("executor")
@@ -26,7 +27,16 @@ _BURST_CHANGES = 10
 # How long workflows of settled entries may wait while there is a burst, and after it.
 _BURST_PATIENCE = timedelta(seconds=30)
 _IDLE_PATIENCE = timedelta(seconds=2)
-_SESSION_OPTIONS = "-c statement_timeout=5s -c lock_timeout=5s -c idle_session_timeout=0"
+_LIMITS = MappingProxyType({"statement_timeout": "5s", "lock_timeout": "5s"})
+# This end of a broken network must not take itself for alive much longer than the other end does.
+_TRANSPORT = MappingProxyType(
+    {
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
+)
 
 
 class PostgresExecutors:
@@ -61,18 +71,8 @@ class PostgresExecutor:
         # After a restart of PostgreSQL everybody is silent for a moment.
         self._silent = set()
         with translate_errors():
-            self._connection = await AsyncConnection.connect(
-                self._database_url,
-                autocommit=True,
-                connect_timeout=CONNECT_TIMEOUT_S,
-                application_name="diary-mcp executor",
-                options=_SESSION_OPTIONS,
-                # This end of a broken network must not take itself for alive much longer than
-                # the other end does.
-                keepalives_idle=5,
-                keepalives_interval=2,
-                keepalives_count=3,
-                tcp_user_timeout=10_000,
+            self._connection = await open_connection(
+                self._database_url, _LIMITS, name="diary-mcp executor", transport=_TRANSPORT
             )
             await self._connection.execute(_SQL["announce"], {"executor_id": self._executor_id})
 

@@ -22,7 +22,6 @@ from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import check_workflow_schema
 
 _SQL = load_queries("migration")
-_OLDEST_SERVER = 150_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ async def pending_migrations(url: str) -> list[Migration]:
     """Files that the database has not seen, in the order in which they will be applied.
 
     Raises:
-        DatabaseUnavailableError: no answer, too old a server, or a file that was edited.
+        DatabaseUnavailableError: no answer, a file that was edited, or a schema that is not ours.
     """
     async with _migrating(url) as connection:
         return await _pending(connection)
@@ -79,8 +78,16 @@ async def is_workflow_schema_current(url: str) -> bool:
 
 async def _apply(connection: Connection, migration: Migration) -> None:
     text = (resource_path("migrations") / migration.name).read_text("utf-8")
-    # The file ships with the package and holds no user input.
-    await connection.execute(cast("LiteralString", text))
+    try:
+        # The file ships with the package and holds no user input.
+        await connection.execute(cast("LiteralString", text))
+    except (errors.InsufficientPrivilege, psycopg.OperationalError):
+        raise
+    except psycopg.Error as error:
+        raise DatabaseUnavailableError(
+            f"Migration {migration.name} does not fit this database ({_first_line(error)}). Give "
+            "diary-mcp a database of its own."
+        ) from error
     await connection.execute(
         _SQL["record_migration"], {"name": migration.name, "sha256": migration.sha256}
     )
@@ -98,7 +105,14 @@ async def _take_over_names(connection: Connection) -> None:
 
 
 async def _pending(connection: Connection) -> list[Migration]:
+    # In this order: another process may be making both at this moment.
+    has_schema = await fetch_flag(connection, _SQL["schema_exists"], {})
     applied = {migration.name: migration.sha256 for migration in await _ledger(connection)}
+    if has_schema and not applied:
+        raise DatabaseUnavailableError(
+            f"The database {connection.info.dbname!r} has a schema `diary` that diary-mcp did not "
+            "make. Give diary-mcp a database of its own, or rename that schema."
+        )
     files = _files()
     for migration in files:
         if applied.get(migration.name, migration.sha256) != migration.sha256:
@@ -126,14 +140,9 @@ def _files() -> list[Migration]:
 @asynccontextmanager
 async def _migrating(url: str) -> AsyncGenerator[Connection]:
     async with connect(url) as connection:
-        if connection.info.server_version < _OLDEST_SERVER:
-            raise DatabaseUnavailableError(
-                f"This is PostgreSQL {connection.info.server_version // 10_000}; diary-mcp needs "
-                "15 or newer. Point DIARY_MCP_DATABASE_URL at one."
-            )
         try:
             yield connection
-        except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
+        except errors.InsufficientPrivilege as error:
             raise DatabaseUnavailableError(
                 f"The database user {connection.info.user!r} may not migrate this database "
                 f"({_first_line(error)}). Let its owner run `diary-mcp migrate` once."

@@ -10,7 +10,6 @@ where the SDK would drop the whole message without an answer.
 
 import asyncio
 import os
-import signal
 import stat
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -24,6 +23,7 @@ import structlog
 from mcp.server.stdio import stdio_server
 
 from diary_mcp.server.build import DiaryServer
+from diary_mcp.signals import ending_signals
 from diary_mcp.transport.ending import CLOSING_S, end_within
 from diary_mcp.transport.inflight import InFlight
 from diary_mcp.transport.json_text import decode_json, has_too_many_values
@@ -166,10 +166,11 @@ async def _signals_end(stdin: asyncio.StreamReader) -> AsyncGenerator[_Signals]:
         stdin.feed_eof()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    ending = ending_signals()
+    for number in ending:
         loop.add_signal_handler(number, end, number)
     try:
         yield signals
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ending:
             loop.remove_signal_handler(number)

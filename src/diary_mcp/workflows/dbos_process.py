@@ -4,9 +4,13 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from dbos import DBOS, DBOSClient, DBOSConfig
-from sqlalchemy import make_url
+from dbos._error import DBOSException
+from dbos._sys_db import SystemDatabase
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
@@ -20,12 +24,14 @@ from diary_mcp.service.ports.workflows import (
     PollRates,
 )
 from diary_mcp.workflows.json_rows import read_rows_as_json
+from diary_mcp.workflows.ports import Connect
 
 DBOS_SCHEMA = "dbos"
 # Constant: by default it is a hash of the workflows' source, and rows that are bound to the
 # source of yesterday are run by nobody.
 APPLICATION_VERSION = "diary-mcp"
 _POOL_SIZE = 3
+_POOL_TIMEOUT_S = 30
 _THREADS = 16
 # Work of one entry runs one at a time; one run indexes whatever there is.
 _PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None, SIGNATURE_QUEUE: None}
@@ -42,7 +48,22 @@ _NOTIFIER_INTERVAL_S = 0.1
 _SILENCE_S = 60
 
 
-def migrate_dbos(database_url: str) -> None:
+def open_engine(connect: Connect) -> Engine:
+    """DBOS's connections, opened as all others are; whoever opens it disposes of it.
+
+    SQLAlchemy would read the URL in a way of its own: several hosts, and sockets, otherwise.
+    """
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=cast("Callable[[], DBAPIConnection]", connect),
+        pool_size=_POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_pre_ping=True,
+    )
+
+
+def migrate_dbos(connect: Connect) -> None:
     """Brings DBOS's own tables up to date; safe beside others that do the same. Blocks.
 
     The queues are made, too: a launch that has to make them itself finds them a second later.
@@ -51,10 +72,11 @@ def migrate_dbos(database_url: str) -> None:
         DatabaseUnavailableError: PostgreSQL gives no answer, or refuses.
     """
     _quieten()
+    engine = open_engine(connect)
     try:
-        DBOS.migrate(_sqlalchemy_url(database_url), schema=DBOS_SCHEMA)
+        _migrate(engine)
         client = DBOSClient(
-            system_database_url=_sqlalchemy_url(database_url),
+            system_database_engine=engine,
             dbos_system_schema=DBOS_SCHEMA,
             application_name=APPLICATION_NAME,
             retry_connection_errors=False,
@@ -72,12 +94,30 @@ def migrate_dbos(database_url: str) -> None:
                 )
         finally:
             client.destroy()
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, DBOSException) as error:
         raise _unavailable(error) from error
+    finally:
+        engine.dispose()
+
+
+def _migrate(engine: Engine) -> None:
+    """What `DBOS.migrate` does, which takes nothing but a URL."""
+    database = SystemDatabase.create(
+        system_database_url="postgresql://",
+        engine_kwargs={},
+        engine=engine,
+        schema=DBOS_SCHEMA,
+        serializer=read_rows_as_json(),
+        executor_id=None,
+    )
+    try:
+        database.run_migrations()
+    finally:
+        database.destroy()
 
 
 def launch_dbos(
-    database_url: str,
+    engine: Engine,
     executor_id: str,
     poll_rate: PollRate,
     register: Callable[[], None],
@@ -94,7 +134,7 @@ def launch_dbos(
         UnsafeDbosError: DBOS would read rows in a way that could run what stands in them.
     """
     _quieten()
-    config = _configuration(database_url, executor_id)
+    config = _configuration(engine, executor_id)
     try:
         DBOS(config=config)
         register()
@@ -107,7 +147,7 @@ def launch_dbos(
                 worker_concurrency=_worker_concurrency(queue, poll_rate),
                 polling_interval_sec=max(poll_rate.interval_s, _SHORTEST_POLLING_S[queue]),
             )
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, DBOSException) as error:
         raise _unavailable(error) from error
 
 
@@ -115,48 +155,28 @@ def _worker_concurrency(queue: str, poll_rate: PollRate) -> int:
     return poll_rate.at_once if queue == PERMISSION_QUEUE else 1
 
 
-def destroy_dbos() -> None:
+def destroy_dbos(engine: Engine) -> None:
     """Ends DBOS without waiting for its workflows: they stay pending in the database. Blocks."""
     # What is cut off would be told as failures.
     logging.getLogger("dbos").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning, "dbos")
     DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0)
+    engine.dispose()
 
 
-def _configuration(database_url: str, executor_id: str) -> DBOSConfig:
+def _configuration(engine: Engine, executor_id: str) -> DBOSConfig:
     return DBOSConfig(
         name=APPLICATION_NAME,
-        system_database_url=_account_url(database_url),
+        system_database_engine=engine,
         dbos_system_schema=DBOS_SCHEMA,
         application_version=APPLICATION_VERSION,
         executor_id=executor_id,
-        sys_db_pool_size=_POOL_SIZE,
         max_executor_threads=_THREADS,
         notification_coalesce_sec=_NOTIFIER_INTERVAL_S,
         log_level="WARNING",
         enable_otlp=False,
         serializer=read_rows_as_json(),
     )
-
-
-def _sqlalchemy_url(database_url: str) -> str:
-    """SQLAlchemy does not know the short scheme that libpq takes as well."""
-    scheme, separator, rest = database_url.partition("://")
-    return f"postgresql{separator}{rest}" if scheme == "postgres" else database_url
-
-
-def _account_url(database_url: str) -> str:
-    """Connections whose commits nobody waits for: three for every workflow that runs.
-
-    What a crash of PostgreSQL takes of them is how far workflows had come; those run again. That
-    there is a workflow was committed by the unit of work, which does wait (docs/DBOS.md).
-    """
-    url = make_url(_sqlalchemy_url(database_url))
-    given = url.query.get("options", "")
-    options = given if isinstance(given, str) else " ".join(given)
-    return url.update_query_dict(
-        {"options": f"{options} -c synchronous_commit=off".strip()}
-    ).render_as_string(hide_password=False)
 
 
 def _quieten() -> None:
@@ -191,7 +211,7 @@ class _NowAndThen(logging.Filter):
         return True
 
 
-def _unavailable(error: SQLAlchemyError) -> DatabaseUnavailableError:
+def _unavailable(error: SQLAlchemyError | DBOSException) -> DatabaseUnavailableError:
     reason = str(error).strip().splitlines()[0]
     return DatabaseUnavailableError(
         f"DBOS cannot use PostgreSQL ({reason}). `diary-mcp status` shows what is wrong."

@@ -12,6 +12,9 @@ from diary_mcp.service.ports.workflows import PollRates
 Settle = Callable[[Sequence[EntryId]], Awaitable[None]]
 """Makes the permission backend agree with the rows of these entries, or raises."""
 
+Connect = Callable[[], object]
+"""Opens a DB-API connection for DBOS; blocks."""
+
 Expire = Callable[[UUID], Awaitable[None]]
 """Removes the signature request if its time is up."""
 

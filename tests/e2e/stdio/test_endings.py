@@ -17,7 +17,7 @@ from typing import IO
 import pytest
 
 from support.clients import COMMAND, Answer, Json, RawClient, answer_of, environment, raw_client
-from support.ground_truth import check_promise
+from support.ground_truth import check_promise, eventually
 from support.sites import embedded_url
 
 pytestmark = pytest.mark.xdist_group("endings")
@@ -27,6 +27,7 @@ ATTEMPTS = 10
 ENDINGS: dict[str, tuple[Callable[[RawClient], None], int]] = {
     "stdin closed": (RawClient.hang_up, 0),
     "SIGTERM": (lambda client: client.process.terminate(), 128 + signal.SIGTERM),
+    "SIGHUP": (lambda client: client.process.send_signal(signal.SIGHUP), 128 + signal.SIGHUP),
     "SIGINT": (lambda client: client.process.send_signal(signal.SIGINT), 128 + signal.SIGINT),
 }
 MESSAGES: list[Json] = [
@@ -214,3 +215,21 @@ def test_only_protocol_messages_are_on_stdout(server: RawClient) -> None:
 
     assert server.noise == []
     assert server.stderr()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_command_that_a_signal_ends_takes_its_postgresql_along(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    notes = tmp_path / "notes.jsonl"
+    os.mkfifo(notes)
+    home = tmp_path / "home"
+    with subprocess.Popen(
+        [COMMAND, "import", str(notes)], env=environment(data_dir=home), stderr=subprocess.DEVNULL
+    ) as command:
+        eventually(lambda: bool(list(home.glob("postgres/postmaster.pid"))))
+        command.send_signal(number)
+
+        assert command.wait(20) == 128 + number
+
+    eventually(lambda: not (home / "postgres" / "postmaster.pid").exists())

@@ -23,6 +23,7 @@ from support.workflows import (
     QUICK,
     Diary,
     add_entry,
+    connect_to,
     eventually,
     open_diary,
     other_process,
@@ -59,7 +60,7 @@ async def test_dbos_that_cannot_be_launched_is_a_database_that_is_unavailable(
     database_url: str,
 ) -> None:
     async with open_diary(database_url) as diary:
-        runtime = workflow_runtime(NOWHERE, runtime_store(diary), Work(diary.settle))
+        runtime = workflow_runtime(connect_to(NOWHERE), runtime_store(diary), Work(diary.settle))
         with pytest.raises(DatabaseUnavailableError, match="DBOS"):
             await runtime.__aenter__()
 
@@ -236,7 +237,7 @@ async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:
     sweep = FlakySweep(DatabaseUnavailableError("away"), ZeroDivisionError())
     async with open_diary(database_url) as diary:
         runtime = workflow_runtime(
-            database_url,
+            connect_to(database_url),
             runtime_store(diary, sweep),
             Work(diary.settle),
             intervals=replace(QUICK, sweep_s=0.01),
@@ -263,7 +264,7 @@ async def test_it_ends_also_where_a_chore_misses_that_it_is_called_off(database_
     sweep = DeafSweep()
     async with open_diary(database_url) as diary:
         runtime = workflow_runtime(
-            database_url,
+            connect_to(database_url),
             runtime_store(diary, sweep),
             Work(diary.settle),
             intervals=replace(QUICK, sweep_s=60),
@@ -281,7 +282,7 @@ async def test_dbos_can_be_migrated_beside_others_and_again(database_url: str) -
 
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
-                tasks.start_soon(anyio.to_thread.run_sync, migrate_dbos, database_url)
+                tasks.start_soon(anyio.to_thread.run_sync, migrate_dbos, connect_to(database_url))
         async with diary.database.connection() as connection:
             after = await check_workflow_schema(connection)
 
@@ -290,4 +291,4 @@ async def test_dbos_can_be_migrated_beside_others_and_again(database_url: str) -
 
 async def test_migrating_dbos_without_a_database_fails_clearly() -> None:
     with pytest.raises(DatabaseUnavailableError, match="DBOS"):
-        await anyio.to_thread.run_sync(migrate_dbos, NOWHERE)
+        await anyio.to_thread.run_sync(migrate_dbos, connect_to(NOWHERE))

@@ -9,6 +9,9 @@ create table if not exists public.diary_migration (
 -- name: ledger_exists
 select to_regclass('public.diary_migration') is not null
 
+-- name: schema_exists
+select to_regnamespace('diary') is not null
+
 -- name: list_applied
 select m.name, m.sha256
 from public.diary_migration as m

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
 from diary_mcp.domain.errors import DiaryError, InvalidArgumentError, UnavailableError
+from diary_mcp.signals import ending_signals
 from diary_mcp.transport.ending import CLOSING_S, end_within
 from diary_mcp.transport.http.app import SSE_PATH
 from diary_mcp.transport.http.draining import ConnectionDrain
@@ -22,7 +23,6 @@ from diary_mcp.transport.inflight import InFlight
 
 _log = structlog.get_logger()
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
 # Less than the ten seconds after which `docker stop` kills.
 _LAST_ANSWERS_S = 8
 _LAST_BYTES_S = 1
@@ -88,12 +88,12 @@ async def serve_http(
             reset_contextvars=True,
         )
     )
-    number = 0
+    number, ending = 0, ending_signals()
     async with anyio.create_task_group() as serving:
-        with anyio.open_signal_receiver(*_ENDING) as signals:
+        with anyio.open_signal_receiver(*ending) as signals:
             serving.start_soon(server.serve, listeners)
             number = await anext(signals)
-        for each in _ENDING:
+        for each in ending:
             signal.signal(each, signal.SIG_DFL)
         _log.info("http.closing")
         end_within(_LAST_ANSWERS_S + CLOSING_S, 128 + number)
