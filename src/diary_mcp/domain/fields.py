@@ -12,6 +12,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 from pydantic_core import ErrorDetails
 
+from diary_mcp.domain.times import read_time
+
 EntryId = NewType("EntryId", UUID)
 AgentName = NewType("AgentName", str)
 GroupName = NewType("GroupName", str)
@@ -37,12 +39,6 @@ MAX_TAGS = 20
 
 _PLAIN_NAME = re.compile(r"[\w./@+~-]+")
 
-# RFC 3339, and what people and models write in its place: a day alone, no seconds, no offset.
-# Without it `datetime.fromisoformat` would also take weeks, times that end in NUL, and more.
-_TIME = re.compile(
-    r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
-)
-
 
 def _refuse_unstorable(text: str) -> str:
     if "\0" in text:
@@ -61,35 +57,26 @@ def _keep_first_of_each(tags: list[str]) -> list[str]:
 
 
 def parse_time(value: object) -> datetime:
-    """Reads an RFC 3339 time; a plain date means its midnight, no offset means UTC."""
-    if isinstance(value, datetime):
-        moment = value
-    elif isinstance(value, str):
-        moment = _read_time(value)
-    else:
-        raise ValueError("must be a string with an RFC 3339 time")  # noqa: TRY004  # pydantic collects ValueError only
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is out of range") from error
-
-
-def _read_time(text: str) -> datetime:
-    try:
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text.upper())
-    except ValueError:  # a day or an hour that no calendar or clock has
-        pass
-    raise ValueError("must be an RFC 3339 time such as 2026-01-31T18:00:00Z, or a date")
+    """Reads a time in any form that names one; a day means its midnight, no offset means UTC."""
+    return _parse(value, time.min)
 
 
 def parse_end(value: object) -> datetime:
-    """Like `parse_time`, but a plain date means the last microsecond of its day."""
-    moment = parse_time(value)
-    is_plain_date = isinstance(value, str) and len(value) == len("2026-01-31")
-    return datetime.combine(moment, time.max, UTC) if is_plain_date else moment
+    """Like `parse_time`, but a day means its last microsecond."""
+    return _parse(value, time.max)
+
+
+def _parse(value: object, of_a_day: time) -> datetime:
+    if not isinstance(value, datetime | str):
+        raise ValueError("must be a string with an RFC 3339 time")  # noqa: TRY004  # pydantic collects ValueError only
+    try:
+        found = value if isinstance(value, datetime) else read_time(value)
+        if found is None:
+            raise ValueError("must be an RFC 3339 time such as 2026-01-31T18:00:00Z, or a date")
+        moment = found if isinstance(found, datetime) else datetime.combine(found, of_a_day)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range: the years are 1 to 9999") from error
 
 
 def format_time(moment: datetime) -> str:

@@ -7,6 +7,7 @@ long as the store still names the same revisions, whoever writes meanwhile.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import MAXYEAR
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +25,7 @@ MAX_BYTES = 64 * 2**20
 _ID_BYTES = 16
 _BYTES_BESIDE_VECTORS = 128
 _NOWHERE = -1
+_EPOCH_YEAR = 1970
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class Documents:
     def author_names(self) -> frozenset[str]:
         """Every author once."""
         return frozenset(self.authors.tolist())
+
+    @cached_property
+    def years(self) -> frozenset[int]:
+        """The years that the entries are about."""
+        years = np.floor(self.days).astype("datetime64[D]").astype("datetime64[Y]")
+        # As a float, the last microsecond of the last year is the first of the next.
+        numbers = np.minimum(years.astype(np.int64) + _EPOCH_YEAR, MAXYEAR)
+        return frozenset(np.unique(numbers).tolist())
 
     @cached_property
     def fingerprint(self) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -14,8 +13,6 @@ from diary_mcp.service.ports.search import Postings
 from diary_mcp.service.search.cache import Documents, Ids, as_ids, as_integers
 from diary_mcp.service.search.ranking import Corpus, Flags, Floats, Integers
 
-_EPOCH = date(1970, 1, 1)
-_WIDEST_YEARS = 50
 _FLOATS = np.dtype("<f4")
 # As floats they stay in the processor's cache, and they are too few for OpenBLAS to share out among
 # threads, which on a busy machine wait for each other a hundred times longer than they work.
@@ -79,16 +76,9 @@ class SearchedEntries:
         return sorted({author for part in self._parts for author in part.author_names})
 
     @property
-    def years(self) -> tuple[int, int]:
-        """The first and the last year that the entries are about; of late, where they are many."""
-        if not self.size:
-            return 0, -1
-        days = [(part.days.min(), part.days.max()) for part in self._parts]
-        first, last = (
-            (_EPOCH + timedelta(days=float(np.floor(day)))).year
-            for day in (min(first for first, _ in days), max(last for _, last in days))
-        )
-        return max(first, last - _WIDEST_YEARS), last
+    def years(self) -> frozenset[int]:
+        """The years that the entries are about."""
+        return frozenset(year for part in self._parts for year in part.years)
 
     def compare(self, query: bytes) -> Floats:
         """The cosine between the query's vector and every other, in the order of the entries.

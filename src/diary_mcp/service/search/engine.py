@@ -14,6 +14,7 @@ import anyio.to_thread
 import numpy as np
 import structlog
 
+from diary_mcp.domain.dates import find_spans
 from diary_mcp.domain.entry import SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.domain.fields import EntryId
@@ -30,11 +31,8 @@ from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed, v
 from diary_mcp.service.search.explain import Explanation, list_notices
 from diary_mcp.service.search.loader import DocumentLoader
 from diary_mcp.service.search.query import (
-    DateSpan,
     Query,
-    Years,
     can_be_guessed,
-    find_spans,
     guess_term,
     named_authors,
     parse_query,
@@ -125,7 +123,7 @@ class SearchEngine:
             terms=_matches(query, found, guesses, self._weights),
             cosines=meaning.cosines,
             authors=authors,
-            spans=await anyio.to_thread.run_sync(_find_spans, query.text, entries.years),
+            spans=find_spans(query.text, today=datetime.now(UTC).date(), years=entries.years),
             named=entries.named,
         )
         ranking = rank(corpus, question, mode, self._weights)
@@ -248,10 +246,6 @@ class SearchEngine:
             for entry_id, index in zip(ids, indices, strict=True)
             if entry_id in by_id
         ]
-
-
-def _find_spans(text: str, years: Years) -> list[DateSpan]:
-    return find_spans(text, today=datetime.now(UTC).date(), years=years)
 
 
 def _count(texts: Sequence[SearchText], indices: Mapping[EntryId, int]) -> list[Unindexed]:

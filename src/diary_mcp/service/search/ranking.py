@@ -11,8 +11,8 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from diary_mcp.domain.dates import DateSpan
 from diary_mcp.domain.entry import SearchMode
-from diary_mcp.service.search.query import DateSpan
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -279,10 +279,14 @@ def _score_authors(corpus: Corpus, named: Sequence[str], weights: Weights) -> tu
 
 def _score_dates(corpus: Corpus, spans: Sequence[DateSpan], weights: Weights) -> Floats:
     """1 within a span that the query names, less the further outside."""
-    best = np.zeros(corpus.size)
+    if not spans:
+        return np.zeros(corpus.size)
+    ordered = sorted((span.first.toordinal(), span.last.toordinal()) for span in spans)
+    firsts = np.array([-np.inf, *(first - _EPOCH for first, _ in ordered), np.inf])
+    lasts = np.array([-np.inf, *(last - _EPOCH for _, last in ordered)])
     days = np.floor(corpus.days)
-    for span in spans:
-        late = (days - (span.last.toordinal() - _EPOCH)) / weights.days_after
-        early = ((span.first.toordinal() - _EPOCH) - days) / weights.days_before
-        best = np.maximum(best, np.exp(-np.maximum(np.maximum(late, early), 0)))
-    return best
+    # Of all spans, the one that ends last of those that have begun, or the next one, is nearest.
+    begun = np.searchsorted(firsts, days, side="right") - 1
+    late = (days - np.maximum.accumulate(lasts)[begun]) / weights.days_after
+    early = (firsts[begun + 1] - days) / weights.days_before
+    return np.exp(-np.maximum(np.minimum(late, early), 0))

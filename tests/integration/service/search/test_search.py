@@ -375,3 +375,24 @@ async def test_while_permissions_are_down_the_own_entries_are_searched(diary: Se
     assert [hit.id for hit in page.rows] == [own.id]
     assert page.notice is not None
     assert page.notice.startswith("Entries that others shared with you were not searched")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_first_and_the_last_date_there_is_do_no_harm(
+    diary: Searching, mode: SearchMode
+) -> None:
+    last = EntryDraft.model_validate(
+        {"content": "The last backup.", "date": "9999-12-31T23:59:59.9999999Z", "key": "last"}
+    )
+    first = EntryDraft.model_validate({"content": "A first backup.", "date": "0001-01-01"})
+    recent = EntryDraft.model_validate({"content": "Our backup.", "date": "2024-05-05"})
+    await diary.write(last, first, recent)
+    await diary.index()
+
+    dated = await diary.find("backup on 5 May", mode=mode)
+    repeated = await diary.find("5 May " * 166, mode=mode)
+    filtered = await diary.find("backup", filters=EntryFilters(scope="all", since=last.date))
+
+    assert dated.rows[0].snippet == "Our backup."
+    assert repeated.rows[0].snippet == "Our backup."
+    assert [hit.key for hit in filtered.rows] == ["last"]
