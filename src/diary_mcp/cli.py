@@ -65,7 +65,7 @@ def _nothing_collected() -> Generator[None]:
 
 @click.group(cls=_LateCommands)
 @click.version_option(package_name="diary-mcp")
-def _diary_mcp() -> None:
+def command() -> None:
     """The diary that AI agents can trust: an MCP server, and the commands around it."""
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     """Runs the command; an error that a person can mend is one line on stderr."""
     exit_in_order()
     try:
-        _diary_mcp()
+        command()
     except DiaryError as error:
         click.echo(f"diary-mcp: {error}", err=True)
         sys.exit(_USAGE_ERROR if error.code == "invalid_argument" else 1)
