@@ -70,7 +70,13 @@ _MIGRATION_LIMITS: Limits = MappingProxyType({"idle_in_transaction_session_timeo
 # DBOS commits three times for every workflow that runs, and nobody waits for these commits. What a
 # crash of PostgreSQL takes of them is how far workflows had come; those run again. That there is a
 # workflow was committed by the unit of work, which does wait (docs/DBOS.md).
-_ACCOUNT_LIMITS: Limits = MappingProxyType({**_MIGRATION_LIMITS, "synchronous_commit": "off"})
+_ACCOUNT_LIMITS: Limits = MappingProxyType(
+    {
+        "statement_timeout": "30s",
+        "idle_in_transaction_session_timeout": "15s",
+        "synchronous_commit": "off",
+    }
+)
 
 PermissionBackend: TypeAlias = "EmbeddedPermissions | KetoPermissions"
 
@@ -111,7 +117,8 @@ async def open_foundation(
     async with (
         open_migrated_database(settings) as url,
         open_database(url, max_size=_CALL_CONNECTIONS) as database,
-        open_database(url, min_size=0, max_size=_SETTLING_CONNECTIONS) as settling_database,
+        # One of these is there before DBOS takes its own, however few PostgreSQL has.
+        open_database(url, max_size=_SETTLING_CONNECTIONS) as settling_database,
         _open_permissions(settings, database) as permissions,
     ):
         settlements = PostgresSettlements(settling_database, telemetry)

@@ -22,6 +22,7 @@ class PostgresProxy:
         self._parts = urlsplit(url)
         self._query = parse_qs(self._parts.query)
         self._passes = True
+        self._refuses = False
         self._silenced: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -43,16 +44,22 @@ class PostgresProxy:
         """What is connected now is silent for ever; new connections work."""
         self._silenced |= self._tasks
 
+    def refuse(self) -> None:
+        """As without a PostgreSQL: what is connected is cut off, and nothing else is let in."""
+        self._refuses = True
+        for task in self._tasks:
+            task.cancel()
+
     def restore(self) -> None:
         """New connections work again."""
         self._passes = True
+        self._refuses = False
 
     async def serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-        try:
-            server, requests = await self._connect()
-        except OSError:
+        if self._refuses:
             answers.close()
             return
+        server, requests = await self._connect()
         pair = [
             asyncio.create_task(self._pump(client, requests)),
             asyncio.create_task(self._pump(server, answers)),

@@ -21,7 +21,7 @@ class PostgresAnnouncements:
 
     @asynccontextmanager
     async def listen(self) -> AsyncGenerator[AsyncIterator[Announcement]]:
-        async with connect(self._database_url) as connection:
+        async with connect(self._database_url, longest_wait_s=_QUIET_S) as connection:
             await connection.execute(_SQL["listen"])
             yield _announcements(connection)
 

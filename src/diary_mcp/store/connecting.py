@@ -7,12 +7,17 @@ parameter `options`, so that the URL may have `options` of its own, and poolers 
 
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
+from typing import TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 
 from diary_mcp.service.ports.workflows import APPLICATION_NAME
 from diary_mcp.store.sql import load_queries
@@ -22,6 +27,24 @@ Limits = Mapping[str, str]
 """Settings of a session that bound what it may cost; what the URL's `options` say wins."""
 
 CONNECT_TIMEOUT_S = 5
+# Whoever is gone without a word is noticed by both ends: this one must not wait for a host that is
+# lost, nor that host's PostgreSQL hold locks for a process that is.
+_TRANSPORT = MappingProxyType(
+    {
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
+)
+_SERVER_TRANSPORT: Limits = MappingProxyType(
+    {
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "20s",
+    }
+)
 NO_LIMITS: Limits = MappingProxyType({})
 
 _SQL = load_queries("connection")
@@ -45,12 +68,110 @@ _SESSION = MappingProxyType(
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=")
 
 
+_Row = TypeVar("_Row")
+_Answer = TypeVar("_Answer")
+
+
+class BoundedConnection(AsyncConnection[tuple[object, ...]]):
+    """A connection on which neither side waits for ever.
+
+    PostgreSQL ends the transaction of a process that sleeps. It counts the time from the moment at
+    which it says that it is ready, and to what psycopg sends when a result of a pipeline is
+    fetched (a flush) it never says that: the transaction would keep its locks for as long as the
+    process is stopped. To a sync it does.
+
+    On this side every wait has an end, whatever has become of the other.
+    """
+
+    longest_wait_s: float | None = None
+    sure_s = 0.0
+    """For so long after an answer it is taken for alive."""
+
+    check_s = 0.0
+    """How long it has to say so afterwards."""
+
+    answered_at = 0.0
+    """When PostgreSQL has answered last, by the monotonic clock."""
+
+    open_pipeline: AsyncPipeline | None = None
+
+    async def wait(
+        self,
+        gen: PQGen[_Answer],
+        interval: float = 0.1,
+        timeout: float | None = None,  # noqa: ASYNC109  # psycopg's
+    ) -> _Answer:
+        if timeout is not None:
+            return await super().wait(gen, interval, timeout)
+        try:
+            answer = await super().wait(gen, interval, self.longest_wait_s)
+        except psycopg.OperationalError as error:
+            if not self._is_left_waiting(error):
+                raise
+            # What comes later would be taken for the answer to something else.
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"no answer within {self.longest_wait_s} s") from error
+        self.answered_at = time.monotonic()
+        return answer
+
+    @contextmanager
+    def waiting_at_most(self, seconds: float) -> Generator[None]:
+        """Waits no longer for an answer while the block runs."""
+        usual_s, self.longest_wait_s = self.longest_wait_s, seconds
+        try:
+            yield
+        finally:
+            self.longest_wait_s = usual_s
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncGenerator[AsyncPipeline]:
+        self.cursor_factory = _SyncingCursor
+        outer = self.open_pipeline
+        async with super().pipeline() as pipeline:
+            self.open_pipeline = pipeline
+            try:
+                yield pipeline
+            finally:
+                self.open_pipeline = outer
+
+    def _is_left_waiting(self, error: psycopg.OperationalError) -> bool:
+        return (
+            error.sqlstate is None
+            and not isinstance(error, psycopg.errors.PipelineAborted)
+            and self.pgconn.transaction_status == TransactionStatus.ACTIVE
+        )
+
+
+class _SyncingCursor(AsyncCursor[_Row]):
+    async def fetchone(self) -> _Row | None:
+        await self._sync()
+        return await super().fetchone()
+
+    async def fetchall(self) -> list[_Row]:
+        await self._sync()
+        return await super().fetchall()
+
+    async def __anext__(self) -> _Row:
+        await self._sync()
+        return await super().__anext__()
+
+    async def _sync(self) -> None:
+        connection = self.connection
+        if (
+            isinstance(connection, BoundedConnection)
+            and connection.open_pipeline is not None
+            and self.pgresult is None
+        ):
+            await connection.open_pipeline.sync()
+
+
 async def open_connection(
     url: str,
     limits: Limits = NO_LIMITS,
     *,
     name: str = APPLICATION_NAME,
     transport: Mapping[str, int] = MappingProxyType({}),
+    longest_wait_s: float | None = None,
 ) -> Connection:
     """A connection in autocommit, ready for use.
 
@@ -59,12 +180,14 @@ async def open_connection(
         limits: of this session.
         name: what `pg_stat_activity` calls it.
         transport: further parameters of libpq.
+        longest_wait_s: how long to wait for one answer; by default for as long as it takes.
 
     Raises:
         psycopg.Error: it cannot be opened.
     """
     address = complete_url(url, name=name, transport=transport)
-    connection = await AsyncConnection.connect(address, autocommit=True)
+    connection = await BoundedConnection.connect(address, autocommit=True)
+    connection.longest_wait_s = longest_wait_s
     try:
         await prepare_session(connection, url, limits)
     except BaseException:
@@ -106,6 +229,7 @@ def complete_url(
     ours: dict[str, str | int] = {
         "application_name": name,
         "connect_timeout": CONNECT_TIMEOUT_S,
+        **_TRANSPORT,
         **transport,
     }
     if "," in said.get("host", said.get("hostaddr", "")):
@@ -127,7 +251,8 @@ async def prepare_session(connection: Connection, url: str, limits: Limits = NO_
 def _session(url: str, limits: Limits) -> dict[str, list[str]]:
     options = _said(url).get("options", os.environ.get("PGOPTIONS", ""))
     said = {found.replace("-", "_").lower() for found in _OPTION.findall(options)}
-    allowed = {name: value for name, value in limits.items() if name not in said}
+    wanted = {**_SERVER_TRANSPORT, **limits}
+    allowed = {name: value for name, value in wanted.items() if name not in said}
     settings = {**allowed, **_SESSION}
     return {"names": list(settings), "values": list(settings.values())}
 

@@ -2,22 +2,24 @@
 
 import re
 import selectors
+import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import LiteralString, TypeVar
+from typing import LiteralString
 
 import anyio
 import anyio.lowlevel
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.store.connecting import (
     CONNECT_TIMEOUT_S,
+    BoundedConnection,
     Limits,
     complete_url,
     open_connection,
@@ -37,11 +39,10 @@ _POOL_LIMITS: Limits = MappingProxyType(
     }
 )
 
-# Also holds while the process sleeps after a statement whose result it has not asked for. In
-# PostgreSQL 17 and later.
-_TRANSACTION_LIMIT_S = 30
 _LIMIT_TRANSACTION = "select set_config('transaction_timeout', %s, true)"
 _KNOWS_TRANSACTION_LIMIT = 170_000
+
+_RECONNECT_S = 3
 
 _REACH_IT = (
     "Make sure that it runs and lets this user in, and that DIARY_MCP_DATABASE_URL is right where "
@@ -51,6 +52,10 @@ _LOOK_FIRST = (
     "Try again in a moment; `diary-mcp status` shows what is wrong. If this was a change, look "
     "whether it was made before you repeat it."
 )
+_TOO_MANY = (
+    "PostgreSQL has no connection left for this process. Close servers that are not used, or raise "
+    "max_connections: each server needs up to 15, and six at least."
+)
 _READ_ONLY = (
     "This PostgreSQL is read-only, and nothing was changed: it is a standby, or "
     "default_transaction_read_only is on. Point DIARY_MCP_DATABASE_URL at the primary; of several "
@@ -58,12 +63,31 @@ _READ_ONLY = (
 )
 
 
+@dataclass(frozen=True)
+class WaitLimits:
+    """How long this side of a connection waits, in seconds (docs/time-limits.md).
+
+    `transaction_s` bounds a unit of work, also while the process sleeps after a statement whose
+    result it has not asked for; PostgreSQL 17 and later keep it. `answer_s` bounds the wait for one
+    answer: PostgreSQL has ended the statement, or the transaction, by then. A connection that
+    was used less than `sure_s` ago is taken for alive; another has `check_s` to say so.
+    """
+
+    transaction_s: float = 30
+    answer_s: float = 30
+    sure_s: float = 5
+    check_s: float = 2
+
+
+DEFAULT_WAITS = WaitLimits()
+
+
 class Database:
     """A small pool of connections to one PostgreSQL database."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], transaction_limit_s: float) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Connection], waits: WaitLimits) -> None:
         self._pool = pool
-        self._transaction_limit = f"{round(transaction_limit_s * 1000)}ms"
+        self._transaction_limit = f"{round(waits.transaction_s * 1000)}ms"
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
@@ -151,14 +175,14 @@ class Database:
 
 
 @asynccontextmanager
-async def connect(url: str) -> AsyncGenerator[Connection]:
+async def connect(url: str, *, longest_wait_s: float | None = None) -> AsyncGenerator[Connection]:
     """One connection in autocommit, outside any pool, without limits on the server's side.
 
     Raises:
         DatabaseUnavailableError: no connection in time, or it failed under the block.
     """
     with translate_errors(_REACH_IT):
-        opened = await open_connection(url)
+        opened = await open_connection(url, longest_wait_s=longest_wait_s)
     with translate_errors():
         async with opened as connection:
             yield connection
@@ -170,7 +194,7 @@ async def open_database(
     *,
     max_size: int,
     min_size: int = 1,
-    transaction_limit_s: float = _TRANSACTION_LIMIT_S,
+    waits: WaitLimits = DEFAULT_WAITS,
 ) -> AsyncGenerator[Database]:
     """Opens a pool on `url` for as long as the block runs.
 
@@ -183,13 +207,16 @@ async def open_database(
     pool = AsyncConnectionPool[Connection](
         complete_url(url),
         kwargs={"autocommit": True},
-        configure=partial(prepare_session, url=url, limits=_POOL_LIMITS),
-        connection_class=_PooledConnection,
+        configure=partial(_configure, url, waits),
+        connection_class=BoundedConnection,
         min_size=min_size,
         max_size=max_size,
         timeout=CONNECT_TIMEOUT_S,
         # Every client has a server of its own, and all of them share PostgreSQL's connections.
         max_idle=15,
+        # The pauses between its attempts double for as long as it goes on by itself. Once it has
+        # given up, it tries at once when a connection is asked for.
+        reconnect_timeout=_RECONNECT_S,
         open=False,
         check=_check_unless_quiet,
         # psycopg_pool 3.3 loses a slot when a task is cancelled while it returns a connection;
@@ -197,7 +224,7 @@ async def open_database(
         reset=_reset,
     )
     async with pool:
-        yield Database(pool, transaction_limit_s)
+        yield Database(pool, waits)
 
 
 async def fetch_flag(
@@ -229,6 +256,8 @@ def translate_errors(advice: str = _LOOK_FIRST) -> Generator[None]:
             raise
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             raise DatabaseUnavailableError(_READ_ONLY) from error
+        if isinstance(error, psycopg.errors.TooManyConnections):
+            raise DatabaseUnavailableError(_TOO_MANY) from error
         reason = _reason(error)
         raise DatabaseUnavailableError(
             f"PostgreSQL is not answering as it should ({reason}). {advice}"
@@ -263,65 +292,28 @@ def _reason(error: psycopg.Error) -> str:
     return reason
 
 
-_Row = TypeVar("_Row")
-
-
-class _PooledConnection(AsyncConnection[tuple[object, ...]]):
-    """A connection whose transactions PostgreSQL can end while this process sleeps.
-
-    It counts the time from the moment at which it says that it is ready. To what psycopg sends
-    when a result of a pipeline is fetched (a flush) it never says that: the transaction would
-    keep its locks for as long as the process is stopped. To a sync it does.
-    """
-
-    open_pipeline: AsyncPipeline | None = None
-
-    @asynccontextmanager
-    async def pipeline(self) -> AsyncGenerator[AsyncPipeline]:
-        self.cursor_factory = _SyncingCursor
-        outer = self.open_pipeline
-        async with super().pipeline() as pipeline:
-            self.open_pipeline = pipeline
-            try:
-                yield pipeline
-            finally:
-                self.open_pipeline = outer
-
-
-class _SyncingCursor(AsyncCursor[_Row]):
-    async def fetchone(self) -> _Row | None:
-        await self._sync()
-        return await super().fetchone()
-
-    async def fetchall(self) -> list[_Row]:
-        await self._sync()
-        return await super().fetchall()
-
-    async def __anext__(self) -> _Row:
-        await self._sync()
-        return await super().__anext__()
-
-    async def _sync(self) -> None:
-        connection = self.connection
-        if (
-            isinstance(connection, _PooledConnection)
-            and connection.open_pipeline is not None
-            and self.pgresult is None
-        ):
-            await connection.open_pipeline.sync()
-
-
 async def _check_unless_quiet(connection: Connection) -> None:
-    """Asks PostgreSQL before a connection is handed out, but only where it has something to say.
+    """Asks PostgreSQL before a connection is handed out, but only where there is reason to.
 
     Nothing was asked on it, so what there is to read is its end, or a notice. That way the first
     calls after a restart of PostgreSQL find a new connection, and all others save a round trip.
+    What was not used for a while may have been lost without a word, by a firewall or with its host.
     """
     with selectors.DefaultSelector() as selector:
         selector.register(connection.fileno(), selectors.EVENT_READ)
         is_quiet = selector.select(timeout=0) == []
-    if not is_quiet:
+    if not isinstance(connection, BoundedConnection):
         await AsyncConnectionPool.check_connection(connection)
+    elif not is_quiet or time.monotonic() - connection.answered_at > connection.sure_s:
+        with connection.waiting_at_most(connection.check_s):
+            await AsyncConnectionPool.check_connection(connection)
+
+
+async def _configure(url: str, waits: WaitLimits, connection: Connection) -> None:
+    await prepare_session(connection, url=url, limits=_POOL_LIMITS)
+    if isinstance(connection, BoundedConnection):
+        connection.longest_wait_s = waits.answer_s
+        connection.sure_s, connection.check_s = waits.sure_s, waits.check_s
 
 
 async def _reset(_connection: Connection) -> None:

@@ -27,7 +27,16 @@ _BURST_CHANGES = 10
 # How long workflows of settled entries may wait while there is a burst, and after it.
 _BURST_PATIENCE = timedelta(seconds=30)
 _IDLE_PATIENCE = timedelta(seconds=2)
-_LIMITS = MappingProxyType({"statement_timeout": "5s", "lock_timeout": "5s"})
+_LIMITS = MappingProxyType(
+    {
+        "statement_timeout": "5s",
+        "lock_timeout": "5s",
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_user_timeout": "10s",
+    }
+)
+_LONGEST_WAIT_S = 10.0
 # This end of a broken network must not take itself for alive much longer than the other end does.
 _TRANSPORT = MappingProxyType(
     {
@@ -72,7 +81,11 @@ class PostgresExecutor:
         self._silent = set()
         with translate_errors():
             self._connection = await open_connection(
-                self._database_url, _LIMITS, name="diary-mcp executor", transport=_TRANSPORT
+                self._database_url,
+                _LIMITS,
+                name="diary-mcp executor",
+                transport=_TRANSPORT,
+                longest_wait_s=_LONGEST_WAIT_S,
             )
             await self._connection.execute(_SQL["announce"], {"executor_id": self._executor_id})
 

@@ -20,7 +20,7 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.relations import owner_tuple
-from diary_mcp.store.database import Database, open_database
+from diary_mcp.store.database import Database, WaitLimits, open_database
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from support.workflows import ALICE, BOB, Diary, open_diary, raise_generation
@@ -67,19 +67,21 @@ async def test_a_process_that_sleeps_before_it_reads_an_answer_is_ended_too(
     """Nothing was asked, so there is nothing that PostgreSQL says it is ready for."""
     async with (
         open_diary(database_url) as diary,
-        open_database(database_url, max_size=1, transaction_limit_s=LIMIT_S) as limited,
+        open_database(database_url, max_size=1, waits=WaitLimits(transaction_s=LIMIT_S)) as limited,
     ):
         await skip_before_postgresql_17(limited)
         entry_id = await diary.create()
 
-        async def sleep_in_a_deletion() -> None:
+        async def sleep_in_a_change() -> None:
             async with PostgresStore(limited).unit_of_work() as unit:
-                await unit.entry_changes.delete(entry_id)
+                await raise_generation(unit, entry_id)
+                await unit.workflows.request_indexing()
+                await anyio.sleep(ASLEEP_S)
                 await diary.share(entry_id, BOB)
                 await raise_generation(unit, entry_id)
 
         with pytest.raises(DatabaseUnavailableError):
-            await sleep_in_a_deletion()
+            await sleep_in_a_change()
 
         assert await diary.query("select generation from diary.entry_permission") == [(2,)]
 
