@@ -4,8 +4,10 @@ import time
 from collections.abc import AsyncGenerator
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.store.connecting import complete_url, open_blocking_connection
 from diary_mcp.store.database import Database, WaitLimits, open_database
 from diary_mcp.store.postgres import PostgresStore
 from support.postgres_proxy import PostgresProxy, serving_postgres
@@ -88,3 +90,33 @@ async def test_the_pool_is_back_at_once_after_an_outage(proxy: PostgresProxy) ->
         started = time.monotonic()
         assert await ask(database) == (1,)
         assert time.monotonic() - started < SOON_S / 2
+
+
+async def test_postgresql_is_told_to_look_whether_a_process_is_still_there(
+    database_url: str,
+) -> None:
+    """What it then does is the kernel's; on a socket in the file system there is nothing to do."""
+    told = (
+        "select name from pg_settings where source = 'session' and name = any(array["
+        "'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count',"
+        " 'tcp_user_timeout'])"
+    )
+    blocking = open_blocking_connection(database_url)
+    with blocking:
+        by_dbos = blocking.execute(told).fetchall()
+    async with open_database(database_url, max_size=1) as database, database.connection() as lent:
+        by_pool = await (await lent.execute(told)).fetchall()
+
+    assert len(by_dbos) == len(by_pool) == 4
+
+
+def test_this_end_looks_whether_postgresql_is_still_there_unless_the_url_says_how() -> None:
+    address = complete_url("postgresql://db.example/diary?keepalives_idle=60")
+    found = conninfo_to_dict(address)
+
+    assert {name: found[name] for name in found if "keepalives" in name or "user_t" in name} == {
+        "keepalives_idle": "60",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "20000",
+    }
