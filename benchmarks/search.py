@@ -242,7 +242,7 @@ async def compare_tool(collections: Sequence[Collection], scratch: Path) -> None
             written = perf_counter()
             at_once.append(await ask_tool(mcp, collection.inquiries, durations[0]))
             question: dict[str, object] = {"query": collection.inquiries[0].query}
-            while (await call(mcp, "diary_search", question))["notice"] is not None:  # noqa: ASYNC110  # nobody could tell us
+            while "notice" in await call(mcp, "diary_search", question):  # noqa: ASYNC110  # nobody could tell us
                 await asyncio.sleep(POLL_S)
             click.echo(
                 f"{collection.agent}: {len(collection.drafts)} entries written in "

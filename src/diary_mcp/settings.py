@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName
+from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Label
 from diary_mcp.embeddings.choice import MODEL_FILES, EmbedderChoice, EmbedderKind, find_model
 
 ENVIRONMENT_PREFIX = "DIARY_MCP_"
@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     embeddings_api_key: SecretStr | None = None
     signing: Literal["on", "off"] = "on"
     agent: Annotated[AgentName, AfterValidator(_check_name)] = AgentName("local")
+    session: Label | None = None
 
     jwt_issuer: str | None = None
     jwt_audience: str | None = None

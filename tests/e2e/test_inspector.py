@@ -90,7 +90,7 @@ def test_an_entry_is_written_found_and_read(inspector: Inspector, era: str) -> N
     found = inspector.call("diary_get", era, entry_id=entry_id)
     document = inspector.result("resources/read", "--uri", f"diary://entries/{entry_id}", era=era)
 
-    assert found["structuredContent"]["owner"] == "alice"
+    assert found["structuredContent"]["type"] == "note"
     assert document["contents"][0]["text"].endswith("---\nWritten with the Inspector.")
 
 

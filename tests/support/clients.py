@@ -275,7 +275,7 @@ def answer_of(call: Future[Json]) -> Answer:
         ProtocolError: it answered with a JSON-RPC error.
     """
     result = call.result(_DEADLINE_S)
-    content, *_warnings = result["content"]
+    (content,) = result["content"]
     return Answer(
         is_error=result.get("isError", False),
         text=content["text"],

@@ -132,5 +132,5 @@ class Deployment:
         def get() -> Json:
             return self.alice.call("diary_get", entry_id=entry_id).data
 
-        eventually(lambda: get()["sharing"] == "settled")
+        eventually(lambda: "sharing" not in get())
         return get()

@@ -11,11 +11,12 @@ import httpx2
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from diary_mcp.commands.statements import sign_text
-from diary_mcp.domain.entry import Entry
+from diary_mcp.domain.entry import Entry, Signature
 from diary_mcp.domain.errors import ConflictError, DiaryError, InvalidArgumentError
+from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.signing import ChainHead, Opening, Statement
 from diary_mcp.domain.version import content_hash
 from diary_mcp.keys.key_files import AgentKeys
@@ -74,10 +75,7 @@ async def _sign_one(settings: Settings, client: Client, reference: str) -> str:
     except ValueError as error:
         raise ConflictError(f"The server's statement {error}; nothing was signed.") from error
     if statement.act != "delete":
-        entry = Entry.model_validate(
-            await _call(client, "diary_get", {"entry_id": reference}), strict=False
-        )
-        _check_same(entry, statement, request.salt)
+        _check_same(await _read(client, reference, statement), statement, request.salt)
     remembered = _Heads(settings)
     remembered.check(statement)
     signature = sign_text(settings, statement, request.statement)
@@ -125,6 +123,34 @@ class _Heads:
             raise InvalidArgumentError(
                 f"{self._path} holds no head of a chain. Fix or remove it."
             ) from error
+
+
+async def _read(client: Client, reference: str, statement: Statement) -> Entry:
+    """The entry in full, with the fields that a result leaves out."""
+    shown = dict(await _call(client, "diary_get", {"entry_id": reference}))
+    while (start := shown.pop("next_from", None)) is not None:
+        part = await _call(client, "diary_get", {"entry_id": reference, "from": start})
+        shown["content"] = f"{shown['content']}{part['content']}"
+        shown["next_from"] = part.get("next_from")
+    superseded = TypeAdapter(list[EntryId]).validate_python(shown.pop("supersedes", ()))
+    created_at = shown.get("created_at", shown["date"])
+    left_out: dict[str, object] = {
+        "key": None,
+        "owner": statement.owner,
+        "author": statement.owner,
+        "session": None,
+        "title": None,
+        "tags": (),
+        "importance": 0.5,
+        "superseded_by": None,
+        "created_at": created_at,
+        "updated_at": created_at,
+        "role": "owner",
+        "sharing": "settled",
+    }
+    unused: dict[str, object] = {"content_hash": "", "signature": Signature()}
+    fields = {**left_out, **shown, **unused, "supersedes": next(iter(superseded), None)}
+    return Entry.model_validate(fields, strict=False)
 
 
 async def _call(client: Client, tool: str, arguments: Mapping[str, object]) -> Mapping[str, object]:

@@ -113,11 +113,11 @@ class EntryDraft(BaseModel):
     title: Title | None = None
     type: EntryType = "note"
     tags: Tags = Field(default_factory=list[str])
-    importance: Importance = 0.5
+    importance: Importance = Field(default=0.5, description="0.9: all must know; 0.2: soon stale.")
     supersedes: Label | None = Field(default=None, description="Id or key of what this corrects.")
     date: Time | None = Field(default=None, description="RFC 3339; now if absent.")
     author: Label | None = Field(default=None, description="Who wrote it; you if absent.")
-    session: Label | None = None
+    session: Label | None = Field(default=None, description="The piece of work; has a default.")
     key: Label | None = Field(default=None, description="Your own unique name for it.")
 
 
@@ -147,4 +147,5 @@ class EntryFilters(BaseModel):
     since: Time | None = Field(default=None, description="RFC 3339.")
     until: EndTime | None = Field(default=None, description="A plain day counts whole.")
     min_importance: Importance | None = None
+    session: Label | None = None
     include_superseded: bool = True

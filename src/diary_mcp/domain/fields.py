@@ -52,6 +52,12 @@ def _refuse_unstorable(text: str) -> str:
     return text
 
 
+def _refuse_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be white space alone")
+    return text
+
+
 def _keep_first_of_each(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
@@ -120,7 +126,10 @@ STORABLE = AfterValidator(_refuse_unstorable)
 Label = Annotated[str, StringConstraints(min_length=1, max_length=255), STORABLE]
 Title = Annotated[str, StringConstraints(max_length=200), STORABLE]
 Content = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_CONTENT_CHARACTERS), STORABLE
+    str,
+    StringConstraints(min_length=1, max_length=MAX_CONTENT_CHARACTERS),
+    STORABLE,
+    AfterValidator(_refuse_blank),
 ]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64), STORABLE]
 Tags = Annotated[list[Tag], AfterValidator(_keep_first_of_each), Field(max_length=MAX_TAGS)]

@@ -1,8 +1,14 @@
 """Digests: what a diary comes to, in few words."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from diary_mcp.domain.fields import EntryId, EntryType, Time
+
+_DEFAULT_IMPORTANCE = 0.5
+
+
+def _is_default(importance: float) -> bool:
+    return importance == _DEFAULT_IMPORTANCE
 
 
 class Mention(BaseModel, frozen=True):
@@ -11,7 +17,7 @@ class Mention(BaseModel, frozen=True):
     id: EntryId
     type: EntryType
     date: Time
-    importance: float
+    importance: float = Field(exclude_if=_is_default)
     title: str
     """Its title, or else the beginning of its content."""
 

@@ -2,17 +2,22 @@
 
 from pydantic import BaseModel
 
-from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.fields import EntryId, Time
 
 
 class Verification(BaseModel, frozen=True):
     """One entry. `signature_valid` and `signer` are `None` where this version is not signed."""
 
     entry_id: EntryId
+    content_hash: str | None = None
+    """As it is stored; `None` of an entry that is gone."""
     hash_matches: bool
     signature_valid: bool | None = None
     signer: str | None = None
     """The public key of the last link about it."""
+    signed_at: Time | None = None
+    link: str | None = None
+    """The hash of the link that signs this version; both only where one entry is asked for."""
     problem: str | None = None
     """What does not fit the chain."""
 
@@ -63,7 +68,10 @@ class VerificationTotals(BaseModel, frozen=True):
 
 
 class VerificationReport(BaseModel, frozen=True):
-    """The entries that were checked, those with a problem first, and what they add up to."""
+    """Entries with a problem, and what all that were checked add up to.
+
+    Where one entry was asked for, it is listed in any case.
+    """
 
     entries: tuple[Verification, ...]
     totals: VerificationTotals

@@ -20,6 +20,8 @@ class Caller:
 
     agent: AgentName
     scopes: frozenset[TokenScope] = frozenset(TOKEN_SCOPES)
+    session: str | None = None
+    """That of entries which are written without one."""
 
     def require(self, scope: TokenScope, what: str) -> None:
         """Makes sure that the caller may do `what`.
@@ -35,7 +37,7 @@ class Caller:
             )
 
 
-def signed_in_caller(context: ServerRequestContext[object]) -> Caller:
+def signed_in_caller(context: ServerRequestContext[object], session: str | None = None) -> Caller:
     """The agent whose bearer token came with the HTTP request that is being answered.
 
     Raises:
@@ -45,4 +47,5 @@ def signed_in_caller(context: ServerRequestContext[object]) -> Caller:
     user: object = request.scope.get("user") if isinstance(request, HTTPConnection) else None
     if not isinstance(user, AuthenticatedUser) or user.access_token.subject is None:
         raise ForbiddenError("You are not signed in. Ask the operator for a token.")
-    return Caller(AgentName(user.access_token.subject), known_scopes(user.access_token.scopes))
+    scopes = known_scopes(user.access_token.scopes)
+    return Caller(AgentName(user.access_token.subject), scopes, session)

@@ -1,6 +1,8 @@
 """Errors as the model reads them: a code, what is wrong, and what to do next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
 
 import structlog
 from mcp.shared.exceptions import MCPError
@@ -19,6 +21,27 @@ _MAX_OF_A_NAME = 100
 _MAX_CHARACTERS = 4_000
 # Until 2025-11-25 a resource that is not there had a code of its own.
 _RESOURCE_NOT_FOUND = -32002
+# What models call an argument, besides what looks like its name.
+_OTHER_WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "content": frozenset({"text", "body", "message", "markdown", "entry", "note"}),
+        "entry_id": frozenset({"id", "uuid", "key", "entry", "reference"}),
+        "query": frozenset({"q", "question", "text", "search", "term", "terms", "keywords"}),
+        "type": frozenset({"kind", "category", "entry_type"}),
+        "types": frozenset({"type", "kind", "category", "entry_type"}),
+        "with": frozenset({"grantee", "agent", "user", "to", "group", "share_with"}),
+        "since": frozenset({"from", "after", "start", "from_date", "start_date"}),
+        "until": frozenset({"to", "before", "end", "to_date", "end_date"}),
+        "limit": frozenset({"n", "k", "top_k", "max", "count", "size", "page_size", "max_results"}),
+        "cursor": frozenset({"page", "offset", "next", "next_cursor"}),
+        "importance": frozenset({"priority", "weight"}),
+        "supersedes": frozenset({"replaces", "corrects", "closes", "supersede"}),
+        "expires_at": frozenset({"expires", "expiry", "until", "ttl"}),
+        "author": frozenset({"by", "model", "writer"}),
+        "session": frozenset({"session_id", "conversation", "conversation_id", "thread"}),
+        "expected_version": frozenset({"version"}),
+    }
+)
 
 
 def error_result(error: Exception, tool: str) -> CallToolResult:
@@ -59,13 +82,23 @@ def _problem(details: ErrorDetails, known: Iterable[str]) -> str:
     path = ".".join(f"{part!a}".strip("'")[:_MAX_OF_A_NAME] for part in details["loc"])
     match details["type"]:
         case "extra_forbidden":
-            return f"unknown argument {path!r} (known: {', '.join(known) or 'none'})"
+            return f"unknown argument {path!r}{_probably_meant(path, known)}"
         case "missing":
             return f"{path} is required"
         case "string_unicode":
             return f"{path} must not contain lone surrogates"
         case _:
             return f"{path} {value_problem(details)}"
+
+
+def _probably_meant(name: str, known: Iterable[str]) -> str:
+    """The argument that this one was probably meant to be, or else all there are."""
+    arguments = list(known)
+    meant = [each for each in arguments if name.lower() in _OTHER_WORDS.get(each, ())]
+    meant = meant or get_close_matches(name.lower(), arguments, n=1)
+    if meant:
+        return f"; you probably mean {meant[0]}"
+    return f" (known: {', '.join(arguments) or 'none'})"
 
 
 def _told(error: Exception, what: str, *, logged: str) -> tuple[ErrorCode, str]:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from socket import AF_INET6, socket
 
 import anyio
@@ -132,10 +133,10 @@ def _tell_address(settings: Settings, options: HttpOptions, url: str) -> None:
 
 def _caller_of(settings: Settings, options: HttpOptions) -> CallerOf:
     if not options.without_auth:
-        return signed_in_caller
+        return partial(signed_in_caller, session=settings.session)
 
     def configured_agent(_context: ServerRequestContext[object]) -> Caller:
-        return Caller(settings.agent)
+        return Caller(settings.agent, session=settings.session)
 
     return configured_agent
 

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import secrets
 import sys
+from datetime import UTC, datetime
 
 import anyio
 from mcp.server.context import ServerRequestContext
@@ -33,8 +35,10 @@ async def _serve(settings: Settings, telemetry: Telemetry) -> int:
     host = DiaryHost(settings, telemetry, with_keys=True)
     in_flight = InFlight()
 
+    caller = Caller(settings.agent, session=settings.session or _name_session())
+
     def caller_of(_context: ServerRequestContext[object]) -> Caller:
-        return Caller(settings.agent)
+        return caller
 
     watchers = Watchers(host)
     server = build_server(host, caller_of, watchers, keeps_session=True)
@@ -47,6 +51,11 @@ async def _serve(settings: Settings, telemetry: Telemetry) -> int:
         status = await serve_stdio(server, in_flight, host.came_up)
         background.cancel_scope.cancel()
     return status
+
+
+def _name_session() -> str:
+    """An id of this process: one client starts one, and ends it."""
+    return f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def _greet(settings: Settings) -> None:

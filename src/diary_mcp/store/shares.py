@@ -6,8 +6,10 @@ from psycopg.rows import class_row
 
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.share import Share
+from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.shares import SharePosition
 from diary_mcp.store.database import Connection, fetch_count, fetch_flag
+from diary_mcp.store.entries import reader_parameters
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("share")
@@ -21,6 +23,13 @@ class PostgresShares:
 
     async def may_reach(self, agent: AgentName) -> bool:
         return await fetch_flag(self._connection, _SQL["may_reach"], {"agent": agent})
+
+    async def find_received(self, entry_id: EntryId, reader: Readership) -> Share | None:
+        cursor = self._connection.cursor(row_factory=class_row(Share))
+        await cursor.execute(
+            _SQL["find_received_share"], {**reader_parameters(reader), "entry_id": entry_id}
+        )
+        return await cursor.fetchone()
 
     async def list_page(
         self,

@@ -67,7 +67,7 @@ class Remote:
         return self.tool("diary_sign", request_id=request["request_id"], signature=handed_in)
 
     def state(self, entry_id: str) -> str:
-        return self.tool("diary_get", entry_id=entry_id).data["signature"]["state"]
+        return self.tool("diary_get", entry_id=entry_id).data["signature"]
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +99,14 @@ def test_an_entry_is_pending_until_the_agent_has_signed_it(remote: Remote) -> No
 
     signed = remote.sign(request).data
 
-    assert entry["signature"] == {"state": "pending"}
+    assert entry["signature"] == "pending"
     assert (signed["entry_id"], signed["sequence"]) == (entry["id"], 1)
-    shown = remote.tool("diary_get", entry_id=entry["id"]).data["signature"]
-    assert shown["state"] == "signed"
-    assert (shown["key"], shown["link"]) == (remote.key(), signed["link"])
+    assert remote.state(entry["id"]) == "signed"
+    (proof,) = remote.tool("diary_verify", entry_id=entry["id"]).data["entries"]
+    assert (proof["signer"], proof["link"]) == (remote.key(), signed["link"])
     report = remote.tool("diary_verify").data
-    assert report["entries"][0]["signer"] == remote.key()
-    assert report["chain"] == {"sequence": 1, "hash": signed["link"], "broken": None}
+    assert report["entries"] == []
+    assert report["chain"] == {"sequence": 1, "hash": signed["link"]}
     signing = remote.tool("diary_whoami").data["signing"]
     assert signing == {"sequence": 1, "head": signed["link"], "keys": [remote.key()], "key": None}
     assert remote.run("verify").stdout.endswith("sound\n")

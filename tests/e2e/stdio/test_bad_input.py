@@ -223,8 +223,58 @@ def test_no_arguments_at_all_are_none(site: Deployment) -> None:
 def test_null_counts_as_left_out(site: Deployment) -> None:
     created = site.alice.create(title=None, tags=None, importance=None, date=None)
 
-    assert (created["tags"], created["importance"]) == ([], 0.5)
+    read = site.alice.call("diary_get", entry_id=created["id"]).data
+    assert not {"title", "tags", "importance"} & read.keys()
     assert created["date"][:4] == str(datetime.now(UTC).year)
+
+
+def test_an_empty_string_counts_as_left_out_where_an_argument_is_optional(
+    site: Deployment,
+) -> None:
+    optional = ("title", "type", "tags", "importance", "supersedes", "date", "author", "session")
+    created = site.alice.create("x", **dict.fromkeys((*optional, "key", "idempotency_key"), ""))
+
+    read = site.alice.call("diary_get", entry_id=created["id"], version="", **{"from": ""}).data
+
+    assert not {"title", "tags", "importance", "supersedes", "author", "key"} & read.keys()
+    listed = {"scope": "", "types": "", "since": "", "cursor": "", "limit": ""}
+    assert site.alice.call("diary_list", **listed).code == "ok"
+    assert site.alice.call("diary_create", content="").code == "invalid_argument"
+    assert "content" in site.alice.call("diary_create", content="").text
+
+
+@pytest.mark.parametrize("content", [" ", "\n\t\r\n", "\u2003\u00a0"])
+def test_white_space_alone_is_no_content(site: Deployment, content: str) -> None:
+    created = site.alice.create()
+
+    answers = [
+        site.alice.call("diary_create", content=content),
+        site.alice.call(
+            "diary_update", entry_id=created["id"], expected_version=1, content=content
+        ),
+    ]
+
+    assert [answer.code for answer in answers] == ["invalid_argument"] * 2
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "meant"),
+    [
+        ("diary_create", "text", "content"),
+        ("diary_create", "tag", "tags"),
+        ("diary_get", "id", "entry_id"),
+        ("diary_search", "q", "query"),
+        ("diary_list", "page_size", "limit"),
+        ("diary_share", "grantee", "with"),
+    ],
+)
+def test_an_unknown_argument_is_told_with_the_one_that_was_meant(
+    site: Deployment, tool: str, given: str, meant: str
+) -> None:
+    answer = site.alice.call(tool, **{given: "x"})
+
+    assert answer.code == "invalid_argument"
+    assert f"unknown argument '{given}'; you probably mean {meant}" in answer.text
 
 
 def test_what_was_refused_left_nothing_half_written(site: Deployment) -> None:

@@ -38,7 +38,7 @@ def test_a_cursor_goes_on_where_it_stopped_while_entries_come_and_go(site: Deplo
     ).data
 
     assert [entry["id"] for entry in rest["entries"]] == [made[3]["id"], made[4]["id"]]
-    assert rest["next_cursor"] is None
+    assert "next_cursor" not in rest
 
 
 def test_a_listed_entry_has_a_snippet_in_place_of_its_content(site: Deployment) -> None:
@@ -121,7 +121,7 @@ def test_a_search_finds_by_words_the_best_first_and_says_why(site: Deployment) -
     assert hits[0]["score"] > hits[1]["score"]
     assert all(any(word in match for match in hit["matched"]) for hit in hits[:2])
     assert all(word in hit["snippet"] and "content" not in hit for hit in hits[:2])
-    assert answer["notice"] is None or isinstance(answer["notice"], str)
+    assert isinstance(answer.get("notice", ""), str)
 
 
 def test_a_search_leaves_superseded_entries_out_unless_asked(site: Deployment) -> None:
@@ -240,6 +240,6 @@ def paged(
     """The pages of a list, to its end."""
     page = site.good(client, tool, **arguments)
     yield page[rows]
-    while page["next_cursor"] is not None:
+    while "next_cursor" in page:
         page = site.good(client, tool, **arguments, cursor=page["next_cursor"])
         yield page[rows]

@@ -9,14 +9,15 @@ from uuid import UUID
 import pytest
 import rfc8785
 
-from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import ErrorCode
 from diary_mcp.domain.fields import parse_time
 from diary_mcp.domain.version import Version, content_hash
+from diary_mcp.server.build import INSTRUCTIONS
 from diary_mcp.server.prompts.prompt_files import load_prompts
 from diary_mcp.server.resources.completions import SUGGESTIONS
 from diary_mcp.server.resources.resources import DOCUMENTS, TEMPLATES
 from diary_mcp.server.tools.catalogue import HTTP_TOOLS
+from diary_mcp.server.tools.results import EntryResult
 from diary_mcp.shipped import resource_path
 from support.clients import Json
 from support.paths import ROOT
@@ -85,7 +86,13 @@ def test_every_field_of_a_result_is_documented(tool: Json) -> None:
 
 
 def test_every_field_of_an_entry_is_documented() -> None:
-    assert [name for name in Entry.model_fields if f"`{name}`" not in DOCS] == []
+    assert [name for name in EntryResult.model_fields if f"`{name}`" not in DOCS] == []
+
+
+def test_the_instructions_stand_in_the_documentation_too() -> None:
+    install = (ROOT / "docs" / "install.md").read_text("utf-8")
+
+    assert INSTRUCTIONS in install
 
 
 def test_every_error_code_is_documented() -> None:

@@ -21,8 +21,8 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.prompts.prompt_files import PromptFile, load_prompts
-from diary_mcp.server.resources.documents import entry_document, hits_document
-from diary_mcp.server.resources.resources import read_context
+from diary_mcp.server.resources.documents import hits_document
+from diary_mcp.server.resources.resources import read_context, read_entry
 from diary_mcp.server.tools.arguments import ReflectArguments, check_label
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.ports.reflection import EntrySelection
@@ -45,7 +45,7 @@ async def _context(diary: Diary, agent: AgentName, _arguments: Arguments) -> str
 
 async def _entry(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
     reference = check_label("entry_id", arguments["entry_id"])
-    return entry_document(await diary.entries.get(agent, reference))
+    return await read_entry(diary, agent, reference)
 
 
 async def _related(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
@@ -67,10 +67,11 @@ async def _digest(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
         checked = ReflectArguments.model_validate({**given, "limit": _MAX_OF_A_KIND})
     except ValidationError as error:
         raise InvalidArgumentError(
-            "since must be a day such as 2026-01-31, and type a type of entry, such as decision."
+            "since must be a day such as 2026-01-31, or last week; type a type of entry."
         ) from error
     selection = EntrySelection(agent, checked.since, checked.until, checked.types)
-    return (await diary.reflection.reflect(selection, checked.limit)).model_dump_json()
+    digest = await diary.reflection.reflect(selection, checked.limit)
+    return digest.model_dump_json(exclude_none=True)
 
 
 LIVE: Mapping[str, Live] = MappingProxyType(

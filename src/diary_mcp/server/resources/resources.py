@@ -1,5 +1,6 @@
 """Resources: the diary as documents that a client can attach or read."""
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mcp_types import (
     ResourceTemplate,
     TextResourceContents,
 )
+from pydantic import BaseModel
 
 from diary_mcp.domain.entry import EntryFilters, EntrySummary
 from diary_mcp.domain.errors import NotFoundError, PermissionBackendUnavailableError
@@ -33,7 +35,7 @@ from diary_mcp.server.resources.documents import (
     version_document,
 )
 from diary_mcp.server.tools.arguments import check_label
-from diary_mcp.server.tools.results import identity_of, tags_of
+from diary_mcp.server.tools.results import as_json, identity_of, tags_of
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.entries.browsing import Page
 
@@ -99,11 +101,15 @@ async def _list_newest(diary: Diary, agent: AgentName, filters: EntryFilters) ->
 
 
 async def _read_tags(diary: Diary, agent: AgentName) -> str:
-    return (await tags_of(diary, agent, "", _MAX_TAGS)).model_dump_json()
+    return _as_text(await tags_of(diary, agent, "", _MAX_TAGS))
 
 
 async def _read_whoami(diary: Diary, agent: AgentName) -> str:
-    return (await identity_of(diary, agent)).model_dump_json()
+    return _as_text(await identity_of(diary, agent))
+
+
+def _as_text(result: BaseModel) -> str:
+    return json.dumps(as_json(result), ensure_ascii=False, separators=(",", ":"))
 
 
 DOCUMENTS: Mapping[str, Document] = MappingProxyType(
@@ -240,7 +246,13 @@ async def read_resource(diary: Diary, agent: AgentName, uri: str) -> tuple[str, 
         return MARKDOWN, version_document(reference, version)
     if found["history"] is not None:
         return JSON, history_document(await diary.history.list_versions(agent, reference))
-    return MARKDOWN, entry_document(await diary.entries.get(agent, reference))
+    return MARKDOWN, await read_entry(diary, agent, reference)
+
+
+async def read_entry(diary: Diary, agent: AgentName, reference: str) -> str:
+    """An entry as a document; of a shared one also by whom, until when and why."""
+    entry = await diary.entries.get(agent, reference)
+    return entry_document(entry, await diary.sharing.find_received(agent, entry))
 
 
 def find_entry_reference(uri: str) -> str | None:

@@ -4,14 +4,33 @@ Strict: a number is no string, and an unknown name is refused.
 """
 
 import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
+from diary_mcp.domain.dates import DateSpan, find_spans
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import STORABLE, EndTime, EntryType, Label, Time, value_problem
+from diary_mcp.domain.fields import (
+    STORABLE,
+    EntryType,
+    Label,
+    Time,
+    parse_end,
+    parse_time,
+    value_problem,
+)
 from diary_mcp.domain.signing import KEY_PATTERN, PublicKey
 
 
@@ -28,6 +47,43 @@ def _check_request(text: str) -> str:
         raise ValueError("must be the request_id of a diary_signature_request") from error
 
 
+def _read_since(value: object) -> datetime:
+    return _read_moment(value, parse_time, lambda span: datetime.combine(span.first, time.min, UTC))
+
+
+def _read_until(value: object) -> datetime:
+    return _read_moment(value, parse_end, lambda span: datetime.combine(span.last, time.max, UTC))
+
+
+def _read_moment(
+    value: object, read: Callable[[object], datetime], end_of: Callable[[DateSpan], datetime]
+) -> datetime:
+    """A time, or the end of a span in words that a search understands too."""
+    try:
+        return read(value)
+    except ValueError:
+        span = _find_span(value) if isinstance(value, str) else None
+        if span is None:
+            raise ValueError(
+                "must be a time such as 2026-01-31T18:00:00Z, a day, or words such as yesterday, "
+                "last week or 3 days ago"
+            ) from None
+        return end_of(span)
+
+
+def _find_span(text: str) -> DateSpan | None:
+    """The span that the words name; of those that name no year the last one that has begun."""
+    if len(text) > _MAX_MOMENT_CHARACTERS:
+        return None
+    today = datetime.now(UTC).date()
+    spans = find_spans(text, today=today, years=(today.year - 1, today.year))
+    return max((span for span in spans if span.first <= today), key=_first_day, default=None)
+
+
+def _first_day(span: DateSpan) -> date:
+    return span.first
+
+
 EntryReference = Annotated[Label, Field(description="Id or own key.")]
 Cursor = Annotated[str, Field(max_length=1_000), STORABLE]
 # It names every hit that was shown.
@@ -36,9 +92,21 @@ GranteeName = Annotated[
     str, Field(min_length=1, max_length=100, description="Agent, or group:NAME."), STORABLE
 ]
 
+Since = Annotated[
+    datetime,
+    BeforeValidator(_read_since, json_schema_input_type=str),
+    Field(description="RFC 3339, a day, or yesterday, last week …"),
+]
+Until = Annotated[
+    datetime,
+    BeforeValidator(_read_until, json_schema_input_type=str),
+    Field(description="A day counts whole."),
+]
+
 Key = Annotated[PublicKey, Field(max_length=51), AfterValidator(_check_key)]
 
 _LABEL = TypeAdapter[str](Label)
+_MAX_MOMENT_CHARACTERS = 64
 
 
 class Arguments(BaseModel):
@@ -63,7 +131,14 @@ class EntryArguments(Arguments):
     entry_id: EntryReference
 
 
+class GetArguments(EntryArguments):
+    version: int | None = Field(default=None, ge=1, description="An earlier one, of your own.")
+    start: int = Field(default=0, ge=0, alias="from", description="Character, see next_from.")
+
+
 class ListArguments(EntryFilters, Arguments):
+    since: Since | None = None
+    until: Until | None = None
     limit: int = Field(default=20, ge=1, le=100)
     cursor: Cursor | None = None
 
@@ -76,6 +151,8 @@ class SearchArguments(EntryFilters, Arguments):
     query: Annotated[str, Field(min_length=1, max_length=1_000), STORABLE]
     mode: SearchMode = "hybrid"
     scope: Scope = "all"
+    since: Since | None = None
+    until: Until | None = None
     include_superseded: bool = False
     limit: int = Field(default=10, ge=1, le=50)
     cursor: SearchCursor | None = None
@@ -119,8 +196,8 @@ class TagsArguments(Arguments):
 
 
 class ReflectArguments(Arguments):
-    since: Time | None = None
-    until: EndTime | None = None
+    since: Since | None = None
+    until: Until | None = None
     types: list[EntryType] | None = None
     limit: int = Field(default=50, ge=1, le=200, description="Of each list.")
 

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import error_result, invalid_arguments, unknown_tool
-from diary_mcp.server.resources.untrusted import tool_warning
-from diary_mcp.server.tools.tool import Tools
+from diary_mcp.server.tools.results import as_json
+from diary_mcp.server.tools.tool import AnyTool, Tools
 from diary_mcp.service.diary import Diary
 
 _log = structlog.get_logger()
@@ -62,8 +62,8 @@ class ToolCalls:
             return unknown_tool(name, self._tools)
 
         async def ask(diary: Diary) -> BaseModel:
-            given = _given(arguments, tool.nullable)
-            return await tool.call(diary, caller.agent, given, partial(_report_progress, context))
+            given = _given(arguments, tool)
+            return await tool.call(diary, caller, given, partial(_report_progress, context))
 
         try:
             return _result(await self._dispatcher.admit(caller, tool.scope, name, ask))
@@ -74,20 +74,20 @@ class ToolCalls:
 
 
 def _result(found: BaseModel) -> CallToolResult:
-    structured = found.model_dump(mode="json", by_alias=True)
+    # Some clients give their model the structured content alone, others the text alone.
+    structured = as_json(found)
     text = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
-    warning = tool_warning(found)
-    texts = [text] if warning is None else [text, warning]
     return CallToolResult(
-        content=[TextContent(type="text", text=each) for each in texts],
-        structured_content=structured,
+        content=[TextContent(type="text", text=text)], structured_content=structured
     )
 
 
-def _given(arguments: dict[str, object], nullable: frozenset[str]) -> dict[str, object]:
-    """Models often send `null` for what they leave out."""
+def _given(arguments: dict[str, object], tool: AnyTool) -> dict[str, object]:
+    """Models and clients often send `null` or an empty string for what they leave out."""
     return {
-        name: value for name, value in arguments.items() if value is not None or name in nullable
+        name: value
+        for name, value in arguments.items()
+        if (value is not None or name in tool.nullable) and (value != "" or name in tool.required)
     }
 
 

@@ -3,7 +3,7 @@
 A model pays for every character of `tools/list`. What pydantic adds for people is left out:
 titles, the docstrings of models, definitions kept apart, and `null` beside an optional argument.
 An object is spelled out once, by the tool that is about it; the others say in words what it is.
-None of its properties is listed as required: a result has them all, but for `similar`.
+No property is listed as required: what is null, empty or at its default is left out.
 """
 
 from collections.abc import Mapping
@@ -12,77 +12,87 @@ from types import MappingProxyType
 
 from pydantic import BaseModel, JsonValue
 
-from diary_mcp.domain.entry import Entry, EntrySummary, SearchHit, Signature, SimilarEntry
-from diary_mcp.domain.reflection import Correction, Mention
-from diary_mcp.domain.share import Share
+from diary_mcp.domain.entry import SimilarEntry
+from diary_mcp.domain.reflection import Reflection
 from diary_mcp.domain.verification import ChainReport, Verification, VerificationTotals
 from diary_mcp.server.tools.results import (
-    Backends,
-    Counts,
+    EntryResult,
+    FoundEntry,
+    ListedEntry,
+    ShareResult,
     SignatureRequestResult,
     SignedResult,
-    Signing,
     TagResult,
+    WhoamiResult,
 )
 
 Schema = dict[str, JsonValue]
 
 _IN_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        Entry.__name__: "The entry, with the other fields of diary_get.",
-        EntrySummary.__name__: "As diary_get; snippet in place of content.",
-        SearchHit.__name__: "As diary_get; snippet in place of content; score; matched: why.",
-        Share.__name__: "As diary_share.",
+        ListedEntry.__name__: (
+            "As diary_get, snippet in place of content; version 1, signature signed left out."
+        ),
+        FoundEntry.__name__: "As in diary_list; score; matched: why.",
+        ShareResult.__name__: "As diary_share.",
         SimilarEntry.__name__: "id, title, similarity",
-        Signature.__name__: "state: pending, signed or none.",
-        Mention.__name__: "id, type, date, importance, title",
-        Correction.__name__: "Likewise; corrects: what it supersedes.",
         ChainReport.__name__: "sequence, hash, broken",
         VerificationTotals.__name__: "checked, hash_mismatches, signed, invalid_signatures",
-        Verification.__name__: "entry_id, hash_matches, signature_valid, signer, problem",
+        Verification.__name__: (
+            "entry_id, content_hash, hash_matches, signature_valid, signer, signed_at, link, "
+            "problem"
+        ),
         TagResult.__name__: "tag, count",
         SignatureRequestResult.__name__: "request_id, statement, salt, expires_at, command",
         SignedResult.__name__: "entry_id, sequence, link",
-        Counts.__name__: "entries, shared",
-        Backends.__name__: "database, permissions",
-        Signing.__name__: "sequence, head, keys, key",
+        WhoamiResult.__name__: "agent, groups, counts, version, backends, signing",
+        Reflection.__name__: (
+            "entries, by_type, by_tag, most_important, open_problems, corrections, last_handoff, "
+            "notice"
+        ),
     }
 )
-_IDENTITY = ("id", "version")
+_LEFT_OUT: Mapping[type[BaseModel], str] = MappingProxyType(
+    {
+        EntryResult: (
+            "Left out: none or empty; owner: you; role: owner; author: the owner; importance: "
+            "0.5; sharing: settled; created_at: as date; updated_at: as created_at."
+        )
+    }
+)
 
 
 def input_schema(arguments: type[BaseModel]) -> Schema:
     """What a client may send. `null` counts as left out and is not listed."""
     schema = arguments.model_json_schema(mode="validation", by_alias=True)
+    required = schema.get("required", [])
     shrunk: Schema = {
         "type": "object",
         "properties": {
-            name: _input_property(_as_object(value))
+            name: _input_property(_as_object(value), is_required=name in required)
             for name, value in _as_object(schema["properties"]).items()
         },
         "additionalProperties": False,
     }
-    return {**shrunk, "required": schema["required"]} if "required" in schema else shrunk
+    return {**shrunk, "required": required} if required else shrunk
 
 
-def output_schema(result: type[BaseModel], *, whole_entry: bool = False) -> Schema:
-    """The shape of a tool's structured content; `whole_entry` spells an entry out."""
-    schema = result.model_json_schema(mode="serialization", by_alias=True)
-    output = _Output(_as_object(schema.get("$defs", {})))
-    if issubclass(result, Entry) and not whole_entry:
-        own = (name for name in result.model_fields if name not in Entry.model_fields)
-        shown = output.object(schema, only=(*_IDENTITY, *own))
-        return {**shown, "description": _IN_WORDS[Entry.__name__]}
-    if result.__name__ in _IN_WORDS and result not in {Entry, Share}:
+def output_schema(result: type[BaseModel]) -> Schema:
+    """The shape of a tool's structured content, and what the absence of a field means."""
+    if result.__name__ in _IN_WORDS and result is not ShareResult:
         return {"type": "object", "description": _IN_WORDS[result.__name__]}
-    return output.object(schema)
+    schema = result.model_json_schema(mode="serialization", by_alias=True)
+    shown = _Output(_as_object(schema.get("$defs", {}))).object(schema)
+    return {**shown, "description": _LEFT_OUT[result]} if result in _LEFT_OUT else shown
 
 
-def _input_property(schema: Schema) -> Schema:
+def _input_property(schema: Schema, *, is_required: bool) -> Schema:
+    # An empty string counts as left out where that may be.
+    unsaid = {"title", "anyOf"} if is_required else {"title", "anyOf", "minLength"}
     return {
         key: value
         for key, value in {**_choice(schema), **schema}.items()
-        if key not in {"title", "anyOf"} and (key, value) != ("default", None)
+        if key not in unsaid and not (key == "default" and value in (None, ""))
     }
 
 
@@ -90,20 +100,18 @@ def _input_property(schema: Schema) -> Schema:
 class _Output:
     definitions: Schema
 
-    def object(self, schema: Schema, only: tuple[str, ...] | None = None) -> Schema:
+    def object(self, schema: Schema) -> Schema:
         properties = _as_object(schema["properties"])
-        names = only or tuple(properties)
         return {
             "type": "object",
-            "properties": {name: self._property(_as_object(properties[name])) for name in names},
+            "properties": {
+                name: self._property(_as_object(value)) for name, value in properties.items()
+            },
         }
 
     def _property(self, schema: Schema) -> Schema:
-        if "anyOf" in schema:
-            name = str(_choice(schema).get("$ref", "")).removeprefix("#/$defs/")
-            if name in _IN_WORDS:
-                return {"type": ["object", "null"], "description": _IN_WORDS[name]}
-            return {"type": [_kind(_choice(schema)), "null"]}
+        # What is null is left out of a result.
+        schema = _choice(schema) or schema
         name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
         if name in _IN_WORDS:
             return {"type": "object", "description": _IN_WORDS[name]}

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.server.caller import Caller
 from diary_mcp.server.tools.arguments import Arguments
 from diary_mcp.server.tools.schemas import input_schema, output_schema
 from diary_mcp.service.diary import Diary
@@ -23,9 +24,17 @@ class Call(Generic[ArgumentsT]):
     """One call of a tool, its arguments checked."""
 
     diary: Diary
-    agent: AgentName
+    caller: Caller
     arguments: ArgumentsT
     report_progress: Progress
+
+    @property
+    def agent(self) -> AgentName:
+        return self.caller.agent
+
+    @property
+    def session(self) -> str | None:
+        return self.caller.session
 
 
 class AnyTool(Protocol):
@@ -38,12 +47,15 @@ class AnyTool(Protocol):
     def nullable(self) -> frozenset[str]: ...
 
     @property
+    def required(self) -> frozenset[str]: ...
+
+    @property
     def argument_names(self) -> list[str]: ...
 
     async def call(
         self,
         diary: Diary,
-        agent: AgentName,
+        caller: Caller,
         arguments: dict[str, object],
         report_progress: Progress,
     ) -> BaseModel: ...
@@ -72,8 +84,10 @@ class DiaryTool(Generic[ArgumentsT]):
     nullable: frozenset[str] = frozenset()
     """Arguments for which `null` says something else than leaving them out."""
 
-    whole_entry: bool = False
-    """Whether the output schema spells an entry out; one tool does it for all."""
+    @property
+    def required(self) -> frozenset[str]:
+        fields = self.arguments.model_fields.items()
+        return frozenset(field.alias or name for name, field in fields if field.is_required())
 
     @property
     def argument_names(self) -> list[str]:
@@ -83,7 +97,7 @@ class DiaryTool(Generic[ArgumentsT]):
     async def call(
         self,
         diary: Diary,
-        agent: AgentName,
+        caller: Caller,
         arguments: dict[str, object],
         report_progress: Progress,
     ) -> BaseModel:
@@ -94,7 +108,7 @@ class DiaryTool(Generic[ArgumentsT]):
             DiaryError: as the use case tells.
         """
         checked = self.arguments.model_validate(arguments)
-        return await self.run(Call(diary, agent, checked, report_progress))
+        return await self.run(Call(diary, caller, checked, report_progress))
 
     def described(self) -> Tool:
         """The tool as `tools/list` shows it."""
@@ -103,7 +117,7 @@ class DiaryTool(Generic[ArgumentsT]):
             title=self.title,
             description=self.description,
             input_schema=dict(input_schema(self.arguments)),
-            output_schema=dict(output_schema(self.result, whole_entry=self.whole_entry)),
+            output_schema=dict(output_schema(self.result)),
             annotations=self._annotations(),
         )
 

@@ -119,8 +119,11 @@ class ChainCheck:
         """What the chain and the hashes say of an entry as it is now."""
         self._seen.add(entry.id)
         present = entry.versions[0]
-        computed = content_hash(present)
-        found = Verification(entry_id=entry.id, hash_matches=computed == present.content_hash)
+        found = Verification(
+            entry_id=entry.id,
+            content_hash=present.content_hash,
+            hash_matches=content_hash(present) == present.content_hash,
+        )
         if entry.owner != self.owner:
             told = {"signature_valid": False, "problem": f"belongs to {entry.owner}"}
             return found.model_copy(update=told)

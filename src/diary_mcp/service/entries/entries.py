@@ -36,7 +36,12 @@ class EntryService:
         self._similarity = similarity
 
     async def create(
-        self, caller: AgentName, draft: EntryDraft, *, idempotency_key: str | None = None
+        self,
+        caller: AgentName,
+        draft: EntryDraft,
+        *,
+        idempotency_key: str | None = None,
+        session: str | None = None,
     ) -> CreatedEntry:
         """Adds an entry; its row, its workflow and its signature commit together.
 
@@ -46,13 +51,16 @@ class EntryService:
             caller: its owner.
             draft: what it says.
             idempotency_key: an earlier call's with it has made the entry.
+            session: that of a draft that names none; another one on a repeated call is no other
+                call.
 
         Raises:
             NotFoundError: `draft.supersedes` names no entry of the caller's.
             ConflictError: the key is taken, the entry to supersede is superseded, or the
                 idempotency key was used with other arguments.
         """
-        record = new_record(draft, caller, datetime.now(UTC))
+        in_session = draft.model_copy(update={"session": draft.session or session})
+        record = new_record(in_session, caller, datetime.now(UTC))
         # The look takes about as long as the write, so it begins with it. Only what a correction
         # makes outdated must be known before.
         looking = (
@@ -237,7 +245,12 @@ def _revised(entry: Entry, changes: EntryChanges) -> Entry:
 
 
 def _outdated(entry: Entry, expected_version: int) -> ConflictError:
+    if entry.version == expected_version:
+        return ConflictError(
+            f"Entry {entry.id} was changed a moment ago; read it again with diary_get, and repeat "
+            "the change with its version as expected_version."
+        )
     return ConflictError(
-        f"Entry {entry.id} is not at version {expected_version} any more; read it again with "
-        "diary_get, and repeat the change with its `version` as expected_version."
+        f"Entry {entry.id} is at version {entry.version}, not {expected_version}. Read it again "
+        f"with diary_get, and repeat the change with expected_version {entry.version}."
     )

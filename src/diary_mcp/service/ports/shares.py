@@ -6,6 +6,7 @@ from typing import Protocol
 
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.share import Share
+from diary_mcp.service.ports.entries import Readership
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class SharePosition:
 class ShareReader(Protocol):
     async def may_reach(self, agent: AgentName) -> bool:
         """Whether any active share names the agent or any group at all."""
+        ...
+
+    async def find_received(self, entry_id: EntryId, reader: Readership) -> Share | None:
+        """The active share that lets the reader read the entry: its own before a group's."""
         ...
 
     async def list_page(

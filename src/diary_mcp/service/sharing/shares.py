@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import group_of
@@ -82,6 +83,14 @@ class SharingService:
                 )
                 return entry.id
         raise await self._access.refusal(caller, reference)
+
+    async def find_received(self, caller: AgentName, entry: Entry) -> Share | None:
+        """The share that lets the caller read an entry; `None` for one of its own."""
+        if entry.role == "owner":
+            return None
+        reader = await self._access.readership(caller)
+        async with self._store.reading() as rows:
+            return await rows.shares.find_received(entry.id, reader)
 
 
 async def require_grantee(agents: AgentDirectory, grantee: Grantee) -> None:

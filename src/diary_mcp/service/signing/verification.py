@@ -76,9 +76,13 @@ class VerificationService:
         found = check.check_entry(checked)
         if is_whole:
             check.finish(end_of(head))
+        found = _in_its_chain(found, check, is_whole=is_whole)
         collected = Collected(1)
-        collected.add([_in_its_chain(found, check, is_whole=is_whole)])
-        report = collected.report(check, 1, None if is_whole else "link")
+        collected.add([found])
+        proof = {"signed_at": entry.signature.signed_at, "link": entry.signature.link}
+        report = collected.report(check, 1, None if is_whole else "link").model_copy(
+            update={"entries": (found.model_copy(update=proof),)}
+        )
         # How much else the owner has written is not a viewer's to know.
         return report if entry.role == "owner" else report.model_copy(update={"chain": None})
 
@@ -96,8 +100,8 @@ class VerificationService:
 
         Without a remembered head it is the one that this machine has seen, where it has.
 
-        Entries with a problem are listed first, then those that are not signed. When the time is
-        up it stops, and says how far it came.
+        Only entries with a problem are listed. When the time is up it stops, and says how far it
+        came.
         """
         remembered = remembered or self._signing.recall(owner)
         check = ChainCheck(owner, self._check_signature, trusted, remembered)
@@ -126,26 +130,28 @@ class VerificationService:
 
 
 class Collected:
-    """What was found so far, the worst first."""
+    """What was found so far."""
 
     def __init__(self, most_listed: int) -> None:
         self._most_listed = most_listed
-        self._lists: tuple[list[Verification], ...] = ([], [], [])
+        self._problems: list[Verification] = []
+        self._problem_count = 0
         self.totals = VerificationTotals()
 
     def add(self, found: Sequence[Verification]) -> None:
-        """Counts what was found, and keeps the first of each kind."""
+        """Counts what was found, and keeps the first that have a problem."""
         for each in found:
             self.totals = self.totals.plus(each)
-            listed = self._lists[0 if not each.is_sound else 1 if not each.is_signed else 2]
-            if len(listed) < self._most_listed:
-                listed.append(each)
+            if not each.is_sound:
+                self._problem_count += 1
+                if len(self._problems) < self._most_listed:
+                    self._problems.append(each)
 
     def report(
         self, check: ChainCheck, entry_count: int, stopped_at: str | None = None
     ) -> VerificationReport:
         """What it adds up to; `stopped_at` says why it ended early."""
-        entries = tuple(each for some in self._lists for each in some)[: self._most_listed]
+        listed = len(self._problems)
         checked = self.totals.checked
         notice = None
         if stopped_at is not None:
@@ -154,11 +160,11 @@ class Collected:
                 "entries, then time was up; verify an older one by its entry_id, or all with "
                 "`diary-mcp verify`."
             )
-        elif len(entries) < checked:
-            notice = f"{len(entries)} of {checked} entries are listed, those with a problem first."
+        elif listed < self._problem_count:
+            notice = f"{listed} of {self._problem_count} entries with a problem are listed."
         broken = check.broken
         return VerificationReport(
-            entries=entries,
+            entries=tuple(self._problems),
             totals=self.totals,
             chain=ChainReport(
                 sequence=check.sequence,

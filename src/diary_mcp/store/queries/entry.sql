@@ -160,6 +160,7 @@ with candidate as (
             %(mine)s
             and e.owner = %(caller)s
             and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+            and (%(session)s::text is null or e.session = %(session)s)
             and (
                 %(include_superseded)s
                 or not exists (
@@ -189,6 +190,7 @@ with candidate as (
             )
             and e.owner <> %(caller)s
             and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+            and (%(session)s::text is null or e.session = %(session)s)
             and (
                 %(include_superseded)s
                 or not exists (

@@ -21,6 +21,7 @@ select
                 %(mine)s
                 and e.owner = %(caller)s
                 and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+                and (%(session)s::text is null or e.session = %(session)s)
         ), '')
     end as matching,
     coalesce((
@@ -54,6 +55,7 @@ cross join (
             e.id,
             document.revision,
             diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+            and (%(session)s::text is null or e.session = %(session)s)
             and (
                 %(include_superseded)s
                 or not exists (

@@ -23,6 +23,22 @@ from diary.share as s
 inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
 where s.entry_id = %(entry_id)s and s.grantee = %(grantee)s
 
+-- name: find_received_share
+-- The active share that lets a reader read an entry: its own before a group's, the longest first.
+select
+    s.entry_id, s.grantee, s.granted_by, s.created_at, s.expires_at, s.note,
+    case
+        when permission.applied_generation < permission.generation then 'pending' else 'settled'
+    end as sharing
+from diary.share as s
+inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
+where
+    s.entry_id = %(entry_id)s
+    and s.grantee = any(%(grantees)s)
+    and (s.expires_at is null or s.expires_at > clock_timestamp())
+order by (s.grantee = %(caller)s) desc, s.expires_at desc nulls first, s.grantee
+limit 1
+
 -- name: list_shares
 -- Active shares that an owner gave, oldest first; of one entry where one is named.
 select

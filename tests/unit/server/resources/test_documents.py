@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from diary_mcp.domain.fields import ENTRY_TYPES, AgentName, EntryId
 from diary_mcp.domain.reflection import Correction, Mention
 from diary_mcp.server.resources.documents import context_document, entry_document, one_line
+from diary_mcp.server.tools.results import as_json, show_entry
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
 from diary_mcp.service.entries.reflection import SessionContext
 from support.entries import entry
@@ -110,11 +111,9 @@ def test_the_front_matter_of_an_entry_says_what_the_entry_says(
 
     _, head, content = entry_document(shown).split("---\n", 2)
 
-    said = yaml.safe_load(head)
-    assert said == {
-        **shown.model_dump(mode="json", exclude={"content"}),
-        "signature": "none",
-    }
+    said = as_json(show_entry(shown))
+    del said["content"]
+    assert yaml.safe_load(head) == said
     assert content == shown.content
 
 

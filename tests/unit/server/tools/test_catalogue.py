@@ -6,8 +6,8 @@ import re
 import jsonschema
 import pytest
 
-from diary_mcp.domain.entry import Entry
 from diary_mcp.server.tools.catalogue import HTTP_TOOLS, TOOLS
+from diary_mcp.server.tools.results import EntryResult
 from support.clients import Json
 from support.tools_snapshot import SNAPSHOT, tools_list
 
@@ -90,7 +90,7 @@ def test_a_tools_schemas_are_valid_and_refuse_unknown_arguments(tool: Json) -> N
 @pytest.mark.parametrize("tool", LISTED, ids=by_name)
 def test_every_argument_has_a_type_and_a_limit(tool: Json) -> None:
     limits = {"maxLength", "maximum", "maxItems", "enum", "items"}
-    free = {"since", "until", "date", "expires_at", "expected_version"}
+    free = {"since", "until", "date", "expires_at", "expected_version", "version", "from"}
 
     for name, schema in tool["inputSchema"]["properties"].items():
         assert schema["type"], name
@@ -101,4 +101,4 @@ def test_every_argument_has_a_type_and_a_limit(tool: Json) -> None:
 def test_one_tool_spells_out_every_field_of_an_entry() -> None:
     (described,) = (tool for tool in LISTED if tool["name"] == "diary_get")
 
-    assert set(described["outputSchema"]["properties"]) == set(Entry.model_fields)
+    assert set(described["outputSchema"]["properties"]) == set(EntryResult.model_fields)
