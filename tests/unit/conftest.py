@@ -1,8 +1,45 @@
+import os
+import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 OF_DBOS = ("dbos-destroy", "queue-worker-")
+PROCESSES = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"}
+SOCKETS = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"}
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Bytecode is kept wherever Python keeps it.
+WRITABLE = (tempfile.gettempdir(), os.devnull)
+BYTECODE = ".pyc"
+
+
+class Guard:
+    """Refuses what a unit test must not do, from when one begins until it ends."""
+
+    def __init__(self) -> None:
+        self.is_up = False
+        self.others: set[int] = set()
+
+    def look(self, event: str, arguments: tuple[object, ...]) -> None:
+        if not self.is_up or threading.get_ident() in self.others:
+            return
+        if event in PROCESSES or event in SOCKETS:
+            raise AssertionError(f"{event} in a unit test: it belongs under tests/integration.")
+        if event == "open" and self._writes_elsewhere(*arguments):
+            raise AssertionError(f"A unit test writes nothing outside tmp_path: {arguments[0]}")
+
+    def _writes_elsewhere(self, path: object, _mode: object, flags: object) -> bool:
+        if not isinstance(path, str | bytes) or not isinstance(flags, int) or not flags & WRITING:
+            return False
+        name = os.fsdecode(path)
+        return not (name.startswith(WRITABLE) or BYTECODE in Path(name).name)
+
+
+GUARD = Guard()
+sys.addaudithook(GUARD.look)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -12,3 +49,14 @@ def what_ended_before_has_ended() -> None:
         if thread.name.startswith(OF_DBOS):
             thread.join(60)
             assert not thread.is_alive(), f"{thread.name} of an earlier test still runs."
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No process, no socket, and no file outside the folder for temporary ones."""
+    del tmp_path_factory
+    me = threading.get_ident()
+    GUARD.others = {thread.ident or 0 for thread in threading.enumerate()} - {me}
+    GUARD.is_up = True
+    yield
+    GUARD.is_up = False

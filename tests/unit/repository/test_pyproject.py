@@ -17,6 +17,7 @@ DECLARED: list[str] = [
 ]
 OF_DEVELOPMENT = [each for each in WRITTEN["dependency-groups"]["dev"] if isinstance(each, str)]
 OURS = {"diary_mcp", "support"}
+DISTRIBUTIONS = packages_distributions()
 
 
 def plain(requirement: str) -> str:
@@ -40,8 +41,7 @@ def imported_in(folder: Path) -> dict[str, set[str]]:
     """What others made: each top-level package, with the distributions that may have brought it."""
     modules = set[str]().union(*(imports_of(file) for file in folder.rglob("*.py")))
     tops = {module.split(".")[0] for module in modules} - sys.stdlib_module_names - OURS
-    known = packages_distributions()
-    return {top: {plain(name) for name in known.get(top, [top])} for top in tops}
+    return {top: {plain(name) for name in DISTRIBUTIONS.get(top, [top])} for top in tops}
 
 
 def test_what_the_package_imports_is_declared() -> None:

@@ -166,7 +166,7 @@ def test_a_statement_must_be_in_canonical_form() -> None:
         text.replace(",", ", "),
         text.replace('"sequence":1', '"sequence":1.0'),
     ):
-        with pytest.raises(ValueError, match=r"canonical|no statement"):
+        with pytest.raises(ValueError, match=r"canonical|not a statement"):
             read_statement(other)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diary_mcp.domain.fields import ENTRY_TYPES, AgentName, EntryId
@@ -36,6 +36,7 @@ CORRECTIONS = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(
     st.builds(
         SessionContext,
