@@ -13,7 +13,7 @@ import anyio
 import structlog
 
 from diary_mcp.domain.errors import (
-    LocksLostError,
+    DatabaseUnavailableError,
     PermissionRefusedError,
     UnavailableError,
 )
@@ -82,13 +82,16 @@ class EagerSettlement:
                 await self._settle(entry_ids)
         except PermissionRefusedError:
             pass  # kept on the entry
+        except DatabaseUnavailableError as error:
+            # Locked by a process that sleeps, perhaps, whose claims keep the workflows waiting too;
+            # or locks were lost, and nobody else knows of what was written without them.
+            _log.info("settling.again", entries=len(entry_ids), reason=str(error))
+            self.committed(entry_ids)
+            await anyio.sleep(_PAUSE_S)
         except UnavailableError as error:
             # The workflows wait it out, one by one; here it would only be asked once more.
             _log.info("settling.left_to_workflows", entries=len(entry_ids), code=error.code)
             self._waiting.clear()
             self._arrived = anyio.Event()
-            if isinstance(error, LocksLostError):
-                # A workflow may have settled them meanwhile, and nobody else knows of this write.
-                self.committed(entry_ids)
             await anyio.sleep(_PAUSE_S)
         return len(entry_ids)

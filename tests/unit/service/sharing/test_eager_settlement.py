@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from diary_mcp.domain.errors import (
+    DatabaseUnavailableError,
     LocksLostError,
     PermissionBackendUnavailableError,
     PermissionRefusedError,
@@ -127,8 +128,15 @@ async def test_a_backend_that_is_down_is_not_asked_again_for_the_same_entry() ->
         assert await backend.next_call() == [TWO]
 
 
-async def test_what_was_written_without_its_lock_is_settled_again() -> None:
-    backend = Backend(LocksLostError("too late"))
+@pytest.mark.parametrize(
+    "fault",
+    [LocksLostError("too late"), DatabaseUnavailableError("locked")],
+    ids=["lost its lock", "got no lock"],
+)
+async def test_what_was_written_without_its_lock_or_locked_by_others_is_settled_again(
+    fault: Exception,
+) -> None:
+    backend = Backend(fault)
     prompt = EagerSettlement(backend.settle)
 
     async with running(prompt):

@@ -1,0 +1,103 @@
+"""A server is stopped (SIGSTOP: a laptop that sleeps, a paused container) at every point between
+the begin of a mutation's transaction and the end of its workflow. The others go on, on the very
+entry that it was at, revocations included; when it wakes, rows and tuples agree, and it works.
+
+The limits after which PostgreSQL ends what a sleeper holds are scaled down by the URL. At full
+length,
+
+    DIARY_MCP_CHAOS_FULL_LIMITS=1 pytest -n 0 tests/chaos/test_stops.py
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from typing import get_args
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+
+from support.clients import RawClient, environment
+from support.ground_truth import ask, check_promise, eventually
+from support.sites import add_agents, own_database
+from support.stop_points import StepPoint, StopPoint, TransactionPoint, held, install_stop_points
+
+FULL = bool(os.environ.get("DIARY_MCP_CHAOS_FULL_LIMITS"))
+LIMITS = "" if FULL else "-c idle_in_transaction_session_timeout=500 -c lock_timeout=500"
+# Of what a sleeper holds, PostgreSQL ends the last after this, and a busy machine needs its own.
+PROGRESS_S = 35 if FULL else 15
+
+pytestmark = pytest.mark.xdist_group("stops")
+
+
+@pytest.fixture(scope="module")
+def url(postgres_url: str) -> Generator[str]:
+    with own_database(postgres_url) as opened:
+        install_stop_points(opened)
+        add_agents(opened, "bob")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def other(url: str) -> Generator[RawClient]:
+    with closing(start(url)) as client:
+        yield client.wait_until_up()
+
+
+@pytest.fixture(scope="module")
+def sleeper(url: str) -> Generator[RawClient]:
+    with closing(start(url)) as client:
+        yield client.wait_until_up()
+
+
+def start(url: str) -> RawClient:
+    limited = f"{url}&options={quote(LIMITS)}" if LIMITS else url
+    return RawClient(environment(agent="alice", database_url=limited))
+
+
+@contextmanager
+def asleep(client: RawClient) -> Generator[None]:
+    os.kill(client.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(client.process.pid, signal.SIGCONT)
+
+
+def is_applied(url: str, key: str) -> bool:
+    """Whether the tuples follow the entry's last change, whatever waits on the queue."""
+    late = (
+        "select from diary.entry_permission join diary.entry on id = entry_id"
+        " where key = %s and applied_generation < generation"
+    )
+    return ask(url, late, key) == []
+
+
+@pytest.mark.parametrize("point", [*get_args(TransactionPoint), *get_args(StepPoint)])
+def test_others_go_on_while_a_server_sleeps_and_it_does_no_harm_when_it_wakes(
+    url: str, other: RawClient, sleeper: RawClient, point: StopPoint
+) -> None:
+    key = uuid4().hex
+    share = {"entry_id": key, "with": "bob"}
+    assert other.call("diary_create", content="Shared.", key=key).code == "ok"
+    check_promise(url)
+    with held(url, point) as stop:
+        sleeper.start_call("diary_share", **share)
+        stop.wait_for_arrival()
+        with asleep(sleeper):
+            stop.let_go()
+            started = time.monotonic()
+            eventually(lambda: other.call("diary_share", **share).code == "ok", within_s=PROGRESS_S)
+            assert other.call("diary_unshare", **share).code == "ok"
+            assert other.call("diary_create", content="Meanwhile.").code == "ok"
+            eventually(lambda: is_applied(url, key), within_s=PROGRESS_S)
+            took_s = time.monotonic() - started
+
+    # What it makes of its call is its own affair; whatever that is, it holds.
+    sys.stderr.write(f"{point}: the others were done after {took_s:.1f} s\n")
+    assert took_s < PROGRESS_S
+    check_promise(url)
+    eventually(lambda: sleeper.call("diary_create", content="Awake.").code == "ok")
