@@ -25,7 +25,6 @@ from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
 from diary_mcp.permissions.embedded import EmbeddedPermissions
-from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.agents.tokens import TokenService
@@ -291,7 +290,7 @@ async def _open_permissions(
     settings: Settings, database: Database
 ) -> AsyncGenerator[PermissionBackend]:
     if settings.keto_urls is None:
-        yield EmbeddedPermissions(PostgresTuples(database), load_permission_model())
+        yield EmbeddedPermissions(PostgresTuples(database))
         return
     from diary_mcp.permissions.keto import open_keto  # noqa: PLC0415  # imports httpx
 

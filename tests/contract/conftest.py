@@ -6,7 +6,6 @@ import pytest
 
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.keto import open_keto
-from diary_mcp.permissions.opl import load_permission_model
 from diary_mcp.store.database import open_database
 from diary_mcp.store.relation_tuples import PostgresTuples
 from support.backends import Backend, KetoAdministrator, SqlAdministrator
@@ -41,7 +40,7 @@ async def embedded_backend(tuples_url: str) -> AsyncGenerator[Backend]:
     administrator = SqlAdministrator(tuples_url)
     await administrator.empty()
     async with open_database(tuples_url, max_size=4) as database:
-        permissions = EmbeddedPermissions(PostgresTuples(database), load_permission_model())
+        permissions = EmbeddedPermissions(PostgresTuples(database))
         yield Backend(permissions, administrator)
 
 

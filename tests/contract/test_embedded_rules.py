@@ -4,28 +4,23 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from diary_mcp.domain.relations import RelationTuple, SubjectSet
-from diary_mcp.domain.rules import Membership
-from diary_mcp.permissions.opl import parse_opl
+from diary_mcp.domain.relations import Grant, Membership, RelationTuple, Rule, SubjectSet
 from diary_mcp.store.database import open_database
 from diary_mcp.store.relation_tuples import PostgresTuples
 from support.backends import SqlAdministrator
 
 pytestmark = pytest.mark.anyio
 
-RULES = """
-class Agent implements Namespace {}
-class Team implements Namespace {
-  related: { lead: Agent[], member: (Agent | SubjectSet<Team, "lead">)[] }
+LEAD, MEMBER = Membership("Team", "lead"), Membership("Team", "member")
+LEADING = (Rule("Team", "lead", None),)
+BELONGING = (Rule("Team", "member", None), Rule("Team", "member", LEAD), *LEADING)
+GRANTS = {
+    "open": Grant((Rule("Door", "key", LEAD),), LEADING),
+    "ring": Grant(
+        (Rule("Door", "key", LEAD), Rule("Door", "bell", None), Rule("Door", "bell", MEMBER)),
+        BELONGING,
+    ),
 }
-class Door implements Namespace {
-  related: { key: SubjectSet<Team, "lead">[], bell: (Agent | SubjectSet<Team, "member">)[] }
-  permits = {
-    open: (ctx: Context): boolean => this.related.key.includes(ctx.subject),
-    ring: (ctx: Context): boolean =>
-      this.related.key.includes(ctx.subject) || this.related.bell.includes(ctx.subject)
-  }
-}"""
 DOOR, OTHER_DOOR = "front", "back"
 LEADS, MEMBERS = SubjectSet("Team", "red", "lead"), SubjectSet("Team", "red", "member")
 
@@ -66,9 +61,7 @@ async def test_only_subjects_that_the_rules_admit_are_granted(
         delete=(),
     )
 
-    found = await tuples.list_granted(
-        parse_opl(RULES).grant("Door", permit), subject, [DOOR, OTHER_DOOR], max_depth=2
-    )
+    found = await tuples.list_granted(GRANTS[permit], subject, [DOOR, OTHER_DOOR], max_depth=2)
 
     assert sorted(found) == sorted(granted)
 
@@ -81,10 +74,6 @@ async def test_belonging_is_told_apart_by_relation(tuples: PostgresTuples) -> No
         ],
         delete=(),
     )
-    member = Membership("Team", "member")
-
-    found = await tuples.list_memberships(
-        member, parse_opl(RULES).membership_rules(member), "lead", max_depth=2
-    )
+    found = await tuples.list_memberships(MEMBER, BELONGING, "lead", max_depth=2)
 
     assert found == ["blue"]

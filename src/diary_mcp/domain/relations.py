@@ -2,7 +2,7 @@
 
 Only the shapes built here are ever written. Agents are plain subject ids; a group stands for
 its members as the subject set `Group:NAME#member`. The rules over them are in
-`permissions/diary.opl.ts`.
+`permissions/diary.opl.ts`; what of a rule an evaluation of tuples needs stands here.
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,35 @@ class RelationTuple:
     object: str
     relation: str
     subject: str | SubjectSet
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Membership:
+    """Everybody in `relation` of some object in `namespace`: a subject set without its object."""
+
+    namespace: str
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`subjects` may stand in `relation` to an object of `namespace`; `None` means agents."""
+
+    namespace: str
+    relation: str
+    subjects: Membership | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What grants something on an object: one tuple on it that fits one of the `granting` rules.
+
+    Where such a rule admits members of something, the `membership` rules say who belongs to it,
+    level by level. Rules are only ever united: one fitting chain of tuples is enough.
+    """
+
+    granting: tuple[Rule, ...]
+    membership: tuple[Rule, ...]
 
 
 def owner_tuple(entry_id: EntryId, owner: AgentName) -> RelationTuple:

@@ -6,10 +6,16 @@ from typing import Final, Protocol
 
 from diary_mcp.domain.errors import DatabaseUnavailableError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
-from diary_mcp.domain.relations import RelationTuple, SubjectSet, member_tuple
-from diary_mcp.domain.rules import Grant, Membership, Rule
+from diary_mcp.domain.relations import (
+    Grant,
+    Membership,
+    RelationTuple,
+    Rule,
+    SubjectSet,
+    member_tuple,
+)
 from diary_mcp.permissions.groups import as_subject_set, members_in, require_shallow
-from diary_mcp.permissions.model import PermissionModel
+from diary_mcp.permissions.rules import GROUP_MEMBERSHIP, VIEW_ENTRY
 from diary_mcp.permissions.shapes import (
     ENTRY,
     GROUP_MEMBER,
@@ -60,10 +66,8 @@ class EmbeddedPermissions:
 
     name: Final = "embedded"
 
-    def __init__(self, tuples: TupleStore, model: PermissionModel) -> None:
+    def __init__(self, tuples: TupleStore) -> None:
         self._tuples = tuples
-        self._view = model.grant(ENTRY, "view")
-        self._membership_rules = model.membership_rules(GROUP_MEMBER)
 
     async def check_ready(self) -> None:
         """Asks for nothing, to see whether an answer comes.
@@ -80,7 +84,7 @@ class EmbeddedPermissions:
             return set()
         with _unavailability_told():
             granted = await self._tuples.list_granted(
-                self._view, agent, asked.keys(), max_depth=MAX_GROUP_DEPTH
+                VIEW_ENTRY, agent, asked.keys(), max_depth=MAX_GROUP_DEPTH
             )
         return {asked[granted_id] for granted_id in granted}
 
@@ -89,7 +93,7 @@ class EmbeddedPermissions:
             return set()
         with _unavailability_told():
             groups = await self._tuples.list_memberships(
-                GROUP_MEMBER, self._membership_rules, agent, max_depth=MAX_GROUP_DEPTH
+                GROUP_MEMBER, GROUP_MEMBERSHIP, agent, max_depth=MAX_GROUP_DEPTH
             )
         return {GroupName(group) for group in groups}
 

@@ -7,8 +7,7 @@ when a delete has lost its object. What is not one of our own shapes therefore n
 from collections.abc import Iterable
 
 from diary_mcp.domain.errors import PermissionRefusedError
-from diary_mcp.domain.relations import RelationTuple, SubjectSet
-from diary_mcp.domain.rules import Membership
+from diary_mcp.domain.relations import Membership, RelationTuple, SubjectSet
 
 MAX_NAME_BYTES = 512
 MAX_GROUP_DEPTH = 2

@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from psycopg.rows import args_row, kwargs_row
 
-from diary_mcp.domain.relations import RelationTuple, SubjectSet
-from diary_mcp.domain.rules import Grant, Membership, Rule
+from diary_mcp.domain.relations import Grant, Membership, RelationTuple, Rule, SubjectSet
 from diary_mcp.store.database import Database
 from diary_mcp.store.sql import load_queries
 

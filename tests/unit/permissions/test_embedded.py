@@ -7,10 +7,15 @@ import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
-from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple
-from diary_mcp.domain.rules import Grant, Membership, Rule
+from diary_mcp.domain.relations import (
+    Grant,
+    Membership,
+    RelationTuple,
+    Rule,
+    SubjectSet,
+    owner_tuple,
+)
 from diary_mcp.permissions.embedded import EmbeddedPermissions
-from diary_mcp.permissions.opl import load_permission_model
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +95,7 @@ ASK: dict[str, Callable[[EmbeddedPermissions], Awaitable[object]]] = {
 async def test_an_unreachable_database_is_an_outage_of_the_permission_backend(
     ask: Callable[[EmbeddedPermissions], Awaitable[object]],
 ) -> None:
-    permissions = EmbeddedPermissions(Unreachable(), load_permission_model())
+    permissions = EmbeddedPermissions(Unreachable())
 
     with pytest.raises(PermissionBackendUnavailableError):
         await ask(permissions)
@@ -98,7 +103,7 @@ async def test_an_unreachable_database_is_an_outage_of_the_permission_backend(
 
 async def test_a_page_of_entries_is_one_question() -> None:
     tuples = NoTuples()
-    permissions = EmbeddedPermissions(tuples, load_permission_model())
+    permissions = EmbeddedPermissions(tuples)
 
     await permissions.check_view(ANN, [EntryId(UUID(int=number)) for number in range(50)])
 
