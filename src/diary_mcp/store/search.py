@@ -11,6 +11,7 @@ from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import WORDS_VERSION
 from diary_mcp.service.ports.search import (
+    MAX_VOCABULARY,
     PackedDocuments,
     PackedRevisions,
     Postings,
@@ -85,6 +86,7 @@ class PostgresSearch:
                 "shared": list(shared),
                 "firsts": list(prefixes),
                 "ends": [prefix + _LAST_CHARACTER for prefix in prefixes],
+                "most": MAX_VOCABULARY,
             },
         )
         return [str(term) for term in await cursor.fetchall()]
@@ -95,11 +97,6 @@ class PostgresSearch:
         cursor = self._connection.cursor(row_factory=class_row(SearchText))
         await cursor.execute(_SQL["read_texts"], {"ids": list(ids)})
         return await cursor.fetchall()
-
-    async def list_with_phrase(self, ids: Collection[EntryId], phrase: str) -> set[EntryId]:
-        cursor = self._connection.cursor(row_factory=scalar_row)
-        await cursor.execute(_SQL["list_with_phrase"], {"ids": list(ids), "phrase": phrase})
-        return set(await cursor.fetchall())
 
     async def list_entries(self, reader: Readership, ids: Collection[EntryId]) -> list[Entry]:
         if not ids:

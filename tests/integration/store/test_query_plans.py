@@ -188,7 +188,7 @@ SPECIAL: Mapping[str, Mapping[str, object]] = {
     "search.read_documents": {"owner": None},
     "search.read_documents of all": {"ids": None},
     "search.read_postings": {"shared": [ENTRY]},
-    "search.list_terms": {"shared": [ENTRY]},
+    "search.list_terms": {"shared": [ENTRY], "most": 100},
     "search.claim_words": {"version": "1"},
     "search.claim_vectors": {"version": "words/1"},
     "share.list_shares": {"entry_id": None},
@@ -215,7 +215,7 @@ RULES: Mapping[str, object] = {
 STATEMENTS = (
     *("search." + name for name in (
         "read_snapshot", "list_revisions", "read_documents", "read_postings", "list_terms",
-        "read_texts", "list_with_phrase", "list_entries", "claim_words", "claim_vectors",
+        "read_texts", "list_entries", "claim_words", "claim_vectors",
         "lock_documents", "remove_postings", "is_waiting",
     )),
     *("entry." + name for name in (

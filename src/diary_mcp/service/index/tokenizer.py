@@ -34,10 +34,25 @@ _STOP_WORDS = frozenset(
 # Letters and digits, and the vowel signs of Indic scripts, Thai, Lao, Burmese and Khmer, which
 # Python does not count as letters.
 _LETTER = r"(?:[^\W_]|[\u0900-\u0903\u093a-\u094f\u0981-\u0dff\u0e31-\u0e4e\u0eb1-\u0ecd\u102b-\u103e\u17b4-\u17d3])"  # fmt: skip  # noqa: E501  # one class
-_WORD = re.compile(rf"{_LETTER}+(?:[_'./@#:-]+{_LETTER}+)*")
+_EMOJI = "[\u2600-\u27bf\U0001f000-\U0001f3fa\U0001f400-\U0001faff]"
+_WORD = re.compile(rf"{_LETTER}+(?:[_'./@#:-]+{_LETTER}+)*|{_EMOJI}")
 _PART = re.compile(rf"{_LETTER}+(?:'{_LETTER}+)?")
 # Accents, and the marks of Hebrew and Arabic that most people leave out.
 _MARKS = re.compile(r"[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u065f\u0670]")
+# What people see as the same, and Unicode does not call so: quotes, hyphens, letters with a stroke.
+# Khmer, Thai and Burmese set words apart by a space that has no width; elsewhere it is nothing.
+_ALIKE = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201a\u201b\u02b9\u02bc\u2032\u00b4\uff07", "'")
+    | dict.fromkeys("\u2010\u2011\ufe63\uff0d", "-")
+    | dict.fromkeys("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")
+    | dict(zip("ıŁłØøĐđÐðĦħ", "iLlOoDdDdHh", strict=True))
+    | {"\u2033": '"', "Æ": "Ae", "æ": "ae", "Œ": "Oe", "œ": "oe"}
+)
+_QUOTES_AND_DASHES = str.maketrans(
+    dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"')
+    | dict.fromkeys("\u2012\u2013\u2014\u2015\u2212", "-")
+)
+_SPACE_WITHOUT_WIDTH = re.compile("(?<=[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b")
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _IS_CAMEL = re.compile(r"[a-z][A-Z]")
 # Scripts that are written without spaces: Thai, kana, Han, Hangul.
@@ -48,17 +63,28 @@ def list_terms(text: str) -> list[str]:
     """Stems of the words of `text`, in order, without stop words.
 
     A compound such as `DBOS.launch` counts as its parts, one with underscores also as itself,
-    camelCase also as its parts. Scripts without spaces count in pairs of characters.
-    Case and accents make no difference.
+    camelCase also as its parts, an emoji by itself. Scripts without spaces count in pairs of
+    characters. Case, accents and kinds of quotes make no difference.
     """
     terms: list[str] = []
-    for match in _WORD.finditer(_without_marks(text.replace("\u2019", "'"))):
+    for match in _WORD.finditer(_without_marks(text)):
         word = match[0]
-        for part in _PART.findall(word):
+        parts = _PART.findall(word)
+        for part in parts:
             terms += _part_terms(part)
+        if not parts:
+            terms.append(word)
         if "_" in word:
             terms.append(word.casefold()[:_LONGEST_TERM])
     return terms
+
+
+def fold(text: str) -> str:
+    """The text as a phrase is looked for in it.
+
+    Case, accents, white space, kinds of quotes and of dashes make no difference.
+    """
+    return " ".join(_without_marks(text).translate(_QUOTES_AND_DASHES).casefold().split())
 
 
 def count_terms(entry: SearchText) -> Counter[str]:
@@ -82,7 +108,8 @@ def without_author(text: SearchText | Entry) -> str:
 def _without_marks(text: str) -> str:
     if text.isascii():
         return text
-    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text))
+    alike = _SPACE_WITHOUT_WIDTH.sub(" ", text).translate(_ALIKE)
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", alike))
     return unicodedata.normalize("NFC", bare)
 
 

@@ -77,7 +77,7 @@ class IndexStore(Protocol):
         ...
 
 
-WORDS_VERSION = "1"
+WORDS_VERSION = "2"
 
 
 PASSAGES_VERSION = "1"

@@ -14,6 +14,8 @@ from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
 
+MAX_VOCABULARY = 100_000
+
 
 @dataclass(frozen=True)
 class SearchPosition:
@@ -153,14 +155,13 @@ class SearchReader(Protocol):
     async def list_terms(
         self, caller: AgentName, shared: Collection[EntryId], prefixes: Collection[str]
     ) -> list[str]:
-        """Distinct terms of these entries that begin with one of the prefixes, sorted."""
+        """Different terms of these entries that begin with one of the prefixes, in no order.
+
+        Of very many, `MAX_VOCABULARY` rows of the caller's index and as many of others' are read.
+        """
         ...
 
     async def read_texts(self, ids: Collection[EntryId]) -> list[SearchText]: ...
-
-    async def list_with_phrase(self, ids: Collection[EntryId], phrase: str) -> set[EntryId]:
-        """Those whose title or content has the phrase, whatever its case and white space."""
-        ...
 
     async def list_entries(self, reader: Readership, ids: Collection[EntryId]) -> list[Entry]:
         """Those that are still there, in no order."""

@@ -173,6 +173,17 @@ def _joined(columns: list[NDArray[Scalar]], kind: type[Scalar]) -> NDArray[Scala
     return np.concatenate(columns) if columns else np.zeros(0, kind)
 
 
+def having_all(terms: Sequence[str], found: Found, size: int) -> Flags:
+    """Which entries have all of the terms."""
+    having = np.ones(size, dtype=np.bool_)
+    for term in terms:
+        present = np.zeros(size, dtype=np.bool_)
+        if term in found:
+            present[found[term][0]] = True
+        having &= present
+    return having
+
+
 def compare(packed: bytes, query: bytes) -> NDArray[np.float64]:
     """The cosine between `query` and each of the packed vectors, in their order."""
     asked = _unit(query)

@@ -5,9 +5,11 @@ is forgotten before anything is counted: no statistic, neighbour or score knows 
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -21,19 +23,31 @@ from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.index.passages import is_question
-from diary_mcp.service.index.tokenizer import count_terms
+from diary_mcp.service.index.tokenizer import count_terms, fold
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchPosition, SearchRequest
+from diary_mcp.service.ports.search import SearchPosition, SearchReader, SearchRequest
 from diary_mcp.service.ports.store import Store
-from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed, vector_bytes
+from diary_mcp.service.search.corpus import (
+    Found,
+    SearchedEntries,
+    Unindexed,
+    having_all,
+    vector_bytes,
+)
 from diary_mcp.service.search.explain import Explanation, list_notices
 from diary_mcp.service.search.loader import DocumentLoader
+from diary_mcp.service.search.phrases import (
+    MAX_LOOKED_THROUGH,
+    Looked,
+    Texts,
+)
 from diary_mcp.service.search.query import (
+    MAX_GUESSED,
     Query,
     can_be_guessed,
-    guess_term,
+    guess_terms,
     named_authors,
     parse_query,
     without_names,
@@ -42,6 +56,7 @@ from diary_mcp.service.search.ranking import (
     Corpus,
     Flags,
     Floats,
+    Integers,
     Question,
     Ranking,
     TermMatch,
@@ -57,6 +72,8 @@ MAX_COUNTED_NOW = 200
 _MODEL_WAIT_S = 8.0
 """How long a search waits for the model; one that is loaded answers in milliseconds."""
 _MODEL_CALLS = 4
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,17 @@ class _Meaning:
     @property
     def vector_bytes(self) -> int:
         return 1 if self.vector is None else vector_bytes(self.vector)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Everything that was searched, ranked; `hits` are those that may be shown."""
+
+    entries: SearchedEntries
+    found: Found
+    corpus: Corpus
+    ranking: Ranking
+    hits: Flags
 
 
 class SearchEngine:
@@ -132,24 +160,26 @@ class SearchEngine:
         if literally is None:
             by_meaning = query.text != "" and (query.is_plain or mode == "semantic")
             hits &= entries.named | ranking.find_hits(mode, self._weights, by_meaning=by_meaning)
-        hits &= await self._constrained(query, literally, entries, found, hits)
-        indices = _unseen(ranking, corpus, hits, entries, request)
+        for _, terms in query.excluded:
+            hits &= ~having_all(terms, found, entries.size)
+        ranked = _Ranked(entries, found, corpus, ranking, hits)
+        looked = await self._choose(request, query, literally, ranked)
         most = math.inf if request.position is None else request.position.score
-        explained = Explanation(query, found, guesses, ranking, entries, mode, self._weights, most)
-        shown = await self._show(reader, entries, indices[: request.limit], explained)
-        return FoundPage(
-            shown,
-            len(indices) > request.limit,
-            tuple(
-                list_notices(
-                    request,
-                    entries,
-                    unindexed,
-                    model_problem=meaning.problem,
-                    empty=not shown,
-                )
-            ),
+        page = looked.indices[: request.limit]
+        explained = Explanation(
+            query, found, guesses, ranking, entries, mode, self._weights, page, most
         )
+        shown = await self._show(reader, entries, page, explained)
+        notices = list_notices(
+            request,
+            query,
+            entries,
+            unindexed,
+            model_problem=meaning.problem,
+            is_all=looked.is_all,
+            empty=not shown,
+        )
+        return FoundPage(shown, len(looked.indices) > request.limit, tuple(notices))
 
     async def _count_unindexed(self, entries: SearchedEntries) -> list[Unindexed]:
         """The words of what was written a moment ago, so that it is found at once."""
@@ -159,7 +189,7 @@ class SearchEngine:
         indices = {entries.id_at(index): index for index in waiting}
         async with self._store.reading() as rows:
             texts = await rows.search.read_texts(list(indices))
-        return await anyio.to_thread.run_sync(_count, texts, indices)
+        return await _aside(partial(_count, texts, indices))
 
     async def _understand(
         self, mode: SearchMode, query: Query, authors: list[str], entries: SearchedEntries
@@ -190,7 +220,7 @@ class SearchEngine:
         unindexed: Sequence[Unindexed],
     ) -> tuple[Found, dict[str, str]]:
         """Where each term occurs, and what stands in for those that occur nowhere."""
-        wanted = {*query.terms, *(term for terms in query.excluded for term in terms)}
+        wanted = {*query.terms, *(term for _, terms in query.excluded for term in terms)}
         shared = entries.ids_at(np.flatnonzero(~entries.owned))
         async with self._store.reading() as rows:
             found = entries.find(
@@ -199,34 +229,49 @@ class SearchEngine:
             unknown = [term for term in query.terms if term not in found and can_be_guessed(term)]
             if not unknown:
                 return found, {}
-            vocabulary = await rows.search.list_terms(
-                request.caller, shared, {term[0] for term in unknown}
-            )
-            now = {term for entry in unindexed for term in entry.counts}
-            guesses = await anyio.to_thread.run_sync(_guess, unknown, [*vocabulary, *sorted(now)])
+            guesses = await self._guess(rows.search, request, shared, unknown, unindexed)
             more = await rows.search.read_postings(request.caller, shared, guesses.values())
         return {**found, **entries.find(more, unindexed)}, guesses
 
-    async def _constrained(
+    async def _guess(
         self,
-        query: Query,
-        literally: str | None,
-        entries: SearchedEntries,
-        found: Found,
-        hits: Flags,
-    ) -> Flags:
-        """What has every phrase, and nothing that is excluded."""
-        allowed = np.ones(entries.size, dtype=np.bool_)
-        for terms in query.excluded:
-            allowed &= ~_having_all(terms, found, entries.size)
-        for phrase in query.phrases if literally is None else (literally,):
-            candidates = entries.ids_at(np.flatnonzero(hits & allowed))
-            async with self._store.reading() as rows:
-                having = await rows.search.list_with_phrase(candidates, phrase)
-            present = np.zeros(entries.size, dtype=np.bool_)
-            present[entries.indices_of(having)] = True
-            allowed &= present
-        return allowed
+        search: SearchReader,
+        request: SearchRequest,
+        shared: Sequence[EntryId],
+        unknown: Sequence[str],
+        unindexed: Sequence[Unindexed],
+    ) -> dict[str, str]:
+        """What the unknown terms were meant to be, first by two right letters, then by one."""
+        guesses: dict[str, str] = {}
+        now = {term for entry in unindexed for term in entry.counts}
+        for right in (2, 1):
+            left = [term for term in unknown[:MAX_GUESSED] if term not in guesses]
+            if left:
+                vocabulary = await search.list_terms(
+                    request.caller, shared, {term[:right] for term in left}
+                )
+                guesses |= await _aside(partial(guess_terms, left, now.union(vocabulary)))
+        return guesses
+
+    async def _choose(
+        self, request: SearchRequest, query: Query, literally: str | None, ranked: _Ranked
+    ) -> Looked:
+        """The best that no page before has shown and that have every phrase, and one more."""
+        entries, enough = ranked.entries, request.limit + 1
+        texts = Texts(self._store, entries, ranked.corpus.lengths)
+        if literally is not None:
+            phrases, candidates = [literally], texts.newest(ranked.hits)
+        else:
+            phrases = [fold(phrase) for phrase in query.phrases]
+            candidates = ranked.hits & texts.may_have(phrases, query.terms, ranked.found)
+        most = len(request.seen) + (MAX_LOOKED_THROUGH + 1 if phrases else enough)
+        best = ranked.ranking.best_first(ranked.corpus, candidates, most)
+        order = _unseen(best, entries, request)
+        if not phrases:
+            return Looked(order[:enough], is_all=True)
+        looked = await texts.look_through(order, phrases, enough)
+        is_all = literally is None or candidates.sum() == ranked.hits.sum()
+        return replace(looked, is_all=looked.is_all and bool(is_all))
 
     async def _show(
         self,
@@ -248,6 +293,11 @@ class SearchEngine:
         ]
 
 
+async def _aside(work: Callable[[], _Result]) -> _Result:
+    """In a thread that is left behind where its caller gives up: what it does is bounded."""
+    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+
 def _count(texts: Sequence[SearchText], indices: Mapping[EntryId, int]) -> list[Unindexed]:
     return [
         Unindexed(indices[text.id], count_terms(text), len(text.content), is_question(text))
@@ -258,11 +308,6 @@ def _count(texts: Sequence[SearchText], indices: Mapping[EntryId, int]) -> list[
 def _compare(embedder: Embedder, text: str, entries: SearchedEntries) -> _Meaning:
     (vector,) = embedder.embed([text])
     return _Meaning(vector, entries.compare(vector))
-
-
-def _guess(unknown: Sequence[str], vocabulary: Sequence[str]) -> dict[str, str]:
-    guesses = {term: guess_term(term, vocabulary) for term in unknown}
-    return {term: guess for term, guess in guesses.items() if guess is not None}
 
 
 def _matches(
@@ -277,25 +322,13 @@ def _matches(
     ]
 
 
-def _having_all(terms: Sequence[str], found: Found, size: int) -> Flags:
-    having = np.ones(size, dtype=np.bool_)
-    for term in terms:
-        present = np.zeros(size, dtype=np.bool_)
-        if term in found:
-            present[found[term][0]] = True
-        having &= present
-    return having
-
-
-def _unseen(
-    ranking: Ranking, corpus: Corpus, hits: Flags, entries: SearchedEntries, request: SearchRequest
-) -> list[int]:
-    """The best that no page before has shown, and one more where there is one."""
-    indices: list[int] = []
-    for index in ranking.best_first(corpus, hits, len(request.seen) + request.limit + 1).tolist():
-        if SearchPosition.mark(entries.id_at(index)) in request.seen:
-            continue
-        indices.append(index)
-        if len(indices) > request.limit:
-            break
-    return indices
+def _unseen(indices: Integers, entries: SearchedEntries, request: SearchRequest) -> list[int]:
+    """Those that no page before has shown."""
+    if not request.seen:
+        return indices.tolist()
+    marks = map(SearchPosition.mark, entries.ids_at(indices))
+    return [
+        index
+        for index, mark in zip(indices.tolist(), marks, strict=True)
+        if mark not in request.seen
+    ]

@@ -1,7 +1,8 @@
 """Why an entry is a hit, which passage of it shows that, and what a search says beside its hits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -9,10 +10,11 @@ from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
 from diary_mcp.service.index.passages import cut_snippet
 from diary_mcp.service.ports.search import SearchRequest
 from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed
-from diary_mcp.service.search.query import Query
+from diary_mcp.service.search.query import MAX_EXCLUDED, MAX_PHRASES, MAX_TERMS, Query
 from diary_mcp.service.search.ranking import Ranking, Weights
 
 _NEIGHBOUR_HELPED = 0.3
+_MAX_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Explanation:
     entries: SearchedEntries
     mode: SearchMode
     weights: Weights
+    shown: Sequence[int]
+    """The entries that are to be explained."""
     most: float
     """No hit has a higher score: none does on a later page than on an earlier one."""
 
@@ -48,15 +52,27 @@ class Explanation:
         """Words of the query as they were written, or what was found in their place."""
         matched: list[str] = []
         for word, terms in self.query.words:
-            if any(_occurs(term, self.found, index) for term in terms):
+            if any(self._occurs(term, index) for term in terms):
                 matched.append(word)
             else:
                 guessed = [self.guesses[term] for term in terms if term in self.guesses]
-                matched += [term for term in guessed if _occurs(term, self.found, index)]
+                matched += [term for term in guessed if self._occurs(term, index)]
         return list(dict.fromkeys(matched))
 
     def _terms(self, index: int) -> list[str]:
-        return [term for term in self.query.terms if _occurs(term, self.found, index)]
+        return [term for term in self.query.terms if self._occurs(term, index)]
+
+    def _occurs(self, term: str, index: int) -> bool:
+        return index in self._occurrences.get(term, ())
+
+    @cached_property
+    def _occurrences(self) -> dict[str, frozenset[int]]:
+        """In which of the entries that are shown each term occurs: it may occur in very many."""
+        shown = np.array(self.shown, dtype=np.int64)
+        return {
+            term: frozenset(shown[np.isin(shown, entries)].tolist())
+            for term, (entries, _) in self.found.items()
+        }
 
     def _reasons(self, index: int) -> list[str]:
         ranking = self.ranking
@@ -80,10 +96,12 @@ class Explanation:
 
 def list_notices(
     request: SearchRequest,
+    query: Query,
     entries: SearchedEntries,
     unindexed: Sequence[Unindexed],
     *,
     model_problem: str | None,
+    is_all: bool,
     empty: bool,
 ) -> list[str]:
     """What could not be searched in full, and after an empty result what to try."""
@@ -99,9 +117,34 @@ def list_notices(
     uncounted = int((~entries.worded).sum()) - len(unindexed)
     if uncounted:
         notices.append(f"{uncounted} entries are not indexed yet and were not searched.")
+    notices += _about_query(query)
+    if not is_all:
+        notices.append(
+            "Too many entries would have to be read for what you quoted, or for a query without a "
+            "word that counts: only some of them were. Add a word, or a filter."
+        )
     if empty and request.position is None:
         notices.append(_nothing_found(request, entries))
     return notices
+
+
+def _about_query(query: Query) -> Iterator[str]:
+    if query.excluded:
+        yield _left_out([word for word, _ in query.excluded])
+    if query.is_cut:
+        yield (
+            f"Only the first {MAX_TERMS} words, {MAX_PHRASES} phrases and {MAX_EXCLUDED} "
+            "exclusions of a query are looked up: yours has more."
+        )
+
+
+def _left_out(words: Sequence[str]) -> str:
+    named = ", ".join(f"`{word}`" for word in words[:_MAX_TOLD])
+    more = f" and {len(words) - _MAX_TOLD} more" if len(words) > _MAX_TOLD else ""
+    return (
+        f"Entries with {named}{more} were left out, because a word after - is excluded. "
+        "Quote a word that begins with - to search for it."
+    )
 
 
 def _nothing_found(request: SearchRequest, entries: SearchedEntries) -> str:
@@ -122,7 +165,3 @@ def _nothing_found(request: SearchRequest, entries: SearchedEntries) -> str:
         f"Nothing found among {searched} {whose}. Try other or fewer words, without "
         "quotes or exclusions, or diary_list and diary_tags to see what is there."
     )
-
-
-def _occurs(term: str, found: Found, index: int) -> bool:
-    return term in found and bool(np.any(found[term][0] == index))

@@ -4,14 +4,21 @@ Any text is a query; none is an error.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from diary_mcp.domain.entry import SearchMode
-from diary_mcp.service.index.tokenizer import list_terms
+from diary_mcp.service.index.tokenizer import fold, list_terms
 
-_PHRASE = re.compile(r'(?<!\w)(?P<minus>-?)["“](?P<phrase>[^"“”]+)["”]')
-_EXCLUDED = re.compile(r"(?<!\S)-(?P<word>[^\W\d_]\S+)")
+MAX_TERMS = 64
+MAX_EXCLUDED = 32
+MAX_PHRASES = 16
+MAX_GUESSED = 8
+
+_QUOTES = '"\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02'
+_PHRASE = re.compile(rf"(?<!\w)(?P<minus>-?)[{_QUOTES}](?P<phrase>[^{_QUOTES}]+)[{_QUOTES}]")
+# In one pattern, so that nothing within quotes is an exclusion.
+_MARKED = re.compile(rf"{_PHRASE.pattern}|(?<!\S)-(?P<word>[^\W\d_]\S+)")
 _OR = re.compile(r"(?<!\S)OR(?!\S)")
 _SPACE = re.compile(r"\s+")
 _PLAIN = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -32,15 +39,17 @@ class Query:
     words: tuple[tuple[str, tuple[str, ...]], ...]
     """Each word as it was written, with its terms."""
     phrases: tuple[str, ...]
-    """Each must stand in a hit as it is."""
-    excluded: tuple[tuple[str, ...], ...]
-    """A hit has not all terms of any of these."""
+    """Each must stand in a hit as it is, but for what `fold` takes away."""
+    excluded: tuple[tuple[str, tuple[str, ...]], ...]
+    """As `words`; a hit has not all terms of any of these."""
     names: tuple[str, ...]
     """Words that may be the id or the key of an entry."""
     is_plain: bool
     """Whether there is anything to understand: identifiers and numbers are only looked up."""
     literal: str | None
-    """The whole query, where it has not a single term: punctuation, an emoji, stop words."""
+    """The whole query, where it has not a single term: punctuation, stop words."""
+    is_cut: bool
+    """Whether it has more words, phrases or exclusions than are looked up."""
 
     @property
     def terms(self) -> list[str]:
@@ -51,6 +60,8 @@ class Query:
         """The query as it must stand in a hit, where neither words nor meaning can be searched."""
         if self.literal is None:
             return None
+        if self.phrases:
+            return self.literal
         has_meaning = mode != "text" and any(map(str.isalnum, self.literal))
         return None if has_meaning else self.literal
 
@@ -62,34 +73,49 @@ def parse_query(query: str) -> Query:
     In a question, what stands in quotes is the name of something, and no phrase.
     """
     phrases: list[str] = []
-    excluded: list[tuple[str, ...]] = []
+    excluded: list[tuple[str, tuple[str, ...]]] = []
 
-    def take_phrase(match: re.Match[str]) -> str:
-        phrase = _SPACE.sub(" ", match["phrase"]).strip()
-        if match["minus"]:
-            excluded.append(tuple(list_terms(phrase)))
+    def take(match: re.Match[str]) -> str:
+        phrase = _SPACE.sub(" ", match["phrase"] or "").strip()
+        if match["word"] or match["minus"]:
+            word = phrase or match["word"] or ""
+            excluded.append((word, tuple(list_terms(word))))
             return " "
         if phrase:
             phrases.append(phrase)
         return f" {phrase} "
 
-    def take_excluded(match: re.Match[str]) -> str:
-        excluded.append(tuple(list_terms(match["word"])))
-        return " "
-
-    rest = _EXCLUDED.sub(take_excluded, _PHRASE.sub(take_phrase, query))
-    text = _SPACE.sub(" ", _OR.sub(" ", rest)).strip()
-    words = tuple((word.strip(_EDGES), tuple(list_terms(word))) for word in text.split())
+    text = _SPACE.sub(" ", _OR.sub(" ", _MARKED.sub(take, query))).strip()
+    words, is_cut = _first_words(text)
+    excluded = [(word, terms) for word, terms in excluded if terms]
     has_terms = any(terms for _, terms in words)
+    if _asks_beside_quotes(query):
+        phrases.clear()
     return Query(
         text=text,
         words=words,
-        phrases=() if _asks_beside_quotes(query) else tuple(phrases),
-        excluded=tuple(filter(None, excluded)),
+        phrases=tuple(phrases[:MAX_PHRASES]),
+        excluded=tuple(excluded[:MAX_EXCLUDED]),
         names=tuple(_names(query)),
         is_plain=not has_terms or any(terms and _is_plain(word) for word, terms in words),
-        literal=None if has_terms else text or None,
+        literal=None if has_terms else fold(text) or None,
+        is_cut=is_cut or len(phrases) > MAX_PHRASES or len(excluded) > MAX_EXCLUDED,
     )
+
+
+def _first_words(text: str) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], bool]:
+    """Each word with its terms, until these are `MAX_TERMS`; and whether that is not all."""
+    words: list[tuple[str, tuple[str, ...]]] = []
+    kept: set[str] = set()
+    for word in text.split():
+        terms = list_terms(word)
+        new = [term for term in dict.fromkeys(terms) if term not in kept]
+        room = MAX_TERMS - len(kept)
+        kept.update(new[:room])
+        words.append((word.strip(_EDGES), tuple(term for term in terms if term in kept)))
+        if len(new) > room:
+            return tuple(words), True
+    return tuple(words), False
 
 
 def named_authors(query: str, authors: list[str]) -> list[str]:
@@ -131,49 +157,36 @@ def _names(query: str) -> list[str]:
     return sorted((bare | {word.removesuffix(".md") for word in bare}) - {""})
 
 
-def guess_term(term: str, vocabulary: Iterable[str]) -> str | None:
+def guess_terms(unknown: Sequence[str], vocabulary: Collection[str]) -> dict[str, str]:
+    """What the unknown terms were most likely meant to be, where there is anything near."""
+    guesses = {term: guess_term(term, vocabulary) for term in unknown}
+    return {term: guess for term, guess in guesses.items() if guess is not None}
+
+
+def guess_term(term: str, vocabulary: Collection[str]) -> str | None:
     """The word of the vocabulary that `term` most likely stands for, or `None`.
 
     A longer word that `term` begins, such as a commit's whole hash, or one that is one slip of
     the finger away, two in a long word: a letter too many, too few, wrong, or two swapped. The
     first letter has to be right.
     """
-    if len(term) < _SHORTEST:
+    # Importing it costs a twentieth of a second.
+    from rapidfuzz.distance import OSA  # noqa: PLC0415  # late, see above
+    from rapidfuzz.process import extract  # noqa: PLC0415  # late, see above
+
+    if not can_be_guessed(term):
         return None
-    most = 2 if len(term) >= _SHORTEST_FOR_TWO else 1
-    best: tuple[int, str] | None = None
-    for word in vocabulary:
-        distance = _distance(term, word, most)
-        if distance <= most and (best is None or (distance, word) < best):
-            best = distance, word
-    return best[1] if best else None
+    near: list[tuple[int, str]] = []
+    if len(term) >= _SHORTEST_PREFIX:
+        near += [(1, word) for word in vocabulary if word.startswith(term)]
+    if not any(map(str.isdigit, term)):
+        most = 2 if len(term) >= _SHORTEST_FOR_TWO else 1
+        alike = [word for word in vocabulary if word[0] == term[0]]
+        found = extract(term, alike, scorer=OSA.distance, score_cutoff=most, limit=None)
+        near += [(int(distance), word) for word, distance, _ in found]
+    return min(near, default=(0, None))[1]
 
 
 def can_be_guessed(term: str) -> bool:
     """Whether `guess_term` would look at all."""
     return len(term) >= _SHORTEST
-
-
-def _distance(term: str, word: str, most: int) -> int:
-    """Edits between the two; anything over `most` where there are more."""
-    too_many = most + 1
-    if word[:1] != term[:1]:
-        return too_many
-    if len(term) >= _SHORTEST_PREFIX and word.startswith(term):
-        return 1
-    has_digits = any(map(str.isdigit, term))
-    if has_digits or abs(len(term) - len(word)) > most:
-        return too_many
-    before: list[int] = []
-    row = list(range(len(word) + 1))
-    for i, letter in enumerate(term, 1):
-        previous, row = row, [i]
-        for j, other in enumerate(word, 1):
-            edits = min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (letter != other))
-            if before and j > 1 and letter == word[j - 2] and term[i - 2] == other:
-                edits = min(edits, before[j - 2] + 1)
-            row.append(edits)
-        if min(row) > most:
-            return too_many
-        before = previous
-    return row[-1]

@@ -135,35 +135,40 @@ from (
 group by posting.term
 
 -- name: list_terms
--- The vocabulary between pairs of bounds: all that begins with some characters.
-select own.term
-from unnest(%(firsts)s::text [], %(ends)s::text []) as bound (first, until)
-inner join diary.posting as own
-    on own.owner = %(caller)s and own.term >= bound.first and own.term < bound.until
+-- The vocabulary between pairs of bounds: all that begins with some characters. So many rows of the
+-- index are read at most, however large it is.
+(
+    select distinct own.term
+    from (
+        select posting.term
+        from unnest(%(firsts)s::text [], %(ends)s::text []) as bound (first, until)
+        inner join diary.posting
+            on
+                posting.owner = %(caller)s
+                and posting.term >= bound.first
+                and posting.term < bound.until
+        limit %(most)s
+    ) as own
+)
 union
-select other.term
-from unnest(%(firsts)s::text [], %(ends)s::text []) as bound (first, until)
-inner join diary.posting as other
-    on
-        other.entry_id = any(%(shared)s::uuid [])
-        and other.term >= bound.first
-        and other.term < bound.until
-order by term
+(
+    select distinct other.term
+    from (
+        select posting.term
+        from unnest(%(firsts)s::text [], %(ends)s::text []) as bound (first, until)
+        inner join diary.posting
+            on
+                posting.entry_id = any(%(shared)s::uuid [])
+                and posting.term >= bound.first
+                and posting.term < bound.until
+        limit %(most)s
+    ) as other
+)
 
 -- name: read_texts
 select e.id, e.owner, e.author, e.title, e.content, e.tags, e.version
 from diary.entry as e
 where e.id = any(%(ids)s::uuid [])
-
--- name: list_with_phrase
-select e.id
-from diary.entry as e
-where
-    e.id = any(%(ids)s::uuid [])
-    and strpos(
-        regexp_replace(lower(concat_ws(e'\n', e.title, e.content)), '\s+', ' ', 'g'),
-        lower(%(phrase)s)
-    ) > 0
 
 -- name: list_entries
 -- Whole entries that the rows let the reader see.

@@ -1,5 +1,8 @@
 """What search finds, in which order, and what it says about it; on PostgreSQL."""
 
+# ruff: noqa: RUF001  # what looks alike is what is meant
+
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +14,8 @@ from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Searc
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.embeddings.model_process import OfflineEmbedder
+from diary_mcp.service.search import phrases
+from diary_mcp.store import search as store_search
 from support.searching import ALICE, BOB, Searching, SilentPermissions, WordEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -396,3 +401,99 @@ async def test_the_first_and_the_last_date_there_is_do_no_harm(
     assert dated.rows[0].snippet == "Our backup."
     assert repeated.rows[0].snippet == "Our backup."
     assert [hit.key for hit in filtered.rows] == ["last"]
+
+
+async def test_a_phrase_may_begin_a_word_with_a_minus(diary: Searching) -> None:
+    (entry, _) = await diary.write("Run rm -rf build before packaging.", "Build it.")
+
+    quoted = await diary.find('"rm -rf build"', mode="text")
+    bare = await diary.find("rm -rf build", mode="text")
+
+    assert [hit.id for hit in quoted.rows] == [entry.id]
+    assert quoted.notice is None
+    assert entry.id not in {hit.id for hit in bare.rows}
+    assert "`rf`" in str(bare.notice)
+
+
+@pytest.mark.parametrize(
+    ("content", "query"),
+    [
+        ("We don’t panic.", '"don\'t panic"'),
+        ("We don't panic.", "“don’t panic”"),
+        ("Ein Café am\u00a0See — ruhig", '"cafe\u0301 am see - ruhig"'),
+        ("Işık söndü", "ışık"),
+        ("Işık söndü", '"ışık sondu"'),
+        ("To be or not to be.", '"or not to be"'),
+        ("a 👍🏽 from everybody", "👍"),
+        ("what ?? is this", "??"),
+    ],
+)
+@pytest.mark.parametrize("is_indexed", [True, False])
+async def test_a_phrase_or_a_word_is_found_however_it_is_typed(
+    diary: Searching, content: str, query: str, *, is_indexed: bool
+) -> None:
+    (entry, _) = await diary.write(content, "Something else.")
+    if is_indexed:
+        await diary.index()
+
+    page = await diary.find(query, mode="text")
+
+    assert [hit.id for hit in page.rows] == [entry.id]
+
+
+async def test_a_phrase_is_looked_for_in_a_bounded_number_of_entries(
+    diary: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = count_texts(monkeypatch)
+    monkeypatch.setattr(phrases, "MAX_LOOKED_THROUGH_LITERALLY", 5)
+    monkeypatch.setattr(phrases, "_AT_ONCE", 2)
+    await diary.write(*(f"The entry number {number}." for number in range(12)))
+    await diary.index()
+
+    by_words = await diary.find('"entry number 3"', mode="text")
+    assert [hit.snippet for hit in by_words.rows] == ["The entry number 3."]
+    assert len(read) <= 12
+    read.clear()
+
+    missing = await diary.find('"a zebra crossed"', mode="text")
+    assert missing.rows == []
+    assert read == []
+
+    stop_word = await diary.find("the", mode="text", limit=1)
+    assert len(stop_word.rows) == 1
+    assert len(read) == 2
+    read.clear()
+
+    punctuation = await diary.find("??", mode="text")
+    assert punctuation.rows == []
+    assert "only some of them were" in str(punctuation.notice)
+    assert len(read) == 5
+
+
+async def test_of_a_large_vocabulary_a_bounded_part_is_read(
+    diary: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_search, "MAX_VOCABULARY", 20)
+    words = " ".join(f"ba{number:03}x" for number in range(100))
+    await diary.write(f"{words} backup")
+    await diary.index()
+
+    async with diary.foundation.store.reading() as rows:
+        terms = await rows.search.list_terms(ALICE, [], {"b"})
+    found = await diary.find("bakcup", mode="text")
+
+    assert len(terms) == 20
+    assert len(found.rows) <= 1
+
+
+def count_texts(monkeypatch: pytest.MonkeyPatch) -> list[EntryId]:
+    """The ids of every text that is read from now on."""
+    read: list[EntryId] = []
+    whole = store_search.PostgresSearch.read_texts
+
+    async def read_texts(self: store_search.PostgresSearch, ids: Collection[EntryId]) -> object:
+        read.extend(ids)
+        return await whole(self, ids)
+
+    monkeypatch.setattr(store_search.PostgresSearch, "read_texts", read_texts)
+    return read

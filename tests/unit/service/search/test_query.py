@@ -5,6 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diary_mcp.service.search.query import (
+    MAX_EXCLUDED,
+    MAX_PHRASES,
+    MAX_TERMS,
     guess_term,
     named_authors,
     parse_query,
@@ -19,7 +22,7 @@ def test_phrases_exclusions_and_or_are_taken_out_of_the_question() -> None:
 
     assert query.text == "disk full backup --dry-run"
     assert query.phrases == ("disk full",)
-    assert query.excluded == (("cold", "start"), ("restor",))
+    assert query.excluded == (("restore", ("restor",)), ("cold start", ("cold", "start")))
     assert query.terms == ["disk", "full", "backup", "dri", "run"]
 
 
@@ -37,7 +40,36 @@ def test_what_a_question_quotes_is_a_name_and_no_phrase(
     assert parse_query(text).phrases == phrases
 
 
-@pytest.mark.parametrize("text", ["🦊", "???", "<->", "the"])
+@pytest.mark.parametrize(
+    "text", ['"rm -rf build"', "“rm -rf build”", "„rm -rf build“", "«rm -rf build»"]
+)
+def test_nothing_within_quotes_is_an_exclusion(text: str) -> None:
+    query = parse_query(text)
+
+    assert query.phrases == ("rm -rf build",)
+    assert query.excluded == ()
+    assert query.terms == ["rm", "rf", "build"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " ".join(f"word{number}" for number in range(140)),
+        "".join(chr(0x4E00 + number) for number in range(900)),
+        " ".join(f'"p{number}"' for number in range(150)),
+        " ".join(f"-x{number}" for number in range(200)),
+    ],
+)
+def test_however_much_a_query_asks_for_little_is_looked_up(text: str) -> None:
+    query = parse_query(text)
+
+    assert len(query.terms) <= MAX_TERMS
+    assert len(query.phrases) <= MAX_PHRASES
+    assert len(query.excluded) <= MAX_EXCLUDED
+    assert query.is_cut
+
+
+@pytest.mark.parametrize("text", ["???", "<->", "the"])
 def test_a_query_without_a_word_is_taken_as_it_is(text: str) -> None:
     assert parse_query(text).literal == text
 
