@@ -221,8 +221,8 @@ SEARCH = DiaryTool(
     title="Search entries",
     description=(
         "Find entries by a question or words, the best first, yours and those shared with you; "
-        'superseded ones only if you ask. "a phrase", -without and OR work. Use it before you '
-        "decide or investigate. matched: why; notice: what could not be searched."
+        'superseded ones only if you ask. A "phrase" must stand as written, -word excludes. Use it '
+        "before you decide or investigate. matched: why; notice: what could not be searched."
     ),
     effect="reads",
     scope="diary:read",
