@@ -31,6 +31,7 @@ from diary_mcp.service.agents.tokens import TokenService
 from diary_mcp.service.chain.continuity import Continuity
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.diary import Backends, Diary, build_diary
+from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.word_counts import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts
@@ -158,6 +159,7 @@ async def open_foundation(
                 signing=signing,
                 activity=activity,
                 counts=counts,
+                door=CredentialDoor(is_open=settings.secrets == "allow"),
             ),
             telemetry=telemetry,
         )

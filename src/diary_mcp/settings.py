@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     embeddings_url: HttpUrl | None = None
     embeddings_api_key: SecretStr | None = None
     signing: Literal["on", "off"] = "on"
+    secrets: Literal["refuse", "allow"] = "refuse"
     agent: Annotated[AgentName, AfterValidator(_check_name)] = AgentName("local")
     session: Label | None = None
 

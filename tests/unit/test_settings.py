@@ -43,12 +43,12 @@ def test_a_key_is_kept_out_of_sight(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     (tmp_path / "model.onnx").touch()
     monkeypatch.setenv("DIARY_MCP_EMBEDDINGS", "onnx")
     monkeypatch.setenv("DIARY_MCP_EMBEDDINGS_MODEL", str(tmp_path))
-    monkeypatch.setenv("DIARY_MCP_EMBEDDINGS_API_KEY", "secret")
+    monkeypatch.setenv("DIARY_MCP_EMBEDDINGS_API_KEY", "out-of-sight")
 
     settings = load_settings()
 
-    assert "secret" not in repr(settings)
-    assert settings.embedder.api_key == "secret"
+    assert "out-of-sight" not in repr(settings)
+    assert settings.embedder.api_key == "out-of-sight"
 
 
 @pytest.mark.parametrize("given", ["~/diary", "$HOME/diary", "${HOME}/diary"])

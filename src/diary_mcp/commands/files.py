@@ -1,6 +1,7 @@
 """`diary-mcp import` and `diary-mcp export`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -10,6 +11,8 @@ from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.commands.options import with_settings
 from diary_mcp.files.export_folder import ExportFormat, ExportReport, export_entries
 from diary_mcp.files.import_paths import ImportReport, OnProgress, import_paths
+from diary_mcp.files.reading import CLOSED_DOOR
+from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.settings import Settings
 
 _SETTLING_S = 10
@@ -26,7 +29,10 @@ _LOOK_EVERY_S = 0.1
     type=click.Path(path_type=Path, readable=False),
 )
 @click.option("--dry-run", is_flag=True, help="Read and compare, write nothing.")
-def import_files(settings: Settings, *, paths: tuple[Path, ...], dry_run: bool) -> None:
+@click.option("--allow-secrets", is_flag=True, help="Take what looks like a credential, tagged.")
+def import_files(
+    settings: Settings, *, paths: tuple[Path, ...], dry_run: bool, allow_secrets: bool
+) -> None:
     """Read Markdown files with YAML front matter, folders of them, and JSON Lines."""
     is_terminal = sys.stderr.isatty()
     with click.progressbar(
@@ -37,7 +43,9 @@ def import_files(settings: Settings, *, paths: tuple[Path, ...], dry_run: bool) 
             bar.length = total
             bar.update(done - bar.pos)
 
-        report = anyio.run(_import, settings, paths, dry_run, on_progress)
+        is_open = allow_secrets or settings.secrets == "allow"
+        door = replace(CLOSED_DOOR, is_open=is_open)
+        report = anyio.run(_import, settings, paths, dry_run, door, on_progress)
     for rejection in report.rejected:
         click.echo(f"{rejection.path}: {rejection.reason}", err=True)
     click.echo(
@@ -69,6 +77,7 @@ async def _import(
     settings: Settings,
     paths: tuple[Path, ...],
     dry_run: bool,  # noqa: FBT001  # anyio.run passes by position
+    door: CredentialDoor,
     on_progress: OnProgress,
 ) -> ImportReport:
     async with open_foundation(settings, with_keys=True) as foundation:
@@ -78,6 +87,7 @@ async def _import(
             store=foundation.store,
             signing=foundation.signing,
             dry_run=dry_run,
+            door=door,
             on_progress=on_progress,
         )
         if report.imported and not dry_run:

@@ -8,10 +8,11 @@ import anyio.to_thread
 
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.files.markdown import is_own_export
-from diary_mcp.files.reading import read_batches
+from diary_mcp.files.reading import CLOSED_DOOR, read_batches
 from diary_mcp.files.sources import Rejection, Source, find_sources
 from diary_mcp.service.archive.importer import EntryImport
 from diary_mcp.service.chain.links import ChainSigning
+from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.ports.store import Store
 
 BATCH_SIZE = 100
@@ -36,6 +37,7 @@ async def import_paths(
     store: Store,
     signing: ChainSigning | None = None,
     dry_run: bool = False,
+    door: CredentialDoor = CLOSED_DOOR,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
     """Imports Markdown files, JSON Lines and folders of them.
@@ -49,6 +51,7 @@ async def import_paths(
         owner: whose diary the entries go to; the author of those that name none.
         store: where.
         signing: signs what is imported; without it all stays pending.
+        door: rejects what looks like a credential, unless it is open.
         dry_run: compare only, change nothing; the report is the same.
         on_progress: told after each batch.
 
@@ -61,7 +64,7 @@ async def import_paths(
     report.rejected += [item for item in found if isinstance(item, Rejection)]
     sources = [item for item in found if isinstance(item, Source)]
     run = EntryImport(store, owner, is_own_export, signing)
-    batches = read_batches(sources, BATCH_SIZE)
+    batches = read_batches(sources, BATCH_SIZE, door)
     while batch := await anyio.to_thread.run_sync(next, batches, None):
         outcome = await (run.compare(batch.entries) if dry_run else run.write(batch.entries))
         report.imported += outcome.imported

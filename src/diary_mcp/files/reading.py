@@ -1,7 +1,7 @@
 """From paths to entries, one after another; what cannot be read is named and passed over."""
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from diary_mcp.domain.errors import InvalidArgumentError
@@ -18,8 +18,12 @@ from diary_mcp.files.sources import (
     shown,
 )
 from diary_mcp.service.archive.importer import ImportedEntry
+from diary_mcp.service.entries.credentials import CredentialDoor
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+CLOSED_DOOR = CredentialDoor(way_through="--allow-secrets")
 
 
 @dataclass
@@ -34,10 +38,12 @@ class Batch:
     """Of the whole run, files that were read to their end."""
 
 
-def read_batches(sources: Iterable[Source], size: int) -> Generator[Batch]:
+def read_batches(
+    sources: Iterable[Source], size: int, door: CredentialDoor = CLOSED_DOOR
+) -> Generator[Batch]:
     """What the files hold, at most `size` entries at a time.
 
-    A key or an id that was there before in the same run is rejected.
+    A key or an id that was there before in the same run is rejected, and what `door` refuses.
     """
     origins: dict[str, str] = {}
     batch = Batch()
@@ -49,7 +55,7 @@ def read_batches(sources: Iterable[Source], size: int) -> Generator[Batch]:
             if isinstance(item, Rejection):
                 batch.rejected.append(item)
             else:
-                _add(item, batch, origins)
+                _add(item, batch, origins, door)
         batch.files_done = files_done
     yield batch
 
@@ -62,13 +68,16 @@ class Found:
     entry: ImportedEntry
 
 
-def _add(found: Found, batch: Batch, origins: dict[str, str]) -> None:
-    """Adds an entry, unless an earlier one of the run has its key or id."""
+def _add(found: Found, batch: Batch, origins: dict[str, str], door: CredentialDoor) -> None:
+    """Adds an entry, unless an earlier one of the run has its key or id, or the door is closed."""
     names = _names(found.entry)
     taken = next((name for name in names if name in origins), None)
     if taken is None:
         origins.update(dict.fromkeys(names, found.origin))
-        batch.entries.append(found.entry)
+        try:
+            batch.entries.append(_admitted(found.entry, door))
+        except InvalidArgumentError as error:
+            batch.rejected.append(Rejection(found.origin, str(error)))
     elif taken == found.entry.source_hash:
         batch.repeated += 1
     else:
@@ -77,6 +86,11 @@ def _add(found: Found, batch: Batch, origins: dict[str, str]) -> None:
             "one of the two."
         )
         batch.rejected.append(Rejection(found.origin, reason))
+
+
+def _admitted(entry: ImportedEntry, door: CredentialDoor) -> ImportedEntry:
+    draft = door.admit(entry.draft, front_matter=entry.front_matter)
+    return entry if draft is entry.draft else replace(entry, draft=draft)
 
 
 def _names(entry: ImportedEntry) -> Sequence[str]:

@@ -9,6 +9,7 @@ from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.browsing import BrowsingService
 from diary_mcp.service.entries.completion import SuggestionService
+from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.entries import EntryService
 from diary_mcp.service.entries.reflection import ReflectionService
 from diary_mcp.service.entries.similarity import SimilarityService
@@ -64,14 +65,16 @@ def build_diary(
     signing: ChainSigning | None = None,
     activity: Activity | None = None,
     counts: WordCounts | None = None,
+    door: CredentialDoor | None = None,
 ) -> Diary:
     """Wires the use cases. Nothing is opened here. Without `signing` all stays pending."""
     access = Access(store, permissions)
     similarity = SimilarityService(store, counts)
     signing = signing or ChainSigning(None)
+    door = door or CredentialDoor()
     return Diary(
-        entries=EntryService(store, access, signing, similarity),
-        sharing=SharingService(store, access),
+        entries=EntryService(store, access, signing, similarity, door),
+        sharing=SharingService(store, access, door),
         browsing=BrowsingService(store, permissions, access),
         search=SearchService(store, permissions, access, embedder),
         similarity=similarity,

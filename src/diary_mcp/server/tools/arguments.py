@@ -121,10 +121,11 @@ class NoArguments(Arguments):
 
 class CreateArguments(EntryDraft, Arguments):
     idempotency_key: Label | None = Field(default=None, description="Makes it safe to call again.")
+    allow_secret: bool = False
 
     @property
     def draft(self) -> EntryDraft:
-        return EntryDraft(**self.model_dump(exclude={"idempotency_key"}))
+        return EntryDraft(**self.model_dump(exclude={"idempotency_key", "allow_secret"}))
 
 
 class EntryArguments(Arguments):

@@ -60,6 +60,7 @@ async def _create(call: Call[CreateArguments]) -> CreatedResult:
         call.arguments.draft,
         idempotency_key=call.arguments.idempotency_key,
         session=call.session,
+        allow_secret=call.arguments.allow_secret,
     )
     return show_created(created)
 

@@ -13,6 +13,7 @@ from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import content_hash, text_of
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.entries.access import Access, not_found
+from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.ports.entries import (
     EntryRecord,
@@ -28,12 +29,18 @@ class EntryService:
     """Entries of one diary. Each change is one unit of work."""
 
     def __init__(
-        self, store: Store, access: Access, signing: ChainSigning, similarity: SimilarityService
+        self,
+        store: Store,
+        access: Access,
+        signing: ChainSigning,
+        similarity: SimilarityService,
+        door: CredentialDoor,
     ) -> None:
         self._store = store
         self._access = access
         self._signing = signing
         self._similarity = similarity
+        self._door = door
 
     async def create(
         self,
@@ -42,6 +49,7 @@ class EntryService:
         *,
         idempotency_key: str | None = None,
         session: str | None = None,
+        allow_secret: bool = False,
     ) -> CreatedEntry:
         """Adds an entry; its row, its workflow and its signature commit together.
 
@@ -53,12 +61,17 @@ class EntryService:
             idempotency_key: an earlier call's with it has made the entry.
             session: that of a draft that names none; another one on a repeated call is no other
                 call.
+            allow_secret: whether what looks like a credential is let through, and tagged.
 
         Raises:
+            InvalidArgumentError: it holds what looks like a credential.
             NotFoundError: `draft.supersedes` names no entry of the caller's.
             ConflictError: the key is taken, the entry to supersede is superseded, or the
                 idempotency key was used with other arguments.
         """
+        self._door.check("idempotency_key", idempotency_key)
+        self._door.check("session", session)
+        draft = self._door.admit(draft, allow=allow_secret)
         in_session = draft.model_copy(update={"session": draft.session or session})
         record = new_record(in_session, caller, datetime.now(UTC))
         # The look takes about as long as the write, so it begins with it. Only what a correction
@@ -108,6 +121,7 @@ class EntryService:
         Raises:
             ConflictError: the entry is not at `expected_version` any more.
             ForbiddenError: the caller may only read it.
+            InvalidArgumentError: nothing changes, or it holds what looks like a credential.
             NotFoundError: there is none that the caller may read.
         """
         if not changes.model_fields_set:
@@ -118,7 +132,7 @@ class EntryService:
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
-                revised = _revised(entry, changes)
+                revised = _revised(entry, self._door.admit_changes(entry, changes))
                 is_expected = entry.version == expected_version
                 if not is_expected or not await unit.entry_changes.update(entry, revised):
                     raise _outdated(entry, expected_version)

@@ -9,6 +9,7 @@ from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import group_of
 from diary_mcp.domain.share import Share
 from diary_mcp.service.entries.access import Access
+from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.entries import find_own, raise_generation
 from diary_mcp.service.ports.agents import AgentDirectory
 from diary_mcp.service.ports.store import Store, UnitOfWork
@@ -22,9 +23,10 @@ _SUGGESTIONS = 3
 class SharingService:
     """Shares of one diary. Each change is one unit of work."""
 
-    def __init__(self, store: Store, access: Access) -> None:
+    def __init__(self, store: Store, access: Access, door: CredentialDoor) -> None:
         self._store = store
         self._access = access
+        self._door = door
 
     async def share(
         self,
@@ -42,11 +44,13 @@ class SharingService:
 
         Raises:
             InvalidArgumentError: no such agent or group, the caller itself, an expiry that is
-                past, or too many groups on the entry.
+                past, too many groups on the entry, or a note that holds what looks like a
+                credential.
             ForbiddenError: the caller may only read the entry.
             NotFoundError: there is none that the caller may read.
         """
         _check_share(caller, grantee, expires_at)
+        self._door.check("note", note)
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
