@@ -40,7 +40,17 @@ def postgres_server(shared_dir: Path) -> Generator[str]:
             start_blocking_portal() as portal,
             portal.wrap_async_context_manager(embedded_postgres(shared_dir)) as embedded_url,
         ):
+            _make_careless(embedded_url)
             yield embedded_url
+
+
+def _make_careless(server_url: str) -> None:
+    """Nothing here has to outlive the machine, and a database for each test is much to write."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("alter system set fsync = off")
+        connection.execute("alter system set full_page_writes = off")
+        connection.execute("alter system set max_wal_size = '1GB'")
+        connection.execute("select pg_reload_conf()")
 
 
 async def create_template(server_url: str) -> None:
