@@ -296,7 +296,8 @@ async def _open_permissions(
         return
     from diary_mcp.permissions.keto import open_keto  # noqa: PLC0415  # imports httpx
 
-    async with open_keto(*settings.keto_urls) as permissions:
+    identity = await PostgresSettlements(database).get_identity()
+    async with open_keto(*settings.keto_urls, identity=identity) as permissions:
         yield permissions
 
 

@@ -18,6 +18,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final, TypeVar
+from uuid import UUID
 
 import anyio
 import httpx
@@ -72,15 +73,17 @@ _log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_keto(
-    read_url: str, write_url: str, *, timeout_s: float = TIMEOUT_S
+    read_url: str, write_url: str, *, timeout_s: float = TIMEOUT_S, identity: UUID | None = None
 ) -> AsyncGenerator["KetoPermissions"]:
     """Connections to one Keto server for as long as the block runs; connects at first use.
 
     `timeout_s` bounds every question as a whole, and every request of a write; connecting may take
-    a quarter of it.
+    a quarter of it. With the diary's `identity`, a Keto that belongs to another one is refused, and
+    one that belongs to nobody is taken.
     """
     async with _client(read_url, timeout_s) as reading, _client(write_url, timeout_s) as writing:
-        yield KetoPermissions(_Api("read", reading, timeout_s), _Api("write", writing, timeout_s))
+        apis = _Api("read", reading, timeout_s), _Api("write", writing, timeout_s)
+        yield KetoPermissions(*apis, identity)
 
 
 class KetoPermissions:
@@ -92,9 +95,10 @@ class KetoPermissions:
 
     name: Final = "keto"
 
-    def __init__(self, reading: "_Api", writing: "_Api") -> None:
+    def __init__(self, reading: "_Api", writing: "_Api", identity: UUID | None = None) -> None:
         self._reading = reading
         self._writing = writing
+        self._mark = None if identity is None else _owned_by(identity)
         self._namespaces_good_until = 0.0
         self._has_batches = True
 
@@ -194,7 +198,24 @@ class KetoPermissions:
                 f"Ory Keto runs without the namespaces {', '.join(sorted(missing))}. Its "
                 "administrator must start it with permissions/diary.opl.ts (docs/permissions.md)."
             )
+        if self._mark is not None:
+            await self._require_own(self._mark)
         self._namespaces_good_until = time.monotonic() + NAMESPACES_GOOD_FOR_S
+
+    async def _require_own(self, mark: RelationTuple) -> None:
+        """Two diaries would take each other's tuples for stray, and share the names of groups."""
+        query = {"namespace": mark.namespace, "object": mark.object, "relation": mark.relation}
+        marks = await self._list_tuples(query)
+        if not marks:
+            await self._patch(as_deltas([mark], ()))
+            marks = await self._list_tuples(query)
+        # Of two that came at once, the same one is right to both.
+        if mark != min(marks, key=lambda each: str(each.subject), default=mark):
+            raise PermissionBackendUnavailableError(
+                "This Ory Keto belongs to another diary, whose relations would be taken for stray. "
+                "Give each diary a Keto of its own. If that other one is gone for good, "
+                "docs/permissions.md says how to take its Keto over."
+            )
 
     async def _check_batch(self, agent: AgentName, entry_ids: Sequence[EntryId]) -> set[EntryId]:
         answers = await self._ask_batch(agent, entry_ids) if len(entry_ids) > 1 else None
@@ -335,6 +356,11 @@ def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
         # The environment is read in one place, and a proxy in it is not meant for Keto.
         trust_env=False,
     )
+
+
+def _owned_by(identity: UUID) -> RelationTuple:
+    """Says whose Keto this is; no group is called that, and no agent."""
+    return RelationTuple(GROUP_MEMBER.namespace, "diary:owner", "manager", f"diary:{identity.hex}")
 
 
 def _view_of(entry_id: EntryId, agent: AgentName) -> RelationTuple:

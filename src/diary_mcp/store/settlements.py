@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
+from uuid import UUID
 
 from psycopg import Error
 from psycopg.rows import args_row, class_row, scalar_row
@@ -95,6 +96,14 @@ class PostgresSettlements:
             cursor = connection.cursor(row_factory=args_row(EntryId))
             await cursor.execute(_SQL["list_overdue"], {"overdue": overdue, "limit": limit})
             return await cursor.fetchall()
+
+    async def get_identity(self) -> UUID:
+        """Which diary this is, to a permission backend that others could use as well."""
+        async with self._database.connection() as connection:
+            cursor = connection.cursor(row_factory=args_row(UUID))
+            await cursor.execute(_SQL["get_identity"])
+            (identity,) = await cursor.fetchall()
+        return identity
 
     async def count_backlog(self) -> Backlog:
         async with self._database.connection() as connection:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Generator
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import anyio
 import httpx
@@ -118,3 +118,48 @@ async def test_a_server_without_our_rules_denies_nobody(
                 await keto.check_view(ANN, [ENTRY])
             with pytest.raises(PermissionBackendUnavailableError, match="DiaryEntry"):
                 await own(keto)
+
+
+async def test_a_keto_belongs_to_one_diary_and_another_touches_nothing_of_it(
+    server: KetoServer,
+) -> None:
+    first, second = uuid4(), uuid4()
+    urls = server.read_url, server.write_url
+    async with (
+        open_keto(*urls, timeout_s=PATIENCE_S, identity=first) as keto,
+        open_keto(*urls, timeout_s=PATIENCE_S, identity=first) as copy,
+        open_keto(*urls, timeout_s=PATIENCE_S, identity=second) as foreign,
+    ):
+        await own(keto)
+        assert await copy.list_entry_tuples([ENTRY]) == {owner_tuple(ENTRY, ANN)}
+
+        with pytest.raises(PermissionBackendUnavailableError, match="another diary"):
+            await foreign.check_ready()
+        with pytest.raises(PermissionBackendUnavailableError, match="another diary"):
+            await foreign.patch(insert=(), delete=[owner_tuple(ENTRY, ANN)])
+        with pytest.raises(PermissionBackendUnavailableError, match="another diary"):
+            async for _ in foreign.scan_entry_tuples():
+                pass
+        with pytest.raises(PermissionBackendUnavailableError, match="another diary"):
+            await foreign.check_view(ANN, [ENTRY])
+
+        assert [page async for page in keto.scan_entry_tuples()] == [[owner_tuple(ENTRY, ANN)]]
+
+
+async def test_of_two_diaries_that_come_at_once_one_has_the_keto(server: KetoServer) -> None:
+    urls = server.read_url, server.write_url
+    refused: list[PermissionBackendUnavailableError] = []
+
+    async def come() -> None:
+        async with open_keto(*urls, timeout_s=PATIENCE_S, identity=uuid4()) as keto:
+            try:
+                await keto.check_ready()
+                await keto.check_ready()
+            except PermissionBackendUnavailableError as error:
+                refused.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(come)
+        tasks.start_soon(come)
+
+    assert len(refused) == 1

@@ -112,3 +112,7 @@ select
         from diary.entry_permission as permission
         where permission.refusal is not null
     )::integer as refused
+
+-- name: get_identity
+select identity.id
+from diary.identity
