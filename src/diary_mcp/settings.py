@@ -26,6 +26,8 @@ from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Label
 from diary_mcp.embeddings.choice import MODEL_FILES, EmbedderChoice, EmbedderKind, find_model
 
 ENVIRONMENT_PREFIX = "DIARY_MCP_"
+TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
+"""The bearer token of whoever signs over HTTP: a secret, and so no flag."""
 _OF_THE_PROJECT = tuple(f"{ENVIRONMENT_PREFIX}{word}_" for word in ("TEST", "CHAOS", "BENCHMARK"))
 
 _VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
@@ -223,6 +225,7 @@ def list_unknown_variables() -> list[str]:
     Those of the project's own tests and benchmarks are left out.
     """
     known = [f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    known.append(TOKEN_VARIABLE)
     return [
         f"{name} is not a setting and is ignored; close to it: "
         f"{', '.join(get_close_matches(name, known, cutoff=0))}."

@@ -13,7 +13,13 @@ from diary_mcp.domain.fields import format_time
 from diary_mcp.domain.signing import KEY_PATTERN, PublicKey
 from diary_mcp.keys.key_files import AgentKeys
 from diary_mcp.service.chain.links import KeyChange
-from diary_mcp.settings import Settings
+from diary_mcp.settings import TOKEN_VARIABLE, Settings
+
+_OVER_HTTP = click.option(
+    "--url",
+    metavar="URL",
+    help=f"Of a diary over HTTP, such as http://host:8722/mcp; {TOKEN_VARIABLE} holds the token.",
+)
 
 
 @click.group()
@@ -51,18 +57,20 @@ def list_keys(settings: Settings) -> None:
 @key.command("admit")
 @with_settings
 @click.argument("public_key", metavar="KEY")
-def admit_key(settings: Settings, public_key: str) -> None:
+@_OVER_HTTP
+def admit_key(settings: Settings, public_key: str, url: str | None) -> None:
     """Let KEY sign too, such as that of another machine; this machine's key signs for it."""
-    _change(settings, KeyChange("admit", _checked(public_key)))
+    _change(settings, KeyChange("admit", _checked(public_key)), url=url)
     click.echo(f"admitted {public_key}")
 
 
 @key.command("revoke")
 @with_settings
 @click.argument("public_key", metavar="KEY")
-def revoke_key(settings: Settings, public_key: str) -> None:
+@_OVER_HTTP
+def revoke_key(settings: Settings, public_key: str, url: str | None) -> None:
     """Let KEY sign nothing new; what it has signed stays signed."""
-    _change(settings, KeyChange("revoke", _checked(public_key)))
+    _change(settings, KeyChange("revoke", _checked(public_key)), url=url)
     click.echo(f"revoked {public_key}")
 
 
@@ -109,8 +117,17 @@ async def rotate(foundation: Foundation, keys: AgentKeys) -> None:
     await anyio.to_thread.run_sync(keys.rotate)
 
 
-def _change(settings: Settings, change: KeyChange, *, by_takeover: bool = False) -> None:
+def _change(
+    settings: Settings, change: KeyChange, *, url: str | None = None, by_takeover: bool = False
+) -> None:
     async def run() -> None:
+        if url is not None:
+            from diary_mcp.commands.sign_remotely import (  # noqa: PLC0415  # imports MCP
+                change_key,
+            )
+
+            await change_key(settings, url, change)
+            return
         async with open_foundation(settings, with_keys=True) as foundation:
             await foundation.diary.signing.change_keys(
                 settings.agent, [change], by_takeover=by_takeover

@@ -83,6 +83,11 @@ class PostgresChain:
         await cursor.execute(_SQL["list_pending"], {"owner": owner})
         return await cursor.fetchall()
 
+    async def list_dropped(self, owner: AgentName) -> list[EntryId]:
+        cursor = self._connection.cursor(row_factory=args_row(EntryId))
+        await cursor.execute(_SQL["list_dropped"], {"owner": owner})
+        return await cursor.fetchall()
+
     async def list_links(self, owner: AgentName, after: int, limit: int) -> list[KeptLink]:
         cursor = self._connection.cursor(row_factory=class_row(KeptLink))
         await cursor.execute(_SQL["list_links"], {"owner": owner, "after": after, "limit": limit})

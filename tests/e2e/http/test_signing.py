@@ -2,13 +2,19 @@
 
 import json
 import subprocess
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
+from diary_mcp.commands.sign_remotely import sign_entries
+from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
+from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.settings import Settings
 from support.clients import COMMAND, Answer, Json, environment
 from support.ground_truth import ask, eventually
 from support.http_servers import (
@@ -20,6 +26,7 @@ from support.http_servers import (
     post,
     request_body,
 )
+from support.lying_proxy import lying_proxy
 
 
 @dataclass(frozen=True)
@@ -226,6 +233,184 @@ def test_sign_with_a_url_reads_checks_and_signs(remote: Remote, database: str) -
     assert refused.returncode == 1
     assert "taken away or replaced" in refused.stderr
     assert remote.state(second) == "pending"
+
+
+def test_what_is_signed_is_shown_or_given(remote: Remote, tmp_path: Path) -> None:
+    url = f"{remote.server.url}/mcp"
+    text = "\u202e first\r\n\x1b[2J" + "long " * 5_000
+    first, second = remote.create(text)["id"], remote.create("second")["id"]
+    file = tmp_path / "second.md"
+
+    shown = remote.run("sign", "--url", url, first)
+    file.write_bytes(b"another text")
+    other = remote.run("sign", "--url", url, second, "--content", str(file))
+    file.write_bytes(b"second")
+    given = remote.run("sign", "--url", url, second, "--content", str(file))
+
+    assert shown.returncode == given.returncode == 0, shown.stderr + given.stderr
+    assert "  | \\u202e first\\r\n  | \\x1b[2Jlong " in shown.stderr
+    assert (other.returncode, "does not say" in other.stderr) == (1, True)
+    assert "  | " not in given.stderr
+    assert remote.run("verify", "--strict").returncode == 0
+
+
+def test_a_deletion_and_a_key_are_signed_by_commands_that_name_them(
+    remote: Remote, tmp_path: Path
+) -> None:
+    url = f"{remote.server.url}/mcp"
+    entry = remote.create()["id"]
+    assert remote.run("sign", "--url", url, entry).returncode == 0
+    second = remote.run("key", "show", data_dir=tmp_path / "second").stdout.strip()
+
+    assert remote.run("key", "admit", second, "--url", url).returncode == 0
+    remote.tool("diary_delete", entry_id=entry)
+    assert remote.run("sign", "--url", url, entry).returncode != 0
+    assert remote.run("sign", "--all").stdout == "signed 0\n"
+    assert "dropped" in remote.run("verify").stderr
+    assert remote.run("sign", "--url", url, "--delete", entry).returncode == 0
+    assert remote.run("key", "revoke", second, "--url", url).returncode == 0
+
+    assert remote.run("verify").returncode == 0
+    signing = remote.tool("diary_whoami").data["signing"]
+    assert (signing["sequence"], signing["keys"]) == (4, [remote.key()])
+
+
+def test_a_statement_that_deletes_or_changes_keys_is_signed_only_where_that_is_named(
+    remote: Remote, tmp_path: Path
+) -> None:
+    assert remote.sign(remote.request(remote.create()["id"])).code == "ok"
+    second = remote.run("key", "show", data_dir=tmp_path / "second").stdout.strip()
+    request = remote.tool("diary_signature_request", admit=second).data
+    statement = request["command"].split()[-1]
+
+    for named in ([], ["--admit", remote.key()], ["--revoke", second], ["--delete"]):
+        refused = remote.run("sign", "--agent", "alice", *named, statement)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert f"--admit {second}" in refused.stderr
+    assert remote.run("sign", "--admit", second, "--agent", "alice", statement).returncode == 0
+
+
+OPERATOR = "ed25519:" + "B" * 43
+
+
+def admit_operator(asked: Json) -> None:
+    del asked["entry_id"]
+    asked["admit"] = OPERATOR
+
+
+LIES: dict[str, tuple[str, Callable[[Json], object] | None, Callable[[Json], object] | None]] = {
+    "a key of the operator's": ("diary_signature_request", admit_operator, None),
+    "content that is not shown": (
+        "diary_get",
+        None,
+        lambda found: found.update(content="What the agent would like to sign."),
+    ),
+    "a title that is not shown": ("diary_get", None, lambda found: found.update(title="Harmless")),
+    "a key that is not the entry's": ("diary_get", None, lambda found: found.update(key="mine")),
+    "another's entry": ("diary_get", None, lambda found: found.update(owner="mallory")),
+    "another version": ("diary_get", None, lambda found: found.update(version=2)),
+    "what it supersedes": (
+        "diary_get",
+        None,
+        lambda found: found.update(supersedes="0199aaaa-3236-7000-8000-000000000001"),
+    ),
+    "another salt": (
+        "diary_signature_request", None, lambda found: found.update(salt="A" * 22)
+    ),
+    "a statement that is none": (
+        "diary_signature_request",
+        None,
+        lambda found: found.update(
+            statement=found["statement"].replace('"subject":null', f'"subject":"{OPERATOR}"')
+        ),
+    ),
+    "no statement at all": ("diary_signature_request", None, lambda found: found.clear()),
+    "another place in the chain": (
+        "diary_signature_request",
+        None,
+        lambda found: found.update(
+            statement=found["statement"].replace('"sequence":2', '"sequence":1')
+        ),
+    ),
+    "another time": (
+        "diary_signature_request",
+        None,
+        lambda found: found.update(
+            statement=found["statement"].replace('"time":"20', '"time":"21')
+        ),
+    ),
+}  # fmt: skip
+
+
+def sign_at(remote: Remote, url: str, entry: str) -> None:
+    """`diary-mcp sign --url`, in this process."""
+    settings = Settings(agent=AgentName("alice"), data_dir=remote.data_dir)
+    anyio.run(partial(sign_entries, settings, url, [entry], None, ask=False))
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_nothing_is_signed_for_a_server_that_lies(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    monkeypatch.setenv("DIARY_MCP_TOKEN", remote.token)
+    first, entry = remote.create("first")["id"], remote.create("What happened.")["id"]
+    url = f"{remote.server.url}/mcp"
+    tool, asked, answered = LIES[lie]
+    sign_at(remote, url, first)
+
+    with lying_proxy(remote.server.url, tool=tool, asked=asked, answered=answered) as lying:
+        # The same diary, as this machine knows it.
+        path = remote.data_dir / "keys" / "chains" / "alice.json"
+        path.write_text(path.read_text("utf-8").replace(url, lying), "utf-8")
+        with pytest.raises((ConflictError, InvalidArgumentError)):
+            sign_at(remote, lying, entry)
+
+    assert remote.state(entry) == "pending"
+    assert remote.tool("diary_whoami").data["signing"]["sequence"] == 1
+
+
+def test_a_deletion_is_not_signed_in_the_place_of_an_entry(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIARY_MCP_TOKEN", remote.token)
+    gone, entry = remote.create("gone")["id"], remote.create("here")["id"]
+    sign_at(remote, f"{remote.server.url}/mcp", gone)
+    remote.tool("diary_delete", entry_id=gone)
+
+    with (
+        lying_proxy(
+            remote.server.url,
+            tool="diary_signature_request",
+            asked=lambda asked: asked.update(entry_id=gone),
+        ) as lying,
+        pytest.raises(ConflictError, match="nothing was signed"),
+    ):
+        sign_at(remote, lying, entry)
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "told"),
+    [
+        ("{}/mcp", "wrong", "DIARY_MCP_TOKEN"),
+        ("{}/mcp", "", "DIARY_MCP_TOKEN"),
+        ("{}/other", None, "HTTP 404"),
+        ("http://127.0.0.1:9/mcp", None, "No diary answers"),
+        ("http://no.such.host.invalid/mcp", None, "No diary answers"),
+        ("127.0.0.1:8722/mcp", None, "must be a URL"),
+    ],
+)
+def test_a_wrong_address_or_token_is_one_line(
+    remote: Remote, url: str, token: str | None, told: str
+) -> None:
+    entry = remote.create()["id"]
+    asking = remote if token is None else replace(remote, token=token)
+
+    refused = asking.run("sign", "--url", url.format(remote.server.url), entry)
+
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1, refused.stderr
+    assert len(refused.stderr) < 600
 
 
 def test_sign_refuses_what_is_not_the_agents_own(remote: Remote, tmp_path: Path) -> None:

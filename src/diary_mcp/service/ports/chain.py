@@ -173,7 +173,11 @@ class ChainReader(Protocol):
         ...
 
     async def list_pending(self, owner: AgentName) -> list[EntryId]:
-        """Entries that wait for a signature, and deleted ones whose deletion does."""
+        """Entries that wait for a signature, the oldest change first."""
+        ...
+
+    async def list_dropped(self, owner: AgentName) -> list[EntryId]:
+        """Entries that were signed and are gone, without a signed deletion."""
         ...
 
     async def list_links(self, owner: AgentName, after: int, limit: int) -> list[KeptLink]:

@@ -97,9 +97,14 @@ class SigningService:
         return SigningState(head.sequence, head.hash, head.valid_keys, key, problem)
 
     async def list_pending(self, owner: AgentName) -> list[EntryId]:
-        """Entries that wait for a signature, and deleted ones whose deletion does."""
+        """Entries that wait for a signature."""
         async with self._store.reading() as rows:
             return await rows.chain.list_pending(owner)
+
+    async def list_dropped(self, owner: AgentName) -> list[EntryId]:
+        """Signed entries that are gone; whether their owner deleted them, only the owner knows."""
+        async with self._store.reading() as rows:
+            return await rows.chain.list_dropped(owner)
 
     async def list_keys(self, owner: AgentName) -> tuple[KeyPeriod, ...]:
         """Every key that the chain has admitted, by its own word; nothing is checked."""
@@ -183,19 +188,50 @@ class SigningService:
         return Signed(statement, link.hash)
 
     async def sign_here(self, owner: AgentName, references: Sequence[str]) -> int:
-        """Signs entries, and deletions, with the key of this machine; how many were.
+        """Signs entries with the key of this machine; how many were.
 
         Raises:
             NotFoundError: the owner has no such entry.
-            ConflictError: the key of this machine is not admitted.
+            ConflictError: the key of this machine is not admitted, or signs nothing at present.
         """
         await self._signing.prepare(owner)
-        count = 0
         for reference in references:
             async with self._store.unit_of_work() as unit:
-                await self._sign_here(unit, owner, reference)
-            count += 1
-        return count
+                entry = await find_own(unit, owner, reference)
+                if entry is None:
+                    raise not_found(reference)
+                await unit.chain.hold_entry(entry.id)
+                versions = await unit.chain.find_to_sign(owner, [entry.id])
+                signed = await self._signing.sign_versions(unit.chain, owner, versions)
+                if not signed or signed[0].state != "signed":
+                    raise await self._refusal(unit.chain, owner)
+        return len(references)
+
+    async def sign_deletions_here(self, owner: AgentName, references: Sequence[str]) -> int:
+        """Signs that entries are deleted, by their ids; likewise.
+
+        That an entry is gone is no reason to say that its owner deleted it: it is named here.
+
+        Raises:
+            NotFoundError: no such entry was signed.
+            ConflictError: it is there; or as for `sign_here`.
+        """
+        await self._signing.prepare(owner)
+        for reference in references:
+            async with self._store.unit_of_work() as unit:
+                if await find_own(unit, owner, reference) is not None:
+                    raise ConflictError(f"Entry {reference} is not deleted.")
+                entry_id = as_entry_id(reference)
+                last = entry_id and await find_last_statement(unit.chain, owner, entry_id)
+                if entry_id is None or last is None:
+                    raise not_found(reference)
+                if not await self._signing.sign_deletion(unit.chain, owner, entry_id, 0):
+                    raise await self._refusal(unit.chain, owner)
+        return len(references)
+
+    async def _refusal(self, chain: ChainReader, owner: AgentName) -> ConflictError:
+        _, problem = await self._signing.describe(chain, owner)
+        return not_admitted(owner) if problem is None else ConflictError(problem)
 
     async def change_keys(
         self, owner: AgentName, changes: Sequence[KeyChange], *, by_takeover: bool = False
@@ -216,22 +252,6 @@ class SigningService:
                 unit.chain, owner, changes, by_takeover=by_takeover
             )
 
-    async def _sign_here(self, unit: UnitOfWork, owner: AgentName, reference: str) -> None:
-        entry = await find_own(unit, owner, reference)
-        if entry is not None:
-            await unit.chain.hold_entry(entry.id)
-            versions = await unit.chain.find_to_sign(owner, [entry.id])
-            signed = await self._signing.sign_versions(unit.chain, owner, versions)
-            is_signed = bool(signed) and signed[0].state == "signed"
-        else:
-            entry_id = as_entry_id(reference)
-            last = entry_id and await find_last_statement(unit.chain, owner, entry_id)
-            if entry_id is None or last is None:
-                raise not_found(reference)
-            is_signed = await self._signing.sign_deletion(unit.chain, owner, entry_id, 0)
-        if not is_signed:
-            raise not_admitted(owner)
-
     async def _own_key(self, agent: AgentName) -> PublicKey | None:
         try:
             return await self._signing.own_key(agent)
@@ -239,10 +259,19 @@ class SigningService:
             return None
 
 
-def sign_command(agent: AgentName, statement: str) -> str:
-    """The command that signs a request's statement on the machine that holds the key."""
-    encoded = base64.urlsafe_b64encode(statement.encode()).rstrip(b"=").decode()
-    return f"diary-mcp sign --agent {agent} {encoded}"
+def sign_command(agent: AgentName, text: str) -> str:
+    """The command that signs a request's statement on the machine that holds the key.
+
+    A deletion and a change of keys are named in it.
+    """
+    encoded = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    statement = read_statement(text)
+    named = {
+        "delete": "--delete ",
+        "admit": f"--admit {statement.subject} ",
+        "revoke": f"--revoke {statement.subject} ",
+    }
+    return f"diary-mcp sign --agent {agent} {named.get(statement.act, '')}{encoded}"
 
 
 def _check_one(wanted: Wanted) -> None:

@@ -61,35 +61,33 @@ where e.id = %(id)s
 for share
 
 -- name: list_pending
--- Entries that wait for a signature, the oldest change first, then deletions that do.
-(
-    select e.id
-    from diary.entry as e
-    cross join lateral diary.signature_view(
-        e.id, e.owner, e.version, e.supersedes, e.wants_signature
-    ) as signed
-    where
-        e.owner = %(owner)s
-        and e.wants_signature
-        and signed.signature ->> 'state' = 'pending'
-    order by e.updated_at, e.id
-)
-union all
-(
-    select dropped.entry_id
-    from (
-        select distinct on (l.entry_id) l.entry_id, l.act, l.sequence
-        from diary.link as l
-        where l.owner = %(owner)s and l.entry_id is not null
-        order by l.entry_id, l.sequence desc
-    ) as dropped
-    where
-        dropped.act <> 'delete'
-        and not exists (
-            select from diary.entry as e where e.id = dropped.entry_id and e.owner = %(owner)s
-        )
-    order by dropped.sequence
-)
+-- Entries that wait for a signature, the oldest change first.
+select e.id
+from diary.entry as e
+cross join lateral diary.signature_view(
+    e.id, e.owner, e.version, e.supersedes, e.wants_signature
+) as signed
+where
+    e.owner = %(owner)s
+    and e.wants_signature
+    and signed.signature ->> 'state' = 'pending'
+order by e.updated_at, e.id
+
+-- name: list_dropped
+-- Entries that were signed and are gone, without a signed deletion.
+select dropped.entry_id
+from (
+    select distinct on (l.entry_id) l.entry_id, l.act, l.sequence
+    from diary.link as l
+    where l.owner = %(owner)s and l.entry_id is not null
+    order by l.entry_id, l.sequence desc
+) as dropped
+where
+    dropped.act <> 'delete'
+    and not exists (
+        select from diary.entry as e where e.id = dropped.entry_id and e.owner = %(owner)s
+    )
+order by dropped.sequence
 
 -- name: list_links
 -- One page of a chain.

@@ -176,8 +176,11 @@ async def test_a_deletion_without_a_key_waits_for_its_signature(
         await second.diary.entries.delete(ALICE, str(entry.id))
 
     assert not await is_sound(diary)
-    assert await diary.diary.signing.list_pending(ALICE) == [entry.id]
-    await diary.diary.signing.sign_here(ALICE, [str(entry.id)])
+    assert await diary.diary.signing.list_pending(ALICE) == []
+    assert await diary.diary.signing.list_dropped(ALICE) == [entry.id]
+    with pytest.raises(NotFoundError):
+        await diary.diary.signing.sign_here(ALICE, [str(entry.id)])
+    await diary.diary.signing.sign_deletions_here(ALICE, [str(entry.id)])
     assert await is_sound(diary)
 
 
