@@ -5,9 +5,9 @@ from pathlib import Path
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.export_folder import ExportReport, export_entries
 from diary_mcp.files.import_paths import ImportReport, import_paths
-from diary_mcp.service.ports.entries import EntryRecord
 from support.journal import OWNER
 
 

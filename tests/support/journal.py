@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.version import EntryRecord, new_record
 from diary_mcp.service.archive.importer import ImportedEntry
-from diary_mcp.service.ports.entries import EntryRecord, new_record
 from support.paths import ROOT, TESTS
 
 OWNER = AgentName("alice")

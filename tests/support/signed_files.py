@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.signing import Opening, Proof, SupersededEntry
-from diary_mcp.domain.version import write_version
+from diary_mcp.domain.version import EntryRecord, write_version
 from diary_mcp.files.json_lines import render_line
 from diary_mcp.files.markdown import render_markdown
 from diary_mcp.files.names import SUFFIX, file_names
@@ -18,7 +18,7 @@ from diary_mcp.keys.ed25519 import PrivateKey
 from diary_mcp.service.chain.links import Draft, Drafting
 from diary_mcp.service.chain.statements import canonical, commit, hash_bytes
 from diary_mcp.service.ports.chain import Head
-from diary_mcp.service.ports.entries import EntryRecord, EntryReference
+from diary_mcp.service.ports.entries import EntryReference
 
 ALICE = AgentName("alice")
 KEY = PrivateKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))

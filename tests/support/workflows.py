@@ -27,7 +27,7 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
-from diary_mcp.service.ports.entries import new_record
+from diary_mcp.domain.version import new_record
 from diary_mcp.service.ports.store import UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange, PollRate, PollRates
 from diary_mcp.service.sharing.settlement import settle

@@ -1,7 +1,7 @@
 """One version of an entry: what it says, and the content hash, which changes when any of that does.
 
-A draft becomes a version once, in `write_version`; what the store keeps of an entry inherits from
-it.
+A draft becomes a version once, in `write_version`; an entry's record, which the store keeps,
+inherits from it.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from datetime import datetime
 
 import rfc8785
 from pydantic import BaseModel
+from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Time, format_time
@@ -42,6 +43,32 @@ class Version(SearchText):
     content_hash: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class EntryRecord(Version):
+    """An entry at its present version, whole, as its row has it."""
+
+    key: str | None
+    supersedes: EntryId | None
+    superseded_key: str | None = None
+    created_at: datetime
+    source_key: str | None = None
+    """The key that an imported file says it supersedes, whether that is linked or not."""
+    source_hash: str | None = None
+    front_matter: str | None = None
+    """Everything that stood before the content in the imported file; `None`: no file was."""
+    wants_signature: bool = False
+    imported_version: int | None = None
+    """The version that an import made last."""
+    origin: str | None = None
+    """What the file that the present version was imported from said of its own signature."""
+    proof: str | None = None
+    """What an export says of the signature; only where it was asked for."""
+    own_proof: str | None = None
+    """Likewise, by the diary's own chain, also of an import that brought a proof along."""
+    signed_claim: str | None = None
+    """The id of the entry that it was signed to supersede, and that may be deleted by now."""
+
+
 def write_version(
     draft: EntryDraft,
     *,
@@ -71,6 +98,14 @@ def write_version(
         content_hash="",
     )
     return replace(version, content_hash=content_hash(version))
+
+
+def new_record(
+    draft: EntryDraft, owner: AgentName, now: datetime, *, entry_id: EntryId | None = None
+) -> EntryRecord:
+    """The first version of what the draft says, under a new id; what it supersedes is open."""
+    version = write_version(draft, entry_id=entry_id or EntryId(uuid7()), owner=owner, date=now)
+    return EntryRecord(**vars(version), key=draft.key, supersedes=None, created_at=now)
 
 
 def text_of(entry: Entry) -> SearchText:

@@ -15,7 +15,7 @@ import anyio.to_thread
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.version import EntryVersion
+from diary_mcp.domain.version import EntryRecord, EntryVersion
 from diary_mcp.files.bundle import export_bundle
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.files.json_lines import render_line
@@ -25,7 +25,6 @@ from diary_mcp.files.sources import Rejection, shown
 from diary_mcp.service.archive.exporter import EntryExport
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.chain.statements import read_proof
-from diary_mcp.service.ports.entries import EntryRecord
 from diary_mcp.service.ports.store import Store
 
 ExportFormat = Literal["markdown", "jsonl", "bundle"]

@@ -7,11 +7,11 @@ from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import format_time
 from diary_mcp.domain.signing import Proof
+from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.names import find_entry_id
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.chain.statements import JsonObject, canonical, model_of, parse_json
-from diary_mcp.service.ports.entries import EntryRecord
 
 _ENTRY_FIELDS = frozenset({*EntryFields.model_fields, "content"})
 # What the diary decides itself is allowed in a line, because an export writes it; it is not

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import ENTRY_TYPES, EntryType, format_time, parse_time
+from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.front_matter import (
     Field,
@@ -27,7 +28,7 @@ from diary_mcp.files.names import SUFFIX, file_name, find_claim, find_entry_id, 
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.archive.supersession import base_name
 from diary_mcp.service.chain.statements import canonical, read_proof
-from diary_mcp.service.ports.entries import EntryRecord, EntryReference
+from diary_mcp.service.ports.entries import EntryReference
 
 _DATE_IN_NAME = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 _DEFAULT_IMPORTANCE = 0.5

@@ -2,14 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import anyio
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.context import ServerRequestContext
+from starlette.requests import HTTPConnection
 
-from diary_mcp.domain.errors import UnavailableError
-from diary_mcp.domain.tokens import TokenScope
-from diary_mcp.server.caller import Caller
+from diary_mcp.domain.errors import ForbiddenError, UnavailableError
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope, known_scopes
 from diary_mcp.service.diary import Diary
 
 REQUEST_TIMEOUT_S = 30
@@ -17,6 +20,34 @@ REQUEST_TIMEOUT_S = 30
 _START_TIMEOUT_S = 45
 
 RequestContext = ServerRequestContext[object]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An agent, with the scopes of its token; on stdio there is no token, and nothing is held back.
+
+    Scopes narrow what the agent may ask for. Which entries it reaches is decided elsewhere.
+    """
+
+    agent: AgentName
+    scopes: frozenset[TokenScope] = frozenset(TOKEN_SCOPES)
+    session: str | None = None
+    """That of entries which are written without one."""
+
+    def require(self, scope: TokenScope, what: str) -> None:
+        """Makes sure that the caller may do `what`.
+
+        Raises:
+            ForbiddenError: its token lacks the scope.
+        """
+        if scope not in self.scopes:
+            raise ForbiddenError(
+                f"{what} needs a token with the scope {scope}; yours has "
+                f"{', '.join(sorted(self.scopes)) or 'none'}. Go on without it, or ask the "
+                "operator for another token."
+            )
+
+
 CallerOf = Callable[[RequestContext], Caller]
 Answer = TypeVar("Answer")
 
@@ -29,6 +60,20 @@ class DiaryProvider(Protocol):
             UnavailableError: it is not, and why.
         """
         ...
+
+
+def signed_in_caller(context: RequestContext, session: str | None = None) -> Caller:
+    """The agent whose bearer token came with the HTTP request that is being answered.
+
+    Raises:
+        ForbiddenError: there was none. Bearer authentication lets no such request through.
+    """
+    request: object = context.request
+    user: object = request.scope.get("user") if isinstance(request, HTTPConnection) else None
+    if not isinstance(user, AuthenticatedUser) or user.access_token.subject is None:
+        raise ForbiddenError("You are not signed in. Ask the operator for a token.")
+    scopes = known_scopes(user.access_token.scopes)
+    return Caller(AgentName(user.access_token.subject), scopes, session)
 
 
 class Dispatcher:

@@ -7,9 +7,9 @@ from psycopg.rows import args_row, class_row
 
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
-from diary_mcp.domain.version import EntryVersion
+from diary_mcp.domain.version import EntryRecord, EntryVersion
 from diary_mcp.service.ports.archive import Claim, Supersession
-from diary_mcp.service.ports.entries import EntryPosition, EntryRecord, EntryReference
+from diary_mcp.service.ports.entries import EntryPosition, EntryReference
 from diary_mcp.store.database import Connection, fetch_flag
 from diary_mcp.store.entries import columns
 from diary_mcp.store.sql import load_queries

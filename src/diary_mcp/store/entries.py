@@ -1,22 +1,30 @@
-"""Entries in PostgreSQL."""
+"""Entries in PostgreSQL: as they are, as they were, by what they begin with, and by words."""
+
+from collections.abc import Mapping, Sequence
 
 from psycopg import errors
-from psycopg.rows import args_row, class_row
+from psycopg.rows import args_row, class_row, scalar_row
+from psycopg.types.json import Json
 
 from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.errors import ConflictError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.domain.version import EntryRecord, EntryVersion, SearchText, VersionSummary
 from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,
-    EntryRecord,
+    EntryReference,
     Readership,
     TagCount,
 )
+from diary_mcp.service.ports.search import Candidates, SharedWords
 from diary_mcp.store.database import Connection, fetch_count, fetch_flag
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("entry")
+_HISTORY_SQL = load_queries("history")
+_SUGGESTION_SQL = load_queries("suggestion")
+_SIMILAR_SQL = load_queries("similar")
 _SNIPPET_CHARACTERS = 240
 
 
@@ -118,6 +126,82 @@ class PostgresEntries:
         return await fetch_count(
             self._connection, _SQL["raise_generation"], {"id": entry_id, "owner": owner}
         )
+
+
+class PostgresHistory:
+    """`HistoryReader` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list_versions(self, entry_id: EntryId, limit: int) -> list[VersionSummary]:
+        cursor = self._connection.cursor(row_factory=class_row(VersionSummary))
+        await cursor.execute(_HISTORY_SQL["list_versions"], {"entry_id": entry_id, "limit": limit})
+        return await cursor.fetchall()
+
+    async def find_version(self, entry_id: EntryId, version: int) -> EntryVersion | None:
+        cursor = self._connection.cursor(row_factory=class_row(EntryVersion))
+        await cursor.execute(
+            _HISTORY_SQL["find_version"], {"entry_id": entry_id, "version": version}
+        )
+        return await cursor.fetchone()
+
+
+class PostgresSuggestions:
+    """`SuggestionReader` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def suggest_entries(
+        self, owner: AgentName, prefix: str, limit: int
+    ) -> list[EntryReference]:
+        cursor = self._connection.cursor(row_factory=class_row(EntryReference))
+        await cursor.execute(
+            _SUGGESTION_SQL["suggest_entries"], {"owner": owner, "prefix": prefix, "limit": limit}
+        )
+        return await cursor.fetchall()
+
+    async def suggest_sessions(self, owner: AgentName, prefix: str, limit: int) -> list[str]:
+        cursor = self._connection.cursor(row_factory=scalar_row)
+        await cursor.execute(
+            _SUGGESTION_SQL["suggest_sessions"], {"owner": owner, "prefix": prefix, "limit": limit}
+        )
+        return [str(session) for session in await cursor.fetchall()]
+
+    async def suggest_names(self, prefix: str, limit: int) -> list[str]:
+        cursor = self._connection.cursor(row_factory=scalar_row)
+        await cursor.execute(_SUGGESTION_SQL["suggest_names"], {"prefix": prefix, "limit": limit})
+        return [str(name) for name in await cursor.fetchall()]
+
+
+class PostgresSimilar:
+    """`SimilarReader` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list_candidates(
+        self, owner: AgentName, before: EntryId, counts: Mapping[str, int], rarest: Sequence[str]
+    ) -> Candidates:
+        unindexed = self._connection.cursor(row_factory=class_row(SearchText))
+        indexed = self._connection.cursor(row_factory=class_row(SharedWords))
+        # Two statements in one round trip, in this order: what is indexed between them must not
+        # be missing from both.
+        async with self._connection.pipeline():
+            await unindexed.execute(
+                _SIMILAR_SQL["list_unindexed_before"], {"owner": owner, "before": before}
+            )
+            await indexed.execute(
+                _SIMILAR_SQL["list_similar"],
+                {
+                    "owner": owner,
+                    "before": before,
+                    "counts": Json(counts),
+                    "rarest": list(rarest),
+                },
+            )
+        return Candidates(await indexed.fetchall(), await unindexed.fetchall())
 
 
 def columns(entry: EntryRecord | Entry) -> dict[str, object]:

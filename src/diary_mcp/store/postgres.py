@@ -11,13 +11,15 @@ from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.archive import PostgresArchive
 from diary_mcp.store.chain import PostgresChain
 from diary_mcp.store.database import Connection, Database
-from diary_mcp.store.entries import PostgresEntries
-from diary_mcp.store.history import PostgresHistory
+from diary_mcp.store.entries import (
+    PostgresEntries,
+    PostgresHistory,
+    PostgresSimilar,
+    PostgresSuggestions,
+)
 from diary_mcp.store.reflection import PostgresReflection
 from diary_mcp.store.search import PostgresSearch
 from diary_mcp.store.shares import PostgresShares
-from diary_mcp.store.similar import PostgresSimilar
-from diary_mcp.store.suggestions import PostgresSuggestions
 from diary_mcp.store.workflow_queue import DbosQueue
 
 

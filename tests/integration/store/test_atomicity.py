@@ -16,7 +16,7 @@ from diary_mcp.app import Foundation, run_workflows
 from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.errors import ConflictError, DiaryError
 from diary_mcp.domain.fields import AgentName, Grantee
-from diary_mcp.service.ports.entries import new_record
+from diary_mcp.domain.version import new_record
 from diary_mcp.service.ports.workflows import PermissionChange
 from support.failures import FAILURES, Failure, failing, read_everything
 from support.ground_truth import ask, check_promise, is_quiet

@@ -71,6 +71,8 @@ async def _get(call: Call[GetArguments]) -> EntryResult:
     if asked.version is not None and asked.version != entry.version:
         past = await call.diary.history.get_version(call.agent, asked.entry_id, asked.version)
         return show_version(entry, past, asked.start)
+    if entry.role == "owner":
+        return show_entry(entry, asked.start)
     share = await call.diary.sharing.find_received(call.agent, entry)
     return show_entry(entry, asked.start, share)
 

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.version import EntryVersion
+from diary_mcp.domain.version import EntryRecord, EntryVersion
 from diary_mcp.service.chain.proofs import with_proofs
-from diary_mcp.service.ports.entries import EntryPosition, EntryRecord, EntryReference
+from diary_mcp.service.ports.entries import EntryPosition, EntryReference
 from diary_mcp.service.ports.store import Store
 
 _PAGE_SIZE = 100

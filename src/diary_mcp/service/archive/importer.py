@@ -14,13 +14,12 @@ from uuid_utils.compat import uuid7
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.version import content_hash, write_version
+from diary_mcp.domain.version import EntryRecord, content_hash, new_record, write_version
 from diary_mcp.service.archive.supersession import base_name, choose_supersessions
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.chain.proofs import with_proofs
 from diary_mcp.service.ports.archive import ArchiveReader
 from diary_mcp.service.ports.chain import ChainReader
-from diary_mcp.service.ports.entries import EntryRecord, new_record
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange
 

@@ -23,6 +23,7 @@ from diary_mcp.domain.signing import (
     Statement,
     SupersededEntry,
 )
+from diary_mcp.domain.version import EntryRecord
 from diary_mcp.service.chain.continuity import NO_HEAD, ChainReplacedError, Continuity
 from diary_mcp.service.chain.statements import (
     canonical,
@@ -40,7 +41,6 @@ from diary_mcp.service.ports.chain import (
     SigningKey,
     VersionToSign,
 )
-from diary_mcp.service.ports.entries import EntryRecord
 
 PENDING = Signature(state="pending")
 UNSIGNED = Signature(state="none")

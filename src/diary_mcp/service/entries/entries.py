@@ -10,17 +10,12 @@ import rfc8785
 from diary_mcp.domain.entry import CreatedEntry, Entry, EntryChanges, EntryDraft, Signature
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.version import content_hash, text_of
+from diary_mcp.domain.version import EntryRecord, content_hash, new_record, text_of
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.entries.access import Access, not_found
 from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.similarity import SimilarityService
-from diary_mcp.service.ports.entries import (
-    EntryRecord,
-    Readership,
-    RememberedRequest,
-    new_record,
-)
+from diary_mcp.service.ports.entries import Readership, RememberedRequest
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.version import EntryVersion
-from diary_mcp.service.ports.entries import EntryPosition, EntryRecord, EntryReference
+from diary_mcp.domain.version import EntryRecord, EntryVersion
+from diary_mcp.service.ports.entries import EntryPosition, EntryReference
 
 
 @dataclass(frozen=True)

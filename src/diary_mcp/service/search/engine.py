@@ -125,6 +125,7 @@ class SearchEngine:
         self._reader = DocumentLoader(store, permissions)
         self._access = access
         self._embedder = embedder
+        self._model = None if embedder is None else model_version(embedder.name)
         self._weights = weights or Weights()
         # A model that does not answer must not take the threads that everything else needs.
         self._model_calls = anyio.CapacityLimiter(_MODEL_CALLS)
@@ -137,8 +138,7 @@ class SearchEngine:
                 the caller may still read it.
         """
         query = parse_query(request.query)
-        model = None if self._embedder is None else model_version(self._embedder.name)
-        entries = await self._reader.read(request, reader, query.names, model)
+        entries = await self._reader.read(request, reader, query.names, self._model)
         unindexed = await self._count_unindexed(entries)
         authors = named_authors(request.query, entries.authors)
         meaning = await self._understand(request.mode, query, authors, entries)

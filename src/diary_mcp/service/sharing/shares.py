@@ -89,9 +89,7 @@ class SharingService:
         raise await self._access.refusal(caller, reference)
 
     async def find_received(self, caller: AgentName, entry: Entry) -> Share | None:
-        """The share that lets the caller read an entry; `None` for one of its own."""
-        if entry.role == "owner":
-            return None
+        """The share that lets the caller read somebody else's entry."""
         reader = await self._access.readership(caller)
         async with self._store.reading() as rows:
             return await rows.shares.find_received(entry.id, reader)

@@ -14,12 +14,13 @@ from diary_mcp.domain.verification import (
     VerificationReport,
     VerificationTotals,
 )
+from diary_mcp.domain.version import EntryRecord
 from diary_mcp.service.chain.check import ChainCheck, CheckedEntry
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.ports.chain import Head, KeptLink
-from diary_mcp.service.ports.entries import EntryPosition, EntryRecord
+from diary_mcp.service.ports.entries import EntryPosition
 from diary_mcp.service.ports.store import Reading, Store
 
 _MAX_LISTED = 100

@@ -171,11 +171,12 @@ from diary.entry as e
 where e.id = any(%(ids)s::uuid [])
 
 -- name: list_entries
--- Whole entries that the rows let the reader see.
+-- Whole entries that the rows let the reader see, of their signature only the state.
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing, signed.signature
+    e.content_hash, visible.role, visible.sharing,
+    jsonb_build_object('state', signed.signature -> 'state') as signature
 from diary.entry as e
 cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
 as visible

@@ -14,8 +14,8 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.export_folder import export_entries
-from diary_mcp.service.ports.entries import EntryRecord
 from support.diary_files import (
     contents,
     get_entry,
