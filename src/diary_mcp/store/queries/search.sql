@@ -196,13 +196,38 @@ where
     )
 
 -- name: claim_words
--- Entries whose words are to be indexed, and that nobody else is at. The locks are the session's:
--- no row is locked while the work is done, and they go with the connection.
-with waiting as materialized (
+-- Entries whose words are to be indexed, and that nobody else is at. Every owner who waits has a turn
+-- before any has a second, with the newest entry first. The locks are the session's: no row is
+-- locked while the work is done, and they go with the connection.
+with recursive waiting_owner as (
     (
-        select d.entry_id from diary.search_document as d
+        select d.owner from diary.search_document as d
         where d.words_by is null
-        order by d.entry_id desc
+        order by d.owner
+        limit 1
+    )
+    union all
+    select next.owner
+    from waiting_owner
+    cross join lateral (
+        select d.owner from diary.search_document as d
+        where d.words_by is null and d.owner > waiting_owner.owner
+        order by d.owner
+        limit 1
+    ) as next
+),
+waiting as materialized (
+    (
+        select newest.entry_id
+        from waiting_owner
+        cross join lateral (
+            select d.entry_id, row_number() over (order by d.entry_id desc) as turn
+            from diary.search_document as d
+            where d.words_by is null and d.owner = waiting_owner.owner
+            order by d.entry_id desc
+            limit %(limit)s
+        ) as newest
+        order by newest.turn, random()
         limit %(limit)s
     )
     union all
@@ -218,11 +243,35 @@ where pg_try_advisory_lock(hashtextextended('diary-mcp index ' || waiting.entry_
 
 -- name: claim_vectors
 -- The same for vectors.
-with waiting as materialized (
+with recursive waiting_owner as (
     (
-        select d.entry_id from diary.search_document as d
+        select d.owner from diary.search_document as d
         where d.vectors_by is null
-        order by d.entry_id desc
+        order by d.owner
+        limit 1
+    )
+    union all
+    select next.owner
+    from waiting_owner
+    cross join lateral (
+        select d.owner from diary.search_document as d
+        where d.vectors_by is null and d.owner > waiting_owner.owner
+        order by d.owner
+        limit 1
+    ) as next
+),
+waiting as materialized (
+    (
+        select newest.entry_id
+        from waiting_owner
+        cross join lateral (
+            select d.entry_id, row_number() over (order by d.entry_id desc) as turn
+            from diary.search_document as d
+            where d.vectors_by is null and d.owner = waiting_owner.owner
+            order by d.entry_id desc
+            limit %(limit)s
+        ) as newest
+        order by newest.turn, random()
         limit %(limit)s
     )
     union all

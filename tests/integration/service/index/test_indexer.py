@@ -17,7 +17,7 @@ from diary_mcp.store.database import Database
 from diary_mcp.store.search_index import PostgresClaim, PostgresSearchIndex
 from support.ground_truth import ask
 from support.ground_truth import eventually as soon
-from support.searching import ALICE, Searching, WordEmbedder
+from support.searching import ALICE, BOB, Searching, WordEmbedder
 from support.sites import site
 from support.workflows import eventually
 
@@ -231,3 +231,18 @@ def test_what_a_killed_server_left_is_indexed_by_the_next(postgres_url: str) -> 
         answer = place.server().call("diary_search", query="saving a copy did not work").data
         assert len(answer["hits"]) > 0
         assert answer["notice"] is None
+
+
+@pytest.mark.parametrize("stage", ["words", "vectors"])
+async def test_nobody_waits_for_the_backlog_of_another(
+    foundation: Foundation, stage: IndexStage
+) -> None:
+    diary = Searching(foundation, WordEmbedder())
+    old = await diary.write("The oldest.", "Less old.", owner=BOB)
+    backlog = await diary.write(*(f"Import {number}." for number in range(12)))
+    store = PostgresSearchIndex(foundation.settling_database)
+
+    async with store.claim(stage, "2", 4) as claim:
+        claimed = {text.id for text in claim.texts}
+
+    assert claimed == {entry.id for entry in (*old, *backlog[-2:])}
