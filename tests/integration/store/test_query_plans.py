@@ -102,6 +102,7 @@ PARAMETERS: Mapping[str, object] = {
     "mine": True,
     "shared": True,
     "author": None,
+    "session": None,
     "filtered": True,
     "after_date": None,
     "after_id": None,
