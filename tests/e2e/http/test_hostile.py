@@ -296,6 +296,37 @@ def test_an_sse_client_that_does_not_read_fills_no_memory(server: HttpServer, to
     eventually(lambda: call(server, token, "diary_whoami").code == "ok")
 
 
+def test_connections_without_a_token_keep_nobody_out_who_has_one(
+    server: HttpServer, token: str
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4_096), hard))
+    with ExitStack() as idle:
+        for _ in range(2_100):
+            idle.enter_context(socket.create_connection(server.address))
+
+        assert call(server, token, "diary_whoami").code == "ok"
+
+
+def test_streams_of_one_agent_keep_no_other_agent_from_opening_one(
+    server: HttpServer, token: str, database: str
+) -> None:
+    other = issue_token(database, "bystander").secret
+    with ExitStack() as streams:
+        opened = [_open_stream(streams, server, token) for _ in range(51)]
+
+        assert [status for status in opened if status != b"200"] == [b"503"]
+        assert _open_stream(streams, server, other) == b"200"
+
+
+def _open_stream(streams: ExitStack, server: HttpServer, token: str) -> bytes:
+    """Opens a stream that nobody reads; the status that it began with."""
+    stream = streams.enter_context(socket.create_connection(server.address, timeout=30))
+    head = f"Host: localhost:1\r\nAuthorization: Bearer {token}\r\n\r\n"
+    stream.sendall(f"GET /sse HTTP/1.1\r\n{head}".encode())
+    return stream.recv(12).split()[1]
+
+
 def _poster(client: httpx.Client, url: str) -> Callable[[], int]:
     """Asks for a long entry; none of them waits for its answer."""
 

@@ -20,6 +20,7 @@ from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.tokens import TOKEN_SCOPES
 from diary_mcp.service.agents.identity import Identity, TokenReader, TokenRefusedError
 from diary_mcp.transport.http.draining import end_stream, is_stream_start, service_unavailable
+from diary_mcp.transport.http.protocol import CONNECTION, BoundedHttpProtocol
 
 _log = structlog.get_logger()
 
@@ -50,6 +51,7 @@ class BearerAuthentication:
         if isinstance(admitted, Response):
             await admitted(scope, receive, send)
             return
+        sign_in_connection(scope, admitted.agent)
         with anyio.CancelScope() as work:
             reauthorizer = _StreamReauthorizer(self._reader, token or "", admitted, send, work)
             await self._app({**scope, "user": _user(admitted)}, receive, reauthorizer.send)
@@ -121,6 +123,23 @@ class _StreamReauthorizer:
         except (TokenRefusedError, UnavailableError, TimeoutError) as error:
             _log.info("http.stream_ended", agent=self.identity.agent, reason=str(error))
             return False
+
+
+def sign_in_connection(scope: Scope, agent: str) -> None:
+    """Keeps the connection of a request apart from those of strangers."""
+    connection: object = scope.get("state", {}).get(CONNECTION)
+    if isinstance(connection, BoundedHttpProtocol):
+        connection.sign_in(agent)
+
+
+def let_everybody_in(app: ASGIApp) -> ASGIApp:
+    """`app` where nobody has to sign in: no connection is a stranger's."""
+
+    async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+        sign_in_connection(scope, "")
+        await app(scope, receive, send)
+
+    return admitted
 
 
 def _bearer_token(scope: Scope) -> str | None:

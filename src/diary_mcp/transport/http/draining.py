@@ -8,7 +8,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from diary_mcp.transport.http.protocol import CONNECTION, BoundedHttpProtocol
+
 MAX_STREAMS = 500
+MAX_STREAMS_OF_ONE_AGENT = 50
 
 
 def is_stream_start(message: Message) -> bool:
@@ -85,6 +88,10 @@ class ConnectionDrain:
         """How many event streams are open."""
         return sum(exchange.is_streaming for exchange in self._exchanges)
 
+    def count_streams_of(self, agent: str) -> int:
+        """How many of them are this agent's."""
+        return sum(exchange.is_streaming for exchange in self._exchanges if exchange.agent == agent)
+
     def tell_change(self) -> None:
         """Something that was waited for may have come."""
         self._changed.set()
@@ -103,6 +110,12 @@ class _Exchange:
     is_answered: bool = False
     is_streaming: bool = False
 
+    @property
+    def agent(self) -> str | None:
+        """Who has signed in on its connection, which is who reads it."""
+        connection: object = self.scope.get("state", {}).get(CONNECTION)
+        return connection.agent if isinstance(connection, BoundedHttpProtocol) else None
+
     async def receive(self) -> Message:
         message = await self.receive_message()
         if message["type"] == "http.request" and not message.get("more_body", False):
@@ -118,7 +131,9 @@ class _Exchange:
         await self.send_message(message)
 
     async def _start_streaming(self) -> None:
-        if self.connection_drain.count_streams() >= MAX_STREAMS:
+        agent, drain = self.agent, self.connection_drain
+        is_greedy = agent and drain.count_streams_of(agent) >= MAX_STREAMS_OF_ONE_AGENT
+        if is_greedy or drain.count_streams() >= MAX_STREAMS:
             refusal = service_unavailable("Too many streams are open.")
             await refusal(self.scope, self.receive_message, self.send_message)
             self.work.cancel()

@@ -18,7 +18,7 @@ from diary_mcp.signals import ending_signals
 from diary_mcp.transport.ending import CLOSING_S, end_within
 from diary_mcp.transport.http.app import SSE_PATH
 from diary_mcp.transport.http.draining import ConnectionDrain
-from diary_mcp.transport.http.protocol import BoundedHttpProtocol
+from diary_mcp.transport.http.protocol import MAX_STRANGERS, BoundedHttpProtocol
 from diary_mcp.transport.inflight import InFlight
 
 _log = structlog.get_logger()
@@ -82,7 +82,7 @@ async def serve_http(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MAX_CONNECTIONS,
+            limit_concurrency=_MAX_CONNECTIONS + MAX_STRANGERS,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_LAST_BYTES_S,
             reset_contextvars=True,

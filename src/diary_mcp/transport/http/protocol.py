@@ -1,11 +1,18 @@
 """uvicorn's HTTP protocol, with the bounds on strangers that it would leave to a proxy."""
 
 import asyncio
+import time
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 << 10
 _HEAD_ARRIVES_S = 10
+# For the next request, as long as nobody has signed in on the connection.
+_STRANGER_WAITS_S = 5
+MAX_STRANGERS = 500
+MAX_STRANGERS_OF_ONE_ADDRESS = 200
+CONNECTION = "diary_connection"
+"""Under this name the state in a request's scope has the connection that it came on."""
 # What a client still sends after its answer is read, so that it gets to see the answer.
 _MAX_LATE_BYTES = 16 << 20
 _LATE_S = 5
@@ -14,8 +21,14 @@ _STALL_S = 60
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection, on which a request's head is short and comes in time."""
+    """One connection, on which a request's head is short and comes in time.
 
+    Until an agent has signed in on it, it is a stranger's: those have room of their own, where
+    the oldest makes room for a new one, so that they cannot keep out who has a token.
+    """
+
+    agent: str | None = None
+    connected_at = 0.0
     _in_head = True
     _bytes = 0
     _timer: asyncio.TimerHandle | None = None
@@ -23,7 +36,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # as in uvicorn
         super().connection_made(transport)
+        self.connected_at = time.monotonic()
         self._close_after(_HEAD_ARRIVES_S)
+        self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -53,6 +68,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = True
         self._close_after(_HEAD_ARRIVES_S)
         super().on_message_begin()
+        self.scope.setdefault("state", {})[CONNECTION] = self
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -69,7 +85,34 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if not self._in_head:
             self._close_after(_LATE_S)
+        elif self.agent is None:
+            self._close_after(_STRANGER_WAITS_S)
         super().on_response_complete()
+
+    def sign_in(self, agent: str) -> None:
+        """From now on the connection is this agent's, and kept between requests."""
+        self.agent = agent
+
+    def _make_room(self) -> None:
+        strangers = [
+            other
+            for other in list[object](self.connections)
+            if isinstance(other, BoundedHttpProtocol) and other.agent is None
+        ]
+        address = self.client and self.client[0]
+        nearby = [other for other in strangers if other.client and other.client[0] == address]
+        if len(nearby) > MAX_STRANGERS_OF_ONE_ADDRESS:
+            crowd = nearby
+        elif len(strangers) > MAX_STRANGERS:
+            crowd = strangers
+        else:
+            return
+        min(crowd, key=BoundedHttpProtocol.worth).transport.abort()
+
+    def worth(self) -> tuple[bool, float]:
+        """Which of several strangers goes first: one that is owed no answer, the oldest."""
+        is_busy = bool(self.cycle) and not self.cycle.response_complete
+        return is_busy, self.connected_at
 
     def _close_after(self, seconds: float) -> None:
         self._stop_timer()
