@@ -44,7 +44,7 @@ def test_agents_are_listed_with_what_their_tokens_may_do(database: str) -> None:
     listed = run(database, "agent", "list")
 
     assert added.stdout == "added agent bob\n"
-    assert again.stdout == "agent bob is there already\n"
+    assert again.stdout == "agent bob already exists\n"
     assert listed.stdout == "alice\n  token 1: diary:read, never expires\nbob\n"
 
 
@@ -73,8 +73,8 @@ def test_revoked_tokens_are_not_listed_and_the_trail_tells_of_them(database: str
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("add", "Alice"), "'Alice' is no name for an agent"),
-        (("token", "group:team"), "'group:team' is no name for an agent"),
+        (("add", "Alice"), "'Alice' is not a valid agent name"),
+        (("token", "group:team"), "'group:team' is not a valid agent name"),
         (("token", "alice", "--expires-in", "soon"), "such as 30d"),
         (("token", "alice", "--expires-in", "999999w"), "leave --expires-in out"),
         (("token", "alice", "--scope", "diary:admin"), "diary:admin"),

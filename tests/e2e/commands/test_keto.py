@@ -107,7 +107,7 @@ def test_reconcile_repairs_what_status_tells_and_a_dry_run_changes_nothing(
     done = run_reconcile(site)
 
     assert (told["ok"], told["drift"]) == (False, 2)
-    assert dry == "found 0 missing and 2 stray relation tuples; 0 changes wait"
+    assert dry == "found 0 missing and 2 stray relation tuples; 0 changes are waiting"
     assert untouched == adrift
     assert done == "repaired 0 missing and 2 stray relation tuples; settled 0 waiting changes"
     site.check()
