@@ -100,9 +100,10 @@ class PostgresSettlements:
     async def get_identity(self) -> UUID:
         """Which diary this is, to a permission backend that others could use as well."""
         async with self._database.connection() as connection:
-            cursor = connection.cursor(row_factory=args_row(UUID))
+            cursor = connection.cursor(row_factory=scalar_row)
             await cursor.execute(_SQL["get_identity"])
-            (identity,) = await cursor.fetchall()
+            identity: object = await cursor.fetchone()
+        assert isinstance(identity, UUID), "a migration has made it"  # noqa: S101  # an invariant
         return identity
 
     async def count_backlog(self) -> Backlog:
