@@ -3,14 +3,18 @@
 Importing what ranks costs a tenth of a second, so it is left to the first search, in a thread.
 """
 
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 
 from diary_mcp.domain.entry import EntryFilters, SearchHit, SearchMode
-from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.errors import PermissionBackendUnavailableError, UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access
@@ -27,12 +31,47 @@ if TYPE_CHECKING:
 
 MAX_HITS = 1_000
 """How far a search can be paged."""
+MAX_AT_ONCE = 4
+"""How many searches of one agent are under way in this process."""
+MAX_WAITING = 64
+"""And how many more may wait for these."""
 
 _SHARED_NOT_SEARCHED = (
     "Entries that others shared with you were not searched: the permission backend does not "
     "answer. Try again in a moment."
 )
 _NO_MORE = f"A search ends after {MAX_HITS} hits: ask for something narrower to see others."
+
+
+class Turns:
+    """Lets each agent do so much at a time; what it asks beyond that waits, and nobody else."""
+
+    def __init__(self, at_once: int = MAX_AT_ONCE, waiting: int = MAX_WAITING) -> None:
+        self._at_once = at_once
+        self._waiting = waiting
+        self._lines: dict[AgentName, anyio.Semaphore] = {}
+        self._asked = Counter[AgentName]()
+
+    @asynccontextmanager
+    async def turn(self, agent: AgentName) -> AsyncGenerator[None]:
+        """Waits for the agent's turn.
+
+        Raises:
+            UnavailableError: too much of the agent's is waiting already.
+        """
+        if self._asked[agent] >= self._at_once + self._waiting:
+            raise UnavailableError(
+                f"{self._asked[agent]} searches of yours are under way or waiting: let them end, "
+                "and try again."
+            )
+        self._asked[agent] += 1
+        try:
+            async with self._lines.setdefault(agent, anyio.Semaphore(self._at_once)):
+                yield
+        finally:
+            self._asked[agent] -= 1
+            if not self._asked[agent]:
+                del self._asked[agent], self._lines[agent]
 
 
 class SearchService:
@@ -52,6 +91,7 @@ class SearchService:
         self._embedder = embedder
         self._weights = weights
         self._engine: SearchEngine | None = None
+        self._turns = Turns()
 
     async def search(
         self,
@@ -73,10 +113,16 @@ class SearchService:
             InvalidArgumentError: the cursor is damaged or belongs to another search.
             PermissionBackendUnavailableError: only shared entries were asked for, and nobody can
                 say which the caller may read.
+            UnavailableError: the caller asks for too much at once.
         """
         listing = f"search:{caller}:{mode}:{filters.model_dump_json()}:{query}"
         position = None if cursor is None else cursors.decode_search(cursor, listing)
         request = SearchRequest(caller, query, filters, mode, limit, position)
+        async with self._turns.turn(caller):
+            return await self._search(request, listing)
+
+    async def _search(self, request: SearchRequest, listing: str) -> Page[SearchHit]:
+        caller, filters, position = request.caller, request.filters, request.position
         asked_at = datetime.now(UTC) if position is None else position.created_by
         engine = await self._get_engine()
         try:
