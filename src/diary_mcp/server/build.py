@@ -6,6 +6,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
 
 from diary_mcp.server.dispatch import CallerOf, DiaryProvider, Dispatcher
+from diary_mcp.server.errors import explain_refusals
 from diary_mcp.server.prompts.prompts import Prompts
 from diary_mcp.server.resources.completions import Completions
 from diary_mcp.server.resources.resources import Resources
@@ -58,7 +59,7 @@ def build_server(
     resources = Resources(dispatcher)
     prompts = Prompts(dispatcher)
     completions = Completions(dispatcher)
-    return Server(
+    server: DiaryServer = Server(
         "diary-mcp",
         version=version("diary-mcp"),
         title="Diary",
@@ -80,3 +81,5 @@ def build_server(
         on_get_prompt=prompts.get,
         on_completion=completions.complete,
     )
+    server.middleware.append(explain_refusals)
+    return server

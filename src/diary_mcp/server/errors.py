@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 import structlog
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -68,6 +69,29 @@ def invalid_arguments(error: ValidationError, tool: str, known: Iterable[str]) -
     problems = [_problem(details, known) for details in error.errors(include_url=False)]
     told = "; ".join(problems[:_MAX_PROBLEMS_TOLD])
     return _result("invalid_argument", f"{told}. Correct this and call {tool} again.")
+
+
+async def explain_refusals(ctx: ServerRequestContext[object], call_next: CallNext) -> HandlerResult:
+    """Says what is wrong with a request that the SDK refuses; a server's middleware."""
+    try:
+        return await call_next(ctx)
+    except ValidationError as error:
+        problems = [_problem(details, ()) for details in error.errors(include_url=False)]
+        told = "; ".join(problems[:_MAX_PROBLEMS_TOLD])
+        raise _refused(f"{ctx.method}: {told}. Correct this and send it again.") from error
+    except MCPError as error:
+        if (error.error.code, error.error.data) != (INVALID_PARAMS, ""):
+            raise
+        # So the SDK says that there was no handshake.
+        raise _refused(
+            f"{ctx.method} came before initialize. Send initialize first, and then "
+            "notifications/initialized."
+        ) from error
+
+
+def _refused(told: str) -> MCPError:
+    text = _shortened(f"invalid_argument: {told}")
+    return MCPError(INVALID_PARAMS, text, {"code": "invalid_argument"})
 
 
 def unknown_tool(name: str, known: Iterable[str]) -> CallToolResult:

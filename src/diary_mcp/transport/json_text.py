@@ -1,6 +1,24 @@
-"""JSON from the wire, with strings that every later reader can hold."""
+"""JSON-RPC messages from the wire, with strings that every later reader can hold.
 
+What is no message gets the error that JSON-RPC has for it, with the id where it can be read: the
+SDK would drop it, and whoever asked would wait.
+"""
+
+import json
 import re
+from dataclasses import dataclass
+from typing import cast
+
+from mcp_types import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    jsonrpc_message_adapter,
+)
+from pydantic import JsonValue, ValidationError
 
 _ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: one character
@@ -10,6 +28,17 @@ _ESCAPE = re.compile(
 _NUL_ESCAPE = r"\u0000"
 # More than the longest content can hold, if it holds nothing else; each may become an object.
 _MAX_VALUES = 150_000
+_VERSION = "2.0"
+_OBJECTS = ("arguments", "capabilities", "_meta")
+_MAX_HEAD_BYTES = 200
+_ID = re.compile(rb'"id"\s*:\s*(?:(?P<number>\d{1,15})|"(?P<text>[^"\\]{1,100})")\s*[,}]')
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The answer to what is no message."""
+
+    error: JSONRPCError
 
 
 def has_too_many_values(raw: bytes) -> bool:
@@ -32,3 +61,94 @@ def decode_json(raw: bytes) -> str:
     if "\\u" not in text:
         return text
     return _ESCAPE.sub(lambda found: _NUL_ESCAPE if found["lone"] else found[0], text)
+
+
+def read_message(raw: bytes) -> JSONRPCMessage | Refusal | None:
+    """The message that `raw` is, or what to answer instead.
+
+    Empty lists in place of objects, which is what PHP makes of those, are taken for empty objects.
+
+    Returns:
+        `None` for what nobody waits for: a notification or an answer that is not well formed.
+    """
+    try:
+        value = cast("JsonValue", json.loads(decode_json(raw), parse_constant=_refuse_constant))
+    except (ValueError, RecursionError):
+        return refuse("Parse error: this is not JSON.", PARSE_ERROR)
+    if isinstance(value, list):
+        return refuse("Invalid request: send each message by itself.")
+    if not isinstance(value, dict):
+        return refuse("Invalid request: a message is a JSON object.")
+    value = _with_objects(value)
+    if "method" in value and "id" in value and _readable_id(value) is None:
+        return refuse('Invalid request: "id" must be a string or an integer.')
+    try:
+        return jsonrpc_message_adapter.validate_python(value, by_name=False)
+    except ValidationError:
+        return _refusal(value)
+
+
+def as_read(raw: bytes) -> bytes:
+    """The text of a message as `read_message` takes it, for a reader of its own."""
+    text = decode_json(raw)
+    if "[]" not in text:
+        return text.encode()
+    value = cast("dict[str, JsonValue]", json.loads(text))
+    return json.dumps(_with_objects(value)).encode()
+
+
+def _with_objects(message: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The message, with empty objects where an empty list can be nothing else."""
+    params = message.get("params")
+    if params == []:
+        return {**message, "params": {}}
+    if not isinstance(params, dict) or [] not in (params.get(name) for name in _OBJECTS):
+        return message
+    empty: dict[str, JsonValue] = {name: {} for name in _OBJECTS if params.get(name) == []}
+    return {**message, "params": {**params, **empty}}
+
+
+def refuse(
+    message: str, code: int = INVALID_REQUEST, request_id: str | int | None = None
+) -> Refusal:
+    """The error that JSON-RPC has for what is no message."""
+    error = ErrorData(code=code, message=message)
+    return Refusal(JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
+
+
+def find_id(raw: bytes) -> str | int | None:
+    """The id that a message begins with, of one that is too much to be read."""
+    found = _ID.search(raw[:_MAX_HEAD_BYTES])
+    if found is None:
+        return None
+    return (
+        found["text"].decode(errors="replace") if found["number"] is None else int(found["number"])
+    )
+
+
+def _refusal(value: dict[str, JsonValue]) -> Refusal | None:
+    if "id" not in value if "method" in value else {"result", "error"} & value.keys():
+        return None
+    request_id = _readable_id(value)
+    if value.get("jsonrpc") != _VERSION:
+        told = f'Invalid request: "jsonrpc" must be "{_VERSION}".'
+    elif not isinstance(value.get("method"), str):
+        told = 'Invalid request: "method" must be a string.'
+    else:
+        told = 'Invalid params: "params" must be an object.'
+        return refuse(told, INVALID_PARAMS, request_id)
+    return refuse(told, INVALID_REQUEST, request_id)
+
+
+def _readable_id(value: dict[str, JsonValue]) -> str | int | None:
+    match value.get("id"):
+        case bool():
+            return None
+        case str() | int() as request_id:
+            return request_id
+        case _:
+            return None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -3,16 +3,16 @@
 Four things differ from the SDK's own stdio transport. A signal ends the session as the end of
 stdin does, so that everything is closed (with the SDK SIGTERM kills the process in the middle,
 and SIGINT waits for stdin). Calls that were read before stdin ended are answered first.
-What a client sends faster than it reads answers stays in the pipe, not in memory. And a
-string that cannot be decoded reaches the tool that it is meant for, which refuses it by name,
-where the SDK would drop the whole message without an answer.
+What a client sends faster than it reads answers stays in the pipe, not in memory. And every
+line is answered: one that is no message by JSON-RPC's error, one with a string that cannot be
+decoded by the tool that it is meant for, where the SDK would drop it.
 """
 
 import asyncio
 import os
 import stat
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import RawIOBase
@@ -20,13 +20,21 @@ from io import RawIOBase
 import anyio
 import anyio.to_thread
 import structlog
-from mcp.server.stdio import stdio_server
+from anyio.streams.memory import MemoryObjectReceiveStream
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCMessage
 
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.signals import ending_signals
 from diary_mcp.transport.ending import CLOSING_S, end_within
-from diary_mcp.transport.inflight import InFlight
-from diary_mcp.transport.json_text import decode_json, has_too_many_values
+from diary_mcp.transport.inflight import InFlight, MessageStream
+from diary_mcp.transport.json_text import (
+    Refusal,
+    find_id,
+    has_too_many_values,
+    read_message,
+    refuse,
+)
 
 _log = structlog.get_logger()
 
@@ -50,31 +58,69 @@ async def serve_stdio(
     Returns:
         The process's exit status: 0, or 128 and the signal's number.
     """
-    async with _stdin() as stdin, _signals_end(stdin) as signals:
+    incoming, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    answers, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
+    sending = in_flight.counted(answers)
+    async with (
+        _stdin() as stdin,
+        _stdout() as stdout,
+        _signals_end(stdin) as signals,
+        anyio.create_task_group() as wires,
+    ):
         last = _LastAnswers(in_flight, came_up, signals.came.wait)
-        lines = _messages(stdin, in_flight, last, lambda: end_within(CLOSING_S, signals.status))
-        async with stdio_server(stdin=lines) as (read, write):  # pyright: ignore[reportArgumentType]
-            options = server.create_initialization_options()
-            await server.run(read, in_flight.counted(write), options)
+        wires.start_soon(_write_messages, outgoing, stdout)
+
+        def end() -> None:
+            end_within(CLOSING_S, signals.status)
+
+        wires.start_soon(_Reader(stdin, incoming, sending, in_flight, last, end).run)
+        await server.run(messages, sending, server.create_initialization_options())
     return signals.status
 
 
-async def _messages(
-    stdin: asyncio.StreamReader,
-    in_flight: InFlight,
-    last: "_LastAnswers",
-    closing: Callable[[], None],
-) -> AsyncIterator[str]:
-    read_bytes = 0
-    while line := await _read_line(stdin):
-        read_bytes += len(line)
-        if read_bytes > _MAX_UNANSWERED_BYTES:
-            await in_flight.wait_until_idle()
-            read_bytes = len(line)
-        yield decode_json(line)
-        await in_flight.wait_for_room()
-    await last.wait()
-    closing()
+@dataclass(frozen=True)
+class _Reader:
+    """Hands on the messages that come in, and answers what is none."""
+
+    stdin: asyncio.StreamReader
+    messages: MessageStream[SessionMessage | Exception]
+    answers: MessageStream[SessionMessage]
+    in_flight: InFlight
+    last: "_LastAnswers"
+    closing: Callable[[], None]
+
+    async def run(self) -> None:
+        """Reads until the end, and returns when the last answers are given."""
+        read_bytes = 0
+        async with self.messages:
+            while line := await _read_line(self.stdin):
+                if isinstance(line, bytes):
+                    read_bytes += len(line)
+                if read_bytes > _MAX_UNANSWERED_BYTES:
+                    await self.in_flight.wait_until_idle()
+                    read_bytes = 0
+                await self._take(read_message(line) if isinstance(line, bytes) else line)
+                await self.in_flight.wait_for_room()
+            await self.last.wait()
+            self.closing()
+
+    async def _take(self, message: JSONRPCMessage | Refusal | None) -> None:
+        match message:
+            case None:
+                _log.warning("message.malformed")
+            case Refusal(error):
+                await self.answers.send(SessionMessage(error))
+            case _:
+                await self.messages.send(SessionMessage(message))
+
+
+async def _write_messages(
+    outgoing: MemoryObjectReceiveStream[SessionMessage], stdout: anyio.AsyncFile[bytes]
+) -> None:
+    async for sent in outgoing:
+        text = sent.message.model_dump_json(by_alias=True, exclude_unset=True)
+        await stdout.write(f"{text}\n".encode())
+        await stdout.flush()
 
 
 @dataclass(frozen=True)
@@ -104,17 +150,33 @@ async def _limit(scope: anyio.CancelScope, begins: Callable[[], Awaitable[None]]
     scope.deadline = min(scope.deadline, anyio.current_time() + _LAST_ANSWERS_S)
 
 
-async def _read_line(stdin: asyncio.StreamReader) -> bytes:
-    """The next line, empty at the end; a line over the limits is dropped."""
+async def _read_line(stdin: asyncio.StreamReader) -> bytes | Refusal:
+    """The next line that is not blank, empty at the end; the answer to one over the limits."""
     while True:
         try:
             line = await stdin.readline()
         except ValueError:
             _log.warning("message.too_long", most_bytes=_MAX_LINE_BYTES)
-            continue
-        if not has_too_many_values(line):
+            return refuse(f"Invalid request: a message has at most {_MAX_LINE_BYTES >> 20} MiB.")
+        if has_too_many_values(line):
+            _log.warning("message.too_many_values")
+            told = "Invalid request: the message holds too many values."
+            return refuse(told, request_id=find_id(line))
+        if line.strip() or not line:
             return line
-        _log.warning("message.too_many_values")
+
+
+@asynccontextmanager
+async def _stdout() -> AsyncGenerator[anyio.AsyncFile[bytes]]:
+    """Stdout for messages alone: whatever else is printed meanwhile goes to stderr."""
+    number = sys.stdout.fileno()
+    wire = os.dup(number)
+    os.dup2(sys.stderr.fileno(), number)
+    try:
+        # A thread may still be writing to a client that does not read: it is never closed.
+        yield anyio.wrap_file(os.fdopen(wire, "wb", closefd=False))
+    finally:
+        os.dup2(wire, number)
 
 
 @asynccontextmanager

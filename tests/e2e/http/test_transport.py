@@ -146,6 +146,9 @@ def test_a_stream_ends_instead_of_telling_more_to_a_revoked_token(
         (("Origin", "null"), 403),
         (("Origin", "http://localhost.evil.example"), 403),
         (("Host", "localhost"), 200),
+        (("Host", "LOCALHOST"), 200),
+        (("Host", "Diary.Example.ORG:8443"), 200),
+        (("Origin", "HTTPS://Diary.example.org"), 200),
         (("Host", "diary.example.org"), 200),
         (("Host", "diary.example.org:8443"), 200),
         (("Origin", "https://diary.example.org"), 200),
@@ -159,6 +162,76 @@ def test_only_known_hosts_and_origins_are_answered(
     response = post(server, request_body("tools/list"), bearer(token) | dict([header]))
 
     assert response.status_code == status
+
+
+def test_a_page_of_an_allowed_origin_may_ask_and_read_the_answer(
+    server: HttpServer, token: str
+) -> None:
+    origin = {"Origin": "http://localhost:6274"}
+    asking = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,mcp-protocol-version",
+    }
+
+    allowed = httpx.options(f"{server.url}/mcp", headers=origin | asking)
+    answer = post(server, request_body("tools/list"), bearer(token) | origin)
+    refused = httpx.options(
+        f"{server.url}/mcp", headers=asking | {"Origin": "https://evil.example"}
+    )
+
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == origin["Origin"]
+    assert "authorization" in allowed.headers["access-control-allow-headers"]
+    assert answer.headers["access-control-allow-origin"] == origin["Origin"]
+    assert refused.status_code == 403
+    assert "access-control-allow-origin" not in refused.headers
+
+
+def test_a_slash_at_the_end_is_the_same_address(server: HttpServer, token: str) -> None:
+    response = httpx.post(
+        f"{server.url}/mcp/",
+        json=request_body("tools/list"),
+        headers=bearer(token) | {"Accept": "application/json"},
+    )
+
+    assert response.status_code == 200
+
+
+def test_a_protocol_version_that_is_not_supported_is_named_with_those_that_are(
+    server: HttpServer, token: str
+) -> None:
+    response = post(
+        server, request_body("tools/list"), bearer(token) | {"MCP-Protocol-Version": "2099-01-01"}
+    )
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, -32022)
+    assert "2099-01-01" in error["message"]
+    assert "2025-11-25, 2026-07-28" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"{nonsense", -32700), (b"[]", -32600), (b'{"id":5,"method":"ping"}', -32600)],
+)
+def test_what_is_no_message_is_answered_as_json_rpc_says(
+    server: HttpServer, token: str, body: bytes, code: int
+) -> None:
+    response = post(server, body, bearer(token))
+
+    assert (response.status_code, response.json()["error"]["code"]) == (400, code)
+    assert "validation" not in response.text
+
+
+def test_an_empty_list_stands_for_no_parameters(server: HttpServer, token: str) -> None:
+    listed = post(
+        server, b'{"jsonrpc":"2.0","id":7,"method":"tools/list","params":[]}', bearer(token)
+    )
+    arguments = call_body("diary_tags") | {"params": {"name": "diary_tags", "arguments": []}}
+    called = post(server, arguments, bearer(token))
+
+    assert listed.json()["result"]["tools"]
+    assert called.json()["result"]["isError"] is False
 
 
 def test_a_strange_host_is_turned_away_before_it_may_show_a_token(server: HttpServer) -> None:

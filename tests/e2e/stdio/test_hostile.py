@@ -198,3 +198,26 @@ def _start_rest(pipe: int, rest: bytes) -> None:
             os.write(pipe, rest)
 
     threading.Thread(target=write, daemon=True).start()
+
+
+def test_every_line_with_an_id_is_answered(database: str) -> None:
+    piped = b"""
+{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+{"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": []}
+{"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {}}
+{"jsonrpc": "2.0", "id": 4, "method": "tools/list", "params": 7}
+{"id": 5, "method": "ping"}
+{"jsonrpc": "2.0", "method": "notifications/initialized"}
+{nonsense
+"""
+
+    served = subprocess.run(
+        [COMMAND, "serve"], input=piped, check=True, capture_output=True, timeout=60,
+        env=environment(database_url=database),
+    )  # fmt: skip
+
+    answers = {each["id"]: each["error"] for each in map(json.loads, served.stdout.splitlines())}
+    codes = {request_id: error["code"] for request_id, error in answers.items()}
+    assert codes == {1: -32602, 2: -32602, 3: -32602, 4: -32602, 5: -32600, None: -32700}
+    assert "tools/list came before initialize" in answers[1]["message"]
+    assert "params.name is required" in answers[3]["message"]

@@ -5,6 +5,7 @@ request is looked at is chosen so that a stranger costs little: its Host and Ori
 token, and only then its body.
 """
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -71,12 +73,18 @@ async def http_app(
     routes: list[BaseRoute] = [
         *health_routes(surface.look),
         *_metadata_routes(surface.issuer),
+        # Both: behind TLS a redirect to the other would name plain http.
         Route("/mcp", authenticated(manager.handle_request), methods=["POST"]),
+        Route("/mcp/", authenticated(manager.handle_request), methods=["POST"]),
     ]
     if surface.with_sse:
         routes += _sse_routes(server, surface.security, authenticated, in_flight)
     async with manager.run():
-        yield _HostCheck(connection_drain.watch(Starlette(routes=routes)), surface.security)
+        app = Starlette(routes=routes)
+        app.router.redirect_slashes = False
+        yield _HostCheck(
+            connection_drain.watch(_for_web_pages(app, surface.security)), surface.security
+        )
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,7 @@ class _HostCheck:
     security: TransportSecuritySettings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = {**scope, "headers": [*map(_in_lower_case, scope["headers"])]}
         refusal = None
         if scope["path"] not in _OPEN_PATHS:
             check = TransportSecurityMiddleware(self.security)
@@ -98,6 +107,24 @@ class _HostCheck:
             await self.app(scope, receive, send)
         else:
             await _strange_name(refusal.status_code)(scope, receive, send)
+
+
+def _in_lower_case(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Names of hosts are the same in whatever case they are written."""
+    name, value = header
+    return (name, value.lower()) if name in {b"host", b"origin"} else header
+
+
+def _for_web_pages(app: ASGIApp, security: TransportSecuritySettings) -> ASGIApp:
+    """`app`, which pages of an allowed origin may ask from a browser."""
+    origins = (re.escape(origin).replace(r":\*", r":\d+") for origin in security.allowed_origins)
+    return CORSMiddleware(
+        app,
+        allow_origin_regex="|".join(origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate"],
+    )
 
 
 def _strange_name(status: int) -> JSONResponse:

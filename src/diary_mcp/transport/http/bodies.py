@@ -4,13 +4,22 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import anyio
+from mcp_types import UNSUPPORTED_PROTOCOL_VERSION, JSONRPCRequest
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from diary_mcp.transport.json_text import decode_json, has_too_many_values
+from diary_mcp.transport.json_text import (
+    Refusal,
+    as_read,
+    has_too_many_values,
+    read_message,
+    refuse,
+)
 
 MAX_BODY_BYTES = 4 << 20
+_PROTOCOL_VERSIONS = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
 _ARRIVE_S = 30
 # What is longer takes memory that counts, many times its length once it is parsed: so many of
 # them are read and answered at once, and the others wait.
@@ -49,7 +58,7 @@ class BodyLimit:
     ) -> None:
         try:
             with anyio.fail_after(_ARRIVE_S):
-                body = await self._read(scope, receive, held)
+                body = await self._receive(scope, receive, held)
         except _GoneError:
             return
         except _TooLargeError:
@@ -65,14 +74,19 @@ class BodyLimit:
         if has_too_many_values(body):
             await _refusal(413, "The request holds too many values.")(scope, receive, send)
             return
-        whole: list[Message] = [{"type": "http.request", "body": decode_json(body).encode()}]
+        message = _read(scope, body)
+        if isinstance(message, Refusal):
+            told = message.error.model_dump(mode="json", by_alias=True, exclude_none=True)
+            await JSONResponse({**told, "id": message.error.id}, 400)(scope, receive, send)
+            return
+        whole: list[Message] = [{"type": "http.request", "body": message}]
 
         async def receive_whole() -> Message:
             return whole.pop() if whole else await receive()
 
         await self.app(scope, receive_whole, send)
 
-    async def _read(self, scope: Scope, receive: Receive, held: AsyncExitStack) -> bytes:
+    async def _receive(self, scope: Scope, receive: Receive, held: AsyncExitStack) -> bytes:
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
             raise _TooLargeError
@@ -90,6 +104,25 @@ class BodyLimit:
                 await held.enter_async_context(self.long_bodies)
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _read(scope: Scope, body: bytes) -> bytes | Refusal:
+    """The body as the SDK is to read it, or the answer to one that is no message."""
+    if scope["method"] != "POST":
+        return body
+    asked = Headers(scope=scope).get("mcp-protocol-version")
+    message = read_message(body)
+    if asked is not None and asked not in _PROTOCOL_VERSIONS and not isinstance(message, Refusal):
+        request_id = message.id if isinstance(message, JSONRPCRequest) else None
+        told = (
+            f"MCP-Protocol-Version {asked!a} is not supported; {', '.join(_PROTOCOL_VERSIONS)} are."
+        )
+        return refuse(told, UNSUPPORTED_PROTOCOL_VERSION, request_id)
+    if message is None:
+        return refuse("Invalid request: this is neither a request nor a notification.")
+    if isinstance(message, Refusal):
+        return message
+    return as_read(body)
 
 
 def _refusal(status: int, reason: str) -> JSONResponse:

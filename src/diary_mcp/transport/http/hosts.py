@@ -13,7 +13,9 @@ def security_settings(bound_to: str, allowed: Iterable[str]) -> TransportSecurit
 
     A name without a port is allowed with every port, and web pages of an allowed name may ask.
     """
-    names = dict.fromkeys([*_LOOPBACK_NAMES, *_names_of(bound_to), *allowed])
+    names = dict.fromkeys(
+        name.lower() for name in (*_LOOPBACK_NAMES, *_names_of(bound_to), *allowed)
+    )
     hosts = [host for name in names for host in _with_ports(name)]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
