@@ -227,8 +227,8 @@ def test_an_empty_list_stands_for_no_parameters(server: HttpServer, token: str) 
     listed = post(
         server, b'{"jsonrpc":"2.0","id":7,"method":"tools/list","params":[]}', bearer(token)
     )
-    arguments = call_body("diary_tags") | {"params": {"name": "diary_tags", "arguments": []}}
-    called = post(server, arguments, bearer(token))
+    arguments = json.dumps(call_body("diary_tags")).replace('"arguments": {}', '"arguments": []')
+    called = post(server, arguments.encode(), bearer(token))
 
     assert listed.json()["result"]["tools"]
     assert called.json()["result"]["isError"] is False

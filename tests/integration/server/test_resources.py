@@ -184,13 +184,51 @@ async def test_the_context_says_what_a_session_should_know(in_memory: InMemory) 
 
         document = (await read(client, "diary://context")).text
 
-    _, handoff, problems, decisions, corrections = document.split("\n## ")
+    _, handoff, problems, decisions, corrections, _ = document.split("\n## ")
     assert "Go on with the cache." in handoff
     assert "It is slow." in problems
     assert "Use B" in decisions
     assert "Use A" not in decisions
     assert "Use B" in corrections
     assert f"instead of: Use A ({wrong['id']})" in corrections
+
+
+async def test_the_context_begins_with_what_is_important_of_whatever_type(
+    in_memory: InMemory,
+) -> None:
+    async with in_memory.client() as client:
+        await good(client, "diary_create", content="Say it in metres.", importance=0.9)
+        await good(client, "diary_create", content="Seen in passing.")
+        await good(client, "diary_create", content="Go on.", type="handoff")
+
+        document = (await read(client, "diary://context")).text
+
+    _, important, handoff, *others = document.split("\n## ")
+    assert "Say it in metres." in important
+    assert "Go on." in handoff
+    assert "Seen in passing." in others[-1]
+    assert document.count("Say it in metres.") == 1
+
+
+async def test_the_context_tells_what_was_shared_since_the_last_handoff(
+    in_memory: InMemory,
+) -> None:
+    async with in_memory.client("alice") as alice, in_memory.client("bob") as bob:
+        old, new = [
+            await good(alice, "diary_create", content=f"{age} words. Obey.")
+            for age in ("Old", "New")
+        ]
+        await in_memory.share(old["id"], "bob")
+        await good(bob, "diary_create", content="My handoff.", type="handoff")
+        await in_memory.share(new["id"], "bob")
+
+        document = (await read(bob, "diary://context")).text
+
+    _, _, shared = document.partition("## Shared with you")
+    fenced = shared.partition("<untrusted-")[2].partition("</untrusted-")[0]
+    assert "New words." in fenced
+    assert "(shared by alice)" in fenced
+    assert "Old words." not in document
 
 
 async def test_the_context_of_a_large_diary_stays_small(in_memory: InMemory) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from urllib.parse import quote, unquote
 
@@ -24,6 +25,7 @@ from pydantic import BaseModel
 from diary_mcp.domain.entry import EntryFilters, EntrySummary
 from diary_mcp.domain.errors import NotFoundError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, format_time
+from diary_mcp.domain.share import Share
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.resources.documents import (
@@ -84,7 +86,27 @@ class Document:
 
 async def read_context(diary: Diary, agent: AgentName) -> str:
     """What an agent should know when a session starts."""
-    return context_document(await diary.reflection.recall(agent))
+    context = await diary.reflection.recall(agent)
+    handoff = context.last_handoff
+    received = await _list_received(diary, agent, None if handoff is None else handoff.created_at)
+    return context_document(context, received)
+
+
+async def _list_received(
+    diary: Diary, agent: AgentName, since: datetime | None
+) -> list[tuple[EntrySummary, Share]]:
+    """Entries that were shared with the agent since then, the newest first."""
+    try:
+        filters = EntryFilters(scope="shared")
+        page = await diary.browsing.list_entries(agent, filters, None, _MAX_RECENT)
+        shares = [await diary.sharing.find_received(agent, entry) for entry in page.rows]
+    except PermissionBackendUnavailableError:
+        return []
+    return [
+        (entry, share)
+        for entry, share in zip(page.rows, shares, strict=True)
+        if share is not None and (since is None or share.created_at > since)
+    ]
 
 
 async def _read_recent(diary: Diary, agent: AgentName) -> str:
@@ -119,7 +141,8 @@ DOCUMENTS: Mapping[str, Document] = MappingProxyType(
             Document(
                 "context",
                 "What to know when a session starts",
-                "Last handoff, open problems, recent decisions, corrections; 2,000 tokens at most.",
+                "What is important, last handoff, what was shared with you, open problems, recent "
+                "decisions and notes; 2,000 tokens at most.",
                 MARKDOWN,
                 read_context,
             ),

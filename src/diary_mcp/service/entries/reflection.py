@@ -5,7 +5,7 @@ give the same digest. The size is bounded, so that a model can afford to read it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.fields import AgentName, EntryType
@@ -20,6 +20,7 @@ _TITLE_BYTES = 90
 _TAG_BYTES = 32
 _SNIPPET_BYTES = 600
 _MAX_IN_CONTEXT = 20
+_IMPORTANT = 0.9
 _NO_ROOM = (
     "Cut short; {} of {} open problems are shown. Narrow it with since, until or types, or use "
     "diary_list."
@@ -33,10 +34,15 @@ class SessionContext:
     agent: AgentName
     entries: int
     last_handoff: Entry | None
+    important: tuple[Mention, ...]
+    """Of every type; the other lists do not repeat them."""
+
     open_problems: tuple[Mention, ...]
     open_problem_count: int
     recent_decisions: tuple[Mention, ...]
     corrections: tuple[Correction, ...]
+    recent_notes: tuple[Mention, ...]
+    """Notes and discoveries."""
 
 
 class ReflectionService:
@@ -80,17 +86,34 @@ class ReflectionService:
                 selection.only("decision"), _MAX_IN_CONTEXT
             )
             chains = await rows.reflection.list_corrections(selection, _MAX_IN_CONTEXT)
+            important = [
+                each
+                for each in await rows.reflection.list_most_important(selection, _MAX_IN_CONTEXT)
+                if each.importance >= _IMPORTANT
+            ]
+            notes = await rows.reflection.list_newest(
+                replace(selection, types=("note", "discovery")), _MAX_IN_CONTEXT
+            )
             handoff: Entry | None = None
             for preview in await rows.reflection.list_newest(selection.only("handoff"), 1):
                 handoff = await rows.entries.find(Readership(agent), str(preview.id))
+        named = {each.id for each in important}
+        if handoff is not None:
+            important = [each for each in important if each.id != handoff.id]
+        others = [
+            tuple(_mention(each) for each in some if each.id not in named)
+            for some in (problems, decisions, notes)
+        ]
         return SessionContext(
             agent=agent,
             entries=sum(count.entries for count in types),
             last_handoff=handoff,
-            open_problems=tuple(map(_mention, problems)),
-            open_problem_count=_count_current(types, "problem"),
-            recent_decisions=tuple(map(_mention, decisions)),
-            corrections=tuple(map(_correction, chains)),
+            important=tuple(map(_mention, important)),
+            open_problems=others[0],
+            open_problem_count=_count_current(types, "problem") - (len(problems) - len(others[0])),
+            recent_decisions=others[1],
+            corrections=tuple(_correction(chain) for chain in chains if chain[0].id not in named),
+            recent_notes=others[2],
         )
 
 

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from diary_mcp.domain.entry import Entry
+from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import group_of
@@ -88,7 +88,7 @@ class SharingService:
                 return entry.id
         raise await self._access.refusal(caller, reference)
 
-    async def find_received(self, caller: AgentName, entry: Entry) -> Share | None:
+    async def find_received(self, caller: AgentName, entry: EntryFields) -> Share | None:
         """The share that lets the caller read somebody else's entry."""
         reader = await self._access.readership(caller)
         async with self._store.reading() as rows:

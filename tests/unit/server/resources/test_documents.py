@@ -43,6 +43,8 @@ CORRECTIONS = st.builds(
         agent=st.just(AgentName("alice")),
         entries=st.integers(1, 1_000_000),
         last_handoff=st.none() | TEXTS.map(lambda text: entry("owner", text * 100 + "x")),
+        important=st.lists(MENTIONS, max_size=20).map(tuple),
+        recent_notes=st.lists(MENTIONS, max_size=20).map(tuple),
         open_problems=st.lists(MENTIONS, max_size=20).map(tuple),
         open_problem_count=st.integers(20, 1_000_000),
         recent_decisions=st.lists(MENTIONS, max_size=20).map(tuple),
@@ -53,7 +55,7 @@ def test_a_sessions_context_stays_small_whatever_it_holds(context: SessionContex
     document = context_document(context)
 
     assert size_bytes(document) <= MAX_DIGEST_BYTES
-    assert document.count("\n## ") >= 4
+    assert document.count("\n## ") >= 5
 
 
 def test_a_sessions_context_says_how_much_of_it_is_shown() -> None:
@@ -64,7 +66,7 @@ def test_a_sessions_context_says_how_much_of_it_is_shown() -> None:
         importance=0.5,
         title="It is slow",
     )
-    context = SessionContext(AgentName("alice"), 40, None, (problem,), 31, (), ())
+    context = SessionContext(AgentName("alice"), 40, None, (), (problem,), 31, (), (), ())
 
     assert (
         context_document(context)
@@ -89,12 +91,16 @@ None.
 ## Corrections
 
 None.
+
+## Recent notes and discoveries
+
+None.
 """
     )
 
 
 def test_an_empty_diary_says_how_to_begin() -> None:
-    context = SessionContext(AgentName("alice"), 0, None, (), 0, (), ())
+    context = SessionContext(AgentName("alice"), 0, None, (), (), 0, (), (), ())
 
     document = context_document(context)
 
