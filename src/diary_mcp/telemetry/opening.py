@@ -1,15 +1,19 @@
 """Telemetry of a process: on where it was asked for, and flushed at the end."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 import structlog
 
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
-from diary_mcp.telemetry.signals import read_signals
+from diary_mcp.telemetry.signals import Signal, read_signals
+
+if TYPE_CHECKING:
+    from diary_mcp.telemetry.exporting import OpenTelemetry
 
 _log = structlog.get_logger()
 
@@ -26,12 +30,26 @@ async def open_telemetry(environment: Mapping[str, str]) -> AsyncGenerator[Telem
     if not signals.wanted:
         yield NO_TELEMETRY
         return
-    from diary_mcp.telemetry.exporting import export  # noqa: PLC0415  # imports OpenTelemetry
-
-    exported = export(signals.wanted, version("diary-mcp"))
+    exported = _export(signals.wanted)
+    if exported is None:
+        yield NO_TELEMETRY
+        return
     _log.info("telemetry.on", signals=sorted(signals.wanted))
     try:
         yield exported
     finally:
         with anyio.move_on_after(_LAST_EXPORT_S, shield=True):
             await anyio.to_thread.run_sync(exported.close, abandon_on_cancel=True)
+
+
+def _export(wanted: Collection[Signal]) -> "OpenTelemetry | None":
+    """The exported signals; `None` where OpenTelemetry refuses what a variable says."""
+    try:
+        from diary_mcp.telemetry.exporting import export  # noqa: PLC0415  # imports OpenTelemetry
+
+        return export(wanted, version("diary-mcp"))
+    except Exception as error:  # noqa: BLE001  # whatever a value does to OpenTelemetry
+        # Its text may quote a header, and with it a token.
+        reason = f"OpenTelemetry refuses a value of an OTEL_* variable ({type(error).__name__})."
+        _log.warning("telemetry.not_exported", reason=reason)
+        return None
