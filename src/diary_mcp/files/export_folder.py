@@ -5,6 +5,7 @@ nothing is lost. Exporting again into the same folder, or back into the folder t
 therefore works, and an edit that nobody imported yet is kept and named.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from diary_mcp.service.ports.store import Store
 
 ExportFormat = Literal["markdown", "jsonl", "bundle"]
 
+_SIGNATURE = re.compile("signature *[:=]")
 JSON_LINES_NAME = "entries.jsonl"
 
 
@@ -148,9 +150,8 @@ async def _has_all_of(file: _File, present: bytes, export: EntryExport) -> bool:
 def _unknown(said: ImportedEntry, file: _File) -> set[str]:
     """What a file says beyond its entry; of its signature an imported entry keeps every word."""
     was_imported = file.entry.front_matter is not None
-    return {
-        line for line in said.unknown_keys if not (was_imported and line.startswith("signature:"))
-    }
+    lines = said.unknown_keys
+    return {line for line in lines if not (was_imported and _SIGNATURE.match(line))}
 
 
 def _is_own(origin: str | None, entry: EntryRecord) -> bool:

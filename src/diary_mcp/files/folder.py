@@ -1,5 +1,6 @@
 """The folder that an export writes into, and nothing outside it."""
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,19 +10,22 @@ from uuid import uuid4
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.files.sources import read_bytes
 
+_FOLDER_MODE = 0o700
+_FILE_MODE = 0o600
+
 
 class ExportFolder:
     """A folder that is there, with files that appear whole or not at all."""
 
     def __init__(self, path: Path) -> None:
-        """Makes the folder where it is not there.
+        """Makes the folder where it is not there, for its owner alone.
 
         Raises:
             InvalidArgumentError: it cannot be made, or a file has its name.
         """
         self.path = path
         with _translate_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
 
     def find(self, name: str) -> bytes | None:
         """What the file of this name holds, as far as an entry can reach; `None`: there is none.
@@ -51,11 +55,15 @@ class ExportFolder:
         draft = self.path / f".diary-mcp-{uuid4().hex}.tmp"
         with _translate_errors(self.path / name):
             try:
-                with draft.open("xb") as file:
+                with open(draft, "xb", opener=_open_private) as file:
                     yield file
                 draft.replace(self.path / name)
             finally:
                 draft.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, _FILE_MODE)
 
 
 @contextmanager

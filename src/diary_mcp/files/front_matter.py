@@ -1,5 +1,8 @@
 """Front matter: what stands between two `---` lines at the top of a Markdown file.
 
+The second one may be `...`, and TOML stands between two `+++` lines. What stands there and is no
+front matter, such as a letterhead, is content.
+
 The text itself is kept. YAML is only asked where each key begins and what a few of them say, and
 changing one key leaves every other character as it was. Scalars are not resolved: a date, a
 number or `02` stays the text that it is. Anchors, aliases and tags are refused, so nothing can
@@ -10,17 +13,22 @@ import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import assert_never
+from typing import assert_never, cast
 
 import yaml
 
 from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.files.toml_head import parse_toml, read_statements, text_of, write_toml
 
 MAX_FRONT_MATTER_CHARACTERS = 20_000
 _MAX_DEPTH = 20
 
-_OPENING = re.compile(r"\A---[ \t]*\r?\n")
-_CLOSING = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
+_OPENING = re.compile(r"\A(?:---|\+\+\+)[ \t]*\r?\n")
+_YAML_CLOSING = re.compile(r"^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
+_TOML_CLOSING = re.compile(r"^\+\+\+[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
+_KEY_LINE = re.compile(r"""["']?[\w.-]+["']?[ \t]*[:=](?:\s|$)""")
+_BLANK_AROUND = re.compile(r"[ \t]*\r?\n(?s:.*)\n[ \t]*\r?\n\Z")
+_INNER_LINE = re.compile(r"[ \t]|#|-[ \t]|\r?$")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -67,22 +75,40 @@ class FrontMatter:
 
     def text_before(self, content: str) -> str:
         """The text to put before `content`, so that both are told apart again."""
-        looks_like_more = _OPENING.match(content) is not None or (
+        looks_like_more = _has_front_matter(content) or (
             content.startswith(_BYTE_ORDER_MARK) and not self.byte_order_mark
         )
         return (self._fenced() if looks_like_more else self).text
 
-    def with_value(self, name: str, value: Writable) -> "FrontMatter":
-        """The same with one key set: in its place, or else at the end."""
+    def with_value(self, name: str, value: Writable, *, keeps_old: bool = False) -> "FrontMatter":
+        """The same with one key set: in its place, or else at the end.
+
+        With `keeps_old`, what the key said before stays as a comment.
+        """
         newline = "\r\n" if self.opening.endswith("\r\n") else "\n"
         present = self.find(name)
         below = "" if present is None else _comments_below(present.text)
-        text = f"{self.indent}{name}: {_write(value)}{newline}{below}"
+        if present is not None and keeps_old:
+            below = _commented(present.text.removesuffix(below)) + below
+        text = f"{self.indent}{name}{self._written(value)}{newline}{below}"
         field = Field(name, str(value) if isinstance(value, float | int) else value, text)
         if present is None:
-            return replace(self._fenced(), fields=(*self.fields, field))
-        fields = tuple(field if old is present else old for old in self.fields)
+            at = sum(each.name != "" for each in self.fields)
+            fields = (*self.fields[:at], field, *self.fields[at:])
+            return replace(self._fenced(), fields=fields)
+        fields = tuple(
+            field if old is present else old
+            for old in self.fields
+            if old is present or old.name != name
+        )
         return replace(self, fields=fields)
+
+    @property
+    def _is_toml(self) -> bool:
+        return self.opening.startswith("+++")
+
+    def _written(self, value: Writable) -> str:
+        return f" = {write_toml(value)}" if self._is_toml else f": {_write(value)}"
 
     def _fenced(self) -> "FrontMatter":
         return self if self.opening else replace(self, opening="---\n", closing="---\n")
@@ -92,20 +118,58 @@ def split_front_matter(text: str) -> tuple[str, str]:
     """What stands before the content, byte order mark and `---` lines included; the content.
 
     Raises:
-        InvalidArgumentError: the opening `---` line has no closing one.
+        InvalidArgumentError: the opening line has no closing one, and keys below it.
     """
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
     unmarked = text[len(mark) :]
     opening = _OPENING.match(unmarked)
     if opening is None:
         return mark, unmarked
-    closing = _CLOSING.search(unmarked, opening.end())
+    fence = opening[0][:3]
+    closing = _closing(unmarked, opening)
     if closing is None:
+        if _KEY_LINE.match(unmarked, opening.end()) is None:
+            return mark, unmarked
         raise InvalidArgumentError(
-            "line 1 opens front matter with `---`, but no `---` line closes it; add one, or put an "
-            "empty line before a `---` that is meant as a rule."
+            f"line 1 opens front matter with `{fence}`, but no `{fence}` line closes it; add one, "
+            f"or put an empty line before a `{fence}` that is meant as a rule."
         )
+    if not _is_front_matter(unmarked[opening.end() : closing.start()], fence):
+        return mark, unmarked
     return mark + unmarked[: closing.end()], unmarked[closing.end() :]
+
+
+def _closing(text: str, opening: re.Match[str]) -> re.Match[str] | None:
+    pattern = _TOML_CLOSING if opening[0].startswith("+++") else _YAML_CLOSING
+    return pattern.search(text, opening.end())
+
+
+def _has_front_matter(text: str) -> bool:
+    try:
+        head, _ = split_front_matter(text)
+    except InvalidArgumentError:
+        return True
+    return head not in {"", _BYTE_ORDER_MARK}
+
+
+def _is_front_matter(lines: str, fence: str) -> bool:
+    """Whether what stands between two such lines is that, and not content.
+
+    Two lines with an empty one between them and the text are rules. What cannot be read is taken
+    for front matter where most of its lines begin with a key: a slip is told, and not kept as text.
+    """
+    if not lines.strip():
+        return True
+    if _BLANK_AROUND.match(lines):
+        return False
+    if len(lines) <= MAX_FRONT_MATTER_CHARACTERS:
+        try:
+            return bool(parse_toml(lines) if fence == "+++" else _read_keys(lines))
+        except InvalidArgumentError:
+            pass
+    outer = [line for line in lines.split("\n") if not _INNER_LINE.match(line)]
+    keys = sum(_KEY_LINE.match(line) is not None for line in outer)
+    return 2 * keys > len(outer)
 
 
 def read_front_matter(head: str) -> FrontMatter:
@@ -118,16 +182,45 @@ def read_front_matter(head: str) -> FrontMatter:
     opening = _OPENING.match(head[len(mark) :])
     if opening is None:
         return FrontMatter(byte_order_mark=mark)
-    closing = _CLOSING.search(head, len(mark) + opening.end())
+    unmarked = head[len(mark) :]
+    closing = _closing(unmarked, opening)
     assert closing is not None, "split_front_matter found it"  # noqa: S101  # an invariant
-    lines = head[len(mark) + opening.end() : closing.start()]
+    lines = unmarked[opening.end() : closing.start()]
     if len(lines) > MAX_FRONT_MATTER_CHARACTERS:
         raise InvalidArgumentError(
             f"the front matter has {len(lines):,} characters, at most "
-            f"{MAX_FRONT_MATTER_CHARACTERS:,} are read; move text below the closing `---`."
+            f"{MAX_FRONT_MATTER_CHARACTERS:,} are read; move text below its closing line."
         )
+    if opening[0].startswith("+++"):
+        preamble, fields = _read_toml_fields(lines)
+        return FrontMatter(mark, opening[0], preamble, fields, closing[0])
     preamble, fields, indent = _read_fields(lines)
     return FrontMatter(mark, opening[0], preamble, fields, closing[0], indent)
+
+
+def _read_toml_fields(lines: str) -> tuple[str, tuple[Field, ...]]:
+    preamble = ""
+    fields: list[Field] = []
+    for name, value, text in read_statements(lines):
+        if name is not None:
+            fields.append(Field(name, _toml_value(value), text))
+        elif text.lstrip().startswith("["):
+            # The tables; what has no name is found by nobody, and stays last.
+            fields.append(Field("", Nested.NESTED, text))
+        elif fields:
+            fields[-1] = replace(fields[-1], text=fields[-1].text + text)
+        else:
+            preamble += text
+    return preamble, tuple(fields)
+
+
+def _toml_value(value: object) -> Value:
+    try:
+        if isinstance(value, list):
+            return tuple(filter(None, map(text_of, cast("list[object]", value))))
+        return text_of(value)
+    except TypeError:
+        return Nested.NESTED
 
 
 @dataclass
@@ -254,6 +347,10 @@ def _comments_below(text: str) -> str:
     while first > 1 and (lines[first - 1].strip() == "" or lines[first - 1].startswith("#")):
         first -= 1
     return "\n".join(lines[first:])
+
+
+def _commented(text: str) -> str:
+    return "".join(f"# {line}" for line in text.splitlines(keepends=True))
 
 
 def _write(value: Writable) -> str:

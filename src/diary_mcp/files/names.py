@@ -1,25 +1,37 @@
 """Keys and file names: which file an entry is exported to, and which entry a file is."""
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Generator, Iterable
+from urllib.parse import unquote
 from uuid import UUID
 
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.archive.supersession import base_name, visible
 from diary_mcp.service.ports.entries import EntryReference
 
 SUFFIX = ".md"
+"""Of what is exported; all of `SUFFIXES` are read."""
+
+SUFFIXES = (".md", ".markdown")
 _MAX_NAME_BYTES = 255 - len(SUFFIX)
 _MAX_LABEL_CHARACTERS = 255
 _ID_VERSION = 7
 _KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
+# What Windows allows in no name, beside what no system does.
+_REFUSED = frozenset('/\\<>:"|?*')
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|con(?:in|out)\$) *(?:\.|\Z)", re.IGNORECASE)
+_WIKI_LINK = re.compile(r"\[\[([^\[\]|#^]+)[^\[\]]*\]\]")
+_MARKDOWN_LINK = re.compile(r"\[[^\]]*\]\(<?([^()<>]+?)>?\)")
 
 
 def file_names(references: Iterable[EntryReference]) -> dict[EntryId, str]:
     """A file name without `.md` for each entry, no two alike on any file system.
 
-    The key itself where it can be a file name, else the key percent-encoded, else the id. The
-    outcome depends on the entries alone, not on their order.
+    The key itself where it can be a file name on every system, else the key with what cannot be
+    percent-encoded, else all of it, else the id. The outcome depends on the entries alone, not on
+    their order.
     """
     names: dict[EntryId, str] = {}
     taken: set[str] = set()
@@ -50,17 +62,45 @@ def stands_for(name: str, key: str) -> bool:
 
     Only then is a `key` in the front matter the entry's: other programs use that word too.
     """
-    return name == _encoded(key) or find_entry_id(name.partition("~")[0]) is not None
+    is_named_so = visible(name) in {visible(key), base_name(visible(key))}
+    is_id = find_entry_id(name.partition("~")[0]) is not None
+    return is_named_so or is_id or name in {_encoded(key), _portable(key)}
+
+
+def read_name(name: str) -> str:
+    """The key of a file of this name: as people see it, and as it was before an export."""
+    if "%" in name:
+        key = unquote(name, errors="replace")
+        if not _is_safe(key) and _portable(key) == name:
+            return visible(key)
+    return visible(name)
+
+
+def without_suffix(name: str) -> str:
+    """The name of a Markdown file without `.md` or `.markdown`."""
+    suffix = next((each for each in SUFFIXES if name.lower().endswith(each)), "")
+    return name[: len(name) - len(suffix)]
 
 
 def find_claim(text: str) -> str | None:
-    """The entry that `supersedes` names, without `.md`; `None` where it can name none."""
-    claim = text.strip()
-    if claim.lower().endswith(SUFFIX):
-        claim = claim[: -len(SUFFIX)]
-    is_storable = all(unicodedata.category(character) != "Cs" for character in claim)
-    is_name = 0 < len(claim) <= _MAX_LABEL_CHARACTERS and "\0" not in claim
-    return claim if is_name and is_storable else None
+    """The entry that `supersedes` names or links to, without `.md`; `None` where it is none."""
+    name = text.strip()
+    claim = visible(without_suffix((find_linked(name) or name).strip()))
+    is_name = 0 < len(claim) <= _MAX_LABEL_CHARACTERS
+    return claim if is_name and is_storable(claim) else None
+
+
+def find_linked(text: str) -> str | None:
+    """The file that a link such as `[[folder/note#part|words]]` or `[words](note.md)` names."""
+    if wiki := _WIKI_LINK.search(text):
+        return wiki[1]
+    markdown = _MARKDOWN_LINK.search(text)
+    return None if markdown is None else unquote(markdown[1])
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can hold it: no NUL, no lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _candidates(reference: EntryReference) -> Generator[str]:
@@ -68,6 +108,8 @@ def _candidates(reference: EntryReference) -> Generator[str]:
     if key is not None:
         if _is_safe(key):
             yield key
+        elif len((portable := _portable(key)).encode()) <= _MAX_NAME_BYTES:
+            yield portable
         if len(encoded := _encoded(key)) <= _MAX_NAME_BYTES:
             yield encoded
     yield str(reference.id)
@@ -82,11 +124,29 @@ def _precedence(reference: EntryReference) -> tuple[bool, bool, str]:
 
 
 def _is_safe(key: str) -> bool:
-    is_plain = not any(
-        character in "/\\" or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
-        for character in key
+    is_plain = not any(map(_is_refused, key))
+    is_name = not key.startswith(".") and not key.endswith((".", " ")) and not _DEVICE.match(key)
+    return is_plain and is_name and len(key.encode()) <= _MAX_NAME_BYTES
+
+
+def _is_refused(character: str) -> bool:
+    return character in _REFUSED or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+
+
+def _portable(key: str) -> str:
+    """The key with nothing encoded but what no name can have, and `%` itself."""
+    first = 0 if key.startswith(".") or _DEVICE.match(key) else None
+    last = len(key) - 1 if key.endswith((".", " ")) else None
+    return "".join(
+        _percent(character)
+        if character == "%" or _is_refused(character) or at in {first, last}
+        else character
+        for at, character in enumerate(key)
     )
-    return is_plain and not key.startswith(".") and len(key.encode()) <= _MAX_NAME_BYTES
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
 
 
 def _encoded(key: str) -> str:
@@ -95,7 +155,9 @@ def _encoded(key: str) -> str:
         chr(byte) if byte in _KEPT else f"%{byte:02X}"
         for byte in key.encode(errors="surrogatepass")
     )
-    return encoded.replace(".", "%2E", 1) if encoded.startswith(".") else encoded
+    if encoded.startswith(".") or _DEVICE.match(encoded):
+        encoded = _percent(encoded[0]) + encoded[1:]
+    return f"{encoded[:-1]}%2E" if encoded.endswith(".") else encoded
 
 
 def _folded(name: str) -> str:

@@ -1,13 +1,13 @@
 """From paths to entries, one after another; what cannot be read is named and passed over."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.files.json_lines import read_line
 from diary_mcp.files.markdown import read_markdown
-from diary_mcp.files.names import SUFFIX
+from diary_mcp.files.names import read_name, without_suffix
 from diary_mcp.files.sources import (
     MAX_LINE_BYTES,
     Rejection,
@@ -39,7 +39,7 @@ class Batch:
 
 
 def read_batches(
-    sources: Iterable[Source], size: int, door: CredentialDoor = CLOSED_DOOR
+    sources: Sequence[Source], size: int, door: CredentialDoor = CLOSED_DOOR
 ) -> Generator[Batch]:
     """What the files hold, at most `size` entries at a time.
 
@@ -47,8 +47,9 @@ def read_batches(
     """
     origins: dict[str, str] = {}
     batch = Batch()
-    for files_done, source in enumerate(sources, start=1):
-        for item in read_source(source):
+    names = distinct_names(sources)
+    for files_done, (source, name) in enumerate(zip(sources, names, strict=True), start=1):
+        for item in read_source(source, name):
             if len(batch.entries) == size:
                 yield batch
                 batch = Batch(files_done=files_done - 1)
@@ -58,6 +59,33 @@ def read_batches(
                 _add(item, batch, origins, door)
         batch.files_done = files_done
     yield batch
+
+
+def distinct_names(sources: Sequence[Source]) -> list[str]:
+    """A name for each file: its own, and where that is there twice, with its folders before it."""
+    names = [without_suffix(source.path.name) for source in sources]
+    for longer in (_name_in_folder, _name_with_folder):
+        keys = [read_name(name) for name in names]
+        folders: dict[str, set[Path]] = {}
+        for source, key in zip(sources, keys, strict=True):
+            if source.kind == "markdown":
+                folders.setdefault(key, set()).add(source.path.parent)
+        names = [
+            longer(source) if len(folders.get(key, ())) > 1 else name
+            for source, name, key in zip(sources, names, keys, strict=True)
+        ]
+    return names
+
+
+def _name_in_folder(source: Source) -> str:
+    path = source.path if source.folder is None else source.path.relative_to(source.folder)
+    within = path.parent.parts if source.folder is not None else ()
+    return "/".join([*within, without_suffix(path.name)])
+
+
+def _name_with_folder(source: Source) -> str:
+    folder = source.folder or source.path.parent
+    return f"{folder.resolve().name}/{_name_in_folder(source)}"
 
 
 @dataclass(frozen=True)
@@ -98,22 +126,22 @@ def _names(entry: ImportedEntry) -> Sequence[str]:
     return [name for name in names if name is not None] or [entry.source_hash]
 
 
-def read_source(source: Source) -> Generator[Found | Rejection]:
-    """Every entry that a file holds."""
+def read_source(source: Source, name: str | None = None) -> Generator[Found | Rejection]:
+    """Every entry that a file holds; `name` where it is not just the file's own."""
     origin = shown(source.path)
     try:
         if source.kind == "json_lines":
             yield from _read_lines(source.path, origin)
         else:
-            yield Found(origin, _read_file(source.path))
+            yield Found(origin, _read_file(source.path, name))
     except InvalidArgumentError as error:
         yield Rejection(origin, str(error))
 
 
-def _read_file(path: Path) -> ImportedEntry:
+def _read_file(path: Path, name: str | None) -> ImportedEntry:
     return read_markdown(
         read_bytes(path),
-        name=path.name[: -len(SUFFIX)],
+        name=without_suffix(path.name) if name is None else name,
         modified_at=find_modification_time(path),
     )
 

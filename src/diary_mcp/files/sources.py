@@ -2,7 +2,8 @@
 
 Folders are walked in the order of their names. Hidden files and folders are passed over, a folder
 that was walked already is not walked again (so a loop of symbolic links ends), and what is
-neither Markdown nor JSON Lines is not looked at.
+neither Markdown nor JSON Lines is not looked at. A link that leads out of the folder that was
+named is not followed.
 """
 
 import os
@@ -24,7 +25,12 @@ MAX_FILE_BYTES = _LONGEST_CHARACTER_BYTES * (MAX_CONTENT_CHARACTERS + MAX_FRONT_
 MAX_LINE_BYTES = 12 * MAX_CONTENT_CHARACTERS + 100_000
 
 SourceKind = Literal["markdown", "json_lines"]
-_KINDS: dict[str, SourceKind] = {".md": "markdown", ".jsonl": "json_lines"}
+_KINDS: dict[str, SourceKind] = {
+    ".md": "markdown", ".markdown": "markdown", ".jsonl": "json_lines",
+}  # fmt: skip
+_LEADS_OUT = (
+    "is a link that leads out of the folder, and is not followed; name what it leads to by itself."
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,6 +40,8 @@ class Source:
 
     path: Path
     kind: SourceKind
+    folder: Path | None = None
+    """The folder that was named and that it was found in."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,7 @@ def _find_at(path: Path) -> Generator[Source | Rejection]:
 
 
 def _walk(top: Path) -> Generator[Source | Rejection]:
+    boundary = Path(os.path.realpath(top))
     walked: set[str] = set()
     waiting = [top]
     while waiting:
@@ -141,15 +150,19 @@ def _walk(top: Path) -> Generator[Source | Rejection]:
         except OSError as error:
             yield Rejection(shown(folder), str(unreadable(error)))
             continue
-        folders: list[Path] = []
-        for path in paths:
-            if path.name.startswith("."):
-                continue
-            if _is_folder(path):
-                folders.append(path)
-            elif (kind := _KINDS.get(path.suffix.lower())) is not None:
-                yield Source(path, kind)
+        paths = [path for path in paths if not path.name.startswith(".")]
+        inside = [path for path in paths if _stays_in(path, boundary)]
+        yield from (Rejection(shown(path), _LEADS_OUT) for path in paths if path not in inside)
+        folders = [path for path in inside if _is_folder(path)]
+        for path in inside:
+            kind = _KINDS.get(path.suffix.lower())
+            if kind is not None and path not in folders:
+                yield Source(path, kind, top)
         waiting.extend(reversed(folders))
+
+
+def _stays_in(path: Path, boundary: Path) -> bool:
+    return not path.is_symlink() or Path(os.path.realpath(path)).is_relative_to(boundary)
 
 
 def _is_folder(path: Path) -> bool:

@@ -63,3 +63,12 @@ def test_a_folder_cannot_take_the_place_of_a_file(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidArgumentError, match="cannot be written"):
         ExportFolder(tmp_path / "out")
+
+
+def test_an_export_is_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = ExportFolder(tmp_path / "new" / "export")
+
+    folder.write("a.md", b"x")
+
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+    assert (folder.path / "a.md").stat().st_mode & 0o777 == 0o600

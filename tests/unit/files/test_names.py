@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.files.names import file_names, find_claim, find_entry_id, stands_for
+from diary_mcp.files.names import file_names, find_claim, find_entry_id, read_name, stands_for
 from diary_mcp.service.ports.entries import EntryReference
 
 ID = EntryId(UUID("01a20a06-9136-73c0-b08d-941075f1298f"))
@@ -26,10 +26,17 @@ def _name(key: str | None) -> str:
         pytest.param("Ünï 100% [x].md", "Ünï 100% [x].md", id="safe"),
         pytest.param(None, str(ID), id="without key"),
         pytest.param("a/b", "a%2Fb", id="slash"),
-        pytest.param("..", "%2E.", id="parent folder"),
+        pytest.param("..", "%2E%2E", id="parent folder"),
         pytest.param("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd", id="path"),
         pytest.param(".hidden", "%2Ehidden", id="leading dot"),
-        pytest.param("a\nb\\C", "a%0Ab%5C%43", id="control character"),
+        pytest.param("a\nb\\C", "a%0Ab%5CC", id="control character"),
+        pytest.param("Projects/Diary", "Projects%2FDiary", id="folder"),
+        pytest.param('a: "b"?', "a%3A %22b%22%3F", id="not on Windows"),
+        pytest.param("con", "%63on", id="device"),
+        pytest.param("AUX.2024", "%41UX.2024", id="device with a suffix"),
+        pytest.param("conference", "conference", id="no device"),
+        pytest.param("etc.", "etc%2E", id="trailing dot"),
+        pytest.param("etc ", "etc%20", id="trailing space"),
         pytest.param("é" * 126, "é" * 126, id="longest"),
         pytest.param("é" * 127, str(ID), id="too long"),
     ],
@@ -74,6 +81,12 @@ def test_a_key_in_front_matter_counts_only_in_a_file_that_an_export_names_so() -
         (".md", None),
         ("", None),
         ("x" * 256, None),
+        ("[[first-note]]", "first-note"),
+        ("[[notes/first-note|alias]]", "notes/first-note"),
+        ("[[first-note#Heading]]", "first-note"),
+        ("[first](notes/first%20note.md)", "notes/first note"),
+        ("note.markdown", "note"),
+        ("Cafe\u0301-re\u0301union", "Caf\u00e9-r\u00e9union"),
         ("a\0b", None),
         ("\ud800", None),
     ],
@@ -110,5 +123,21 @@ def test_every_entry_gets_a_file_of_its_own_that_leads_back_to_its_key(
         assert len(f"{name}.md".encode()) <= 255
         if reference.key is None:
             assert find_entry_id(name) == reference.id
-        elif name != reference.key or find_entry_id(name) is not None:
+        elif find_entry_id(name) is not None or read_name(name) != reference.key:
             assert stands_for(name, reference.key)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("note", "note"),
+        ("Cafe\u0301", "Caf\u00e9"),
+        ("Projects%2FDiary", "Projects/Diary"),
+        ("a%3Ab", "a:b"),
+        ("100%25", "100%25"),
+        ("a%2fb", "a%2fb"),
+        ("%41bc", "%41bc"),
+    ],
+)
+def test_a_name_leads_to_the_key_that_it_was_made_of(name: str, key: str) -> None:
+    assert read_name(name) == key

@@ -121,16 +121,63 @@ def test_an_empty_json_lines_file_is_rejected(tmp_path: Path) -> None:
     assert batch.rejected[0].reason.startswith("is empty")
 
 
+def _write(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"in {name}")
+
+
 def test_a_key_that_is_there_twice_is_rejected_naming_both_files(tmp_path: Path) -> None:
-    (tmp_path / "a.md").write_text("x")
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.md").write_text("y")
+    _write(tmp_path, "a.markdown", "a.md")
 
     (batch,) = _read(tmp_path)
 
     assert _keys(batch) == ["a"]
-    assert batch.rejected[0].path == f"{tmp_path}/sub/a.md"
-    assert f"of {tmp_path}/a.md" in batch.rejected[0].reason
+    assert batch.rejected[0].path == f"{tmp_path}/a.md"
+    assert f"of {tmp_path}/a.markdown" in batch.rejected[0].reason
+
+
+def test_files_of_one_name_in_several_folders_have_their_folders_in_the_key(tmp_path: Path) -> None:
+    _write(tmp_path, "a.md", "sub/a.md", "sub/deep/a.md", "sub/b.markdown")
+
+    (batch,) = _read(tmp_path)
+
+    assert _keys(batch) == ["a", "sub/a", "b", "sub/deep/a"]
+    assert batch.rejected == []
+
+
+def test_files_of_one_name_in_folders_that_were_named_each_have_those_in_the_key(
+    tmp_path: Path,
+) -> None:
+    _write(tmp_path, "one/a.md", "two/a.md", "three/a.md")
+
+    (batch,) = _read(tmp_path / "one", tmp_path / "two", tmp_path / "three" / "a.md")
+
+    assert _keys(batch) == ["one/a", "two/a", "three/a"]
+
+
+def test_names_that_people_see_as_the_same_are_the_same(tmp_path: Path) -> None:
+    _write(tmp_path, "one/Cafe\u0301.md", "two/Caf\u00e9.md", "Re\u0301union.md")
+
+    (batch,) = _read(tmp_path)
+
+    assert _keys(batch) == ["R\u00e9union", "one/Caf\u00e9", "two/Caf\u00e9"]
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    _write(outside, "secret.md", "more/secret.md")
+    _write(folder, "a.md", "sub/b.md")
+    (folder / "secret.md").symlink_to(outside / "secret.md")
+    (folder / "more").symlink_to(outside / "more")
+    (folder / "same.md").symlink_to(folder / "sub" / "b.md")
+    (tmp_path / "door").symlink_to(folder)
+
+    names, rejected = _find(tmp_path / "door")
+
+    assert names == ["a.md", "same.md", "b.md"]
+    assert [Path(item.path).name for item in rejected] == ["more", "secret.md"]
+    assert "leads out" in rejected[0].reason
 
 
 def test_a_line_without_key_that_is_there_twice_counts_once(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ supersedes what is linked at the end of a run, over all that is there: the outco
 neither on where batches end nor on a run that was killed.
 """
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, write_version
-from diary_mcp.service.archive.supersession import base_name, choose_supersessions
+from diary_mcp.service.archive.supersession import base_name, choose_supersessions, visible
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.chain.proofs import with_proofs
 from diary_mcp.service.ports.archive import ArchiveReader
@@ -88,7 +89,7 @@ class EntryImport:
         await self._signing.prepare(self._owner)
         for entry in batch:
             if entry.name is not None and entry.draft.key is not None:
-                self._keys_by_name[entry.name] = entry.draft.key
+                self._keys_by_name[visible(entry.name)] = entry.draft.key
         for _ in range(_ATTEMPTS - 1):
             try:
                 return await self._write_once(batch)
@@ -104,10 +105,11 @@ class EntryImport:
         """
         async with self._store.unit_of_work() as unit:
             claims = await unit.archive.list_claims(self._owner)
-            names = {
-                name for claim in claims for name in (claim.source_key, base_name(claim.source_key))
-            }
+            told = [visible(claim.source_key) for claim in claims]
+            names = {name for claim in told for name in (claim, base_name(claim))}
             names.update(self._keys_by_name[name] for name in names & self._keys_by_name.keys())
+            # A key that a tool gave may have its letters taken apart.
+            names |= {unicodedata.normalize("NFD", name) for name in names}
             candidates = await unit.archive.find_superseded_by_nothing(self._owner, names)
             if not candidates:
                 return 0
@@ -306,5 +308,5 @@ def _claims_the_same(claim: str | None, stored: EntryRecord) -> bool:
     if stored.supersedes is None:
         # An export names what was signed, also where that entry is deleted.
         return stored.source_key is None and claim == stored.signed_claim
-    names = {stored.superseded_key, str(stored.supersedes)}
+    names = {visible(stored.superseded_key or ""), str(stored.supersedes)}
     return not names.isdisjoint({claim, base_name(claim)})

@@ -4,6 +4,7 @@ An entry supersedes at most one and is superseded by at most one, so links form 
 within one chain would close a circle.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from diary_mcp.domain.fields import EntryId
@@ -14,6 +15,11 @@ from diary_mcp.service.ports.entries import EntryReference
 def base_name(claim: str) -> str:
     """The claim without the folders before the name."""
     return claim.rsplit("/", 1)[-1]
+
+
+def visible(name: str) -> str:
+    """The same for names that people see as the same: macOS takes letters apart, others do not."""
+    return unicodedata.normalize("NFC", name)
 
 
 def choose_supersessions(
@@ -33,7 +39,7 @@ def choose_supersessions(
     chains = _Chains(links)
     ids = {str(candidate.id): candidate.id for candidate in candidates}
     # A key wins over an id that looks the same.
-    ids.update({entry.key: entry.id for entry in candidates if entry.key is not None})
+    ids.update({visible(entry.key): entry.id for entry in candidates if entry.key is not None})
     chosen: list[Supersession] = []
     for claim in claims:
         older = _find_claimed(claim.source_key, ids, keys_by_name)
@@ -46,9 +52,11 @@ def choose_supersessions(
 def _find_claimed(
     claim: str, ids: Mapping[str, EntryId], keys_by_name: Mapping[str, str]
 ) -> EntryId | None:
-    base = base_name(claim)
-    names = (claim, keys_by_name.get(claim), base, keys_by_name.get(base))
-    return next((ids[name] for name in names if name is not None and name in ids), None)
+    told = visible(claim)
+    base = base_name(told)
+    names = (told, keys_by_name.get(told), base, keys_by_name.get(base))
+    seen = [visible(name) for name in names if name is not None]
+    return next((ids[name] for name in seen if name in ids), None)
 
 
 class _Chains:

@@ -273,3 +273,39 @@ async def test_more_than_a_page_is_exported_in_full(foundation: Foundation, tmp_
     assert report.written == 250
     assert contents(tmp_path / "out") == contents(folder)
     assert (await get_entry(foundation, "000")).version == 1
+
+
+async def test_a_vault_of_another_program_comes_back_to_the_byte(
+    foundation: Foundation, tmp_path: Path
+) -> None:
+    day = "date: 2024-01-05\n"
+    vault = {
+        "note.md": f"---\n{day}author:\n  - '[[Jane Doe]]'\n---\nat the top\n",
+        "Projects/note.md": f"---\n{day}tags: #a #b\n...\nof a project\n",
+        "Areas/Home: Garden?.md": f"---\n{day}importance: high\n---\nx\n",
+        "journals/2024_01_05.markdown": "---\nACME Ltd.\n12 Main Street\n---\nDear diary,\n",
+        "hugo.md": '+++\ndate = 2024-01-05\ntitle = "T"\n[params]\nx = 1\n+++\nx\n',
+        "aux.md": f"---\n{day}supersedes: '[[Projects/note]]'\n---\nx\n",
+    }
+    for name, text in vault.items():
+        (tmp_path / "vault" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "vault" / name).write_text(text, "utf-8")
+
+    imported = await run_import(foundation, tmp_path / "vault")
+    await run_export(foundation, tmp_path / "out")
+
+    assert (imported.imported, imported.rejected) == (6, [])
+    assert {path.name: path.read_text("utf-8") for path in (tmp_path / "out").iterdir()} == {
+        "note.md": vault["note.md"],
+        "Projects%2Fnote.md": vault["Projects/note.md"],
+        "Home%3A Garden%3F.md": vault["Areas/Home: Garden?.md"],
+        "2024_01_05.md": vault["journals/2024_01_05.markdown"],
+        "hugo.md": vault["hugo.md"],
+        "%61ux.md": vault["aux.md"],
+    }
+    again = await run_import(foundation, tmp_path / "out")
+    assert (again.imported, again.unchanged, again.rejected) == (0, 6, [])
+    entries = await list_entries(foundation)
+    assert {entry.key for entry in entries} == {
+        "note", "Projects/note", "Home: Garden?", "2024_01_05", "hugo", "aux",
+    }  # fmt: skip

@@ -1,6 +1,8 @@
 """What imported files say they supersede: linked as soon as it is there."""
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -130,3 +132,32 @@ async def test_a_claim_outlives_the_entry_that_it_was_linked_to(
 
     assert (tmp_path / "out" / "b.md").read_bytes() == (folder / "b.md").read_bytes()
     assert await list_links(foundation) == {"b": "a"}
+
+
+@pytest.mark.parametrize(
+    "claim",
+    ["'[[Caf\u00e9-r\u00e9union]]'", "Cafe\u0301-re\u0301union.md", "old/Caf\u00e9-r\u00e9union"],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_names_that_people_see_as_the_same_meet(
+    foundation: Foundation, tmp_path: Path, claim: str, form: Literal["NFC", "NFD"]
+) -> None:
+    older = unicodedata.normalize(form, "Caf\u00e9-r\u00e9union")
+    write_files(tmp_path, {older: "x", "newer": _claim(claim)})
+
+    report = await run_import(foundation, tmp_path)
+
+    assert report.rejected == []
+    assert await list_links(foundation) == {"newer": "Caf\u00e9-r\u00e9union"}
+
+
+async def test_a_key_that_a_tool_gave_is_met_however_its_letters_are_written(
+    foundation: Foundation, tmp_path: Path
+) -> None:
+    older = "Cafe\u0301"
+    await foundation.diary.entries.create(OWNER, EntryDraft(content="x", key=older))
+    write_files(tmp_path, {"newer": _claim("Caf\u00e9")})
+
+    await run_import(foundation, tmp_path)
+
+    assert await list_links(foundation) == {"newer": older}
