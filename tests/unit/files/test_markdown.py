@@ -434,7 +434,7 @@ CONTENT = st.one_of(
     st.lists(st.sampled_from(["---", "# T", "\r\n", "\n", "```", "\ufeff", " ", "a: b", "\t"])).map(
         "".join
     ),
-).filter(bool)
+).filter(str.strip)
 LINE = st.sampled_from(
     [
         "date: 2026-03-01",
