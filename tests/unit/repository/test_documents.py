@@ -8,7 +8,7 @@ import click
 import pytest
 
 from diary_mcp.cli import command as diary_mcp
-from diary_mcp.settings import ENVIRONMENT_PREFIX, Settings
+from diary_mcp.settings import ENVIRONMENT_PREFIX, TOKEN_VARIABLE, Settings
 from support.paths import ROOT, TESTS
 
 SOURCE = ROOT / "src" / "diary_mcp"
@@ -126,6 +126,7 @@ def test_a_command_that_a_document_names_is_there_with_its_options(text: str) ->
 @BY_NAME
 def test_a_setting_that_a_document_names_is_there(text: str) -> None:
     settings = {f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    settings.add(TOKEN_VARIABLE)
     named = set(re.findall(r"\bDIARY_MCP_[A-Z][A-Z_]*[A-Z]\b", text))
 
     assert {each for each in named - settings if not OF_TESTS.fullmatch(each)} == set()

@@ -30,12 +30,9 @@ select
     case
         when permission.applied_generation < permission.generation then 'pending' else 'settled'
     end as sharing
-from diary.share as s
+from diary.active_share as s
 inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
-where
-    s.entry_id = %(entry_id)s
-    and s.grantee = any(%(grantees)s)
-    and (s.expires_at is null or s.expires_at > clock_timestamp())
+where s.entry_id = %(entry_id)s and s.grantee = any(%(grantees)s)
 order by (s.grantee = %(caller)s) desc, s.expires_at desc nulls first, s.grantee
 limit 1
 
