@@ -17,7 +17,7 @@ from diary_mcp.server.tools.catalogue import HTTP_TOOLS, TOOLS
 
 INSTRUCTIONS = """\
 Your diary: what you decide, learn and hand over, kept for later sessions.
-- Start: read diary://context, or call diary_reflect: last handoff, open problems, what was shared with you.
+- Start: read diary://context: last handoff, open problems, what was shared with you. Or call diary_reflect.
 - Before you decide or investigate something: diary_search. It may be settled already.
 - While you work: diary_create as it happens, for what a later session would want: a decision and why, a discovery, a problem, what solved it. One thing an entry. The title states it; the content says what, why and how you know, with names, paths and commands.
 - importance: 0.9 for what every later session must know, 0.2 for what is soon stale, else leave it out. session: the same for all entries of one piece of work.
