@@ -17,11 +17,15 @@ _USAGE_ERROR = 2
 # the start of a server does not pay for all of them.
 _COMMANDS = {
     "serve": ("serve", "serve", "Run the MCP server."),
-    "import": ("files", "import_files", "Read Markdown files, folders of them, and JSON Lines."),
-    "export": ("files", "export_files", "Write all of the agent's entries to a folder."),
+    "import": (
+        "import_files",
+        "import_files",
+        "Read Markdown files, folders of them, and JSON Lines.",
+    ),
+    "export": ("export", "export", "Write all of the agent's entries to a folder."),
     "status": ("status", "status", "Show what is running against what, and whether all is well."),
-    "reconcile": ("operations", "reconcile", "Compare rows with relation tuples; repair drift."),
-    "migrate": ("operations", "migrate", "Apply pending migrations."),
+    "reconcile": ("reconcile", "reconcile", "Compare rows with relation tuples; repair drift."),
+    "migrate": ("migrate", "migrate", "Apply pending migrations."),
     "agent": ("agents", "agent", "Agents, and their bearer tokens for HTTP."),
     "audit": ("audit", "audit", "Who shared what with whom, and who was given a token."),
     "key": ("keys", "key", "The agent's signing key, and the keys of its chain."),

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from diary_mcp.commands.groups import group
-from diary_mcp.commands.operations import reconcile
+from diary_mcp.commands.reconcile import reconcile
 from diary_mcp.commands.status import status
 from support.clients import Json, RawClient, raw_client
 from support.ground_truth import list_keto_tuples

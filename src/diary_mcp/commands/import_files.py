@@ -1,4 +1,4 @@
-"""`diary-mcp import` and `diary-mcp export`."""
+"""`diary-mcp import`."""
 
 import sys
 from dataclasses import replace
@@ -9,7 +9,6 @@ import click
 
 from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.commands.options import with_settings
-from diary_mcp.files.export_folder import ExportFormat, ExportReport, export_entries
 from diary_mcp.files.import_paths import ImportReport, OnProgress, import_paths
 from diary_mcp.files.reading import CLOSED_DOOR
 from diary_mcp.service.entries.credentials import CredentialDoor
@@ -54,25 +53,6 @@ def import_files(
     sys.exit(1 if report.rejected else 0)
 
 
-@click.command("export")
-@with_settings
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(["markdown", "jsonl", "bundle"]),
-    default="markdown",
-    show_default=True,
-)
-def export_files(settings: Settings, *, directory: Path, file_format: ExportFormat) -> None:
-    """Write every entry that the agent owns into DIR."""
-    report = anyio.run(_export, settings, directory, file_format)
-    for kept in report.kept:
-        click.echo(f"{kept.path}: {kept.reason}", err=True)
-    click.echo(f"exported {report.written}, unchanged {report.unchanged}, kept {len(report.kept)}")
-    sys.exit(1 if report.kept else 0)
-
-
 async def _import(
     settings: Settings,
     paths: tuple[Path, ...],
@@ -105,10 +85,3 @@ async def _settle(foundation: Foundation) -> None:
     click.echo(
         "Some permission changes are still pending; a running server settles them.", err=True
     )
-
-
-async def _export(settings: Settings, directory: Path, file_format: ExportFormat) -> ExportReport:
-    async with open_foundation(settings) as foundation:
-        return await export_entries(
-            directory, owner=settings.agent, store=foundation.store, file_format=file_format
-        )

@@ -1,25 +1,12 @@
-"""`diary-mcp migrate` and `diary-mcp reconcile`."""
+"""`diary-mcp reconcile`."""
 
 import anyio
 import click
 
-from diary_mcp.app import (
-    count_rows_adrift,
-    open_foundation,
-    open_migrated_database,
-    repair_rows_adrift,
-)
+from diary_mcp.app import count_rows_adrift, open_foundation, repair_rows_adrift
 from diary_mcp.commands.options import with_settings
 from diary_mcp.service.ports.settlement import DriftCounts
 from diary_mcp.settings import Settings
-
-
-@click.command()
-@with_settings
-def migrate(settings: Settings) -> None:
-    """Apply pending migrations, the diary's and DBOS's."""
-    anyio.run(_migrate, settings)
-    click.echo("The database is up to date.")
 
 
 @click.command()
@@ -28,11 +15,6 @@ def migrate(settings: Settings) -> None:
 def reconcile(settings: Settings, *, dry_run: bool) -> None:
     """Compare every row with the permission backend's tuples and repair what differs."""
     click.echo(anyio.run(_reconcile, settings, dry_run))
-
-
-async def _migrate(settings: Settings) -> None:
-    async with open_migrated_database(settings):
-        pass
 
 
 async def _reconcile(settings: Settings, dry_run: bool) -> str:  # noqa: FBT001  # anyio.run passes by position
