@@ -62,7 +62,8 @@ def test_a_viewer_finds_what_is_shared_in_lists_and_searches(site: Deployment) -
 
     assert [each["id"] for each in listed] == [entry["id"]]
     assert everything == listed
-    assert [each["id"] for each in found] == [entry["id"]]
+    # What else he may read comes after it, as soon as it has vectors.
+    assert found[0]["id"] == entry["id"]
     assert listed[0]["role"] == found[0]["role"] == "viewer"
     assert mine == []
 
