@@ -82,13 +82,13 @@ class Operations:
         }
 
     def others(self) -> dict[str, Operation]:
-        browsing, reflection = self._diary.browsing, self._diary.reflection
+        listing, reflection = self._diary.listing, self._diary.reflection
         return {
-            "list": lambda agent: browsing.list_entries(agent, LISTED, None, 20),
+            "list": lambda agent: listing.list_entries(agent, LISTED, None, 20),
             "reflect": lambda agent: reflection.reflect(EntrySelection(agent), 50),
             "context": reflection.recall,
-            "tags": lambda agent: browsing.list_tags(agent, "", 50),
-            "shares": lambda agent: browsing.list_shares(agent, None, None, 50),
+            "tags": lambda agent: listing.list_tags(agent, "", 50),
+            "shares": lambda agent: listing.list_shares(agent, None, None, 50),
         }
 
     async def search(self, agent: AgentName) -> None:

@@ -18,9 +18,9 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.domain.signing import PublicKey
 from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
@@ -30,7 +30,7 @@ from diary_mcp.service.activity import Activity
 from diary_mcp.service.agents.tokens import TokenService
 from diary_mcp.service.chain.continuity import Continuity
 from diary_mcp.service.chain.links import ChainSigning
-from diary_mcp.service.diary import Backends, Diary, build_diary
+from diary_mcp.service.diary import BackendNames, Diary, build_diary
 from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.word_counts import WordCounts
@@ -131,7 +131,7 @@ async def open_foundation(
             wants_signatures=settings.signing == "on",
             committed=prompt.committed,
         )
-        backends = Backends(_database_name(settings), permissions.name)
+        backends = BackendNames(_database_name(settings), permissions.name)
         embedder = choose_embedder(settings.embedder)
         signing = _signing(settings, with_keys=with_keys)
         activity = Activity()

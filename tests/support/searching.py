@@ -12,7 +12,7 @@ from diary_mcp.domain.entry import Entry, EntryDraft, EntryFilters, SearchHit, S
 from diary_mcp.domain.errors import EmbeddingUnavailableError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.entries.browsing import Page
+from diary_mcp.service.entries.listing import Page
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.search.search import SearchService

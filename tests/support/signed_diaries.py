@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from diary_mcp.app import Foundation, open_foundation
+from diary_mcp.domain.chain import ChainHead, PublicKey
 from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.signing import ChainHead, PublicKey
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.files.bundle import BUNDLE_NAME, export_bundle
 from diary_mcp.settings import Settings

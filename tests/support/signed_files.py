@@ -7,9 +7,9 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from diary_mcp.domain.chain import Opening, Proof, SupersededEntry
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.signing import Opening, Proof, SupersededEntry
 from diary_mcp.domain.version import EntryRecord, write_version
 from diary_mcp.files.json_lines import render_line
 from diary_mcp.files.markdown import render_markdown

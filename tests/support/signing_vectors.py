@@ -11,8 +11,7 @@ from uuid import UUID
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.signing import (
+from diary_mcp.domain.chain import (
     LINK_FORMAT,
     Act,
     Opening,
@@ -20,6 +19,7 @@ from diary_mcp.domain.signing import (
     Statement,
     SupersededEntry,
 )
+from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.keys.ed25519 import PrivateKey
 from diary_mcp.service.chain.statements import canonical, commit, hash_bytes

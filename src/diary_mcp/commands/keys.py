@@ -8,9 +8,9 @@ import click
 
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.commands.options import with_settings
+from diary_mcp.domain.chain import KEY_PATTERN, PublicKey
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import format_time
-from diary_mcp.domain.signing import KEY_PATTERN, PublicKey
 from diary_mcp.keys.key_files import AgentKeys
 from diary_mcp.service.chain.links import KeyChange
 from diary_mcp.settings import TOKEN_VARIABLE, Settings

@@ -10,9 +10,9 @@ import anyio
 import click
 
 from diary_mcp.commands.options import with_settings
+from diary_mcp.domain.chain import Statement
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.domain.signing import Statement
 from diary_mcp.files.drafts import decode_text
 from diary_mcp.files.sources import read_bytes
 from diary_mcp.keys.key_files import AgentKeys

@@ -20,6 +20,13 @@ from mcp_types import TextContent
 from pydantic import BaseModel, ValidationError
 
 from diary_mcp.commands.sign import sign_text
+from diary_mcp.domain.chain import (
+    LINK_FORMAT,
+    ChainHead,
+    Opening,
+    Statement,
+    SupersededEntry,
+)
 from diary_mcp.domain.errors import ConflictError, DiaryError, InvalidArgumentError
 from diary_mcp.domain.fields import (
     MAX_CONTENT_CHARACTERS,
@@ -30,13 +37,6 @@ from diary_mcp.domain.fields import (
     as_entry_id,
     format_time,
     printable,
-)
-from diary_mcp.domain.signing import (
-    LINK_FORMAT,
-    ChainHead,
-    Opening,
-    Statement,
-    SupersededEntry,
 )
 from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.keys.chain_memory import ChainMemoryFile

@@ -12,9 +12,9 @@ import anyio
 import click
 
 from diary_mcp.commands.options import with_settings
+from diary_mcp.domain.chain import KEY_PATTERN, ChainHead, PublicKey
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import printable, quoted
-from diary_mcp.domain.signing import KEY_PATTERN, ChainHead, PublicKey
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.settings import Settings
 

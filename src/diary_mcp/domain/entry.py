@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.fields import (
     AgentName,
     Content,
@@ -17,7 +18,6 @@ from diary_mcp.domain.fields import (
     Time,
     Title,
 )
-from diary_mcp.domain.signing import PublicKey
 
 Role = Literal["owner", "viewer"]
 Sharing = Literal["settled", "pending"]

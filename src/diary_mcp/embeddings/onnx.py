@@ -26,7 +26,7 @@ class _Named(Protocol):
     name: str
 
 
-class Session(Protocol):
+class InferenceSession(Protocol):
     """What is used of onnxruntime's `InferenceSession`; it ships no types."""
 
     def get_inputs(self) -> Sequence[_Named]: ...
@@ -54,7 +54,7 @@ class OnnxModel:
     """Embeds one text at a time: in a batch, an 8-bit model would give each a bit of the others."""
 
     def __init__(
-        self, session: Session, encode: Callable[[str], Sequence[int]], pooling: Pooling
+        self, session: InferenceSession, encode: Callable[[str], Sequence[int]], pooling: Pooling
     ) -> None:
         self._session = session
         self._encode = encode
@@ -77,7 +77,7 @@ class OnnxModel:
         return output.astype("<f4").tobytes()
 
 
-def open_session(path: str) -> Session:
+def open_session(path: str) -> InferenceSession:
     """The model in a file. One thread: the machine is the agent's.
 
     Raises:
@@ -89,7 +89,8 @@ def open_session(path: str) -> Session:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         return cast(
-            "Session", runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            "InferenceSession",
+            runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"]),
         )
     # Native libraries fail in their own ways where they do not fit the machine or the file.
     except Exception as error:

@@ -10,9 +10,9 @@ import anyio.to_thread
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from diary_mcp.domain.chain import ChainHead, Count, Hash, Owner
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Importance, Time
-from diary_mcp.domain.signing import ChainHead, Count, Hash, Owner
 from diary_mcp.domain.version import Version
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.service.chain.check import CheckedEntry

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from diary_mcp.domain.chain import ChainHead, PublicKey
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.signing import ChainHead, PublicKey
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.files.bundle import BundleHeader, read_bundle
 from diary_mcp.service.chain.check import ChainCheck

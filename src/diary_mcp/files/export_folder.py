@@ -143,7 +143,7 @@ async def _has_all_of(file: _File, present: bytes, export: EntryExport) -> bool:
         return False
     if _unknown(said, file) != _unknown(wanted, file) or not _is_own(said.origin, file.entry):
         return False
-    earlier = await export.list_versions(file.entry.id)
+    earlier = await export.list_earlier_versions(file.entry.id)
     return _said(draft) in map(_said, (file.entry, *earlier))
 
 

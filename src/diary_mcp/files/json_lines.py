@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping
 
+from diary_mcp.domain.chain import Proof
 from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import format_time
-from diary_mcp.domain.signing import Proof
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.names import find_entry_id

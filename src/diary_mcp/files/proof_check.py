@@ -8,9 +8,9 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from diary_mcp.domain.chain import Proof, PublicKey
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import ENTRY_TYPES, EntryId, format_time, quoted
-from diary_mcp.domain.signing import Proof, PublicKey
 from diary_mcp.files.front_matter import read_front_matter
 from diary_mcp.files.names import find_entry_id
 from diary_mcp.files.reading import Found, read_source

@@ -10,7 +10,7 @@ from joserfc.errors import ClaimError, JoseError
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName
 from diary_mcp.domain.tokens import TokenScope, known_scopes
 from diary_mcp.identity.issuer_keys import IssuerKeys
-from diary_mcp.service.agents.identity import Identity, TokenRefusedError
+from diary_mcp.service.agents.authentication import Identity, TokenRefusedError
 
 # Signatures with a private key only: with `none` or HMAC, who can verify could also sign.
 ALGORITHMS = (

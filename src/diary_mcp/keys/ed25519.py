@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-from diary_mcp.domain.signing import PublicKey
+from diary_mcp.domain.chain import PublicKey
 from diary_mcp.service.chain.statements import decode_base64url, encode_base64url
 
 _PREFIX = "ed25519:"

@@ -36,17 +36,17 @@ async def embedded_postgres(data_dir: Path) -> AsyncGenerator[str]:
             "The embedded PostgreSQL does not run on Windows. Use a PostgreSQL of your own with "
             "DIARY_MCP_DATABASE_URL, or run diary-mcp in WSL."
         )
-    from diary_mcp.postgres.session import Session  # noqa: PLC0415  # there is no fcntl on Windows
+    from diary_mcp.postgres.lease import ServerLease  # noqa: PLC0415  # there is no fcntl on Windows
 
     _forget_libpq_variables()
-    session = Session(data_dir)
-    session.start()
+    lease = ServerLease(data_dir)
+    lease.start()
     try:
-        yield await asyncio.wrap_future(session.ready)
+        yield await asyncio.wrap_future(lease.ready)
     finally:
-        session.leave()
+        lease.leave()
         with anyio.move_on_after(_LEAVE_TIMEOUT_S, shield=True):
-            await asyncio.wrap_future(session.ended)
+            await asyncio.wrap_future(lease.ended)
 
 
 def _forget_libpq_variables() -> None:

@@ -7,10 +7,10 @@ from diary_mcp.service.agents.registry import AgentRegistry
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.entries.browsing import BrowsingService
 from diary_mcp.service.entries.completion import SuggestionService
 from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.entries import EntryService
+from diary_mcp.service.entries.listing import ListingService
 from diary_mcp.service.entries.reflection import ReflectionService
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.entries.versions import HistoryService
@@ -27,7 +27,7 @@ from diary_mcp.service.signing.verification import VerificationService
 
 
 @dataclass(frozen=True)
-class Backends:
+class BackendNames:
     """What the diary runs on, by name."""
 
     database: str
@@ -40,7 +40,7 @@ class Diary:
 
     entries: EntryService
     sharing: SharingService
-    browsing: BrowsingService
+    listing: ListingService
     search: SearchService
     similarity: SimilarityService
     reflection: ReflectionService
@@ -51,14 +51,14 @@ class Diary:
     signing: SigningService
     agents: "AgentRegistry"
     activity: Activity
-    backends: Backends
+    backends: BackendNames
 
 
 def build_diary(
     store: Store,
     permissions: PermissionReader,
     announcer: Announcer,
-    backends: Backends,
+    backends: BackendNames,
     embedder: Embedder | None = None,
     *,
     check_signature: CheckSignature,
@@ -75,7 +75,7 @@ def build_diary(
     return Diary(
         entries=EntryService(store, access, signing, similarity, door),
         sharing=SharingService(store, access, door),
-        browsing=BrowsingService(store, permissions, access),
+        listing=ListingService(store, permissions, access),
         search=SearchService(store, permissions, access, embedder),
         similarity=similarity,
         reflection=ReflectionService(store),

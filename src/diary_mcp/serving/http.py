@@ -22,7 +22,7 @@ from diary_mcp.server.build import build_server
 from diary_mcp.server.dispatch import Caller, CallerOf, signed_in_caller
 from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.server.telemetry import observe
-from diary_mcp.service.agents.identity import AnyTokenReader, IssuedTokenReader, TokenReader
+from diary_mcp.service.agents.authentication import AnyTokenReader, IssuedTokenReader, TokenReader
 from diary_mcp.service.telemetry import Telemetry
 from diary_mcp.serving.host import DiaryHost
 from diary_mcp.settings import Settings

@@ -72,9 +72,9 @@ class PostgresArchive:
         await cursor.execute(_SQL["list_references"], {"owner": owner})
         return await cursor.fetchall()
 
-    async def list_versions(self, entry_id: EntryId) -> list[EntryVersion]:
+    async def list_earlier_versions(self, entry_id: EntryId) -> list[EntryVersion]:
         cursor = self._connection.cursor(row_factory=class_row(EntryVersion))
-        await cursor.execute(_SQL["list_versions"], {"id": entry_id})
+        await cursor.execute(_SQL["list_earlier_versions"], {"id": entry_id})
         return await cursor.fetchall()
 
     async def insert_many(self, records: Sequence[EntryRecord]) -> None:

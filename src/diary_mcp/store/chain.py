@@ -105,11 +105,11 @@ class PostgresChain:
         await cursor.execute(_SQL["list_salts"], {"owner": owner, "ids": list(entry_ids)})
         return dict(await cursor.fetchall())
 
-    async def list_versions(
+    async def list_whole_versions(
         self, owner: AgentName, entry_ids: Collection[EntryId]
     ) -> Mapping[EntryId, list[Version]]:
         cursor = self._connection.cursor(row_factory=class_row(Version))
-        await cursor.execute(_SQL["list_versions"], {"owner": owner, "ids": list(entry_ids)})
+        await cursor.execute(_SQL["list_whole_versions"], {"owner": owner, "ids": list(entry_ids)})
         versions: dict[EntryId, list[Version]] = {}
         for version in await cursor.fetchall():
             versions.setdefault(version.id, []).append(version)

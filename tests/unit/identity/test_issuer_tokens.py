@@ -14,7 +14,7 @@ from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.identity.issuer_keys import IssuerKeys
 from diary_mcp.identity.issuer_tokens import Issuer, IssuerTokenReader
-from diary_mcp.service.agents.identity import Identity, TokenRefusedError
+from diary_mcp.service.agents.authentication import Identity, TokenRefusedError
 
 pytestmark = pytest.mark.anyio
 

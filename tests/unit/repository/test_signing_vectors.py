@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from diary_mcp.domain.signing import PublicKey
+from diary_mcp.domain.chain import PublicKey
 from diary_mcp.files.bundle_check import verify_bundle
 from diary_mcp.keys.ed25519 import check_signature
 from diary_mcp.service.chain.statements import decode_base64url, read_statement

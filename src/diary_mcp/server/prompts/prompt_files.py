@@ -71,7 +71,7 @@ def load_prompts(folder: Path) -> dict[str, PromptFile]:
 
 
 def _read(path: Path) -> PromptFile:
-    from diary_mcp.server.prompts.yaml_head import split_front_matter  # noqa: PLC0415  # imports yaml
+    from diary_mcp.server.prompts.yaml_head import split_yaml_head  # noqa: PLC0415  # imports yaml
 
-    fields, text = split_front_matter(path.read_text("utf-8"))
+    fields, text = split_yaml_head(path.read_text("utf-8"))
     return PromptFile.model_validate({"name": path.stem, "text": text.strip(), **fields})

@@ -6,7 +6,7 @@ Imported late: reading YAML costs a noticeable part of a server's start, and few
 import yaml
 
 
-def write_front_matter(fields: dict[str, object]) -> str:
+def write_yaml_head(fields: dict[str, object]) -> str:
     """The fields between two `---` lines, in their order."""
     written = yaml.dump(
         fields,
@@ -19,7 +19,7 @@ def write_front_matter(fields: dict[str, object]) -> str:
     return f"---\n{written}---\n"
 
 
-def split_front_matter(text: str) -> tuple[dict[str, object], str]:
+def split_yaml_head(text: str) -> tuple[dict[str, object], str]:
     """The fields of a file of our own, and what stands below them."""
     _, head, below = text.split("---\n", 2)
     return yaml.safe_load(head), below

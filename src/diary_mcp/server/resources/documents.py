@@ -128,9 +128,9 @@ def one_line(text: str, most_bytes: int = _LINE_BYTES) -> str:
 
 
 def _front_matter(fields: Mapping[str, object]) -> str:
-    from diary_mcp.server.prompts.yaml_head import write_front_matter  # noqa: PLC0415  # imports yaml
+    from diary_mcp.server.prompts.yaml_head import write_yaml_head  # noqa: PLC0415  # imports yaml
 
-    return write_front_matter(dict(fields))
+    return write_yaml_head(dict(fields))
 
 
 def _handoff(entry: Entry | None) -> str:

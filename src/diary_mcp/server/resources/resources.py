@@ -37,9 +37,9 @@ from diary_mcp.server.resources.documents import (
     version_document,
 )
 from diary_mcp.server.tools.arguments import check_label
-from diary_mcp.server.tools.results import as_json, identity_of, tags_of
+from diary_mcp.server.tools.results import as_json, tags_of, whoami_of
 from diary_mcp.service.diary import Diary
-from diary_mcp.service.entries.browsing import Page
+from diary_mcp.service.entries.listing import Page
 
 _log = structlog.get_logger()
 
@@ -98,7 +98,7 @@ async def _list_received(
     """Entries that were shared with the agent since then, the newest first."""
     try:
         filters = EntryFilters(scope="shared")
-        page = await diary.browsing.list_entries(agent, filters, None, _MAX_RECENT)
+        page = await diary.listing.list_entries(agent, filters, None, _MAX_RECENT)
         shares = [await diary.sharing.find_received(agent, entry) for entry in page.rows]
     except PermissionBackendUnavailableError:
         return []
@@ -119,7 +119,7 @@ async def _read_recent(diary: Diary, agent: AgentName) -> str:
 
 
 async def _list_newest(diary: Diary, agent: AgentName, filters: EntryFilters) -> Page[EntrySummary]:
-    return await diary.browsing.list_entries(agent, filters, None, _MAX_RECENT)
+    return await diary.listing.list_entries(agent, filters, None, _MAX_RECENT)
 
 
 async def _read_tags(diary: Diary, agent: AgentName) -> str:
@@ -127,7 +127,7 @@ async def _read_tags(diary: Diary, agent: AgentName) -> str:
 
 
 async def _read_whoami(diary: Diary, agent: AgentName) -> str:
-    return _as_text(await identity_of(diary, agent))
+    return _as_text(await whoami_of(diary, agent))
 
 
 def _as_text(result: BaseModel) -> str:
@@ -209,7 +209,7 @@ class Resources:
         caller = self._dispatcher.caller_of(context)
 
         async def ask(diary: Diary) -> Page[EntrySummary]:
-            return await diary.browsing.list_entries(
+            return await diary.listing.list_entries(
                 caller.agent, EntryFilters(), cursor, _LISTED_ON_A_PAGE
             )
 

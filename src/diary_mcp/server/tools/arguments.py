@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
+from diary_mcp.domain.chain import KEY_PATTERN, PublicKey
 from diary_mcp.domain.dates import DateSpan, find_spans
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
@@ -31,7 +32,6 @@ from diary_mcp.domain.fields import (
     parse_time,
     value_problem,
 )
-from diary_mcp.domain.signing import KEY_PATTERN, PublicKey
 
 
 def _check_key(text: str) -> str:

@@ -39,7 +39,6 @@ from diary_mcp.server.tools.results import (
     TagsResult,
     UpdatedResult,
     WhoamiResult,
-    identity_of,
     show_created,
     show_entry,
     show_found,
@@ -48,6 +47,7 @@ from diary_mcp.server.tools.results import (
     show_updated,
     show_version,
     tags_of,
+    whoami_of,
 )
 from diary_mcp.server.tools.tool import Call, DiaryTool
 from diary_mcp.service.ports.reflection import EntrySelection
@@ -78,7 +78,7 @@ async def _get(call: Call[GetArguments]) -> EntryResult:
 
 
 async def _list(call: Call[ListArguments]) -> EntriesResult:
-    page = await call.diary.browsing.list_entries(
+    page = await call.diary.listing.list_entries(
         call.agent, call.arguments.filters, call.arguments.cursor, call.arguments.limit
     )
     return EntriesResult(entries=list(map(show_listed, page.rows)), next_cursor=page.next_cursor)
@@ -129,7 +129,7 @@ async def _unshare(call: Call[UnshareArguments]) -> RevokedResult:
 
 
 async def _shares(call: Call[SharesArguments]) -> SharesResult:
-    page = await call.diary.browsing.list_shares(
+    page = await call.diary.listing.list_shares(
         call.agent, call.arguments.entry_id, call.arguments.cursor, call.arguments.limit
     )
     return SharesResult(shares=list(map(show_share, page.rows)), next_cursor=page.next_cursor)
@@ -154,7 +154,7 @@ async def _verify(call: Call[VerifyArguments]) -> VerificationReport:
 
 
 async def _whoami(call: Call[NoArguments]) -> WhoamiResult:
-    return await identity_of(call.diary, call.agent)
+    return await whoami_of(call.diary, call.agent)
 
 
 async def _request(call: Call[SignatureRequestArguments]) -> SignatureRequestResult:

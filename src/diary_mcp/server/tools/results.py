@@ -260,18 +260,18 @@ def show_share(share: Share) -> ShareResult:
 
 async def tags_of(diary: Diary, agent: AgentName, prefix: str, limit: int) -> TagsResult:
     """The agent's own tags, the most used first."""
-    counts = await diary.browsing.list_tags(agent, prefix, limit)
+    counts = await diary.listing.list_tags(agent, prefix, limit)
     return TagsResult(tags=[TagResult(**count) for count in counts])
 
 
-async def identity_of(diary: Diary, agent: AgentName) -> WhoamiResult:
+async def whoami_of(diary: Diary, agent: AgentName) -> WhoamiResult:
     """Who the agent is, and what the server runs on."""
-    identity = await diary.browsing.identify(agent)
+    caller = await diary.listing.whoami(agent)
     chain = await diary.signing.describe(agent)
     return WhoamiResult(
-        agent=identity.agent,
-        groups=identity.groups,
-        counts=Counts(**identity.counts),
+        agent=caller.agent,
+        groups=caller.groups,
+        counts=Counts(**caller.counts),
         version=version("diary-mcp"),
         backends=Backends(database=diary.backends.database, permissions=diary.backends.permissions),
         signing=Signing(

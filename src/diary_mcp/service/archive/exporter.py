@@ -23,10 +23,10 @@ class EntryExport:
         async with self._store.reading() as rows:
             return await rows.archive.list_references(self._owner)
 
-    async def list_versions(self, entry_id: EntryId) -> Sequence[EntryVersion]:
+    async def list_earlier_versions(self, entry_id: EntryId) -> Sequence[EntryVersion]:
         """What the entry said before its present version."""
         async with self._store.reading() as rows:
-            return await rows.archive.list_versions(entry_id)
+            return await rows.archive.list_earlier_versions(entry_id)
 
     async def pages(self) -> AsyncGenerator[Sequence[EntryRecord]]:
         """Every entry, newest `date` first; no connection is held between pages."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
+from diary_mcp.domain.chain import ChainHead, Opening, PublicKey, Statement
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.signing import ChainHead, Opening, PublicKey, Statement
 from diary_mcp.domain.verification import BrokenLink, Verification
 from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.service.chain.key_history import CheckSignature, KeyHistory, ToldKeys

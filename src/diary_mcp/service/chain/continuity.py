@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from diary_mcp.domain.chain import ChainHead, PublicKey
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, format_time
-from diary_mcp.domain.signing import ChainHead, PublicKey
 from diary_mcp.service.chain.check import ChainCheck
 from diary_mcp.service.chain.key_history import CheckSignature, ToldKeys
 from diary_mcp.service.chain.statements import hash_bytes, read_statement

@@ -5,8 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel
 
+from diary_mcp.domain.chain import Count, Key, PublicKey, Statement
 from diary_mcp.domain.fields import Time
-from diary_mcp.domain.signing import Count, Key, PublicKey, Statement
 from diary_mcp.service.chain.statements import read_statement
 from diary_mcp.service.ports.chain import Head, SignedLink
 

@@ -11,10 +11,7 @@ from functools import cached_property
 
 import structlog
 
-from diary_mcp.domain.entry import Entry, Signature
-from diary_mcp.domain.errors import ConflictError, NotFoundError, SigningKeyError
-from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.signing import (
+from diary_mcp.domain.chain import (
     LINK_FORMAT,
     Act,
     ChainHead,
@@ -23,6 +20,9 @@ from diary_mcp.domain.signing import (
     Statement,
     SupersededEntry,
 )
+from diary_mcp.domain.entry import Entry, Signature
+from diary_mcp.domain.errors import ConflictError, NotFoundError, SigningKeyError
+from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.service.chain.continuity import NO_HEAD, ChainReplacedError, Continuity
 from diary_mcp.service.chain.statements import (

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from diary_mcp.domain.chain import Opening, Proof
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.signing import Opening, Proof
 from diary_mcp.domain.version import EntryRecord, write_version
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.statements import canonical, commit, read_statement

@@ -10,7 +10,7 @@ from typing import TypeVar
 import rfc8785
 from pydantic import BaseModel, ValidationError
 
-from diary_mcp.domain.signing import Opening, Proof, Statement
+from diary_mcp.domain.chain import Opening, Proof, Statement
 
 _SALT_BYTES = 16
 _Model = TypeVar("_Model", bound=BaseModel)

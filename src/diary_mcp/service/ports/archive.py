@@ -51,7 +51,7 @@ class ArchiveReader(Protocol):
 
     async def list_references(self, owner: AgentName) -> list[EntryReference]: ...
 
-    async def list_versions(self, entry_id: EntryId) -> list[EntryVersion]:
+    async def list_earlier_versions(self, entry_id: EntryId) -> list[EntryVersion]:
         """The versions that the entry had before its present one."""
         ...
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from diary_mcp.domain.chain import Act, PublicKey
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.signing import Act, PublicKey
 from diary_mcp.domain.version import Version
 
 
@@ -194,7 +194,7 @@ class ChainReader(Protocol):
         """By entry, then version: of the last link about it, where that has one."""
         ...
 
-    async def list_versions(
+    async def list_whole_versions(
         self, owner: AgentName, entry_ids: Collection[EntryId]
     ) -> Mapping[EntryId, list[Version]]:
         """Earlier versions that are known whole, the newest first."""

@@ -18,7 +18,7 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError, Unavailab
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.entries.browsing import Page
+from diary_mcp.service.entries.listing import Page
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader

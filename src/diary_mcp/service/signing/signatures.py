@@ -9,6 +9,7 @@ from uuid import UUID
 import anyio.to_thread
 from uuid_utils.compat import uuid7
 
+from diary_mcp.domain.chain import Opening, PublicKey, Statement
 from diary_mcp.domain.errors import (
     ConflictError,
     InvalidArgumentError,
@@ -16,7 +17,6 @@ from diary_mcp.domain.errors import (
     SigningKeyError,
 )
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
-from diary_mcp.domain.signing import Opening, PublicKey, Statement
 from diary_mcp.service.chain.continuity import NO_HEAD
 from diary_mcp.service.chain.key_history import CheckSignature, KeyPeriod, ToldKeys
 from diary_mcp.service.chain.links import (

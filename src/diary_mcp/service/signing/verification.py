@@ -5,9 +5,9 @@ from time import monotonic
 
 import anyio.to_thread
 
+from diary_mcp.domain.chain import ChainHead, PublicKey
 from diary_mcp.domain.errors import NotFoundError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.signing import ChainHead, PublicKey
 from diary_mcp.domain.verification import (
     ChainReport,
     Verification,
@@ -198,7 +198,7 @@ async def list_checked(
     """The entries with their history, and the salts of what is signed."""
     ids = [entry.id for entry in stored]
     salts = await rows.chain.list_salts(owner, ids)
-    earlier = await rows.chain.list_versions(owner, ids)
+    earlier = await rows.chain.list_whole_versions(owner, ids)
     return [
         CheckedEntry(
             id=entry.id,

@@ -54,7 +54,7 @@ select e.id, e.key
 from diary.entry as e
 where e.owner = %(owner)s
 
--- name: list_versions
+-- name: list_earlier_versions
 select
     v.version, v.updated_at, v.type, v.title, v.tags, v.importance, v.content_hash, v.content
 from diary.entry_version as v

@@ -119,7 +119,7 @@ from (
 where last.salt is not null
 group by last.entry_id
 
--- name: list_versions
+-- name: list_whole_versions
 -- Earlier versions that are known whole, the newest first.
 select
     v.entry_id as id, %(owner)s as owner, v.version, v.author, v.session, v.type, v.title,

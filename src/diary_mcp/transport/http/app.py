@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diary_mcp.domain.tokens import TOKEN_SCOPES
 from diary_mcp.server.build import DiaryServer
-from diary_mcp.service.agents.identity import TokenReader
+from diary_mcp.service.agents.authentication import TokenReader
 from diary_mcp.transport.http.auth import BearerAuthentication, let_everybody_in
 from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, BodyLimit, long_body_slots
 from diary_mcp.transport.http.draining import ConnectionDrain, service_unavailable

@@ -129,7 +129,7 @@ async def test_an_owner_is_answered_by_its_rows_alone_also_after_a_deletion(diar
 @pytest.mark.parametrize("scope", ["shared", "all"])
 async def test_a_list_of_what_is_shared_is_never_silently_short(diary: Diary, scope: str) -> None:
     await diary.create("shared with bob", "bob")
-    browsing, filters = diary.silent.diary.browsing, {"scope": scope}
+    listing, filters = diary.silent.diary.listing, {"scope": scope}
 
     with pytest.raises(PermissionBackendUnavailableError):
-        await browsing.list_entries(BOB, EntryFilters.model_validate(filters), None, 10)
+        await listing.list_entries(BOB, EntryFilters.model_validate(filters), None, 10)

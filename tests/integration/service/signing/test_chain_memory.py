@@ -9,8 +9,8 @@ import pytest
 import structlog
 
 from diary_mcp.app import Foundation
+from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.errors import ConflictError, SigningKeyError
-from diary_mcp.domain.signing import PublicKey
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.ed25519 import check_signature
 from diary_mcp.service.chain.continuity import ChainReplacedError, Continuity

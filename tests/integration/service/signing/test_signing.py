@@ -9,10 +9,10 @@ import pytest
 
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.commands.keys import rotate
+from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.entry import EntryChanges
 from diary_mcp.domain.errors import ConflictError, NotFoundError, SigningKeyError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.signing import PublicKey
 from diary_mcp.files.export_folder import export_entries
 from diary_mcp.files.import_paths import import_paths
 from diary_mcp.files.proof_check import check_files

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from diary_mcp.app import Foundation
+from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.entry import EntryChanges
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.signing import PublicKey
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.domain.version import content_hash
 from diary_mcp.keys.ed25519 import check_signature

@@ -38,7 +38,7 @@ class Page(Generic[Row]):
 
 
 @dataclass(frozen=True)
-class Identity:
+class Whoami:
     """Who the caller is; `groups` is `None` where the permission backend does not answer."""
 
     agent: AgentName
@@ -50,7 +50,7 @@ class _Fetch(Protocol[Listed]):
     def __call__(self, after: Listed | None, limit: int, /) -> Awaitable[list[Listed]]: ...
 
 
-class BrowsingService:
+class ListingService:
     """Read-only views of the diary, for one caller at a time."""
 
     def __init__(self, store: Store, permissions: PermissionReader, access: Access) -> None:
@@ -109,7 +109,7 @@ class BrowsingService:
                 return _share_page(shares, limit, listing)
         raise await self._access.refusal(caller, reference)
 
-    async def identify(self, caller: AgentName) -> Identity:
+    async def whoami(self, caller: AgentName) -> Whoami:
         """Who the caller is, which groups it is in, and how many entries it has."""
         async with self._store.reading() as rows:
             counts = await rows.entries.count(caller)
@@ -117,7 +117,7 @@ class BrowsingService:
             groups = sorted(await self._permissions.list_groups(caller))
         except PermissionBackendUnavailableError:
             groups = None
-        return Identity(caller, groups, counts)
+        return Whoami(caller, groups, counts)
 
     async def _readership(self, caller: AgentName, filters: EntryFilters) -> Readership:
         if filters.scope == "mine":

@@ -26,7 +26,7 @@ _STOP_PATIENCE_S = 1.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-class Session:
+class ServerLease:
     """From `start` on until `leave`, the server is kept running for us.
 
     Everything that blocks happens in a thread, start to end, so that no cancellation of a caller
@@ -55,7 +55,7 @@ class Session:
                 self._stay()
         except Exception as error:
             if self.ready.done():
-                log.exception("postgres.session_failed")
+                log.exception("postgres.lease_failed")
             else:
                 self.ready.set_exception(error)
         finally:
