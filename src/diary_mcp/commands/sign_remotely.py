@@ -41,6 +41,7 @@ from diary_mcp.domain.fields import (
 from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys
+from diary_mcp.outgoing import certificates_for, proxy_for
 from diary_mcp.service.chain.links import KeyChange
 from diary_mcp.service.chain.statements import canonical, commit, hash_bytes, read_statement
 from diary_mcp.service.ports.chain import Head
@@ -148,7 +149,12 @@ async def _with_session(settings: Settings, url: str, work: Work) -> list[str]:
 
     try:
         async with httpx2.AsyncClient(
-            headers=headers, timeout=_TIMEOUT_S, event_hooks={"response": [note]}
+            headers=headers,
+            timeout=_TIMEOUT_S,
+            event_hooks={"response": [note]},
+            proxy=proxy_for(url),
+            verify=certificates_for(url),
+            trust_env=False,
         ) as http_client:
             transport = streamable_http_client(url, http_client=http_client)
             async with Client(transport, read_timeout_seconds=_TIMEOUT_S) as client:

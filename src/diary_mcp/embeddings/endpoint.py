@@ -9,7 +9,8 @@ import httpx
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from diary_mcp.domain.errors import EmbeddingUnavailableError
+from diary_mcp.domain.errors import EmbeddingUnavailableError, InvalidArgumentError
+from diary_mcp.outgoing import certificates_for, proxy_for
 
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 _AT_ONCE = 64
@@ -54,10 +55,26 @@ class EndpointModel:
         timeout: httpx.Timeout = _TIMEOUT,
         pause_s: float = _PAUSE_S,
     ) -> None:
+        """Makes it ready; nothing is asked yet.
+
+        Raises:
+            EmbeddingUnavailableError: the environment names no usable way to it.
+        """
         self._url = f"{url.rstrip('/')}/embeddings"
         self._model = model
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-        self._client = httpx.Client(headers=headers, timeout=timeout)
+        try:
+            self._client = httpx.Client(
+                headers=headers,
+                timeout=timeout,
+                proxy=proxy_for(url),
+                verify=certificates_for(url),
+                trust_env=False,
+            )
+        except (InvalidArgumentError, ValueError, httpx.InvalidURL) as error:
+            raise EmbeddingUnavailableError(
+                f"The embedding endpoint cannot be asked: {error}"
+            ) from error
         self._pause_s = pause_s
         self._lock = Lock()
         self._failed_at = float("-inf")

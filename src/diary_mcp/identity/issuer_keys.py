@@ -11,7 +11,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, OctKey
 from pydantic import BaseModel
 
-from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.domain.errors import InvalidArgumentError, UnavailableError
+from diary_mcp.outgoing import certificates_for, proxy_for
 
 _log = structlog.get_logger()
 
@@ -80,7 +81,11 @@ class IssuerKeys:
     async def _refresh(self) -> None:
         try:
             document = _KeySet.model_validate_json(await self._fetch())
-        except (OSError, httpx.HTTPError, ValueError) as error:
+        except InvalidArgumentError as error:
+            self._failed_at_s = self._now_s()
+            _log.warning("issuer.keys_not_fetched", reason=str(error))
+            return
+        except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             self._failed_at_s = self._now_s()
             _log.warning("issuer.keys_not_fetched", reason=type(error).__name__)
             return
@@ -97,11 +102,17 @@ async def fetch_keys(url: str) -> bytes:
     Raises:
         httpx.HTTPError: it did not come.
         TimeoutError: nor did it in time.
+        InvalidArgumentError: the environment names no usable way to it.
         ValueError: it is too large.
     """
     document = bytearray()
     with anyio.fail_after(_FETCH_S):
-        async with httpx.AsyncClient() as client, client.stream("GET", url) as response:
+        async with (
+            httpx.AsyncClient(
+                proxy=proxy_for(url), verify=certificates_for(url), trust_env=False
+            ) as client,
+            client.stream("GET", url) as response,
+        ):
             response.raise_for_status()
             async for chunk in response.aiter_bytes():
                 document += chunk

@@ -96,6 +96,10 @@ def server(issuer: IssuerServer, database: str) -> Generator[HttpServer]:
         "DIARY_MCP_JWT_ISSUER": issuer.url,
         "DIARY_MCP_JWT_AUDIENCE": RESOURCE,
         "DIARY_MCP_JWT_JWKS_URL": f"{issuer.url}/keys",
+        # This machine's own issuer is asked without a proxy.
+        "ALL_PROXY": "socks5://proxy:1080",
+        "HTTP_PROXY": "http://proxy:99999",
+        "NO_PROXY": "[::1",
     }
     flags = ("--host", "0.0.0.0", "--allow-host", "diary.example.org")
     with http_server(settings, *flags) as started:

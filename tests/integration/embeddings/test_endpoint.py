@@ -9,6 +9,7 @@ import pytest
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.errors import EmbeddingUnavailableError
+from diary_mcp.embeddings.choice import EmbedderChoice, choose_embedder
 from diary_mcp.embeddings.endpoint import EndpointModel
 from diary_mcp.embeddings.lazy import LazyEmbedder
 from support.clients import RawClient, environment
@@ -19,6 +20,8 @@ from support.searching import Searching
 from support.sites import own_database
 
 pytestmark = pytest.mark.anyio
+
+PROXY = "http://192.0.2.1:3128"
 
 WITHOUT_VECTORS = (
     "select count(*)::integer from diary.search_document where vectors_by is distinct from %s"
@@ -210,7 +213,7 @@ def test_a_server_uses_the_endpoint_that_is_set_and_backfills_for_the_next_model
 
         def found(client: RawClient) -> tuple[list[str], str | None]:
             answer = client.call("diary_search", query="vehicle", mode="semantic").data
-            return [hit["id"] for hit in answer["hits"]], answer["notice"]
+            return [hit["id"] for hit in answer["hits"]], answer.get("notice")
 
         for model, dimensions in (("small", 48), ("large", 96)):
             endpoint.dimensions = dimensions
@@ -230,3 +233,28 @@ def test_a_server_uses_the_endpoint_that_is_set_and_backfills_for_the_next_model
             finally:
                 client.close()
         assert endpoint.keys == {"Bearer secret"}
+
+
+@pytest.mark.parametrize("value", ["socks5://proxy:1080", "http://proxy:99999", "\x07", PROXY])
+def test_an_endpoint_on_this_machine_is_asked_whatever_proxy_is_named(
+    endpoint: Endpoint, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", value)
+    monkeypatch.setenv("HTTP_PROXY", value)
+    monkeypatch.setenv("NO_PROXY", "[::1")
+
+    assert len(model_of(endpoint).embed(["text"])) == 1
+
+
+async def test_a_search_goes_on_by_words_where_the_proxy_cannot_be_used(
+    foundation: Foundation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks4://proxy")
+    choice = EmbedderChoice("openai", model="small", url="http://models.example/v1")
+    diary = Searching(foundation, choose_embedder(choice))
+    (entry,) = await diary.write("The car is blue.")
+
+    found = await diary.find("car")
+
+    assert [hit.id for hit in found.rows] == [entry.id]
+    assert found.notice == "Searched by words only: the embedding model does not answer."

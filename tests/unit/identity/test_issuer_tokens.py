@@ -9,10 +9,11 @@ from typing import cast
 import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+from structlog.testing import capture_logs
 
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.identity.issuer_keys import IssuerKeys
+from diary_mcp.identity.issuer_keys import IssuerKeys, fetch_keys
 from diary_mcp.identity.issuer_tokens import Issuer, IssuerTokenReader
 from diary_mcp.service.agents.authentication import Identity, TokenRefusedError
 
@@ -196,6 +197,27 @@ async def test_a_symmetric_key_of_the_issuer_verifies_nothing() -> None:
 
     with pytest.raises(TokenRefusedError):
         await reader.identify(signed(shared, "HS256"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ALL_PROXY", "socks5://proxy:1080"),
+        ("HTTPS_PROXY", "http://proxy:99999"),
+        ("SSL_CERT_FILE", "/nowhere/certificates.pem"),
+    ],
+)
+async def test_an_environment_that_shuts_the_issuer_out_is_told_in_the_log(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    keys = IssuerKeys(lambda: fetch_keys("https://issuer.example/keys"))
+    reader = IssuerTokenReader(Issuer(ISSUER, AUDIENCE, "sub"), keys)
+
+    with capture_logs() as logs, pytest.raises(UnavailableError):
+        await reader.identify(signed())
+
+    assert variable in logs[0]["reason"]
 
 
 async def test_keys_for_encryption_and_of_unknown_kinds_are_passed_over() -> None:
