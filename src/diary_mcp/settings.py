@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Label
 from diary_mcp.embeddings.choice import MODEL_FILES, EmbedderChoice, EmbedderKind, find_model
+from diary_mcp.outgoing import is_this_machine
 
 ENVIRONMENT_PREFIX = "DIARY_MCP_"
 TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
@@ -58,6 +60,17 @@ def _check_http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _check_keys_url(url: str) -> str:
+    url = _check_http_url(url)
+    host = urlsplit(url).hostname or ""
+    if not url.startswith("https://") and not is_this_machine(host):
+        raise ValueError(
+            "must begin with https://: whoever can change the keys on their way can sign in as "
+            "anybody. http:// is for this machine alone"
+        )
+    return url
+
+
 def _check_name(name: AgentName) -> AgentName:
     if not re.fullmatch(NAME_PATTERN, name):
         raise ValueError(f"{name!r} is not a valid agent name: {NAME_RULE}")
@@ -80,6 +93,7 @@ def _expand(path: Path) -> Path:
 FolderPath = Annotated[Path, AfterValidator(_expand)]
 PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+KeysUrl = Annotated[str, AfterValidator(_check_keys_url)]
 
 
 class Settings(BaseSettings):
@@ -107,7 +121,7 @@ class Settings(BaseSettings):
 
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
-    jwt_jwks_url: HttpUrl | None = None
+    jwt_jwks_url: KeysUrl | None = None
     jwt_agent_claim: str = "sub"
 
     @model_validator(mode="after")

@@ -95,3 +95,16 @@ def test_a_relative_folder_is_told_with_what_it_is_now(
     (told,) = list_relative_folders(settings)
     assert "DIARY_MCP_DATA_DIR=notes" in told
     assert str(tmp_path / "notes") in told
+
+
+@pytest.mark.parametrize(
+    "url", ["http://issuer.example/keys", "http://10.0.0.1/keys", "http://127.0.0.1.example/keys"]
+)
+def test_an_issuer_s_keys_come_by_https_from_elsewhere(url: str) -> None:
+    issuer = {"jwt_issuer": "i", "jwt_audience": "a"}
+
+    with pytest.raises(InvalidArgumentError, match=r"DIARY_MCP_JWT_JWKS_URL: .*https://"):
+        load_settings(**issuer, jwt_jwks_url=url)
+
+    assert load_settings(**issuer, jwt_jwks_url="http://[::1]:8080/keys").jwt_jwks_url
+    assert load_settings(**issuer, jwt_jwks_url="https://issuer.example/keys").jwt_jwks_url

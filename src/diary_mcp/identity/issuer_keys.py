@@ -8,7 +8,7 @@ import anyio
 import httpx
 import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry, Key, OctKey
+from joserfc.jwk import JWKRegistry, Key, OctKey, RSAKey
 from pydantic import BaseModel
 
 from diary_mcp.domain.errors import InvalidArgumentError, UnavailableError
@@ -23,6 +23,8 @@ _USABLE_S = 3_600
 _BETWEEN_TRIES_S = 10
 _FETCH_S = 5
 _MAX_BYTES = 1 << 20
+# RFC 7518, section 3.3.
+_LEAST_RSA_BITS = 2_048
 
 
 class _KeySet(BaseModel):
@@ -128,6 +130,9 @@ def _read(jwk: dict[str, str | list[str]]) -> Key | None:
     try:
         key = JWKRegistry.import_key(jwk)
     except (JoseError, ValueError):
+        return None
+    if isinstance(key, RSAKey) and key.raw_value.key_size < _LEAST_RSA_BITS:
+        _log.warning("issuer.key_too_short", kid=key.kid, bits=key.raw_value.key_size)
         return None
     return None if isinstance(key, OctKey) else key
 

@@ -16,6 +16,8 @@ from diary_mcp.service.agents.authentication import Identity, TokenRefusedError
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519",
 )  # fmt: skip
+# RFC 9068's, and what issuers say that came before it; never that of a logout or a proof.
+_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 _CLOCK_SKEW_S = 30
 _REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 
@@ -59,8 +61,11 @@ class IssuerTokenReader:
     async def _verified(self, token: str) -> dict[str, object]:
         try:
             raw = token.encode("ascii")
-            header = jws.extract_compact(raw, registry=_REGISTRY).headers()
+            header = cast(
+                "dict[str, object]", jws.extract_compact(raw, registry=_REGISTRY).headers()
+            )
             _REGISTRY.get_alg(str(header.get("alg")))
+            _require_bearer_header(header)
             kid = header.get("kid")
             key = await self._keys.find(kid if isinstance(kid, str) else None)
             if key is None:
@@ -69,11 +74,23 @@ class IssuerTokenReader:
                 )
             claims = cast("dict[str, object]", jwt.decode(raw, key, registry=_REGISTRY).claims)
             self._claims.validate(claims)
+            if "cnf" in claims:
+                raise TokenRefusedError(
+                    "The token is bound to a key (cnf), and only bearer tokens are accepted."
+                )
         except ClaimError as error:
             raise TokenRefusedError(f"The token's claim {error.claim} does not fit.") from error
         except (JoseError, ValueError, RecursionError) as error:
             raise TokenRefusedError("The token is not a valid JWT from the issuer.") from error
         return claims
+
+
+def _require_bearer_header(header: dict[str, object]) -> None:
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.lower() not in _TYPES:
+        raise TokenRefusedError("The token's typ is not that of an access token (at+jwt).")
+    if "crit" in header:
+        raise TokenRefusedError("The token has a header (crit) that is not understood here.")
 
 
 def _agent(claims: dict[str, object], claim: str) -> AgentName:

@@ -64,6 +64,8 @@ _REQUESTS_AT_ONCE = 4
 _CHECKS_A_BATCH = 10
 _DELTAS_A_PATCH = 500
 _TUPLES_A_PAGE = 500
+# A page of tuples takes some 200 KB.
+_MAX_ANSWER_BYTES = 4 << 20
 _NAMESPACES = frozenset({"Agent", "Group", ENTRY})
 
 Answer = TypeVar("Answer")
@@ -313,8 +315,8 @@ class _Api:
                 raise self._unavailable("it failed several times in a row just now")
             try:
                 with anyio.fail_after(self._timeout_s):
-                    response = await self._client.request(method, path, params=params, json=body)
-                answer = read(response.status_code, response.content)
+                    status, content = await self._request(method, path, params, body)
+                answer = read(status, content)
             except (httpx.TimeoutException, TimeoutError):
                 raise self._failed("no answer in time") from None
             except httpx.HTTPError as error:
@@ -325,6 +327,17 @@ class _Api:
                 raise self._unavailable("it reached a limit before it knew") from None
         self._breaker.record_success()
         return answer
+
+    async def _request(
+        self, method: str, path: str, params: Mapping[str, str] | None, body: object
+    ) -> tuple[int, bytes]:
+        content = bytearray()
+        async with self._client.stream(method, path, params=params, json=body) as response:
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > _MAX_ANSWER_BYTES:
+                    raise UnusableAnswerError("its answer is too large")
+            return response.status_code, bytes(content)
 
     @contextmanager
     def in_time(self) -> Generator[None]:

@@ -128,6 +128,12 @@ def _tell_address(settings: Settings, options: HttpOptions, url: str) -> None:
     if sys.stdin.isatty():
         _greet(settings, options, url)
     _log.info("http.listening", url=url)
+    if not is_loopback(options.host):
+        _log.warning("http.unencrypted", advice="Put TLS in front: tokens travel in the clear.")
+    if options.without_auth:
+        _log.warning(
+            "http.no_auth", agent=settings.agent, advice="Whoever reaches this acts as the agent."
+        )
 
 
 def _caller_of(settings: Settings, options: HttpOptions) -> CallerOf:

@@ -205,3 +205,8 @@ def test_who_has_no_token_is_told_where_to_get_one(
         "bearer_methods_supported": ["header"],
         "resource_name": "diary-mcp",
     }
+
+
+def test_plain_http_beyond_this_machine_is_warned_of(server: HttpServer) -> None:
+    assert len(server.events("http.unencrypted")) == 1
+    assert server.events("http.no_auth") == []

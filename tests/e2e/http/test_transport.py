@@ -410,3 +410,11 @@ def _exchange(connection: socket.socket, sent: bytes) -> bytes:
         return connection.recv(100)
     except ConnectionError:
         return b""
+
+
+def test_no_cache_keeps_an_answer(server: HttpServer, token: str) -> None:
+    whole = post(server, request_body("tools/list"), bearer(token))
+    refused = post(server, request_body("tools/list"), {})
+
+    assert (whole.status_code, refused.status_code) == (200, 401)
+    assert [each.headers["Cache-Control"] for each in (whole, refused)] == ["no-store", "no-store"]

@@ -143,6 +143,13 @@ async def test_a_question_has_two_seconds_in_all(fake: FakeKeto) -> None:
     assert fake.count(CHECK) < len(entries)
 
 
+async def test_an_answer_without_end_is_an_outage(fake: FakeKeto, keto: KetoPermissions) -> None:
+    fake.always(CHECK, reply(200, {"allowed": True, "padding": "x" * (5 << 20)}))
+
+    with pytest.raises(PermissionBackendUnavailableError, match="too large"):
+        await keto.check_view(ANN, [ENTRY])
+
+
 @pytest.mark.parametrize("answer", [reply(403, {"allowed": False}), reply(200, {"allowed": False})])
 async def test_a_denial_is_an_answer(fake: FakeKeto, keto: KetoPermissions, answer: Reply) -> None:
     fake.always(CHECK, answer)

@@ -199,6 +199,52 @@ async def test_a_symmetric_key_of_the_issuer_verifies_nothing() -> None:
         await reader.identify(signed(shared, "HS256"))
 
 
+@pytest.mark.parametrize("kind", ["at+jwt", "AT+JWT", "application/at+jwt", "JWT"])
+async def test_an_access_token_by_any_of_its_names_is_taken(kind: str) -> None:
+    token = jwt.encode({"alg": "ES256", "kid": "k1", "typ": kind}, claims({}), KEY)
+
+    assert (await PublishedKeys([KEY]).reader().identify(token)).agent == "alice"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"typ": "logout+jwt"},
+        {"typ": "dpop+jwt"},
+        {"typ": "secevent+jwt"},
+        {"typ": ""},
+        {"crit": ["kid"]},
+        {"crit": ["b64"], "b64": True},
+    ],
+    ids=str,
+)
+async def test_a_token_that_is_something_else_is_refused(header: dict[str, object]) -> None:
+    whole = {"alg": "ES256", "kid": "k1"} | header
+    registry = jws.JWSRegistry(strict_check_header=False)
+    content = json.dumps(claims({})).encode()
+    token = jws.serialize_compact(whole, content, KEY, registry=registry)
+
+    with pytest.raises(TokenRefusedError):
+        await PublishedKeys([KEY]).reader().identify(token)
+
+
+@pytest.mark.parametrize("bound_to", [{"jkt": "x"}, {"x5t#S256": "x"}, {}, None])
+async def test_a_token_that_is_bound_to_a_key_is_no_bearer_token(bound_to: object) -> None:
+    whole = claims({}) | {"cnf": bound_to}
+    token = jwt.encode({"alg": "ES256", "kid": "k1"}, whole, KEY)
+
+    with pytest.raises(TokenRefusedError):
+        await PublishedKeys([KEY]).reader().identify(token)
+
+
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
+async def test_a_short_rsa_key_of_the_issuer_verifies_nothing() -> None:
+    short = RSAKey.generate_key(1024, {"kid": "k1"})
+
+    with pytest.raises(TokenRefusedError):
+        await PublishedKeys([short]).reader().identify(signed(short, "RS256"))
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

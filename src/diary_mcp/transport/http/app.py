@@ -16,11 +16,12 @@ from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.tokens import TOKEN_SCOPES
 from diary_mcp.server.build import DiaryServer
@@ -32,6 +33,7 @@ from diary_mcp.transport.http.health import Readiness, health_routes
 from diary_mcp.transport.inflight import InFlight
 
 SSE_PATH = "/sse"
+_METADATA = "/.well-known/"
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 
 
@@ -82,9 +84,8 @@ async def http_app(
     async with manager.run():
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False
-        yield _HostCheck(
-            connection_drain.watch(_for_web_pages(app, surface.security)), surface.security
-        )
+        for_web_pages = _for_web_pages(_unstored(app), surface.security)
+        yield _HostCheck(connection_drain.watch(for_web_pages), surface.security)
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,23 @@ def _for_web_pages(app: ASGIApp, security: TransportSecuritySettings) -> ASGIApp
         allow_headers=["*"],
         expose_headers=["Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate"],
     )
+
+
+def _unstored(app: ASGIApp) -> ASGIApp:
+    """`app`, of whose answers no cache keeps any, but the metadata that everybody may read."""
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_unstored(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                is_kept_whole = "no-transform" in headers.get("cache-control", "")
+                headers["Cache-Control"] = "no-store" + ", no-transform" * is_kept_whole
+            await send(message)
+
+        is_public = scope["type"] != "http" or scope["path"].startswith(_METADATA)
+        await app(scope, receive, send if is_public else send_unstored)
+
+    return asked
 
 
 def _strange_name(status: int) -> JSONResponse:
