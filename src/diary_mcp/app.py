@@ -41,10 +41,10 @@ from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, recon
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
-from diary_mcp.store.announcements import PostgresAnnouncements
 from diary_mcp.store.connecting import Limits, open_blocking_connection
 from diary_mcp.store.database import Database, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
+from diary_mcp.store.entries import PostgresAnnouncements
 from diary_mcp.store.executors import PostgresExecutors
 from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.migrations import is_workflow_schema_current, migrate

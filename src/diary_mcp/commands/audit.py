@@ -7,10 +7,9 @@ import click
 
 from diary_mcp.app import open_foundation
 from diary_mcp.commands.options import with_settings
-from diary_mcp.domain.audit import AuditEvent
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.settings import Settings
-from diary_mcp.store.audit import list_audit_events
+from diary_mcp.store.audit import AuditEvent, list_audit_events
 
 
 @click.command()

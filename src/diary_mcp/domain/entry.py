@@ -1,4 +1,4 @@
-"""Diary entries as callers see them, and what callers hand in to make or change one."""
+"""Diary entries and shares as callers see them, and what callers hand in to make or change one."""
 
 from operator import not_
 from typing import Literal
@@ -12,6 +12,7 @@ from diary_mcp.domain.fields import (
     EndTime,
     EntryId,
     EntryType,
+    Grantee,
     Importance,
     Label,
     Tags,
@@ -149,3 +150,15 @@ class EntryFilters(BaseModel):
     min_importance: Importance | None = None
     session: Label | None = None
     include_superseded: bool = True
+
+
+class Share(BaseModel, frozen=True):
+    """One entry shared with one grantee; `sharing` is `pending` until the grant has settled."""
+
+    entry_id: EntryId
+    grantee: Grantee = Field(serialization_alias="with")
+    granted_by: AgentName
+    created_at: Time
+    expires_at: Time | None
+    note: str | None
+    sharing: Sharing

@@ -3,23 +3,22 @@
 from dataclasses import dataclass
 
 from diary_mcp.service.activity import Activity
-from diary_mcp.service.agents.registry import AgentRegistry
+from diary_mcp.service.agents.authentication import AgentRegistry
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.entries.completion import SuggestionService
 from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.entries import EntryService
-from diary_mcp.service.entries.listing import ListingService
+from diary_mcp.service.entries.listing import ListingService, SuggestionService
 from diary_mcp.service.entries.reflection import ReflectionService
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.entries.versions import HistoryService
 from diary_mcp.service.entries.watching import WatchService
 from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.ports.entries import Announcer
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store
-from diary_mcp.service.ports.watching import Announcer
 from diary_mcp.service.search.search import SearchService
 from diary_mcp.service.sharing.shares import SharingService
 from diary_mcp.service.signing.signatures import SigningService

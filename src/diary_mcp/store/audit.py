@@ -1,13 +1,37 @@
-"""The audit trail in PostgreSQL. It is only read here: the tables write it themselves."""
+"""The audit trail: who could see what, and since when. The tables write it themselves."""
+
+from typing import Literal
 
 from psycopg.rows import class_row
+from pydantic import BaseModel
 
-from diary_mcp.domain.audit import AuditEvent
-from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee, Time
+from diary_mcp.domain.tokens import TokenId, TokenScope
 from diary_mcp.store.database import Database
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("audit")
+
+
+class AuditEvent(BaseModel, frozen=True):
+    """One share or token that came or went; ids and names, never what somebody wrote."""
+
+    id: int
+    happened_at: Time
+    event: Literal[
+        "shared",
+        "unshared",
+        "share_expired",
+        "share_deleted_with_entry",
+        "token_issued",
+        "token_revoked",
+    ]
+    agent: AgentName
+    entry_id: EntryId | None
+    grantee: Grantee | None
+    expires_at: Time | None
+    token_id: TokenId | None
+    scopes: list[TokenScope] | None
 
 
 async def list_audit_events(

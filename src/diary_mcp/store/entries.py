@@ -1,6 +1,11 @@
-"""Entries in PostgreSQL: as they are, as they were, by what they begin with, and by words."""
+"""Entries in PostgreSQL: as they are, as they were, by what they begin with, and by words.
 
-from collections.abc import Mapping, Sequence
+Changes are announced through LISTEN and NOTIFY.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
 
 from psycopg import errors
 from psycopg.rows import args_row, class_row, scalar_row
@@ -8,9 +13,10 @@ from psycopg.types.json import Json
 
 from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.errors import ConflictError, NotFoundError
-from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee, as_entry_id
 from diary_mcp.domain.version import EntryRecord, EntryVersion, SearchText, VersionSummary
 from diary_mcp.service.ports.entries import (
+    Announcement,
     EntryCounts,
     EntryPosition,
     EntryReference,
@@ -18,14 +24,16 @@ from diary_mcp.service.ports.entries import (
     TagCount,
 )
 from diary_mcp.service.ports.search import Candidates, SharedWords
-from diary_mcp.store.database import Connection, fetch_count, fetch_flag
+from diary_mcp.store.database import Connection, connect, fetch_count, fetch_flag, translate_errors
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("entry")
 _HISTORY_SQL = load_queries("history")
 _SUGGESTION_SQL = load_queries("suggestion")
 _SIMILAR_SQL = load_queries("similar")
+_ANNOUNCEMENT_SQL = load_queries("announcement")
 _SNIPPET_CHARACTERS = 240
+_QUIET_S = 20
 
 
 class PostgresEntries:
@@ -204,6 +212,19 @@ class PostgresSimilar:
         return Candidates(await indexed.fetchall(), await unindexed.fetchall())
 
 
+class PostgresAnnouncements:
+    """`Announcer` on a connection of its own."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncGenerator[AsyncIterator[Announcement]]:
+        async with connect(self._database_url, longest_wait_s=_QUIET_S) as connection:
+            await connection.execute(_ANNOUNCEMENT_SQL["listen"])
+            yield _announcements(connection)
+
+
 def columns(entry: EntryRecord | Entry) -> dict[str, object]:
     """An entry as statements take it."""
     return {**vars(entry), "tags": list(entry.tags)}
@@ -221,6 +242,16 @@ def filter_parameters(filters: EntryFilters) -> dict[str, object]:
         "mine": filters.scope in {"mine", "all"},
         "shared": filters.scope in {"shared", "all"},
     }
+
+
+async def _announcements(connection: Connection) -> AsyncGenerator[Announcement]:
+    with translate_errors():
+        while True:
+            async for notification in connection.notifies(timeout=_QUIET_S):
+                entry_id, _, reader = notification.payload.partition(" ")
+                yield Announcement(EntryId(UUID(entry_id)), Grantee(reader) if reader else None)
+            # Whoever only listens does not notice that nobody is there any more.
+            await connection.execute(_ANNOUNCEMENT_SQL["ask"])
 
 
 def _conflict(error: errors.UniqueViolation, record: EntryRecord) -> ConflictError:

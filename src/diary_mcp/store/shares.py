@@ -4,8 +4,8 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
+from diary_mcp.domain.entry import Share
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
-from diary_mcp.domain.share import Share
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.shares import SharePosition
 from diary_mcp.store.database import Connection, fetch_count, fetch_flag

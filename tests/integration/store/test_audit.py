@@ -6,11 +6,10 @@ import psycopg
 import pytest
 
 from diary_mcp.app import Foundation
-from diary_mcp.domain.audit import AuditEvent
 from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
-from diary_mcp.store.audit import list_audit_events
+from diary_mcp.store.audit import AuditEvent, list_audit_events
 from diary_mcp.store.sweep import PostgresSweep
 
 pytestmark = pytest.mark.anyio

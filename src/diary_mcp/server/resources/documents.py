@@ -3,10 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from diary_mcp.domain.entry import Entry, EntrySummary
+from diary_mcp.domain.entry import Entry, EntrySummary, Share
 from diary_mcp.domain.fields import format_time
 from diary_mcp.domain.reflection import Correction, Mention
-from diary_mcp.domain.share import Share
 from diary_mcp.domain.version import EntryVersion
 from diary_mcp.server.resources.untrusted import fence
 from diary_mcp.server.tools.results import as_json, show_entry, show_listed

@@ -22,10 +22,9 @@ from mcp_types import (
 )
 from pydantic import BaseModel
 
-from diary_mcp.domain.entry import EntryFilters, EntrySummary
+from diary_mcp.domain.entry import EntryFilters, EntrySummary, Share
 from diary_mcp.domain.errors import NotFoundError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, format_time
-from diary_mcp.domain.share import Share
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.resources.documents import (

@@ -11,7 +11,7 @@ from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.server.dispatch import REQUEST_TIMEOUT_S, DiaryProvider
 from diary_mcp.service.diary import Diary
-from diary_mcp.service.ports.watching import Announcement
+from diary_mcp.service.ports.entries import Announcement
 
 _log = structlog.get_logger()
 

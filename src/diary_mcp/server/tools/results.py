@@ -18,11 +18,11 @@ from diary_mcp.domain.entry import (
     EntryFields,
     EntrySummary,
     SearchHit,
+    Share,
     Sharing,
     SimilarEntry,
 )
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time
-from diary_mcp.domain.share import Share
 from diary_mcp.domain.version import EntryVersion
 from diary_mcp.service.diary import Diary
 

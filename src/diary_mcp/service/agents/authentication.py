@@ -1,12 +1,13 @@
-"""Who a bearer token stands for: one that the diary issued, or one of a configured issuer."""
+"""Who calls: whom a bearer token stands for, and that others can share with whoever called."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.service.agents.tokens import TOKEN_PREFIX, TokenService
+from diary_mcp.service.ports.store import Store
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,20 @@ class AnyTokenReader:
         if self.foreign is None:
             raise TokenRefusedError("The token is none of this diary's.")
         return await self.foreign.identify(token)
+
+
+@dataclass(frozen=True)
+class AgentRegistry:
+    """Makes every agent known that calls a tool, so that others can share with it."""
+
+    _store: Store
+    # Agents are never removed, so what was registered once needs no second statement.
+    _registered: set[AgentName] = field(default_factory=set[AgentName])
+
+    async def register(self, agent: AgentName) -> None:
+        """Raises: DatabaseUnavailableError: PostgreSQL gives no answer in time."""
+        if agent in self._registered:
+            return
+        async with self._store.reading() as rows:
+            await rows.agents.register(agent)
+        self._registered.add(agent)

@@ -1,4 +1,4 @@
-"""Finding entries: lists, tags, shares, and who the caller is.
+"""Lists of entries, tags and shares, who the caller is, and suggestions while somebody types.
 
 Every page is filled from the rows that the caller may read: candidates come from the rows in
 order, the permission backend is asked about exactly those, and more are fetched until the page
@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from diary_mcp.domain.entry import EntryFilters, EntrySummary
+from diary_mcp.domain.entry import EntryFilters, EntrySummary, Share
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
-from diary_mcp.domain.share import Share
 from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access, Listed
 from diary_mcp.service.ports.entries import (
@@ -136,6 +135,37 @@ class ListingService:
             if len(candidates) <= limit or len(readable) > limit:
                 return readable[:limit], len(readable) > limit
             last = candidates[-1]
+
+
+class SuggestionService:
+    """What begins with what was typed; own entries, tags and sessions, and everybody's names."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def list_entries(self, caller: AgentName, prefix: str, limit: int) -> list[str]:
+        """Keys, or ids where there is no key or the id was begun; the newest entry first."""
+        async with self._store.reading() as rows:
+            references = await rows.suggestions.suggest_entries(caller, prefix, limit)
+        return [
+            each.key if each.key is not None and each.key.startswith(prefix) else str(each.id)
+            for each in references
+        ]
+
+    async def list_tags(self, caller: AgentName, prefix: str, limit: int) -> list[str]:
+        """The most used first."""
+        async with self._store.reading() as rows:
+            return [count["tag"] for count in await rows.entries.list_tags(caller, prefix, limit)]
+
+    async def list_sessions(self, caller: AgentName, prefix: str, limit: int) -> list[str]:
+        """The one written to last first."""
+        async with self._store.reading() as rows:
+            return await rows.suggestions.suggest_sessions(caller, prefix, limit)
+
+    async def list_names(self, prefix: str, limit: int) -> list[str]:
+        """Agents, and groups as group:NAME, in the order of the alphabet."""
+        async with self._store.reading() as rows:
+            return await rows.suggestions.suggest_names(prefix, limit)
 
 
 def _share_page(shares: list[Share], limit: int, listing: str) -> Page[Share]:

@@ -8,8 +8,8 @@ from diary_mcp.domain.errors import NotFoundError, PermissionBackendUnavailableE
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.relations import group_of
 from diary_mcp.service.entries.access import Access
+from diary_mcp.service.ports.entries import Announcement, Announcer
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.watching import Announcement, Announcer
 
 
 class WatchService:

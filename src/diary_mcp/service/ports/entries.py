@@ -1,5 +1,7 @@
-"""Entries as rows: read, and changed inside a unit of work."""
+"""Entries as rows: read, changed inside a unit of work, and announced when they changed."""
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypedDict
@@ -161,4 +163,24 @@ class SuggestionReader(Protocol):
 
     async def suggest_names(self, prefix: str, limit: int) -> list[str]:
         """Agents and groups, sorted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """An entry changed. Where `reader` is named, that agent or group could read it until now."""
+
+    entry_id: EntryId
+    reader: Grantee | None = None
+
+
+class Announcer(Protocol):
+    """Tells of every change that any process commits."""
+
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Announcement]]:
+        """What is committed from the beginning of the block on.
+
+        Raises:
+            DatabaseUnavailableError: the connection failed; what was announced meanwhile is lost.
+        """
         ...

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from diary_mcp.domain.entry import Share
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
-from diary_mcp.domain.share import Share
 from diary_mcp.service.ports.entries import Readership
 
 

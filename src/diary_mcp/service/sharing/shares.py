@@ -3,11 +3,10 @@
 import re
 from datetime import UTC, datetime
 
-from diary_mcp.domain.entry import EntryFields
+from diary_mcp.domain.entry import EntryFields, Share
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import group_of
-from diary_mcp.domain.share import Share
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.entries import find_own, raise_generation

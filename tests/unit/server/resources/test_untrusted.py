@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from diary_mcp.domain.entry import Share
 from diary_mcp.domain.fields import AgentName, Grantee
-from diary_mcp.domain.share import Share
 from diary_mcp.server.resources.documents import entry_document, recent_document
 from diary_mcp.server.resources.untrusted import fence
 from diary_mcp.server.tools.results import as_json, show_entry, show_listed
