@@ -289,8 +289,11 @@ async def _watch_many(foundation: Foundation, era: Era, alice: Ear) -> None:
         await subscribe(alice.client, f"{uri(entry)}/versions/{number}")
 
 
-async def test_a_server_without_watchers_offers_no_subscriptions(in_memory: InMemory) -> None:
-    async with in_memory.client() as client:
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_server_without_watchers_offers_no_subscriptions(
+    foundation: Foundation, era: Era
+) -> None:
+    async with InMemory(foundation, era).client() as client:
         assert _offers_subscriptions(client) is False
 
 
