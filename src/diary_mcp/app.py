@@ -316,7 +316,8 @@ def _place(settings: Settings) -> str:
     """Which database it is, as this machine knows it, without who signs in there."""
     if settings.database_url is None:
         return "embedded"
-    url = urlsplit(settings.database_url)
+    # Here # begins no fragment, and may stand in a password.
+    url = urlsplit(settings.database_url.replace("#", "%23"))
     asked = parse_qs(url.query)
     host = url.netloc.rpartition("@")[2] or ",".join(asked.get("host", ()))
     return f"postgresql://{host}{url.path or '/' + ','.join(asked.get('dbname', ()))}"

@@ -57,6 +57,12 @@ def certificates_for(url: str) -> ssl.SSLContext | bool:
         raise InvalidArgumentError(f"{variable} names no readable certificates.") from error
 
 
+def without_user(url: str) -> str:
+    """`url` as it may be told: without name and password, also where an `@` or `/` is in them."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
 def is_this_machine(host: str) -> bool:
     """Whether `host` is a loopback address or name; nothing is looked up."""
     try:

@@ -32,6 +32,8 @@ TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
 """The bearer token of whoever signs over HTTP: a secret, and so no flag."""
 _OF_THE_PROJECT = tuple(f"{ENVIRONMENT_PREFIX}{word}_" for word in ("TEST", "CHAOS", "BENCHMARK"))
 
+_HOST = r"(?:\[[^\]@]*\]|[^:,\[\]]*)(?::\d*)?"
+_HOSTS = re.compile(f"{_HOST}(?:,{_HOST})*")
 _VARIABLE = re.compile(r"\$(?:\w+|\{\w+\})")
 _NEEDS_MODEL: Mapping[EmbedderKind, str] = MappingProxyType(
     {
@@ -50,6 +52,14 @@ def _check_postgres_url(url: str) -> str:
         raise ValueError(
             "must be a URL such as postgresql://user:password@host:5432/database; leave it out "
             "for the embedded PostgreSQL"
+        )
+    head = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
+    user, _, hosts = head.rpartition("@")
+    if "@" in user or not _HOSTS.fullmatch(hosts):
+        # What follows would be taken for a host or a port, and told as one.
+        raise ValueError(
+            "cannot be divided into user, password, host and port: within a user or password "
+            "write @ as %40, : as %3A, / as %2F and ? as %3F; a port is a number"
         )
     return url
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.outgoing import certificates_for, is_this_machine, proxy_for
+from diary_mcp.outgoing import certificates_for, is_this_machine, proxy_for, without_user
 
 ELSEWHERE = "https://models.example:8443/v1"
 PROXY = "http://proxy.example:3128"
@@ -113,3 +113,8 @@ def test_certificates_that_cannot_be_read_are_told_by_their_variable(
             certificates_for(ELSEWHERE)
 
     assert certificates_for("http://models.example") is False
+
+
+@pytest.mark.parametrize("user", ["", "me:secret@", "me:sec@ret@", "me:sec/ret@", "me:sec#r?et@"])
+def test_a_url_is_told_without_its_password(user: str) -> None:
+    assert without_user(f"https://{user}models.example/v1") == "https://models.example/v1"

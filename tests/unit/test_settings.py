@@ -108,3 +108,45 @@ def test_an_issuer_s_keys_come_by_https_from_elsewhere(url: str) -> None:
 
     assert load_settings(**issuer, jwt_jwks_url="http://[::1]:8080/keys").jwt_jwks_url
     assert load_settings(**issuer, jwt_jwks_url="https://issuer.example/keys").jwt_jwks_url
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "me:se@cret@host/db",
+        "me:se/cret@host/db",
+        "me:se?cret@host/db",
+        "me@x:cret@host:1/db",
+        "host:secret/db",
+        "me:secret:x",
+        "one:1,two:secret/db",
+    ],
+)
+def test_a_database_url_that_would_be_taken_apart_wrongly_is_refused_untold(address: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="%40") as refusal:
+        load_settings(database_url=f"postgresql://{address}")
+
+    assert "cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "/db",
+        "host",
+        "me@host/db",
+        "me:a%40b#c!$@host:5432/d@b",
+        "one:1,two:2/db",
+        "[::1]:5/d",
+        "me:x@[::1],two/db",
+        "%2Frun%2Fpostgresql/db",
+        "host?user=a@b",
+        "me@/db?host=/run/x",
+        ":5/d",
+    ],
+)
+def test_every_form_of_a_database_url_is_taken(address: str) -> None:
+    url = f"postgresql://{address}"
+
+    assert load_settings(database_url=url).database_url == url

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError, InvalidArgumentError
-from diary_mcp.outgoing import certificates_for, proxy_for
+from diary_mcp.outgoing import certificates_for, proxy_for, without_user
 
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 _AT_ONCE = 64
@@ -61,6 +61,7 @@ class EndpointModel:
             EmbeddingUnavailableError: the environment names no usable way to it.
         """
         self._url = f"{url.rstrip('/')}/embeddings"
+        self._told = without_user(self._url)
         self._model = model
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         try:
@@ -110,7 +111,7 @@ class EndpointModel:
         try:
             return self._read(self._post(texts), len(texts))
         except (httpx.HTTPError, httpx.InvalidURL, ValidationError, ValueError) as error:
-            failure = f"The embedding endpoint {self._url} gave no usable answer: {_say(error)}"
+            failure = f"The embedding endpoint {self._told} gave no usable answer: {_say(error)}"
             with self._lock:
                 self._failed_at, self._failure = monotonic(), failure
             raise EmbeddingUnavailableError(failure) from error
@@ -125,7 +126,7 @@ class EndpointModel:
         response = self._client.post(self._url, json=body)
         if response.status_code in _REFUSALS:
             raise _RefusedError(
-                f"The embedding endpoint {self._url} refuses a text for {self._model!r}: "
+                f"The embedding endpoint {self._told} refuses a text for {self._model!r}: "
                 f"{_status(response)}"
             )
         return response.raise_for_status().content

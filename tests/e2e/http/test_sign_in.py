@@ -251,6 +251,18 @@ def test_a_token_with_the_scope_alone_is_enough(server: HttpServer, database: st
     assert call(server, sharer, "diary_share", {"entry_id": entry_id, "with": "alice"}).code == "ok"
 
 
+def test_a_token_that_may_only_write_is_told_nothing_of_earlier_entries(
+    server: HttpServer, database: str
+) -> None:
+    writer = issue_token(database, "lena", scopes=["diary:write"]).secret
+    both = issue_token(database, "lena", scopes=["diary:read", "diary:write"]).secret
+    written = {"content": "The cache of the build server lost every artefact again."}
+    call(server, both, "diary_create", written)
+
+    assert "similar" in call(server, both, "diary_create", written).data
+    assert "similar" not in call(server, writer, "diary_create", written).data
+
+
 def test_no_token_gets_into_the_log(server: HttpServer, database: str) -> None:
     issued = issue_token(database, "kim")
     call(server, issued.secret, "diary_create", {"content": "A secret in an entry."})

@@ -62,7 +62,7 @@ async def _create(call: Call[CreateArguments]) -> CreatedResult:
         session=call.session,
         allow_secret=call.arguments.allow_secret,
     )
-    return show_created(created)
+    return show_created(created, may_read="diary:read" in call.caller.scopes)
 
 
 async def _get(call: Call[GetArguments]) -> EntryResult:

@@ -195,8 +195,9 @@ def as_json(result: BaseModel) -> dict[str, JsonValue]:
     return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def show_created(entry: CreatedEntry) -> CreatedResult:
-    """A new entry, and what was written before and says nearly the same."""
+def show_created(entry: CreatedEntry, *, may_read: bool) -> CreatedResult:
+    """A new entry, and what was written before and is nearly the same, if it may be read."""
+    similar = entry.similar if may_read else ()
     return CreatedResult(
         id=entry.id,
         key=entry.key,
@@ -204,8 +205,8 @@ def show_created(entry: CreatedEntry) -> CreatedResult:
         date=entry.date,
         sharing=_pending(entry.sharing),
         signature=entry.signature.state,
-        similar=entry.similar or None,
-        notice=_SIMILAR if entry.similar else None,
+        similar=similar or None,
+        notice=_SIMILAR if similar else None,
     )
 
 

@@ -96,12 +96,13 @@ class Access:
         async with self._store.reading() as rows:
             entry = await rows.entries.find(Readership(caller), reference)
             entry_id = as_entry_id(reference)
-            if entry is not None or entry_id is None:
+            # An id comes before a key that looks like one: the key must not hide the entry.
+            if entry_id is None or (entry is not None and entry.id == entry_id):
                 return entry
             if not await rows.shares.may_reach(caller):
-                return None
+                return entry
             if await rows.entries.was_owned_by(caller, entry_id):
-                return None
+                return entry
         reader = await self._with_groups(caller)
         async with self._store.reading() as rows:
             return await rows.entries.find(reader, reference)

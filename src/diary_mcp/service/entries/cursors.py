@@ -9,14 +9,18 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from math import isfinite
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import EntryId, Grantee, format_time
+from diary_mcp.domain.fields import NAME_PATTERN, EntryId, Grantee, format_time
+from diary_mcp.domain.relations import group_of
 from diary_mcp.service.ports.entries import EntryPosition
 from diary_mcp.service.ports.search import SearchPosition
 from diary_mcp.service.ports.shares import SharePosition
@@ -33,8 +37,9 @@ def encode_entries(position: EntryPosition, listing: str) -> str:
 
 def decode_entries(cursor: str, listing: str) -> EntryPosition:
     """Raises: InvalidArgumentError: the cursor is damaged, or belongs to another list."""
-    date, entry_id = _decode(cursor, listing, 2)
-    return EntryPosition(datetime.fromisoformat(date), EntryId(UUID(entry_id)))
+    with _read_strictly():
+        date, entry_id = _decode(cursor, listing, 2)
+        return EntryPosition(_time(date), EntryId(UUID(entry_id)))
 
 
 def encode_search(position: SearchPosition, listing: str) -> str:
@@ -48,13 +53,16 @@ def encode_search(position: SearchPosition, listing: str) -> str:
 
 def decode_search(cursor: str, listing: str) -> SearchPosition:
     """Raises: InvalidArgumentError: the cursor is damaged, or belongs to another search."""
-    created_by, seen, score = _decode(cursor, listing, 3)
-    marks = base64.b85decode(seen)
-    return SearchPosition(
-        datetime.fromisoformat(created_by),
-        frozenset(marks[i : i + _MARK_BYTES] for i in range(0, len(marks), _MARK_BYTES)),
-        float(score),
-    )
+    with _read_strictly():
+        created_by, seen, score = _decode(cursor, listing, 3)
+        marks = base64.b85decode(seen)
+        if not isfinite(float(score)) or len(marks) % _MARK_BYTES:
+            raise ValueError(score)
+        return SearchPosition(
+            _time(created_by),
+            frozenset(marks[i : i + _MARK_BYTES] for i in range(0, len(marks), _MARK_BYTES)),
+            float(score),
+        )
 
 
 def encode_shares(position: SharePosition, listing: str) -> str:
@@ -66,10 +74,11 @@ def encode_shares(position: SharePosition, listing: str) -> str:
 
 def decode_shares(cursor: str, listing: str) -> SharePosition:
     """Raises: InvalidArgumentError: the cursor is damaged, or belongs to another list."""
-    created_at, entry_id, grantee = _decode(cursor, listing, 3)
-    return SharePosition(
-        datetime.fromisoformat(created_at), EntryId(UUID(entry_id)), Grantee(grantee)
-    )
+    with _read_strictly():
+        created_at, entry_id, grantee = _decode(cursor, listing, 3)
+        if not re.fullmatch(NAME_PATTERN, group_of(Grantee(grantee)) or grantee):
+            raise ValueError(grantee)
+        return SharePosition(_time(created_at), EntryId(UUID(entry_id)), Grantee(grantee))
 
 
 def _encode(values: Sequence[str], listing: str) -> str:
@@ -90,6 +99,22 @@ def _decode(cursor: str, listing: str, expected: int) -> list[str]:
     if len(values) != expected:
         raise _damaged()
     return values
+
+
+@contextmanager
+def _read_strictly() -> Generator[None]:
+    """Refuses what was made up with the right digest, which is no secret."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise _damaged() from error
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if format_time(time) != text:
+        raise ValueError(text)
+    return time
 
 
 def _as_text(raw: bytes) -> str:

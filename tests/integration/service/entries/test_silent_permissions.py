@@ -73,6 +73,18 @@ async def add_team(foundation: Foundation) -> None:
     await foundation.permissions.add(TEAM, Grantee(BOB))
 
 
+async def test_a_key_that_looks_like_an_id_hides_no_entry(diary: Diary) -> None:
+    await add_team(diary.answering)
+    await diary.create("shared with the team", "group:team")
+    looks_like = str(diary.entries["shared with the team"])
+    draft = EntryDraft(content="bob's own", key=looks_like)
+    await diary.answering.diary.entries.create(BOB, draft)
+
+    found = await diary.answering.diary.entries.get(BOB, looks_like)
+
+    assert found.content == "shared with the team"
+
+
 async def test_a_stranger_cannot_tell_what_is_shared_with_a_group_from_what_is_not_there(
     diary: Diary,
 ) -> None:
