@@ -49,12 +49,12 @@ _REACH_IT = (
     "it is set; then try again."
 )
 _LOOK_FIRST = (
-    "Try again in a moment; `diary-mcp status` shows what is wrong. If this was a change, look "
-    "whether it was made before you repeat it."
+    "Try again in a moment; `diary-mcp status` shows what is wrong. If this was a "
+    "change, check whether it was made before you repeat it."
 )
 _TOO_MANY = (
     "PostgreSQL has no connection left for this process. Close servers that are not used, or raise "
-    "max_connections: each server needs up to 15, and six at least."
+    "max_connections: each server uses up to 16."
 )
 _READ_ONLY = (
     "This PostgreSQL is read-only, and nothing was changed: it is a standby, or "
