@@ -45,7 +45,6 @@ from diary_mcp.store.connecting import Limits, open_blocking_connection
 from diary_mcp.store.database import Database, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
 from diary_mcp.store.entries import PostgresAnnouncements
-from diary_mcp.store.executors import PostgresExecutors
 from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.migrations import is_workflow_schema_current, migrate
 from diary_mcp.store.postgres import PostgresStore
@@ -54,6 +53,7 @@ from diary_mcp.store.search_index import PostgresSearchIndex
 from diary_mcp.store.server_check import check_server
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
+from diary_mcp.store.takeover import PostgresExecutors
 from diary_mcp.store.tokens import PostgresTokens
 from diary_mcp.workflows.loop import end_tasks
 from diary_mcp.workflows.ports import RuntimeStore, Settle, Work

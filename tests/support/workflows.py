@@ -33,11 +33,11 @@ from diary_mcp.service.ports.workflows import PermissionChange, PollRate, PollRa
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.store.connecting import open_blocking_connection
 from diary_mcp.store.database import Connection, Database, open_database
-from diary_mcp.store.executors import PostgresExecutors
 from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
+from diary_mcp.store.takeover import PostgresExecutors
 from diary_mcp.workflows.ports import Connect, RuntimeStore, Work
 from diary_mcp.workflows.retrying import RetryPolicy
 from diary_mcp.workflows.runtime import Intervals, workflow_runtime

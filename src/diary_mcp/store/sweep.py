@@ -6,11 +6,12 @@ from datetime import timedelta
 from itertools import groupby
 from uuid import uuid4
 
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
-from diary_mcp.domain.fields import EntryId, Grantee
+from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, PermissionChange
 from diary_mcp.store.database import Connection, Database, fetch_flag
+from diary_mcp.store.expiry import carry_out_expiry
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import DbosQueue
 
@@ -20,14 +21,6 @@ _ENTRIES_PER_CHANGE = 25
 # Younger than this, a change has its workflow still coming.
 _DEADLINE = timedelta(seconds=5)
 _REFUSAL_PATIENCE = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class _Expiry:
-    entry_id: EntryId
-    generation: int
-    grantee: Grantee
-    expired: bool
 
 
 @dataclass(frozen=True)
@@ -53,41 +46,21 @@ class PostgresSweep:
             DatabaseUnavailableError: PostgreSQL gives no answer in time; what was swept before
                 that is committed.
         """
-        return await self._repeat(_carry_out_expiry) + await self._repeat(_enqueue_forgotten)
+        return await self._repeat(carry_out_expiry) + await self._repeat(_enqueue_forgotten)
 
-    async def _repeat(self, sweep_some: Callable[[Connection], Awaitable[int]]) -> int:
+    async def _repeat(self, sweep_some: Callable[[Connection, int], Awaitable[int]]) -> int:
         total = 0
         while True:
             async with self._database.transaction() as connection:
                 if not await fetch_flag(connection, _SQL["lock_sweep"], {}):
                     return total
-                swept = await sweep_some(connection)
+                swept = await sweep_some(connection, _ENTRIES_PER_TRANSACTION)
             total += swept
             if swept < _ENTRIES_PER_TRANSACTION:
                 return total
 
 
-async def _carry_out_expiry(connection: Connection) -> int:
-    """Nothing is deleted: once the clock is right again, so is what was done under a wrong one."""
-    cursor = connection.cursor(row_factory=scalar_row)
-    await cursor.execute(_SQL["lock_expiring"], {"limit": _ENTRIES_PER_TRANSACTION})
-    entry_ids = await cursor.fetchall()
-    changed = connection.cursor(row_factory=class_row(_Expiry))
-    await changed.execute(_SQL["carry_out_expiry"], {"entry_ids": entry_ids})
-    queue = DbosQueue(connection)
-    for expiry in await changed.fetchall():
-        await queue.enqueue(
-            PermissionChange(
-                "revoke_viewer" if expiry.expired else "grant_viewer",
-                (expiry.entry_id,),
-                expiry.generation,
-                grantee=expiry.grantee,
-            )
-        )
-    return len(entry_ids)
-
-
-async def _enqueue_forgotten(connection: Connection) -> int:
+async def _enqueue_forgotten(connection: Connection, limit: int) -> int:
     cursor = connection.cursor(row_factory=class_row(_Forgotten))
     await cursor.execute(
         _SQL["list_forgotten"],
@@ -95,7 +68,7 @@ async def _enqueue_forgotten(connection: Connection) -> int:
             "queue": PERMISSION_QUEUE,
             "deadline": _DEADLINE,
             "refusal_patience": _REFUSAL_PATIENCE,
-            "limit": _ENTRIES_PER_TRANSACTION,
+            "limit": limit,
         },
     )
     forgotten = await cursor.fetchall()

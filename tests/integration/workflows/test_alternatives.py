@@ -12,7 +12,7 @@ from psycopg.errors import UniqueViolation
 from diary_mcp.domain.fields import EntryId, Grantee
 from diary_mcp.domain.relations import owner_tuple, viewer_tuple
 from diary_mcp.service.ports.workflows import PermissionChange
-from diary_mcp.store.executors import PostgresExecutors
+from diary_mcp.store.takeover import PostgresExecutors
 from support.dbos_processes import claim, launch_as
 from support.workflows import ALICE, BOB, Diary, eventually, insert_entry, open_diary
 

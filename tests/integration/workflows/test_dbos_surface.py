@@ -6,7 +6,7 @@ Where a newer DBOS fails one of these, read docs/DBOS.md before changing the tes
 import anyio.to_thread
 import pytest
 
-from diary_mcp.store.executors import PostgresExecutors
+from diary_mcp.store.takeover import PostgresExecutors
 from diary_mcp.store.workflow_queue import REQUIRED_SCHEMA_VERSION
 from support.dbos_processes import claim, launch_as
 from support.workflows import open_diary

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from diary_mcp.domain.relations import owner_tuple
-from diary_mcp.store.executors import PostgresExecutors
+from diary_mcp.store.takeover import PostgresExecutors
 from support.dbos_processes import claim
 from support.workflows import (
     ALICE,

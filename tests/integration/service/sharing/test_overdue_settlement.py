@@ -14,7 +14,7 @@ from diary_mcp.domain.errors import (
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.relations import owner_tuple
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
-from diary_mcp.store.executors import PostgresExecutors
+from diary_mcp.store.takeover import PostgresExecutors
 from support.dbos_processes import claim
 from support.workflows import ALICE, Diary, eventually, open_diary
 

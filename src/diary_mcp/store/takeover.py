@@ -19,7 +19,7 @@ from diary_mcp.store.connecting import Connection, open_connection
 from diary_mcp.store.database import translate_errors
 from diary_mcp.store.sql import load_queries
 
-_SQL = load_queries("executor")
+_SQL = load_queries("takeover")
 # What is settled at once, or at the next poll, has not waited.
 _DEADLINE = timedelta(seconds=1)
 _BURST = timedelta(seconds=1)
