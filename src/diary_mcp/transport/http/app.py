@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from diary_mcp.domain.tokens import TOKEN_SCOPES
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.service.agents.authentication import TokenReader
-from diary_mcp.transport.http.auth import BearerAuthentication, let_everybody_in
+from diary_mcp.transport.http.auth import BearerAuthentication, OpenToEverybody
 from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, BodyLimit, long_body_slots
 from diary_mcp.transport.http.draining import ConnectionDrain, service_unavailable
 from diary_mcp.transport.http.health import Readiness, health_routes
@@ -69,7 +69,7 @@ async def http_app(
     def authenticated(app: ASGIApp) -> ASGIApp:
         whole = BodyLimit(app, long_bodies)
         if surface.reader is None:
-            return let_everybody_in(whole)
+            return OpenToEverybody(whole)
         return BearerAuthentication(whole, surface.reader, _metadata_url(surface.issuer))
 
     routes: list[BaseRoute] = [

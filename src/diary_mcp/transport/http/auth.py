@@ -132,14 +132,18 @@ def sign_in_connection(scope: Scope, agent: str) -> None:
         connection.sign_in(agent)
 
 
-def let_everybody_in(app: ASGIApp) -> ASGIApp:
-    """`app` where nobody has to sign in: no connection is a stranger's."""
+@dataclass(frozen=True)
+class OpenToEverybody:
+    """An ASGI application where nobody has to sign in: no connection is a stranger's.
 
-    async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+    A class, because a route takes a function for one from a request to its response.
+    """
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sign_in_connection(scope, "")
-        await app(scope, receive, send)
-
-    return admitted
+        await self.app(scope, receive, send)
 
 
 def _bearer_token(scope: Scope) -> str | None:
