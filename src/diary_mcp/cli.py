@@ -1,6 +1,7 @@
 """The command `diary-mcp`: one module of `commands/` for each of its commands."""
 
 import gc
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import click
 
 from diary_mcp.domain.errors import DiaryError
 from diary_mcp.signals import exit_in_order
+from diary_mcp.telemetry.signals import forget_missing_plugins
 
 _USAGE_ERROR = 2
 
@@ -76,6 +78,8 @@ def command() -> None:
 def main() -> None:
     """Runs the command; an error that a person can mend is one line on stderr."""
     exit_in_order()
+    for variable in forget_missing_plugins(os.environ):
+        click.echo(f"diary-mcp: {variable} names what is not installed and is ignored.", err=True)
     try:
         command()
     except DiaryError as error:

@@ -1,7 +1,8 @@
 """Which signals OpenTelemetry's own environment variables ask for; imports nothing of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Literal
 
 Signal = Literal["traces", "metrics"]
@@ -11,12 +12,45 @@ _OTLP = "OTEL_EXPORTER_OTLP"
 _PROTOCOL = "http/protobuf"
 
 
+# What OpenTelemetry looks up while the MCP SDK imports it, and raises where it is not there.
+_PLUGINS = {
+    "OTEL_PROPAGATORS": "opentelemetry_propagator",
+    "OTEL_PYTHON_CONTEXT": "opentelemetry_context",
+    "OTEL_PYTHON_LOGGER_PROVIDER": "opentelemetry_logger_provider",
+    "OTEL_PYTHON_METER_PROVIDER": "opentelemetry_meter_provider",
+    "OTEL_PYTHON_TRACER_PROVIDER": "opentelemetry_tracer_provider",
+}
+
+
 @dataclass(frozen=True)
 class Signals:
     """What is to be exported, and in sentences what was asked for and cannot be."""
 
     wanted: frozenset[Signal]
     problems: tuple[str, ...]
+
+
+def forget_missing_plugins(environment: MutableMapping[str, str]) -> list[str]:
+    """Takes variables away that name what is not installed: observability never ends a server.
+
+    Returns:
+        Those variables.
+    """
+    missing = [
+        variable
+        for variable, group in _PLUGINS.items()
+        if variable in environment and not _are_installed(group, environment[variable])
+    ]
+    for variable in missing:
+        del environment[variable]
+    return missing
+
+
+def _are_installed(group: str, names: str) -> bool:
+    installed = entry_points(group=group).names
+    return all(
+        name.strip().lower() == "none" or name.strip() in installed for name in names.split(",")
+    )
 
 
 def read_signals(environment: Mapping[str, str]) -> Signals:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from diary_mcp.telemetry.signals import read_signals
+from diary_mcp.telemetry.signals import forget_missing_plugins, read_signals
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 
@@ -53,3 +53,26 @@ def test_what_cannot_be_exported_is_said(
 
     assert signals.wanted == wanted
     assert signals.problems == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("environment", "missing"),
+    [
+        ({}, list[str]()),
+        ({"OTEL_PROPAGATORS": "tracecontext, baggage"}, list[str]()),
+        ({"OTEL_PROPAGATORS": "none"}, list[str]()),
+        ({"OTEL_PROPAGATORS": "tracecontext,nope"}, ["OTEL_PROPAGATORS"]),
+        ({"OTEL_PROPAGATORS": ""}, ["OTEL_PROPAGATORS"]),
+        ({"OTEL_PYTHON_TRACER_PROVIDER": "nope"}, ["OTEL_PYTHON_TRACER_PROVIDER"]),
+        ({"OTEL_PYTHON_CONTEXT": "nope", "OTEL_PYTHON_METER_PROVIDER": "x"}, [
+            "OTEL_PYTHON_CONTEXT", "OTEL_PYTHON_METER_PROVIDER",
+        ]),
+    ],
+)  # fmt: skip
+def test_a_variable_that_names_what_is_not_installed_is_taken_away(
+    environment: dict[str, str], missing: list[str]
+) -> None:
+    kept = {name: value for name, value in environment.items() if name not in missing}
+
+    assert forget_missing_plugins(environment) == missing
+    assert environment == kept
