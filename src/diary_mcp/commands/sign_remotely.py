@@ -282,7 +282,12 @@ class _Session:
         return f"signed {own.act} {own.subject or own.entry}, head {head}{added}"
 
     async def _call(self, tool: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        result = await self.client.call_tool(tool, dict(arguments))
+        try:
+            result = await self.client.call_tool(tool, dict(arguments))
+        except RuntimeError as error:  # the SDK's, of a result that its schema does not allow
+            raise InvalidArgumentError(
+                f"The server's answer to {tool} is not one of a diary."
+            ) from error
         if result.is_error or result.structured_content is None:
             told = [block.text for block in result.content if isinstance(block, TextContent)]
             said = printable(told[0])[:_MAX_TOLD] if told else "nothing"

@@ -85,9 +85,10 @@ def test_a_call_in_flight_gets_its_answer_when_the_server_ends(database: str, er
             eventually(lambda: server.events("http.closing"))
             lock.commit()
 
-        assert answer.result().data["content"] == "Last words."
+        created = answer.result().data
         assert server.process.wait(60) == 128 + signal.SIGTERM
-    assert ask(database, "select content from diary.entry") == [("Last words.",)]
+    found = ask(database, "select id::text, version, content from diary.entry")
+    assert found == [(created["id"], created["version"], "Last words.")]
 
 
 def test_a_server_that_is_ending_sends_new_requests_elsewhere(database: str) -> None:

@@ -115,7 +115,7 @@ def test_an_entry_is_pending_until_the_agent_has_signed_it(remote: Remote) -> No
     assert report["entries"] == []
     assert report["chain"] == {"sequence": 1, "hash": signed["link"]}
     signing = remote.tool("diary_whoami").data["signing"]
-    assert signing == {"sequence": 1, "head": signed["link"], "keys": [remote.key()], "key": None}
+    assert signing == {"sequence": 1, "head": signed["link"], "keys": [remote.key()]}
     assert remote.run("verify").stdout.endswith("sound\n")
 
 
@@ -310,6 +310,11 @@ LIES: dict[str, tuple[str, Callable[[Json], object] | None, Callable[[Json], obj
     "another's entry": ("diary_get", None, lambda found: found.update(owner="mallory")),
     "another version": ("diary_get", None, lambda found: found.update(version=2)),
     "what it supersedes": (
+        "diary_get",
+        None,
+        lambda found: found.update(supersedes=["0199aaaa-3236-7000-8000-000000000001"]),
+    ),
+    "what its schema does not allow": (
         "diary_get",
         None,
         lambda found: found.update(supersedes="0199aaaa-3236-7000-8000-000000000001"),
