@@ -2,7 +2,8 @@
 
 Ours is bytes on two pipes, so that a test can send what no SDK would, have many calls under way
 at once, and kill the server at any moment. Every line that the server writes is looked at: what is
-no JSON-RPC message is kept in `noise`.
+no JSON-RPC message is kept in `noise`, and the errors that answer no request of ours, which are
+those for lines that a test wrote itself, in `refusals`.
 """
 
 import json
@@ -103,6 +104,7 @@ class RawClient:
         self, settings: Mapping[str, str], *, era: Era = "2025-11-25", through: tuple[str, ...] = ()
     ) -> None:
         self.noise: list[bytes] = []
+        self.refusals: list[Json] = []
         self._era: Era = era
         self._ids = count(1)
         self._lock = threading.Lock()
@@ -253,7 +255,9 @@ class RawClient:
         number: object = message.get("id")
         with self._lock:
             answer = self._waiting.pop(number, None) if isinstance(number, int) else None
-        if answer is None:
+        if answer is None and "error" in message and not isinstance(number, int):
+            self.refusals.append(message)
+        elif answer is None:
             self.noise.append(json.dumps(message).encode())
         elif "error" in message:
             answer.set_exception(ProtocolError(message["error"]))

@@ -41,7 +41,7 @@ FILTERS: list[tuple[Json, str]] = [
     ({"tags": [""]}, "tags"),
     ({"tags": ["t" * 65]}, "tags"),
     ({"tags": [str(number) for number in range(21)]}, "tags"),
-    ({"since": "yesterday"}, "since"),
+    ({"since": "one fine day"}, "since"),
     ({"until": "2026-13-01"}, "until"),
     ({"min_importance": 1.5}, "min_importance"),
     ({"limit": 0}, "limit"),
@@ -58,12 +58,9 @@ BEYOND: list[tuple[str, Json, str]] = [
     ("diary_create", {"importance": -0.1}, "importance"),
     ("diary_create", {"importance": 1.1}, "importance"),
     ("diary_create", {"importance": 1e308}, "importance"),
-    ("diary_create", {"date": "yesterday"}, "date"),
+    ("diary_create", {"date": "one fine day"}, "date"),
     ("diary_create", {"date": "2026-02-30"}, "date"),
-    ("diary_create", {"date": ""}, "date"),
     ("diary_create", {"date": "9999-12-31T23:59:59-23:59"}, "date"),
-    ("diary_create", {"key": ""}, "key"),
-    ("diary_create", {"idempotency_key": ""}, "idempotency_key"),
     ("diary_get", {"entry_id": ""}, "entry_id"),
     ("diary_update", {"expected_version": 0}, "expected_version"),
     ("diary_update", {"expected_version": 1e30}, "expected_version"),
@@ -146,28 +143,48 @@ def test_a_number_beyond_all_numbers_is_refused(site: Deployment, number: bytes)
     assert "importance" in answer.text
 
 
+UNANSWERED = [
+    b"\n",
+    b'{"jsonrpc": "2.0", "method": "tools/call"}\n',
+    b'{"jsonrpc": "2.0", "method": "notifications/nonsense"}\n',
+]
+
+
+@pytest.mark.parametrize("line", UNANSWERED, ids=lambda line: repr(line[:40]))
+def test_a_line_that_nobody_waits_for_is_not_answered(site: Deployment, line: bytes) -> None:
+    before = len(site.alice.refusals)
+
+    site.alice.send_bytes(line)
+
+    site.alice.wait_until_up()
+    assert site.alice.refusals[before:] == []
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        b"\n",
         b"nonsense\n",
         b"[]\n",
         b"{}\n",
         b"null\n",
         b"\xff\xfe\x00\n",
         b'{"jsonrpc": "2.0"\n',
-        b'{"jsonrpc": "2.0", "method": "tools/call"}\n',
-        b'{"jsonrpc": "2.0", "method": "notifications/nonsense"}\n',
-        b'{"jsonrpc": "1.0", "id": 1, "method": "tools/list"}\n',
+        b'{"jsonrpc": "1.0", "id": "mine", "method": "tools/list"}\n',
         b"[" * 100_000 + b"\n",
         b'"' + b"x" * 5_000_000 + b'"\n',
     ],
     ids=lambda line: repr(line[:40]),
 )
-def test_a_line_that_is_no_request_ends_nothing(site: Deployment, line: bytes) -> None:
+def test_a_line_that_is_no_request_is_refused_and_ends_nothing(
+    site: Deployment, line: bytes
+) -> None:
+    before = len(site.alice.refusals)
+
     site.alice.send_bytes(line)
 
     site.alice.wait_until_up()
+    (refusal,) = site.alice.refusals[before:]
+    assert refusal["id"] == ("mine" if b'"mine"' in line else None)
 
 
 @pytest.mark.parametrize("content", [rb"\xff", rb"\xc0\x80", rb"\xed\xa0\x80"])

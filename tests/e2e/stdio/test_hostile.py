@@ -137,7 +137,8 @@ def test_a_client_that_does_not_read_fills_no_memory(database: str) -> None:
 
     assert sent < FAR_TOO_MUCH
     assert size < MAX_MIB
-    assert {answer["result"]["structuredContent"]["content"] for answer in answers} == {content}
+    parts = {answer["result"]["structuredContent"]["content"] for answer in answers}
+    assert parts == {content[:20_000]}
 
 
 @pytest.mark.usefixtures("server")
