@@ -230,7 +230,8 @@ STATEMENTS = (
     *("share." + name for name in (
         "put_share", "remove_share", "find_share", "list_shares", "count_group_shares", "may_reach",
     )),
-    *("sweep." + name for name in ("lock_expiring", "carry_out_expiry", "list_forgotten")),
+    *("expiry." + name for name in ("lock_expiring", "carry_out_expiry")),
+    "sweep.list_forgotten",
     *("settlement." + name for name in (
         "read_wanted", "mark_applied", "remove_tombstones", "mark_refused", "count_backlog",
     )),
@@ -241,8 +242,8 @@ STATEMENTS = (
     *("agent." + name for name in ("claim_request", "find_request")),
     "search.read_documents of all",
     "workflow_queue.request_indexing",
-    "executor.list_silent",
-    "executor.poll_rate",
+    "takeover.list_silent",
+    "takeover.poll_rate",
     "housekeeping.remove_finished",
     "housekeeping.remove_requests",
 )  # fmt: skip
