@@ -67,12 +67,13 @@ def read_message(raw: bytes) -> JSONRPCMessage | Refusal | None:
     """The message that `raw` is, or what to answer instead.
 
     Empty lists in place of objects, which is what PHP makes of those, are taken for empty objects.
+    `NaN` and `Infinity`, which Python's clients may send, are read: the tool refuses them by name.
 
     Returns:
         `None` for what nobody waits for: a notification or an answer that is not well formed.
     """
     try:
-        value = cast("JsonValue", json.loads(decode_json(raw), parse_constant=_refuse_constant))
+        value = cast("JsonValue", json.loads(decode_json(raw)))
     except (ValueError, RecursionError):
         return refuse("Parse error: this is not JSON.", PARSE_ERROR)
     if isinstance(value, list):
@@ -148,7 +149,3 @@ def _readable_id(value: dict[str, JsonValue]) -> str | int | None:
             return request_id
         case _:
             return None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -16,8 +16,8 @@ from support.workflows import BOB, Diary
 pytestmark = pytest.mark.anyio
 
 LIMIT_S = 0.4
-# What the machine adds.
-SOON_S = 3.0
+# What a slow machine adds; without limits of our own each of these waits is of half a minute.
+SOON_S = 15.0
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_the_pool_is_back_at_once_after_an_outage(proxy: PostgresProxy) ->
 
         started = time.monotonic()
         assert await ask(database) == (1,)
-        assert time.monotonic() - started < SOON_S / 2
+        assert time.monotonic() - started < SOON_S
 
 
 async def test_postgresql_is_told_to_look_whether_a_process_is_still_there(

@@ -6,7 +6,7 @@ are scaled down by the URL.
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import anyio
@@ -27,8 +27,8 @@ from support.workflows import ALICE, BOB, Diary, open_diary, raise_generation
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 0.5
-ASLEEP_S = 1.0
+LIMIT_S = 1.0
+ASLEEP_S = 1.5
 
 
 def with_setting(database_url: str, setting: str) -> str:
@@ -36,10 +36,16 @@ def with_setting(database_url: str, setting: str) -> str:
     return f"{database_url}&options={quote(f'-c {setting}')}"
 
 
-def sleepy_diary(database_url: str) -> AbstractAsyncContextManager[Diary]:
+@asynccontextmanager
+async def sleepy_diary(database_url: str) -> AsyncGenerator[Diary]:
     """The diary as the process sees it that sleeps too long for its sessions."""
     setting = f"idle_in_transaction_session_timeout={round(LIMIT_S * 1000)}"
-    return open_diary(with_setting(database_url, setting))
+    async with (
+        open_diary(database_url) as diary,
+        open_database(with_setting(database_url, setting), max_size=2) as limited,
+    ):
+        diary.store, diary.settlements = PostgresStore(limited), PostgresSettlements(limited)
+        yield diary
 
 
 async def test_a_process_that_sleeps_in_a_change_does_not_lock_the_entry_for_others(

@@ -72,7 +72,7 @@ def context_document(context: SessionContext, received: Sequence[Received] = ())
         ("Corrections", [_correction_line(each) for each in context.corrections]),
         ("Recent notes and discoveries", [_line(each) for each in context.recent_notes]),
     )
-    headings = sum(size_bytes(_heading(title, 9_999, 9_999)) for title, _ in sections)
+    headings = sum(size_bytes(_heading(title, 999, 9_999_999)) for title, _ in sections)
     room = MAX_DIGEST_BYTES - size_bytes(head) - size_bytes(handoff) - size_bytes(shared) - headings
     kept = share_room([[size_bytes(line) for line in lines] for _, lines in sections], room)
     totals = [len(lines) for _, lines in sections]

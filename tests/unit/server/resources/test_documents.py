@@ -58,6 +58,23 @@ def test_a_sessions_context_stays_small_whatever_it_holds(context: SessionContex
     assert document.count("\n## ") >= 5
 
 
+def test_a_sessions_context_has_room_to_say_what_it_leaves_out() -> None:
+    sizes = set[int]()
+    for length in range(120, 160):
+        problem = Mention(
+            id=EntryId(UUID("01a209f7-3236-76fc-9537-63feee86b6c8")),
+            type="problem",
+            date=datetime(2026, 3, 1, tzinfo=UTC),
+            importance=0.5,
+            title="x" * length,
+        )
+        each = (problem,) * 50
+        context = SessionContext(AgentName("alice"), 40, None, each, each, 999_999, each, (), each)
+        sizes.add(size_bytes(context_document(context)))
+
+    assert max(sizes) <= MAX_DIGEST_BYTES
+
+
 def test_a_sessions_context_says_how_much_of_it_is_shown() -> None:
     problem = Mention(
         id=EntryId(UUID("01a209f7-3236-76fc-9537-63feee86b6c8")),
