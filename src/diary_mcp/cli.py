@@ -19,6 +19,16 @@ _USAGE_ERROR = 2
 # the start of a server does not pay for all of them.
 _COMMANDS = {
     "serve": ("serve", "serve", "Run the MCP server."),
+    "write": ("entries", "write", "Write an entry."),
+    "show": ("entries", "show", "Show an entry, by its id or key."),
+    "list": ("entries", "list_entries", "List entries, newest first."),
+    "search": ("entries", "search", "Find entries by a question or words."),
+    "context": ("context", "context", "Print what an agent should read when a session starts."),
+    "edit": ("entries", "edit", "Change an entry, in $EDITOR or by options."),
+    "delete": ("entries", "delete", "Delete an entry for good."),
+    "share": ("sharing", "share", "Let another agent or a group read an entry."),
+    "unshare": ("sharing", "unshare", "End a share."),
+    "tags": ("entries", "tags", "List tags with the number of their entries."),
     "import": (
         "import_files",
         "import_files",

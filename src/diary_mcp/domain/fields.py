@@ -7,6 +7,7 @@ surrogate cannot be encoded; both are refused in every string, never replaced.
 import re
 from datetime import UTC, datetime, time
 from typing import Annotated, Literal, NewType, get_args
+from unicodedata import category
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
@@ -37,6 +38,7 @@ NAME_RULE = "use a-z, 0-9, '.', '_' and '-', at most 64, beginning with a letter
 MAX_CONTENT_CHARACTERS = 100_000
 MAX_TAGS = 20
 
+_HARMLESS = frozenset("\n\t\u200c\u200d")
 _PLAIN_NAME = re.compile(r"[\w./@+~-]+")
 
 
@@ -98,6 +100,19 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """The text on as many lines, for any terminal: what could control it is escaped.
+
+    Tabs, ends of lines, spaces of every width and what joins an emoji stay as they are.
+    """
+    return "".join(
+        character
+        if character.isprintable() or character in _HARMLESS or category(character) == "Zs"
+        else character.encode("unicode_escape").decode()
+        for character in text.replace("\r\n", "\n")
     )
 
 

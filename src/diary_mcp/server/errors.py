@@ -45,6 +45,14 @@ _OTHER_WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 
 
+class CallFailedError(Exception):
+    """A tool call that failed. Its text is what the caller reads, and begins with a code."""
+
+    def __init__(self, result: CallToolResult) -> None:
+        super().__init__(*(part.text for part in result.content if isinstance(part, TextContent)))
+        self.result = result
+
+
 def error_result(error: Exception, tool: str) -> CallToolResult:
     """The tool result that tells `error`; what is no `DiaryError` is logged, not told."""
     return _result(*_told(error, tool, logged=tool))

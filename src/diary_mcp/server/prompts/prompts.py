@@ -21,8 +21,9 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.prompts.prompt_files import PromptFile, load_prompts
+from diary_mcp.server.resources.context import read_context
 from diary_mcp.server.resources.documents import hits_document
-from diary_mcp.server.resources.resources import read_context, read_entry
+from diary_mcp.server.resources.resources import read_entry
 from diary_mcp.server.tools.arguments import ReflectArguments, check_label
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.ports.reflection import EntrySelection

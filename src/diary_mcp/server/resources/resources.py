@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from urllib.parse import quote, unquote
 
@@ -22,13 +21,13 @@ from mcp_types import (
 )
 from pydantic import BaseModel
 
-from diary_mcp.domain.entry import EntryFilters, EntrySummary, Share
+from diary_mcp.domain.entry import EntryFilters, EntrySummary
 from diary_mcp.domain.errors import NotFoundError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, format_time
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
+from diary_mcp.server.resources.context import read_context
 from diary_mcp.server.resources.documents import (
-    context_document,
     entry_document,
     history_document,
     one_line,
@@ -81,31 +80,6 @@ class Document:
             description=self.description,
             mime_type=self.mime_type,
         )
-
-
-async def read_context(diary: Diary, agent: AgentName) -> str:
-    """What an agent should know when a session starts."""
-    context = await diary.reflection.recall(agent)
-    handoff = context.last_handoff
-    received = await _list_received(diary, agent, None if handoff is None else handoff.created_at)
-    return context_document(context, received)
-
-
-async def _list_received(
-    diary: Diary, agent: AgentName, since: datetime | None
-) -> list[tuple[EntrySummary, Share]]:
-    """Entries that were shared with the agent since then, the newest first."""
-    try:
-        filters = EntryFilters(scope="shared")
-        page = await diary.listing.list_entries(agent, filters, None, _MAX_RECENT)
-        shares = [await diary.sharing.find_received(agent, entry) for entry in page.rows]
-    except PermissionBackendUnavailableError:
-        return []
-    return [
-        (entry, share)
-        for entry, share in zip(page.rows, shares, strict=True)
-        if share is not None and (since is None or share.created_at > since)
-    ]
 
 
 async def _read_recent(diary: Diary, agent: AgentName) -> str:

@@ -15,10 +15,11 @@ from mcp_types import (
 from pydantic import BaseModel, ValidationError
 
 from diary_mcp.server.dispatch import Caller, Dispatcher, RequestContext
-from diary_mcp.server.errors import error_result, invalid_arguments, unknown_tool
+from diary_mcp.server.errors import CallFailedError, error_result, invalid_arguments, unknown_tool
 from diary_mcp.server.tools.results import as_json
 from diary_mcp.server.tools.tool import AnyTool, Tools
 from diary_mcp.service.diary import Diary
+from diary_mcp.service.signing.verification import Progress
 
 _log = structlog.get_logger()
 
@@ -43,7 +44,11 @@ class ToolCalls:
     async def call(self, context: RequestContext, params: CallToolRequestParams) -> CallToolResult:
         started = perf_counter()
         caller = self._dispatcher.caller_of(context)
-        result = await self._answer(context, caller, params.name, params.arguments or {})
+        try:
+            progress = partial(_report_progress, context)
+            result = _result(await self.run(caller, params.name, params.arguments or {}, progress))
+        except CallFailedError as error:
+            result = error.result
         _log.info(
             "tool.called",
             tool=params.name if params.name in self._tools else "unknown",
@@ -53,23 +58,28 @@ class ToolCalls:
         )
         return result
 
-    async def _answer(
-        self, context: RequestContext, caller: Caller, name: str, arguments: dict[str, object]
-    ) -> CallToolResult:
+    async def run(
+        self, caller: Caller, name: str, arguments: dict[str, object], report_progress: Progress
+    ) -> BaseModel:
+        """What the tool gives the caller.
+
+        Raises:
+            CallFailedError: it gives nothing, for whatever reason.
+        """
         tool = self._tools.get(name)
         if tool is None:
-            return unknown_tool(name, self._tools)
+            raise CallFailedError(unknown_tool(name, self._tools))
 
         async def ask(diary: Diary) -> BaseModel:
-            given = _given(arguments, tool)
-            return await tool.call(diary, caller, given, partial(_report_progress, context))
+            return await tool.call(diary, caller, _given(arguments, tool), report_progress)
 
         try:
-            return _result(await self._dispatcher.admit(caller, tool.scope, name, ask))
+            return await self._dispatcher.admit(caller, tool.scope, name, ask)
         except ValidationError as error:
-            return invalid_arguments(error, name, tool.argument_names)
-        except Exception as error:  # noqa: BLE001  # the boundary: every failure becomes an answer
-            return error_result(error, name)
+            refused = invalid_arguments(error, name, tool.argument_names)
+            raise CallFailedError(refused) from error
+        except Exception as error:  # the boundary: every failure becomes an answer
+            raise CallFailedError(error_result(error, name)) from error
 
 
 def _result(found: BaseModel) -> CallToolResult:

@@ -69,8 +69,8 @@ def input_schema(arguments: type[BaseModel]) -> Schema:
     shrunk: Schema = {
         "type": "object",
         "properties": {
-            name: _input_property(_as_object(value), is_required=name in required)
-            for name, value in _as_object(schema["properties"]).items()
+            name: _input_property(as_object(value), is_required=name in required)
+            for name, value in as_object(schema["properties"]).items()
         },
         "additionalProperties": False,
     }
@@ -82,7 +82,7 @@ def output_schema(result: type[BaseModel]) -> Schema:
     if result.__name__ in _IN_WORDS and result is not ShareResult:
         return {"type": "object", "description": _IN_WORDS[result.__name__]}
     schema = result.model_json_schema(mode="serialization", by_alias=True)
-    shown = _Output(_as_object(schema.get("$defs", {}))).object(schema)
+    shown = _Output(as_object(schema.get("$defs", {}))).object(schema)
     return {**shown, "description": _LEFT_OUT[result]} if result in _LEFT_OUT else shown
 
 
@@ -101,11 +101,11 @@ class _Output:
     definitions: Schema
 
     def object(self, schema: Schema) -> Schema:
-        properties = _as_object(schema["properties"])
+        properties = as_object(schema["properties"])
         return {
             "type": "object",
             "properties": {
-                name: self._property(_as_object(value)) for name, value in properties.items()
+                name: self._property(as_object(value)) for name, value in properties.items()
             },
         }
 
@@ -116,9 +116,9 @@ class _Output:
         if name in _IN_WORDS:
             return {"type": "object", "description": _IN_WORDS[name]}
         if name:
-            return self.object(_as_object(self.definitions[name]))
+            return self.object(as_object(self.definitions[name]))
         if "items" in schema:
-            return {"type": "array", "items": self._property(_as_object(schema["items"]))}
+            return {"type": "array", "items": self._property(as_object(schema["items"]))}
         return {"type": _kind(schema)}
 
 
@@ -132,11 +132,11 @@ def _choice(schema: Schema) -> Schema:
     choices = schema.get("anyOf")
     if not isinstance(choices, list):
         return {}
-    (choice,) = (each for each in map(_as_object, choices) if each != {"type": "null"})
+    (choice,) = (each for each in map(as_object, choices) if each != {"type": "null"})
     return choice
 
 
-def _as_object(value: JsonValue) -> Schema:
+def as_object(value: JsonValue) -> Schema:
     if not isinstance(value, dict):
         raise TypeError(f"not a JSON object: {value!r}")
     return value

@@ -1,0 +1,36 @@
+"""What an agent should read when a session starts; imports no MCP, so that a hook is quick."""
+
+from datetime import datetime
+
+from diary_mcp.domain.entry import EntryFilters, EntrySummary, Share
+from diary_mcp.domain.errors import PermissionBackendUnavailableError
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.server.resources.documents import context_document
+from diary_mcp.service.diary import Diary
+
+_MAX_RECEIVED = 20
+
+
+async def read_context(diary: Diary, agent: AgentName) -> str:
+    """What an agent should know when a session starts."""
+    context = await diary.reflection.recall(agent)
+    handoff = context.last_handoff
+    received = await _list_received(diary, agent, None if handoff is None else handoff.created_at)
+    return context_document(context, received)
+
+
+async def _list_received(
+    diary: Diary, agent: AgentName, since: datetime | None
+) -> list[tuple[EntrySummary, Share]]:
+    """Entries that were shared with the agent since then, the newest first."""
+    try:
+        filters = EntryFilters(scope="shared")
+        page = await diary.listing.list_entries(agent, filters, None, _MAX_RECEIVED)
+        shares = [await diary.sharing.find_received(agent, entry) for entry in page.rows]
+    except PermissionBackendUnavailableError:
+        return []
+    return [
+        (entry, share)
+        for entry, share in zip(page.rows, shares, strict=True)
+        if share is not None and (since is None or share.created_at > since)
+    ]
