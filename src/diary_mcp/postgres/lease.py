@@ -13,7 +13,7 @@ from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.postgres.cluster import NEXT_STEP, Cluster, prepare_cluster
 from diary_mcp.postgres.deadline import CalledOffError, Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import FileLock, opened_lock
-from diary_mcp.postgres.processes import is_alive
+from diary_mcp.postgres.processes import has_lost_its_program, is_alive
 from diary_mcp.postgres.server import Server, open_server, stop_server
 
 _START_TIMEOUT_S = 60.0
@@ -80,11 +80,15 @@ class ServerLease:
         return server
 
     def _watch(self, server: Server) -> None:
-        """Start the server again whenever it died under its users."""
+        """Start the server again whenever it died, or lost its installation, under its users."""
         postmaster = server.find_postmaster()
         interval_s = _WATCH_INTERVAL_S
         while not self._leaving.wait(interval_s):
-            if postmaster is not None and is_alive(postmaster):
+            if (
+                postmaster is not None
+                and is_alive(postmaster)
+                and not has_lost_its_program(postmaster)
+            ):
                 continue
             try:
                 with _system_errors_named(self._data_dir):

@@ -69,6 +69,18 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def has_lost_its_program(process: psutil.Process) -> bool:
+    """Whether the installation that it was started from is gone, as after a pruned cache.
+
+    It runs on, but whatever it has yet to load, PL/pgSQL for one, it cannot.
+    """
+    try:
+        program = process.exe()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return bool(program) and not Path(program).exists()
+
+
 def kill_orphans(cluster_name: str, uid: int) -> list[int]:
     """Kill the cluster's processes that outlived their postmaster, and give their pids.
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import psycopg
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.postgres import keeper
 from diary_mcp.postgres.account import ServerAccount, server_account
 from diary_mcp.postgres.binaries import ENVIRONMENT, find_programs, programs_major
 from diary_mcp.postgres.cluster import NEXT_STEP, Cluster
@@ -22,6 +24,7 @@ from diary_mcp.postgres.deadline import Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import FileLock, opened_lock
 from diary_mcp.postgres.processes import (
     find_postmaster,
+    has_lost_its_program,
     is_alive,
     kill_orphans,
     pid_file_path,
@@ -41,9 +44,9 @@ _DATABASE = "diary"
 _MAX_STARTS = 5
 _CONNECT_TIMEOUT_S = 2
 
-# Makes the postmaster nobody's child: it must outlive us, and a client that ends us with all our
-# children must not end it for the others. Its pid is the script's only output.
-_DETACHED = '"$@" </dev/null >&2 & echo "$!"'
+# Makes it nobody's child: it must outlive us, and a client that ends us with all our children must
+# not end it for the others.
+_DETACHED = '"$@" &'
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -73,6 +76,7 @@ class Server:
         starts = 0
         refusal: str | None = None
         try:
+            self._end_if_uninstalled(deadline)
             while (refusal := self._refusal()) is not None:
                 postmaster = self.find_postmaster()
                 if postmaster is not None:
@@ -107,6 +111,17 @@ class Server:
             return str(error).strip()
         return None
 
+    def _end_if_uninstalled(self, deadline: Deadline) -> None:
+        """Stop a server whose installation is gone; whoever waits for it starts ours instead."""
+        postmaster = self.find_postmaster()
+        if postmaster is None or not has_lost_its_program(postmaster):
+            return
+        find_programs()
+        log.warning("postgres.installation_missing", pid=postmaster.pid)
+        _stop_fast(postmaster)
+        while is_alive(postmaster):
+            deadline.pause()
+
     def _end_if_unreachable(self, postmaster: psutil.Process) -> None:
         """Stop a server whose socket somebody cleaned away: nobody could reach it ever again."""
         found = read_pid_file(self.cluster.directory)
@@ -139,7 +154,7 @@ class Server:
         server_log.rotate()
         with server_log.opened() as output:
             started = subprocess.run(  # noqa: S603  # our own program and words
-                ["/bin/sh", "-c", _DETACHED, "sh", *self._command()],
+                ["/bin/sh", "-c", _DETACHED, "sh", *self._keeper(lock), *self._command()],
                 cwd="/",
                 check=True,
                 encoding="ascii",
@@ -151,12 +166,18 @@ class Server:
                 stderr=output,
                 timeout=10,
             )
+        if not started.stdout:
+            return  # the server's log says why
         pid = int(started.stdout)
         log.info("postgres.starting", pid=pid, directory=str(self.cluster.directory))
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
             while is_alive(process) and read_pid_file(self.cluster.directory).pid != pid:
                 deadline.pause()
+
+    def _keeper(self, lock: FileLock) -> list[str]:
+        arguments = [keeper.__file__, str(self.cluster.users_lock), str(lock.fileno())]
+        return [sys.executable, "-I", "-S", *arguments]
 
     def _command(self) -> list[str]:
         quoted = str(self.socket_dir).replace('"', '""')

@@ -279,7 +279,9 @@ def is_unavailability(error: psycopg.Error) -> bool:
         | psycopg.InterfaceError
         | psycopg.errors.IdleInTransactionSessionTimeout
         | psycopg.errors.TransactionTimeout
-        | psycopg.errors.ReadOnlySqlTransaction,
+        | psycopg.errors.ReadOnlySqlTransaction
+        # A server whose installation is gone cannot load what it has not loaded yet.
+        | psycopg.errors.UndefinedFile,
     )
 
 

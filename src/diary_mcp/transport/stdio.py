@@ -10,12 +10,14 @@ decoded by the tool that it is meant for, where the SDK would drop it.
 
 import asyncio
 import os
+import signal
 import stat
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from io import RawIOBase
+from types import FrameType
 
 import anyio
 import anyio.to_thread
@@ -58,15 +60,16 @@ async def serve_stdio(
     Returns:
         The process's exit status: 0, or 128 and the signal's number.
     """
+    signals = _Signals()
     incoming, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     answers, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
     sending = in_flight.counted(answers)
     async with (
         _stdin() as stdin,
         _stdout() as stdout,
-        _signals_end(stdin) as signals,
         anyio.create_task_group() as wires,
     ):
+        _end_on_signals(stdin, signals)
         last = _LastAnswers(in_flight, came_up, signals.came.wait)
         wires.start_soon(_write_messages, outgoing, stdout)
 
@@ -219,20 +222,21 @@ class _Signals:
         self.came.set()
 
 
-@asynccontextmanager
-async def _signals_end(stdin: asyncio.StreamReader) -> AsyncGenerator[_Signals]:
-    signals = _Signals()
+def _end_on_signals(stdin: asyncio.StreamReader, signals: _Signals) -> None:
+    """A signal ends the session; further ones change nothing, to the end of the process.
+
+    Claude Code sends SIGTERM a tenth of a second after SIGINT. The event loop's own handlers would
+    be gone with the loop, before everything is closed.
+    """
+    loop = asyncio.get_running_loop()
 
     def end(number: int) -> None:
         signals.take(number)
         stdin.feed_eof()
 
-    loop = asyncio.get_running_loop()
-    ending = ending_signals()
-    for number in ending:
-        loop.add_signal_handler(number, end, number)
-    try:
-        yield signals
-    finally:
-        for number in ending:
-            loop.remove_signal_handler(number)
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(end, number)
+
+    for number in ending_signals():
+        signal.signal(number, hand_on)

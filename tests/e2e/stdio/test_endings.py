@@ -24,11 +24,22 @@ pytestmark = pytest.mark.xdist_group("endings")
 
 LIMIT_S = 2.0
 ATTEMPTS = 10
+
+
+def interrupt_again_and_again(client: RawClient) -> None:
+    """Claude Code sends SIGTERM a tenth of a second after SIGINT; this goes on to the very end."""
+    client.process.send_signal(signal.SIGINT)
+    while client.process.poll() is None:
+        time.sleep(0.02)  # the moments are what varies
+        client.process.terminate()
+
+
 ENDINGS: dict[str, tuple[Callable[[RawClient], None], int]] = {
     "stdin closed": (RawClient.hang_up, 0),
     "SIGTERM": (lambda client: client.process.terminate(), 128 + signal.SIGTERM),
     "SIGHUP": (lambda client: client.process.send_signal(signal.SIGHUP), 128 + signal.SIGHUP),
     "SIGINT": (lambda client: client.process.send_signal(signal.SIGINT), 128 + signal.SIGINT),
+    "SIGINT, then many SIGTERM": (interrupt_again_and_again, 128 + signal.SIGINT),
 }
 MESSAGES: list[Json] = [
     {

@@ -1,9 +1,13 @@
 """The embedded PostgreSQL after kills, crashes and whatever else may have been left on disk."""
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
+import threading
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +17,10 @@ import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.postgres.account import server_account
+from diary_mcp.postgres.binaries import find_programs
+from diary_mcp.postgres.cluster import Cluster
+from diary_mcp.postgres.deadline import Deadline
+from diary_mcp.postgres.locks import opened_lock
 from diary_mcp.postgres.processes import find_postmaster, is_alive, read_pid_file
 from support.postgres_users import (
     ask,
@@ -181,25 +189,28 @@ def test_no_second_server_is_started_beside_one_that_hangs_and_lost_its_pid_file
     used_data_dir: Path,
 ) -> None:
     started = "select pg_postmaster_start_time()::text"
-    with users(used_data_dir, 1) as (first,):
+    cluster = Cluster(used_data_dir)
+    with users(used_data_dir, 1) as (first,), opened_lock(cluster.users_lock) as users_lock:
         url = first.url()
         before = ask(url, started)
+        users_lock.wait_shared(Deadline(10, threading.Event()))
         first.kill()
-    postmaster = find_postmaster(used_data_dir / "postgres")
-    assert postmaster is not None
-    pid_file = used_data_dir / "postgres" / "postmaster.pid"
-    content = pid_file.read_bytes()
+        postmaster = find_postmaster(cluster.directory)
+        assert postmaster is not None
+        pid_file = cluster.directory / "postmaster.pid"
+        content = pid_file.read_bytes()
 
-    postmaster.suspend()
-    pid_file.unlink()
-    with users(used_data_dir, 1) as (second,):
-        assert second.next_line() == "starting"
-        time.sleep(0.5)  # time enough to start one, had it been tried
-        servers = [process.pid for process in processes_of(used_data_dir) if is_postmaster(process)]
-        pid_file.write_bytes(content)
-        os.chown(pid_file, server_account().uid, server_account().gid)
-        postmaster.resume()
-        after = ask(second.next_line(), started)
+        postmaster.suspend()
+        pid_file.unlink()
+        with users(used_data_dir, 1) as (second,):
+            assert second.next_line() == "starting"
+            time.sleep(0.5)  # time enough to start one, had it been tried
+            running = processes_of(used_data_dir)
+            servers = [process.pid for process in running if is_postmaster(process)]
+            pid_file.write_bytes(content)
+            os.chown(pid_file, server_account().uid, server_account().gid)
+            postmaster.resume()
+            after = ask(second.next_line(), started)
 
     assert servers == [postmaster.pid]
     assert before == after
@@ -209,17 +220,59 @@ def is_postmaster(process: psutil.Process) -> bool:
     return process.name() == "postgres" and "-D" in process.cmdline()
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_server_whose_users_were_all_killed_ends_by_itself(
+    used_data_dir: Path, count: int
+) -> None:
+    with users(used_data_dir, count) as killed:
+        (url,) = {user.url() for user in killed}
+        for user in killed[1:]:
+            user.kill()
+        assert ask(url, "select 1") == 1
+    wait_until_stopped(used_data_dir)
+
+    assert processes_of(used_data_dir) == []
+    assert query_as_a_new_user(used_data_dir) == 1
+
+
 def test_a_server_whose_socket_was_cleaned_away_is_replaced(used_data_dir: Path) -> None:
     with users(used_data_dir, 1) as (user,):
         user.url()
-        user.kill()
-    socket_dir = read_pid_file(used_data_dir / "postgres").socket_dir
-    assert socket_dir is not None
-    (socket_dir / ".s.PGSQL.5432").unlink()
+        socket_dir = read_pid_file(used_data_dir / "postgres").socket_dir
+        assert socket_dir is not None
+        (socket_dir / ".s.PGSQL.5432").unlink()
 
-    answer = query_as_a_new_user(used_data_dir)
+        answer = query_as_a_new_user(used_data_dir)
 
     assert answer == 1
+
+
+@pytest.fixture
+def other_installation() -> Generator[Path]:
+    """A folder for PYTHONPATH with PostgreSQL's programs; the server's account can read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        programs = find_programs()
+        shutil.copytree(programs.parents[1], Path(folder, programs.parents[1].name))
+        yield Path(folder)
+
+
+def test_a_server_whose_installation_is_gone_is_replaced_and_everybody_goes_on(
+    used_data_dir: Path, other_installation: Path
+) -> None:
+    with users(used_data_dir, 1, through=("env", f"PYTHONPATH={other_installation}")) as (old,):
+        url = old.url()
+        create(url, "create table remark (n int)")
+        for installed in other_installation.iterdir():
+            shutil.rmtree(installed)
+        # This process has not loaded PL/pgSQL, and from there it never will.
+        with pytest.raises(psycopg.errors.UndefinedFile):
+            create(url, "do 'begin end'")
+
+        with users(used_data_dir, 1) as (new,):
+            create(new.url(), "do 'begin end'")
+            old.tell("select count(*) from remark")
+            assert old.next_line() == "0"
 
 
 def test_an_initdb_that_was_interrupted_in_its_place_is_set_aside(data_dir: Path) -> None:
