@@ -35,6 +35,7 @@ _COMMANDS = {
         "Read Markdown files, folders of them, and JSON Lines.",
     ),
     "export": ("export", "export", "Write all of the agent's entries to a folder."),
+    "open": ("open_page", "open_page", "Show the diary in the browser, on this machine only."),
     "status": ("status", "status", "Show what is running against what, and whether all is well."),
     "reconcile": ("reconcile", "reconcile", "Compare rows with relation tuples; repair drift."),
     "migrate": ("migrate", "migrate", "Apply pending migrations."),

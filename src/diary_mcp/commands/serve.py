@@ -56,7 +56,7 @@ def serve(
         # Whoever started it closed stdin: that is a stdin which has ended.
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # until the process ends
     if transport == "stdio":
-        _leave(anyio.run(serve_over_stdio, settings))
+        leave(anyio.run(serve_over_stdio, settings))
     from diary_mcp.serving.http import HttpOptions, serve_over_http  # noqa: PLC0415  # imports uvicorn
 
     options = HttpOptions(
@@ -66,10 +66,10 @@ def serve(
         with_sse=transport == "sse",
         without_auth=without_auth,
     )
-    _leave(anyio.run(serve_over_http, settings, options, backend_options={"use_uvloop": True}))
+    leave(anyio.run(serve_over_http, settings, options, backend_options={"use_uvloop": True}))
 
 
-def _leave(status: int) -> NoReturn:
+def leave(status: int) -> NoReturn:
     """Ends the process at once. Everything is closed by now.
 
     Taking the modules apart, as the interpreter would, costs most of the time that a client gives

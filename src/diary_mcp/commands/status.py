@@ -38,12 +38,13 @@ class Status(BaseModel):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(settings: Settings, *, as_json: bool) -> None:
     """Show what is running against what; exit status 0 only if all is well."""
-    report = anyio.run(_look, settings)
+    report = anyio.run(look_at, settings)
     click.echo(report.model_dump_json(indent=2) if as_json else _as_text(report))
     sys.exit(0 if report.ok else 1)
 
 
-async def _look(settings: Settings) -> Status:
+async def look_at(settings: Settings) -> Status:
+    """What runs against what, and whether all is well."""
     report = Status(
         version=version("diary-mcp"),
         database="embedded" if settings.database_url is None else "postgresql",

@@ -74,9 +74,18 @@ def protocol_error(
 
 def invalid_arguments(error: ValidationError, tool: str, known: Iterable[str]) -> CallToolResult:
     """The tool result for arguments that do not fit the tool's schema."""
-    problems = [_problem(details, known) for details in error.errors(include_url=False)]
-    told = "; ".join(problems[:_MAX_PROBLEMS_TOLD])
+    told = _problems(error, known)
     return _result("invalid_argument", f"{told}. Correct this and call {tool} again.")
+
+
+def tell(error: Exception, what: str) -> tuple[ErrorCode, str]:
+    """The code and the text that tell `error` to a person who asked for `what`."""
+    if isinstance(error, ValidationError):
+        return "invalid_argument", _shortened(
+            f"{_problems(error, ())}. Correct this and try again."
+        )
+    code, text = _told(error, what, logged=what)
+    return code, _shortened(text)
 
 
 async def explain_refusals(ctx: ServerRequestContext[object], call_next: CallNext) -> HandlerResult:
@@ -84,8 +93,7 @@ async def explain_refusals(ctx: ServerRequestContext[object], call_next: CallNex
     try:
         return await call_next(ctx)
     except ValidationError as error:
-        problems = [_problem(details, ()) for details in error.errors(include_url=False)]
-        told = "; ".join(problems[:_MAX_PROBLEMS_TOLD])
+        told = _problems(error, ())
         raise _refused(f"{ctx.method}: {told}. Correct this and send it again.") from error
     except MCPError as error:
         if (error.error.code, error.error.data) != (INVALID_PARAMS, ""):
@@ -107,6 +115,11 @@ def unknown_tool(name: str, known: Iterable[str]) -> CallToolResult:
     return _result(
         "not_found", f"There is no tool {name[:_MAX_OF_A_NAME]!a}; there are {', '.join(known)}."
     )
+
+
+def _problems(error: ValidationError, known: Iterable[str]) -> str:
+    problems = [_problem(details, known) for details in error.errors(include_url=False)]
+    return "; ".join(problems[:_MAX_PROBLEMS_TOLD])
 
 
 def _problem(details: ErrorDetails, known: Iterable[str]) -> str:

@@ -14,12 +14,10 @@ from mcp.server.auth.routes import build_resource_metadata_url, create_protected
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +28,7 @@ from diary_mcp.transport.http.auth import BearerAuthentication, OpenToEverybody
 from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, BodyLimit, long_body_slots
 from diary_mcp.transport.http.draining import ConnectionDrain, service_unavailable
 from diary_mcp.transport.http.health import Readiness, health_routes
+from diary_mcp.transport.http.hosts import HostCheck
 from diary_mcp.transport.inflight import InFlight
 
 SSE_PATH = "/sse"
@@ -85,35 +84,7 @@ async def http_app(
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False
         for_web_pages = _for_web_pages(_unstored(app), surface.security)
-        yield _HostCheck(connection_drain.watch(for_web_pages), surface.security)
-
-
-@dataclass(frozen=True)
-class _HostCheck:
-    """Keeps web pages out that a browser was tricked into connecting to this server.
-
-    Load balancers ask for health by address, and learn nothing else from it.
-    """
-
-    app: ASGIApp
-    security: TransportSecuritySettings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = {**scope, "headers": [*map(_in_lower_case, scope["headers"])]}
-        refusal = None
-        if scope["path"] not in _OPEN_PATHS:
-            check = TransportSecurityMiddleware(self.security)
-            refusal = await check.validate_request(Request(scope, receive))
-        if refusal is None:
-            await self.app(scope, receive, send)
-        else:
-            await _strange_name(refusal.status_code)(scope, receive, send)
-
-
-def _in_lower_case(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Names of hosts are the same in whatever case they are written."""
-    name, value = header
-    return (name, value.lower()) if name in {b"host", b"origin"} else header
+        yield HostCheck(connection_drain.watch(for_web_pages), surface.security, _OPEN_PATHS)
 
 
 def _for_web_pages(app: ASGIApp, security: TransportSecuritySettings) -> ASGIApp:
@@ -143,17 +114,6 @@ def _unstored(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send if is_public else send_unstored)
 
     return asked
-
-
-def _strange_name(status: int) -> JSONResponse:
-    return JSONResponse(
-        {
-            "error": "invalid_request",
-            "error_description": "This server does not answer to this Host or Origin. Whoever "
-            "operates it can allow further names with --allow-host.",
-        },
-        status,
-    )
 
 
 def _metadata_url(issuer: AuthSettings | None) -> str | None:

@@ -1,0 +1,51 @@
+"""Serving the page for people: on loopback, to one browser, until Ctrl-C."""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from diary_mcp.logs import configure_logs
+from diary_mcp.server.dispatch import Caller, Dispatcher
+from diary_mcp.serving.host import DiaryHost
+from diary_mcp.settings import Settings
+from diary_mcp.transport.http.draining import ConnectionDrain
+from diary_mcp.transport.http.hosts import HostCheck, only_from
+from diary_mcp.transport.http.listening import listen, serve_http
+from diary_mcp.transport.inflight import InFlight
+from diary_mcp.web.app import page_app
+from diary_mcp.web.signing_in import LinkDoor
+from diary_mcp.web.visits import Desk, Health
+
+_LOOPBACK = "127.0.0.1"
+_BASE_BYTES = 12
+
+
+async def serve_page(
+    settings: Settings, look: Callable[[], Awaitable[Health]], tell: Callable[[str], None]
+) -> int:
+    """Serves until a signal comes, to whoever uses the link that `tell` is given first.
+
+    Returns:
+        The process's exit status: 128 and the signal's number.
+    """
+    configure_logs(logging.WARNING)
+    caller = Caller(settings.agent, session=settings.session)
+    host = DiaryHost(settings, with_keys=True)
+    door = LinkDoor(caller)
+    base = f"/{secrets.token_urlsafe(_BASE_BYTES)}"
+    desk = Desk(Dispatcher(host, lambda _context: caller), door, base, look)
+    connection_drain = ConnectionDrain()
+    now = anyio.Event()
+    now.set()
+    status = 0
+    with listen(_LOOPBACK, 0) as listeners:
+        address = f"{_LOOPBACK}:{listeners[0].getsockname()[1]}"
+        app = HostCheck(connection_drain.watch(page_app(desk)), only_from(address))
+        async with anyio.create_task_group() as background:
+            background.start_soon(host.run, now)
+            tell(f"http://{address}{base}/sign-in?link={door.secret}")
+            status = await serve_http(app, listeners, connection_drain, InFlight())
+            background.cancel_scope.cancel()
+    return status

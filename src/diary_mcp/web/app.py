@@ -1,0 +1,109 @@
+"""The page for people, as an ASGI application: its addresses, and what protects all of them."""
+
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from diary_mcp.domain.errors import DiaryError
+from diary_mcp.web import reading
+from diary_mcp.web.signing_in import cookie_of, keep_cookie
+from diary_mcp.web.visits import Desk, View, for_signed_in, show_error
+
+# Nothing runs, nothing is loaded from elsewhere, nothing is sent elsewhere, nobody frames it.
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: with that a browser sends forms with `Origin: null`, as a stranger's would.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_STATIC = {"page.css": "text/css", "icon.svg": "image/svg+xml"}
+
+
+def page_app(desk: Desk) -> ASGIApp:
+    """Everything under `desk.base`."""
+
+    async def tell_missing(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        return HTMLResponse("There is no such page.", status)
+
+    app = Starlette(
+        routes=[Mount(desk.base, routes=_routes(desk))],
+        exception_handlers={HTTPException: tell_missing},
+    )
+    return _Protected(app)
+
+
+class _Protected:
+    """An application whose every answer tells the browser what it must not do."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_protected)
+
+
+def _routes(desk: Desk) -> list[BaseRoute]:
+    def page(path: str, view: View) -> Route:
+        return Route(path, for_signed_in(desk, view), methods=["GET"])
+
+    return [
+        Route("/sign-in", _sign_in(desk), methods=["GET"]),
+        *(_static(name, media_type) for name, media_type in _STATIC.items()),
+        page("/", reading.timeline),
+        page("/search", reading.search),
+        page("/shared", reading.shared),
+        page("/tags", reading.tags),
+        page("/status", reading.status),
+        page("/entries/{entry_id}", reading.entry),
+        page("/entries/{entry_id}/compare", reading.comparison),
+    ]
+
+
+def _sign_in(desk: Desk):  # noqa: ANN202  # an endpoint, as Starlette takes it
+    """Where the link leads that lets one in."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            cookie = cookie_of(request)
+            if cookie is not None and await desk.door.identify(cookie) is not None:
+                return desk.show("signed_in.html")
+            cookie = await desk.door.exchange(request.query_params.get("link", ""))
+        except DiaryError as error:
+            return show_error(desk, error)
+        if cookie is None:
+            return desk.show("signed_out.html", 403, is_refused=True)
+        # Not a redirect: what was begun by another program's page would come without the cookie.
+        response = desk.show("signed_in.html")
+        keep_cookie(response, cookie, desk.base)
+        return response
+
+    return answer
+
+
+def _static(name: str, media_type: str) -> Route:
+    body = files("diary_mcp.web").joinpath("static", name).read_bytes()
+
+    async def answer(_request: Request) -> Response:
+        return Response(body, media_type=media_type)
+
+    return Route(f"/static/{name}", answer, methods=["GET"])

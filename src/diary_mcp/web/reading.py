@@ -1,0 +1,189 @@
+"""The pages that show: the timeline, a search, an entry and what it said before, tags, status."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import anyio.to_thread
+from starlette.responses import Response
+
+from diary_mcp.domain.entry import Entry, EntrySummary, Scope, Share
+from diary_mcp.domain.errors import NotFoundError
+from diary_mcp.domain.fields import ENTRY_TYPES
+from diary_mcp.domain.version import VersionSummary
+from diary_mcp.server.tools.arguments import ListArguments, SearchArguments
+from diary_mcp.service.diary import Diary
+from diary_mcp.web.comparison import compare
+from diary_mcp.web.markdown import render_markdown
+from diary_mcp.web.signature import say_signature
+from diary_mcp.web.visits import Visit
+
+_ENTRIES_A_PAGE = 30
+_MOST_SHARES = 100
+_MOST_TAGS = 200
+# A page does not wait for a long chain; whoever wants that asks for it.
+_CHECK_S = 1.0
+_WHOLE_CHECK_S = 20.0
+_FILTERS = ("type", "tag", "session", "author", "since", "until")
+
+
+async def timeline(visit: Visit) -> Response:
+    """The caller's own entries, by day."""
+    return await _list(visit, "mine", "timeline.html")
+
+
+async def shared(visit: Visit) -> Response:
+    """What others let the caller read, by day."""
+    return await _list(visit, "shared", "shared.html")
+
+
+async def search(visit: Visit) -> Response:
+    """What `diary_search` finds, with why."""
+    given = visit.query("query", "type", "mode", "superseded", "cursor")
+    if "query" not in given:
+        return visit.show("search.html", given=given, types=ENTRY_TYPES, page=None)
+    asked = SearchArguments.model_validate(
+        {
+            "query": given["query"],
+            "include_superseded": "superseded" in given,
+            **({"types": [given["type"]]} if "type" in given else {}),
+            **{name: given[name] for name in ("mode", "cursor") if name in given},
+        }
+    )
+    page = await visit.read(
+        lambda diary: diary.search.search(
+            visit.caller.agent,
+            asked.query,
+            asked.filters,
+            mode=asked.mode,
+            cursor=asked.cursor,
+            limit=asked.limit,
+        )
+    )
+    return visit.show("search.html", given=given, types=ENTRY_TYPES, page=page)
+
+
+async def entry(visit: Visit) -> Response:
+    """One entry, with everything that is to be said about it."""
+    reference: str = visit.request.path_params["entry_id"]
+    seconds = _WHOLE_CHECK_S if visit.query("check") else _CHECK_S
+    agent = visit.caller.agent
+
+    async def look(diary: Diary) -> Response:
+        found = await diary.entries.get(agent, reference)
+        is_own = found.role == "owner"
+        received = None if is_own else await diary.sharing.find_received(agent, found)
+        shares: Sequence[Share] = ()
+        earlier: Sequence[VersionSummary] = ()
+        if is_own:
+            listed = await diary.listing.list_shares(agent, str(found.id), None, _MOST_SHARES)
+            shares = listed.rows
+            earlier = (await diary.history.list_versions(agent, str(found.id))).earlier
+        report = await diary.verification.verify(agent, str(found.id), most_seconds=seconds)
+        return visit.show(
+            "entry.html",
+            entry=found,
+            html=await anyio.to_thread.run_sync(render_markdown, found.content),
+            supersedes=await _related(diary, visit, found.supersedes),
+            superseded_by=await _related(diary, visit, found.superseded_by),
+            received=received,
+            shares=shares,
+            earlier=earlier,
+            signature=say_signature(found, report),
+        )
+
+    return await visit.read(look)
+
+
+async def comparison(visit: Visit) -> Response:
+    """Two versions of an entry of the caller's, and what is different between them."""
+    reference: str = visit.request.path_params["entry_id"]
+    given = visit.query("old", "new")
+    agent = visit.caller.agent
+
+    async def look(diary: Diary) -> Response:
+        history = await diary.history.list_versions(agent, reference)
+        present = history.entry
+        numbers = [present.version, *(each.version for each in history.earlier)]
+        new = _number(given.get("new"), present.version)
+        old = _number(given.get("old"), max(1, new - 1))
+        after = await diary.history.get_version(agent, reference, new)
+        before = await diary.history.get_version(agent, reference, old)
+        return visit.show(
+            "comparison.html",
+            entry=present,
+            before=before,
+            after=after,
+            numbers=numbers,
+            lines=await anyio.to_thread.run_sync(compare, before.content, after.content),
+        )
+
+    return await visit.read(look)
+
+
+async def tags(visit: Visit) -> Response:
+    """The caller's tags, the most used first."""
+    prefix = visit.query("prefix").get("prefix", "")
+    found = await visit.read(
+        lambda diary: diary.listing.list_tags(visit.caller.agent, prefix, _MOST_TAGS)
+    )
+    return visit.show("tags.html", tags=found, prefix=prefix, most=_MOST_TAGS)
+
+
+async def status(visit: Visit) -> Response:
+    """Who one is here, and whether all is well."""
+    agent = visit.caller.agent
+
+    async def look(diary: Diary) -> Response:
+        whoami = await diary.listing.whoami(agent)
+        chain = await diary.signing.describe(agent)
+        health = None if visit.desk.look is None else await visit.desk.look()
+        return visit.show(
+            "status.html", whoami=whoami, chain=chain, backends=diary.backends, health=health
+        )
+
+    return await visit.read(look)
+
+
+async def _list(visit: Visit, scope: Scope, template: str) -> Response:
+    given = visit.query(*_FILTERS, "cursor")
+    asked = ListArguments.model_validate(
+        {
+            "scope": scope,
+            "limit": _ENTRIES_A_PAGE,
+            **({"types": [given["type"]]} if "type" in given else {}),
+            **({"tags": [given["tag"]]} if "tag" in given else {}),
+            **{
+                name: given[name]
+                for name in ("session", "author", "since", "until", "cursor")
+                if name in given
+            },
+        }
+    )
+    page = await visit.read(
+        lambda diary: diary.listing.list_entries(
+            visit.caller.agent, asked.filters, asked.cursor, asked.limit
+        )
+    )
+    days = _by_day(page.rows)
+    return visit.show(template, page=page, days=days, given=given, types=ENTRY_TYPES)
+
+
+def _by_day(rows: Sequence[EntrySummary]) -> list[tuple[str, list[EntrySummary]]]:
+    return [
+        (f"{day:%A, %-d %B %Y}", list(entries))
+        for day, entries in groupby(rows, key=lambda row: row.date.date())
+    ]
+
+
+async def _related(diary: Diary, visit: Visit, entry_id: object) -> Entry | None:
+    """An entry that this one names, where it can be read."""
+    if entry_id is None:
+        return None
+    try:
+        return await diary.entries.get(visit.caller.agent, str(entry_id))
+    except NotFoundError:
+        return None
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else otherwise  # noqa: PLR2004  # what a version can be

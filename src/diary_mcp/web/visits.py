@@ -1,0 +1,207 @@
+"""One request for a page: who asks, what the diary answers them, and what they are shown."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import jinja2
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from diary_mcp.domain.errors import DiaryError, ErrorCode, ForbiddenError, InvalidArgumentError
+from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.server.dispatch import Caller, Dispatcher
+from diary_mcp.server.errors import tell
+from diary_mcp.service.diary import Diary
+from diary_mcp.web.names import plain_name, show_name, show_time
+from diary_mcp.web.signing_in import Door, cookie_of, csrf_token, is_csrf_token
+
+Answer = TypeVar("Answer")
+
+_MAX_BODY_BYTES = 2 << 20
+_MAX_FIELDS = 50
+_STATUS: Mapping[ErrorCode, int] = MappingProxyType(
+    {
+        "invalid_argument": 400,
+        "forbidden": 403,
+        "not_found": 404,
+        "conflict": 409,
+        "internal": 500,
+        "unavailable": 503,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether all is well, with what to do where it is not."""
+
+    facts: Mapping[str, object]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every page is made with."""
+
+    dispatcher: Dispatcher
+    door: Door
+    base: str = ""
+    """What every path begins with."""
+    look: Callable[[], Awaitable[Health]] | None = None
+    """How the diary is, for those who operate it."""
+
+    def show(self, template: str, status: int = 200, /, **shown: object) -> HTMLResponse:
+        """A page."""
+        html = _templates().get_template(template).render(base=self.base, **shown)
+        return HTMLResponse(html, status)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request of somebody who has signed in."""
+
+    desk: Desk
+    request: Request
+    caller: Caller
+    cookie: str = field(repr=False)
+
+    async def ask(
+        self, scope: TokenScope, what: str, use_case: Callable[[Diary], Awaitable[Answer]]
+    ) -> Answer:
+        """What the diary answers; raises as the use case does."""
+        return await self.desk.dispatcher.admit(self.caller, scope, what, use_case)
+
+    async def read(self, use_case: Callable[[Diary], Awaitable[Answer]]) -> Answer:
+        """What the diary answers to somebody who only looks."""
+        return await self.ask("diary:read", "Reading this page", use_case)
+
+    def query(self, *names: str) -> dict[str, str]:
+        """Those of the address's parameters that say something."""
+        given = self.request.query_params
+        return {name: given[name] for name in names if given.get(name, "").strip()}
+
+    def link(self, path: str, **parameters: str | int | None) -> str:
+        """An address within the page."""
+        query = urlencode({k: v for k, v in parameters.items() if v is not None})
+        return f"{self.desk.base}{path}{'?' * bool(query)}{query}"
+
+    def show(self, template: str, status: int = 200, /, **shown: object) -> HTMLResponse:
+        """A page for whoever is signed in."""
+        return self.desk.show(
+            template,
+            status,
+            agent=self.caller.agent,
+            csrf=csrf_token(self.cookie),
+            here=self._here(),
+            link=self.link,
+            **shown,
+        )
+
+    def go(self, path: str, **parameters: str | int | None) -> Response:
+        """Sends the browser on after something was done, so that reloading does not repeat it."""
+        return RedirectResponse(self.link(path, **parameters), 303)
+
+    async def form(self) -> dict[str, str]:
+        """The fields of the form that was sent, once it is sure that a page of ours sent it.
+
+        Raises:
+            ForbiddenError: another site's page may have sent it.
+            InvalidArgumentError: it is too long, or not a form.
+        """
+        # Browsers always send it with a form. What is allowed at the door has any port.
+        origin = self.request.headers.get("origin", "")
+        if urlsplit(origin).netloc != self.request.headers.get("host"):
+            raise _from_elsewhere()
+        fields = _fields(await self._body())
+        if not is_csrf_token(fields.pop("csrf", ""), self.cookie):
+            raise _from_elsewhere()
+        return fields
+
+    async def _body(self) -> bytes:
+        body = bytearray()
+        async for part in self.request.stream():
+            body += part
+            if len(body) > _MAX_BODY_BYTES:
+                raise InvalidArgumentError(
+                    f"A form has at most {_MAX_BODY_BYTES >> 20} MiB. Make it shorter."
+                )
+        return bytes(body)
+
+    def _here(self) -> str:
+        return self.request.url.path.removeprefix(self.desk.base)
+
+
+View = Callable[[Visit], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def for_signed_in(desk: Desk, view: View) -> Endpoint:
+    """The view for those who are signed in; others are told how to."""
+
+    async def answer(request: Request) -> Response:
+        cookie = cookie_of(request)
+        caller = None
+        try:
+            caller = None if cookie is None else await desk.door.identify(cookie)
+            if caller is None or cookie is None:
+                return desk.show("signed_out.html", 401)
+            return await view(Visit(desk, request, caller, cookie))
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # noqa: BLE001  # the boundary: every failure becomes a page
+            return show_error(desk, error, None if caller is None else caller.agent)
+
+    return answer
+
+
+def show_error(desk: Desk, error: Exception, agent: str | None = None) -> HTMLResponse:
+    """A page that tells what went wrong, and what to do."""
+    code, told = tell(error, "This page")
+    return desk.show("error.html", _STATUS[code], code=code, told=told, agent=agent)
+
+
+def told(error: DiaryError | ValidationError) -> tuple[int, str]:
+    """The status, and the words, of an error that is shown beside the form it is about."""
+    code, text = tell(error, "This form")
+    return _STATUS[code], text
+
+
+def _templates() -> jinja2.Environment:
+    return _TEMPLATES
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    try:
+        return dict(
+            parse_qsl(
+                body.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=_MAX_FIELDS,
+            )
+        )
+    except ValueError as error:
+        raise InvalidArgumentError(
+            "This is not a form that the page sends. Go back, reload it and try again."
+        ) from error
+
+
+def _from_elsewhere() -> ForbiddenError:
+    return ForbiddenError(
+        "This form did not come from this page, or from an older sign-in. Go back, reload the "
+        "page and try again; nothing was changed."
+    )
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("diary_mcp.web"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters.update(name=show_name, plain=plain_name, time=show_time)

@@ -1,0 +1,77 @@
+"""`diary-mcp open`: a link that signs in, on this machine, for this user alone."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+from support.clients import COMMAND, environment
+from support.html_pages import HtmlPage
+
+
+@contextmanager
+def opened(database: str, *flags: str, **variables: str) -> Generator[str]:
+    """The link that is printed; Ctrl-C ends it in order."""
+    with subprocess.Popen(
+        [COMMAND, "open", *flags],
+        env={**environment(agent="alice", database_url=database), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=30)
+            assert process.returncode == 128 + signal.SIGINT
+            assert "Traceback" not in told
+        finally:
+            process.kill()
+
+
+def command_lines() -> list[str]:
+    """What any user of this machine sees of every process."""
+    lines: list[str] = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # It has ended meanwhile.
+            lines.append(path.read_bytes().decode("utf-8", "replace"))
+    return lines
+
+
+def test_the_link_signs_in_and_is_in_no_process_list(database: str) -> None:
+    with opened(database, "--no-browser") as link, httpx.Client() as browser:
+        address, _, secret = link.partition("?link=")
+        signing_in = browser.get(link)
+        timeline = browser.get(address.removesuffix("sign-in"))
+
+        assert link.startswith("http://127.0.0.1:")
+        assert (signing_in.status_code, timeline.status_code) == (200, 200)
+        assert "Diary of alice" in HtmlPage(timeline.text).text
+        assert httpx.get(link).status_code == 403
+        assert [line for line in command_lines() if secret in line] == []
+
+
+def test_the_browser_is_led_by_a_file_that_nobody_else_reads(database: str, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\nls -ld "$(dirname "${{1#file://}}")" > {told}.new\n'
+                       f'echo "$1" >> {told}.new\ncat "${{1#file://}}" >> {told}.new\n'
+                       f'mv {told}.new {told}\n')  # fmt: skip
+    program.chmod(0o700)
+
+    with opened(database, BROWSER=f"{program} %s") as link:
+        deadline = time.monotonic() + 30
+        while not told.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        folder, argument, page = told.read_text("utf-8").split("\n", 2)
+
+    assert folder.startswith("drwx------")
+    assert argument.startswith("file://")
+    assert link.partition("link=")[2] not in argument
+    assert link in page
+    assert not Path(argument.removeprefix("file://")).exists()

@@ -1,0 +1,112 @@
+"""The page for people in this process, and a browser that shows nothing."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from diary_mcp.app import Foundation
+from diary_mcp.domain.entry import EntryDraft
+from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.server.dispatch import Caller, Dispatcher
+from diary_mcp.service.diary import Diary
+from diary_mcp.service.sharing.settlement import settle
+from diary_mcp.transport.http.hosts import HostCheck, only_from
+from diary_mcp.web.app import page_app
+from diary_mcp.web.signing_in import LinkDoor
+from diary_mcp.web.visits import Desk
+from support.html_pages import HtmlPage
+
+ORIGIN = "http://127.0.0.1:4000"
+BASE = "/not-to-be-guessed"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a browser got."""
+
+    status: int
+    html: HtmlPage
+    headers: httpx.Headers
+
+    @property
+    def text(self) -> str:
+        return self.html.text
+
+
+@dataclass(frozen=True)
+class Browser:
+    """One browser, which keeps its cookie."""
+
+    client: httpx.AsyncClient
+    door: LinkDoor
+
+    async def sign_in(self) -> Page:
+        return await self.get(f"/sign-in?link={self.door.secret}")
+
+    async def get(self, path: str, **headers: str) -> Page:
+        return _page(await self.client.get(f"{BASE}{path}", headers=headers))
+
+    async def post(self, path: str, **fields: str) -> Page:
+        """Sends a form as a page of ours does, and goes where it leads."""
+        headers = {"origin": ORIGIN}
+        answer = await self.client.post(f"{BASE}{path}", data=fields, headers=headers)
+        if answer.is_redirect:
+            answer = await self.client.get(answer.headers["location"])
+        return _page(answer)
+
+    async def csrf(self) -> str:
+        """What stands in the forms that this browser gets."""
+        page = await self.get("/write")
+        fields = [each.attributes for each in page.html.all("input")]
+        return next(each["value"] for each in fields if each.get("name") == "csrf")
+
+
+@dataclass(frozen=True)
+class PageSite:
+    """One diary, to which any agent's browser can be connected."""
+
+    foundation: Foundation
+
+    @property
+    def diary(self) -> Diary:
+        return self.foundation.diary
+
+    async def write(self, content: str, agent: str = "alice", **fields: object) -> EntryId:
+        draft = EntryDraft.model_validate({"content": content, **fields})
+        owner = AgentName(agent)
+        await self.diary.agents.register(owner)
+        return (await self.diary.entries.create(owner, draft)).id
+
+    async def share(self, entry_id: EntryId, grantee: str, note: str | None = None) -> None:
+        """Shares an entry of alice's, and settles it."""
+        await self.diary.agents.register(AgentName(grantee))
+        alice = AgentName("alice")
+        await self.diary.sharing.share(alice, str(entry_id), Grantee(grantee), note=note)
+        await settle([entry_id], self.foundation.settlements, self.foundation.permissions)
+
+    @asynccontextmanager
+    async def stranger(self, agent: str = "alice") -> AsyncGenerator[Browser]:
+        """A browser of somebody who has not signed in to this agent's page."""
+        caller = Caller(AgentName(agent))
+        door = LinkDoor(caller)
+        desk = Desk(Dispatcher(self._provide, lambda _context: caller), door, BASE)
+        app = HostCheck(page_app(desk), only_from("127.0.0.1:4000"))
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+            yield Browser(client, door)
+
+    @asynccontextmanager
+    async def browser(self, agent: str = "alice") -> AsyncGenerator[Browser]:
+        """A browser that is signed in."""
+        async with self.stranger(agent) as browser:
+            await browser.sign_in()
+            yield browser
+
+    async def _provide(self) -> Diary:
+        return self.foundation.diary
+
+
+def _page(answer: httpx.Response) -> Page:
+    return Page(answer.status_code, HtmlPage(answer.text), answer.headers)
