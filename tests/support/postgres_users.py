@@ -84,7 +84,7 @@ def processes_of(data_dir: Path) -> list[psutil.Process]:
 
 
 def server_processes_of(data_dir: Path) -> list[psutil.Process]:
-    return [process for process in processes_of(data_dir) if process.name() == "postgres"]
+    return [process for process in processes_of(data_dir) if _is_server(process)]
 
 
 def unfinished_clusters(data_dir: Path) -> list[str]:
@@ -123,6 +123,13 @@ def kill_all(data_dir: Path) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(remaining, timeout=0.1)
+
+
+def _is_server(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "postgres"
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _belongs(process: psutil.Process, data_dir: Path) -> bool:
