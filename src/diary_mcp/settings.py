@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     secrets: Literal["refuse", "allow"] = "refuse"
     agent: Annotated[AgentName, AfterValidator(_check_name)] = AgentName("local")
     session: Label | None = None
+    hook_question: Literal["on", "off"] = "on"
 
     jwt_issuer: str | None = None
     jwt_audience: str | None = None

@@ -1,7 +1,7 @@
 """The settings as command-line options, the same for every command."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 
@@ -25,6 +25,22 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Hands a command its settings first, from the options or the environment."""
 
     @wraps(command)
+    def run(flags: Mapping[str, str | Path | None], **arguments: object) -> None:
+        configure_logs(logging.WARNING)
+        settings = load_settings(**flags)
+        data_dir = flags["data_dir"]
+        given = data_dir if isinstance(data_dir, Path) else None
+        for told in [*list_relative_folders(settings, given), *list_unknown_variables()]:
+            click.echo(f"diary-mcp: {told}", err=True)
+        command(settings, **arguments)
+
+    return with_flags(run)
+
+
+def with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Hands a command the settings that were given as options, unread."""
+
+    @wraps(command)
     def run(  # click passes them by name
         database_url: str | None,
         data_dir: Path | None,
@@ -33,17 +49,14 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         agent: str | None,
         **arguments: object,
     ) -> None:
-        configure_logs(logging.WARNING)
-        settings = load_settings(
-            database_url=database_url,
-            data_dir=data_dir,
-            keto_read_url=keto_read_url,
-            keto_write_url=keto_write_url,
-            agent=agent,
-        )
-        for told in [*list_relative_folders(settings, data_dir), *list_unknown_variables()]:
-            click.echo(f"diary-mcp: {told}", err=True)
-        command(settings, **arguments)
+        flags = {
+            "database_url": database_url,
+            "data_dir": data_dir,
+            "keto_read_url": keto_read_url,
+            "keto_write_url": keto_write_url,
+            "agent": agent,
+        }
+        command(flags, **arguments)
 
     for option in reversed(_OPTIONS):
         run = option(run)

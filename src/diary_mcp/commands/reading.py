@@ -20,7 +20,7 @@ _COLOURS: Mapping[str, str] = MappingProxyType(
     }
 )
 _TYPE_WIDTH = 10
-_DEFAULT_PAGER_OPTIONS = "FRX"  # no pager for what fits, colours, and the text stays
+_DEFAULT_PAGER_OPTIONS = "-FRX"  # no pager for what fits, colours, and the text stays
 
 
 def page(text: str) -> None:

@@ -11,6 +11,9 @@ from pydantic import BaseModel
 from diary_mcp.app import Foundation, count_rows_adrift, open_foundation, open_postgres
 from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.domain.fields import printable_lines
+from diary_mcp.plugins.hook_state import HookState
+from diary_mcp.postgres.cluster import has_cluster
 from diary_mcp.settings import Settings
 from diary_mcp.store.migrations import pending_migrations
 from diary_mcp.store.workflow_queue import count_refused_rows
@@ -25,11 +28,18 @@ class Status(BaseModel):
     version: str
     database: str
     permission_backend: str
+    data_dir: str
+    agent: str
+    diary: str | None = None
+    """The current one."""
+    entries: int | None = None
+    """The agent's own."""
     pending_migrations: int | None = None
     pending: int | None = None
     failed: int | None = None
     drift: int | None = None
     refused_rows: int | None = None
+    hook_failures: int = 0
     problems: list[str] = []
 
 
@@ -49,7 +59,15 @@ async def look_at(settings: Settings) -> Status:
         version=version("diary-mcp"),
         database="embedded" if settings.database_url is None else "postgresql",
         permission_backend="embedded" if settings.keto_urls is None else "keto",
+        data_dir=str(settings.data_dir),
+        agent=settings.agent,
     )
+    _look_at_hooks(settings, report)
+    if settings.database_url is None and not has_cluster(settings.data_dir):
+        # Looking makes nothing: the first server, or the first command that needs it, will.
+        report.entries = report.pending = report.failed = report.drift = report.refused_rows = 0
+        report.ok = not report.problems
+        return report
     try:
         if settings.database_url is not None:
             report.pending_migrations = await _count_pending_migrations(settings)
@@ -60,6 +78,8 @@ async def look_at(settings: Settings) -> Status:
             return report
         async with open_foundation(settings) as foundation:
             report.pending_migrations = 0
+            whoami = await foundation.diary.listing.whoami(settings.agent)
+            report.entries = whoami.counts["entries"]
             await _look_at_settlement(foundation, report)
             await _look_at_workflow_rows(foundation, report)
             await _look_at_drift(foundation, report)
@@ -68,6 +88,16 @@ async def look_at(settings: Settings) -> Status:
         report.problems.append(str(error))
     report.ok = not report.problems
     return report
+
+
+def _look_at_hooks(settings: Settings, report: Status) -> None:
+    failures = HookState(settings.data_dir).find_failures()
+    if failures is not None:
+        report.hook_failures = failures.count
+        report.problems.append(
+            f"Hooks of a client failed {failures.count} times and have not succeeded since: "
+            f"{failures.last}"
+        )
 
 
 async def _count_pending_migrations(settings: Settings) -> int:
@@ -124,4 +154,4 @@ def _as_text(report: Status) -> str:
     lines = [
         f"{name:<20} {'unknown' if value is None else value}" for name, value in fields.items()
     ]
-    return "\n".join([*lines, *(f"! {problem}" for problem in report.problems)])
+    return printable_lines("\n".join([*lines, *(f"! {each}" for each in report.problems)]))

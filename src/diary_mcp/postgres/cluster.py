@@ -60,6 +60,11 @@ class Cluster:
         return f"diary-mcp-{status.st_dev:x}-{status.st_ino:x}"
 
 
+def has_cluster(data_dir: Path) -> bool:
+    """Whether a cluster was made in `data_dir`; makes nothing."""
+    return Cluster(Path(os.path.realpath(data_dir))).is_complete
+
+
 def prepare_cluster(data_dir: Path) -> Cluster:
     """The cluster of `data_dir`, which is created, for its owner only, where it is missing.
 

@@ -1,0 +1,171 @@
+"""`diary-mcp hook`: what an installed hook runs. Whatever happens, the client goes on.
+
+The client's JSON comes on standard input, the answer goes to standard output. A status other than
+0 would stop a client, or keep its model from ending: this command has no other.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+
+import anyio
+import click
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from diary_mcp.commands.options import with_flags
+from diary_mcp.domain.errors import DiaryError, InvalidArgumentError
+from diary_mcp.logs import configure_logs
+from diary_mcp.plugins.hook_state import HookState
+from diary_mcp.postgres.cluster import has_cluster
+from diary_mcp.settings import Settings, load_settings
+
+# Clients wait for a hook; within 5 s it has to be over, with what Python takes to start and end.
+_MAX_S = 3.5
+_INPUT = TypeAdapter(dict[str, JsonValue])
+_MAX_INPUT_BYTES = 1_000_000
+_MAX_SESSION_CHARACTERS = 255
+_BEGIN = (
+    "The diary of this project is empty. Write with diary_create what a later session would want "
+    "to know, and end with an entry of type handoff."
+)
+_QUESTION = (
+    "This session did work and wrote nothing to the diary. If a later session would want to know "
+    "of it, write one entry with diary_create: type handoff, or what fits better; what was done "
+    "and why, how it was checked, and what is open.{session} If there is nothing worth keeping, "
+    "just end."
+)
+
+Given = Mapping[str, JsonValue]
+Flags = Mapping[str, str | Path | None]
+
+
+class _NeverRefused(click.Command):
+    """A command line that cannot be read is a failure like any other."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: object,
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.ClickException as error:
+            click.echo(f"diary-mcp: hook: {error.format_message()!a}", err=True)
+            raise click.exceptions.Exit(0) from error
+
+
+@click.command(cls=_NeverRefused, context_settings={"ignore_unknown_options": True})
+@with_flags
+@click.argument("words", metavar="CLIENT EVENT", nargs=-1, type=click.UNPROCESSED)
+def hook(flags: Flags, *, words: tuple[str, ...]) -> None:
+    """Answer a hook of CLIENT (claude-code, codex), whose JSON comes on standard input."""
+    event = words[1] if len(words) > 1 else ""
+    with _over_in_time(event):
+        state: HookState | None = None
+        try:
+            configure_logs(logging.WARNING)
+            settings = load_settings(**flags)
+            state = HookState(settings.data_dir)
+            answer = _answer_to(event, settings, state)
+            with suppress(OSError):
+                state.forget_failures(event)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # the client must not notice
+            _tell_failure(event, error, state)
+        else:
+            if answer is not None:
+                _print(json.dumps(answer))
+
+
+@contextmanager
+def _over_in_time(event: str) -> Generator[None]:
+    """Ends the process, with status 0, where the block takes too long."""
+
+    def end() -> None:
+        os.write(2, f"diary-mcp: hook {event!a} took too long and was left out.\n".encode())
+        os._exit(0)
+
+    timer = threading.Timer(_MAX_S, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _answer_to(event: str, settings: Settings, state: HookState) -> Given | None:
+    answer = _ANSWERS.get(event)
+    if answer is None:
+        return None
+    given = _read_input()
+    return answer(given, settings, state)
+
+
+def _read_input() -> Given:
+    text = sys.stdin.buffer.read(_MAX_INPUT_BYTES)
+    try:
+        return _INPUT.validate_json(text)
+    except ValidationError as error:
+        raise InvalidArgumentError("standard input holds no JSON object") from error
+
+
+def _start(given: Given, settings: Settings, _state: HookState) -> Given:
+    """The context of the project, and the id to write with."""
+    text = _BEGIN
+    if settings.database_url is not None or has_cluster(settings.data_dir):
+        from diary_mcp.commands.context import load_context  # noqa: PLC0415  # imports the diary
+
+        text = anyio.run(load_context, settings)
+    told = f"{text.rstrip()}\n{_with_session(given)}".rstrip()
+    return {
+        "hookSpecificOutput": {"hookEventName": "SessionStart", "additionalContext": told},
+    }
+
+
+def _stop(given: Given, settings: Settings, state: HookState) -> Given | None:
+    """Asks for an entry, at most once a session, where work was done and nothing written."""
+    session, path = given.get("session_id"), given.get("transcript_path")
+    if settings.hook_question == "off" or given.get("stop_hook_active") is not False:
+        return None
+    if not isinstance(session, str) or not isinstance(path, str):
+        return None
+    from diary_mcp.plugins.transcript import read_transcript  # noqa: PLC0415  # the start needs none
+
+    work = read_transcript(Path(path))
+    if not work.is_worth_remembering or work.has_written or not state.is_first_question(session):
+        return None
+    return {"decision": "block", "reason": _QUESTION.format(session=f" {_with_session(given)}")}
+
+
+def _with_session(given: Given) -> str:
+    session = given.get("session_id")
+    if not isinstance(session, str) or not 0 < len(session) <= _MAX_SESSION_CHARACTERS:
+        return ""
+    return f"Pass session {json.dumps(session)} with what you write."
+
+
+_ANSWERS: Mapping[str, Callable[[Given, Settings, HookState], Given | None]] = MappingProxyType(
+    {"SessionStart": _start, "Stop": _stop}
+)
+
+
+def _tell_failure(event: str, error: BaseException, state: HookState | None) -> None:
+    reason = f"{error.code}: {error}" if isinstance(error, DiaryError) else type(error).__name__
+    with suppress(OSError, ValueError):
+        click.echo(f"diary-mcp: hook {event!a}: {reason!a}", err=True)
+    with suppress(OSError):
+        if state is not None:
+            state.count_failure(event, reason)
+
+
+def _print(text: str) -> None:
+    with suppress(OSError, ValueError):
+        click.echo(text)
