@@ -42,9 +42,12 @@ async def get_entry(foundation: Foundation, key: str, owner: AgentName = OWNER) 
 async def list_links(foundation: Foundation, owner: AgentName = OWNER) -> dict[str, str]:
     """Which key supersedes which."""
     return {
-        entry.key or str(entry.id): entry.superseded_key or str(entry.supersedes)
+        entry.key or str(entry.id): " ".join(
+            key or str(older)
+            for older, key in zip(entry.supersedes, entry.superseded_keys, strict=True)
+        )
         for entry in await list_entries(foundation, owner)
-        if entry.supersedes is not None
+        if entry.supersedes
     }
 
 

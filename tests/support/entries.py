@@ -22,7 +22,7 @@ def entry(role: Role, content: str = "What happened.", owner: str = "bob") -> En
         title="A title",
         tags=(),
         importance=0.5,
-        supersedes=None,
+        supersedes=(),
         superseded_by=None,
         version=1,
         date=NOW,

@@ -164,7 +164,8 @@ def is_statement(value: object) -> bool:
         return False
     statement = cast("Json", value)
     act = statement["act"]
-    if act not in MEMBERS or statement["format"] != "diary-mcp/link/1":
+    number = 2 if isinstance(statement["supersedes"], list) else 1
+    if act not in MEMBERS or statement["format"] != f"diary-mcp/link/{number}":
         return False
     required, allowed = MEMBERS[act]
     given = {name for name in OF_SOME_ACTS if statement[name] is not None}
@@ -188,6 +189,21 @@ def _is_like(pattern: str) -> Callable[[object], bool]:
 
 
 def _is_superseded(value: object) -> bool:
+    if isinstance(value, list):
+        several = cast("list[Json]", value)
+        ids = [each["entry"] for each in several if _is_one_superseded(each)]
+        return 1 < len(several) == len(ids) and ids == sorted(set(ids))
+    return _is_one_superseded(value)
+
+
+def _superseded(value: object) -> list[Any]:
+    """None, one or several, as a list."""
+    if isinstance(value, list):
+        return cast("list[Any]", value)
+    return [] if value is None else [value]
+
+
+def _is_one_superseded(value: object) -> bool:
     if not isinstance(value, dict):
         return False
     said = cast("Json", value)
@@ -304,10 +320,10 @@ class _Signed:
 
     def follows(self, statement: Json) -> bool:
         """Whether a link fits what was said of its entry, and of the one that it supersedes."""
-        entry_id, superseded = statement["entry"], statement["supersedes"]
-        known = superseded and self.hashes.get(superseded["entry"])
-        if known and superseded["link"] != known:
-            return False
+        entry_id = statement["entry"]
+        for superseded in _superseded(statement["supersedes"]):
+            if self.hashes.get(superseded["entry"]) not in {None, superseded["link"]}:
+                return False
         if entry_id is None:
             return True
         if self.is_gone(entry_id):
@@ -386,9 +402,12 @@ def _history_is_right(entry: Json, signed: _Signed) -> bool:
 
 
 def _is_what_was_signed(entry: Json, statement: Json, signed: _Signed) -> bool:
-    claimed = statement["supersedes"] and statement["supersedes"]["entry"]
-    return statement["commitment"] == commitment(entry, entry["versions"][0]) and (
-        claimed == entry["supersedes"] or (entry["supersedes"] is None and signed.is_gone(claimed))
+    claimed = {each["entry"] for each in _superseded(statement["supersedes"])}
+    present = set(_superseded(entry["supersedes"]))
+    return (
+        statement["commitment"] == commitment(entry, entry["versions"][0])
+        and present <= claimed
+        and all(signed.is_gone(missing) for missing in claimed - present)
     )
 
 

@@ -35,7 +35,7 @@ def stored(imported: ImportedEntry, owner: AgentName = OWNER) -> EntryRecord:
         created_at=record.date,
         updated_at=record.date,
         content_hash="",
-        source_key=imported.draft.supersedes,
+        source_keys=imported.draft.supersedes,
         source_hash=imported.source_hash,
         front_matter=imported.front_matter,
     )

@@ -1,5 +1,6 @@
 """Entries with proofs, as an export writes them: no database."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ def signed_entry(
     *,
     key: str | None = None,
     content: str = "What happened.",
-    supersedes: EntryId | None = None,
+    supersedes: Sequence[EntryId] = (),
     front_matter: str | None = None,
     owner: AgentName = ALICE,
 ) -> EntryRecord:
@@ -47,6 +48,7 @@ def signed_entry(
         **vars(version),
         key=key,
         supersedes=supersedes,
+        superseded_keys=[None] * len(supersedes),
         created_at=CREATED,
         front_matter=front_matter,
     )
@@ -58,21 +60,21 @@ def with_own_proof(entry: EntryRecord) -> EntryRecord:
     opening = Opening(
         created_at=entry.created_at, key=entry.key, salt="A" * 22, updated_at=entry.updated_at
     )
-    superseded = None
-    if entry.supersedes is not None:
-        link = hash_bytes(b"its last link")
-        superseded = SupersededEntry(content_hash=None, entry=entry.supersedes, link=link)
+    link = hash_bytes(b"its last link")
+    superseded = [
+        SupersededEntry(content_hash=None, entry=older, link=link) for older in entry.supersedes
+    ]
     statement = Drafting(entry.owner, _NO_HEAD, KEY.public_key).statement(
         "write",
         entry=entry.id,
         version=entry.version,
         commitment=commit(entry.content_hash, opening),
-        supersedes=superseded,
+        superseded=superseded,
     )
     signature = KEY.sign(Draft(statement).form)
     proof = canonical(Proof(opening=opening, signature=signature, statement=statement)).decode()
-    claim = None if superseded is None else str(superseded.entry)
-    return replace(entry, proof=proof, own_proof=proof, signed_claim=claim)
+    claims = list(map(str, entry.supersedes))
+    return replace(entry, proof=proof, own_proof=proof, signed_claims=claims)
 
 
 def write_markdown(directory: Path, *entries: EntryRecord) -> None:
@@ -80,8 +82,7 @@ def write_markdown(directory: Path, *entries: EntryRecord) -> None:
     directory.mkdir(exist_ok=True)
     names = file_names([EntryReference(entry.id, entry.key) for entry in entries])
     for entry in entries:
-        superseded = None if entry.supersedes is None else names.get(entry.supersedes)
-        text = render_markdown(entry, name=names[entry.id], superseded_name=superseded)
+        text = render_markdown(entry, name=names[entry.id], names=names)
         (directory / (names[entry.id] + SUFFIX)).write_bytes(text)
 
 

@@ -5,6 +5,7 @@ Everything in them is fixed: key, salts and times. The key is published, so neve
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,11 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from diary_mcp.domain.chain import (
     LINK_FORMAT,
+    LIST_FORMAT,
     Act,
     Opening,
     PublicKey,
     Statement,
     SupersededEntry,
+    as_said,
 )
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import Version, content_hash
@@ -68,6 +71,7 @@ class Builder:
     def say(self, act: Act, *, by: int = 0, **members: object) -> Json:
         number = len(self.links) + 1
         previous = self.links[-1]["hash"] if self.links else None
+        several = isinstance(members.get("supersedes"), tuple)
         blank: Json = dict.fromkeys(
             ("commitment", "entry", "origin", "subject", "supersedes", "version")
         )
@@ -75,7 +79,7 @@ class Builder:
             blank
             | {
                 "act": act,
-                "format": LINK_FORMAT,
+                "format": LIST_FORMAT if several else LINK_FORMAT,
                 "key": self.keys[by].public_key,
                 "owner": OWNER,
                 "previous": previous,
@@ -101,7 +105,7 @@ class Builder:
         *,
         act: Act = "write",
         by: int = 0,
-        supersedes: int | None = None,
+        supersedes: Sequence[int] = (),
         origin: str | None = None,
     ) -> None:
         own_id = entry_id(number)
@@ -109,12 +113,10 @@ class Builder:
             own_id, {"key": None if number % 2 else f"key-{number}", "versions": []}
         )
         version = self._version(own_id, entry["versions"], values)
-        superseded = None if supersedes is None else entry_id(supersedes)
-        known = None
-        if superseded is not None:
-            known = SupersededEntry(
-                content_hash=None, entry=superseded, link=self.last[superseded]["hash"]
-            )
+        known = [
+            SupersededEntry(content_hash=None, entry=older, link=self.last[older]["hash"])
+            for older in map(entry_id, supersedes)
+        ]
         opening = Opening(
             created_at=START, key=entry["key"], salt=version["salt"], updated_at=version["updated"]
         )
@@ -124,12 +126,12 @@ class Builder:
             entry=own_id,
             version=version["version"],
             commitment=commit(version["content_hash"], opening),
-            supersedes=known,
+            supersedes=as_said(known),
             origin=origin,
         )
         version["opening"] = opening.model_dump(mode="json")
         version["commitment"] = self.last[own_id]["statement"]["commitment"]
-        entry["supersedes"] = superseded and str(superseded)
+        entry["supersedes"] = said_ids([each.entry for each in known])
         entry["versions"].insert(0, version)
 
     def write_unsigned(self, number: int, values: Json) -> None:
@@ -175,7 +177,7 @@ def build() -> Builder:
     chain = Builder()
     for number, values in enumerate(VERSIONS[:5], 1):
         chain.write(number, values)
-    chain.write(6, VERSIONS[5], supersedes=2)
+    chain.write(6, VERSIONS[5], supersedes=[2])
     chain.say("admit", subject=chain.keys[1].public_key)
     chain.write(1, VERSIONS[6], by=1)
     chain.say("revoke", by=1, subject=chain.keys[0].public_key)
@@ -183,7 +185,14 @@ def build() -> Builder:
     chain.write(3, VERSIONS[7], by=1)
     chain.delete(2, by=1)
     chain.entries[entry_id(6)]["supersedes"] = None
+    chain.write(8, VERSIONS[2], by=1, supersedes=[4, 5])
     return chain
+
+
+def said_ids(superseded: Sequence[EntryId]) -> list[str] | str | None:
+    """What an entry's line says that it supersedes."""
+    ids = [str(older) for older in superseded]
+    return ids if len(ids) > 1 else next(iter(ids), None)
 
 
 def bundle_of(chain: Builder) -> list[str]:
@@ -265,6 +274,7 @@ def _statements(chain: Builder) -> list[Json]:
     admit = chain.links[6]["statement"]
     imported = chain.links[9]["statement"]
     deletion = chain.links[11]["statement"]
+    several = chain.links[12]["statement"]
     key, link_hash = admit["subject"], write["commitment"]
     said: list[tuple[str, Json, Json]] = [
         ("a write with a subject", write, {"subject": key}),
@@ -301,6 +311,11 @@ def _statements(chain: Builder) -> list[Json]:
             supersedes,
             {"supersedes": {**supersedes["supersedes"], "link": None}},
         ),
+        ("several superseded in the first format", several, {"format": "diary-mcp/link/1"}),
+        ("one superseded in a list", several, {"supersedes": several["supersedes"][:1]}),
+        ("none superseded in a list", several, {"supersedes": []}),
+        ("several superseded out of order", several, {"supersedes": several["supersedes"][::-1]}),
+        ("one superseded twice", several, {"supersedes": several["supersedes"][:1] * 2}),
         ("a member more", write, {"more": None}),
     ]
     return [

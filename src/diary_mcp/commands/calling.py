@@ -69,7 +69,7 @@ def _option(name: str, shape: Schema) -> _Decorator:
     match shape.get("type"):
         case "boolean":
             return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=told)
-        case "array":
+        case "array" | [*_, "array"]:
             one = flag if name == "supersedes" else flag.removesuffix("s")
             return click.option(
                 *dict.fromkeys((flag, one)),

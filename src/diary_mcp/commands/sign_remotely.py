@@ -22,10 +22,12 @@ from pydantic import BaseModel, ValidationError
 from diary_mcp.commands.sign import sign_text
 from diary_mcp.domain.chain import (
     LINK_FORMAT,
+    LIST_FORMAT,
     ChainHead,
     Opening,
     Statement,
     SupersededEntry,
+    as_said,
 )
 from diary_mcp.domain.errors import ConflictError, DiaryError, InvalidArgumentError
 from diary_mcp.domain.fields import (
@@ -81,16 +83,11 @@ class _RemoteEntry(BaseModel):
     next_from: int | None = None
 
     @property
-    def superseded(self) -> EntryId | None:
-        """The entry that it supersedes."""
-        if not isinstance(self.supersedes, tuple):
+    def superseded(self) -> Sequence[EntryId]:
+        """The entries that it supersedes."""
+        if isinstance(self.supersedes, tuple):
             return self.supersedes
-        if len(self.supersedes) > 1:
-            raise InvalidArgumentError(
-                f"Entry {self.id} supersedes several entries, which a link cannot say; sign it on "
-                "the machine that holds the diary."
-            )
-        return next(iter(self.supersedes), None)
+        return () if self.supersedes is None else (self.supersedes,)
 
 
 async def sign_entries(
@@ -317,12 +314,8 @@ def _entry_statement(
         content_hash="",
     )
     opening = Opening(created_at=created_at, key=entry.key, salt=salt or "", updated_at=updated_at)
-    superseded = said.supersedes
-    if entry.superseded is None or superseded is None:
-        # Where only one of them supersedes something, they are told apart below.
-        superseded = None if entry.superseded is None else _unknown(entry.superseded)
-    else:
-        superseded = superseded.model_copy(update={"entry": entry.superseded})
+    known = {superseded.entry: superseded for superseded in said.superseded}
+    superseded = [known.get(older) or _unknown(older) for older in entry.superseded]
     return _statement(
         said,
         # Whether it came from a file says nothing of what it says, so it may be either.
@@ -330,7 +323,7 @@ def _entry_statement(
         entry=entry.id,
         version=entry.version,
         commitment=commit(content_hash(version), opening),
-        supersedes=superseded,
+        supersedes=as_said(superseded),
     )
 
 
@@ -345,7 +338,7 @@ def _statement(said: Statement, **members: object) -> Statement:
         ("commitment", "entry", "origin", "subject", "supersedes", "version"), None
     )
     place = {
-        "format": LINK_FORMAT,
+        "format": LIST_FORMAT if isinstance(members.get("supersedes"), tuple) else LINK_FORMAT,
         "key": said.key,
         "owner": said.owner,
         "previous": said.previous,

@@ -1,8 +1,8 @@
 """Links of an owner's chain, and what goes with them (docs/signing.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Literal, NewType, Self
+from typing import Annotated, Final, Literal, NewType, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -13,7 +13,10 @@ PublicKey = NewType("PublicKey", str)
 
 KEY_PATTERN = r"ed25519:[A-Za-z0-9_-]{43}"
 HASH_PATTERN = r"sha256:[0-9a-f]{64}"
-LINK_FORMAT = "diary-mcp/link/1"
+LINK_FORMAT: Final = "diary-mcp/link/1"
+LIST_FORMAT: Final = "diary-mcp/link/2"
+"""Of a link whose entry supersedes several."""
+
 MAX_INTEGER = 2**53 - 1
 """The largest that every reader of JSON has exactly."""
 
@@ -24,6 +27,8 @@ Key = Annotated[PublicKey, StringConstraints(pattern=f"^{KEY_PATTERN}$")]
 Owner = Annotated[AgentName, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 Count = Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER)]
 
+# Fewer are no list.
+_FEW = 2
 _OF_SOME_ACTS = frozenset({"commitment", "entry", "origin", "subject", "supersedes", "version"})
 _REQUIRED: Mapping[Act, frozenset[str]] = MappingProxyType(
     {
@@ -69,14 +74,14 @@ class Statement(BaseModel):
     act: Act
     commitment: Hash | None
     entry: EntryId | None
-    format: Literal["diary-mcp/link/1"]
+    format: Literal["diary-mcp/link/1", "diary-mcp/link/2"]
     key: Key
     origin: Hash | None
     owner: Owner
     previous: Hash | None
     sequence: Count
     subject: Key | None
-    supersedes: SupersededEntry | None
+    supersedes: SupersededEntry | tuple[SupersededEntry, ...] | None
     time: Time
     version: Count | None
 
@@ -88,7 +93,28 @@ class Statement(BaseModel):
             raise ValueError(f"has members that are not those of {self.act}")
         if (self.previous is None) != (self.sequence == 1):
             raise ValueError("only the first link has no previous one")
+        if (self.format == LIST_FORMAT) != isinstance(self.supersedes, tuple):
+            raise ValueError("only a link of the second format supersedes several entries")
+        ids = [each.entry for each in self.superseded]
+        if ids != sorted(set(ids)) or (self.format == LIST_FORMAT and len(ids) < _FEW):
+            raise ValueError("does not name several entries once each, by their ids")
         return self
+
+    @property
+    def superseded(self) -> tuple[SupersededEntry, ...]:
+        """What its entry supersedes, by id."""
+        if self.supersedes is None:
+            return ()
+        return self.supersedes if isinstance(self.supersedes, tuple) else (self.supersedes,)
+
+
+def as_said(
+    superseded: Sequence[SupersededEntry],
+) -> SupersededEntry | tuple[SupersededEntry, ...] | None:
+    """What a statement says of entries that are superseded: none, one, or all by id."""
+    if len(superseded) > 1:
+        return tuple(sorted(superseded, key=lambda each: each.entry))
+    return next(iter(superseded), None)
 
 
 class Opening(BaseModel):

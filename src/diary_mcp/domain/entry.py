@@ -15,6 +15,7 @@ from diary_mcp.domain.fields import (
     Grantee,
     Importance,
     Label,
+    References,
     Tags,
     Time,
     Title,
@@ -51,7 +52,7 @@ class EntryFields(BaseModel, frozen=True):
     title: str | None
     tags: tuple[str, ...]
     importance: float
-    supersedes: EntryId | None
+    supersedes: tuple[EntryId, ...]
     superseded_by: EntryId | None
     version: int
     date: Time
@@ -115,7 +116,9 @@ class EntryDraft(BaseModel):
     type: EntryType = "note"
     tags: Tags = Field(default_factory=list[str])
     importance: Importance = Field(default=0.5, description="0.9: all must know; 0.2: soon stale.")
-    supersedes: Label | None = Field(default=None, description="Id or key of what this corrects.")
+    supersedes: References = Field(
+        default_factory=list[str], description="Ids or keys of what this corrects."
+    )
     date: Time | None = Field(default=None, description="RFC 3339; now if absent.")
     author: Label | None = Field(default=None, description="Who wrote it; you if absent.")
     session: Label | None = Field(default=None, description="The piece of work; has a default.")
@@ -132,6 +135,7 @@ class EntryChanges(BaseModel):
     type: EntryType | None = None
     tags: Tags | None = None
     importance: Importance | None = None
+    supersedes: References | None = Field(default=None, description="If it had none.")
 
 
 class EntryFilters(BaseModel):

@@ -10,7 +10,14 @@ from typing import Annotated, Literal, NewType, get_args
 from unicodedata import category
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails
 
 from diary_mcp.domain.times import read_time
@@ -37,6 +44,7 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 NAME_RULE = "use a-z, 0-9, '.', '_' and '-', at most 64, beginning with a letter or a digit"
 MAX_CONTENT_CHARACTERS = 100_000
 MAX_TAGS = 20
+MAX_SUPERSEDED = 10
 
 _HARMLESS = frozenset("\n\t\u200c\u200d")
 _PLAIN_NAME = re.compile(r"[\w./@+~-]+")
@@ -60,8 +68,12 @@ def _refuse_blank(text: str) -> str:
     return text
 
 
-def _keep_first_of_each(tags: list[str]) -> list[str]:
-    return list(dict.fromkeys(tags))
+def _keep_first_of_each(words: list[str]) -> list[str]:
+    return list(dict.fromkeys(words))
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
 def parse_time(value: object) -> datetime:
@@ -148,6 +160,17 @@ Content = Annotated[
 ]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64), STORABLE]
 Tags = Annotated[list[Tag], AfterValidator(_keep_first_of_each), Field(max_length=MAX_TAGS)]
+References = Annotated[
+    list[Label],
+    BeforeValidator(_as_list),
+    AfterValidator(_keep_first_of_each),
+    Field(max_length=MAX_SUPERSEDED),
+    WithJsonSchema(
+        {"type": ["string", "array"], "items": {"type": "string"}, "maxItems": MAX_SUPERSEDED}
+    ),
+]
+"""Ids or keys of entries; one may stand by itself."""
+
 Importance = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Time = Annotated[
     datetime,

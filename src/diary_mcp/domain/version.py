@@ -48,11 +48,12 @@ class EntryRecord(Version):
     """An entry at its present version, whole, as its row has it."""
 
     key: str | None
-    supersedes: EntryId | None
-    superseded_key: str | None = None
+    supersedes: Sequence[EntryId] = ()
+    superseded_keys: Sequence[str | None] = ()
+    """The keys of these, in the same order."""
     created_at: datetime
-    source_key: str | None = None
-    """The key that an imported file says it supersedes, whether that is linked or not."""
+    source_keys: Sequence[str] = ()
+    """The names of what an imported file says it supersedes, whether that is linked or not."""
     source_hash: str | None = None
     front_matter: str | None = None
     """Everything that stood before the content in the imported file; `None`: no file was."""
@@ -65,8 +66,8 @@ class EntryRecord(Version):
     """What an export says of the signature; only where it was asked for."""
     own_proof: str | None = None
     """Likewise, by the diary's own chain, also of an import that brought a proof along."""
-    signed_claim: str | None = None
-    """The id of the entry that it was signed to supersede, and that may be deleted by now."""
+    signed_claims: Sequence[str] = ()
+    """The ids of what it was signed to supersede, some of which may be deleted by now."""
 
 
 def write_version(
@@ -105,7 +106,7 @@ def new_record(
 ) -> EntryRecord:
     """The first version of what the draft says, under a new id; what it supersedes is open."""
     version = write_version(draft, entry_id=entry_id or EntryId(uuid7()), owner=owner, date=now)
-    return EntryRecord(**vars(version), key=draft.key, supersedes=None, created_at=now)
+    return EntryRecord(**vars(version), key=draft.key, created_at=now)
 
 
 def text_of(entry: Entry) -> SearchText:

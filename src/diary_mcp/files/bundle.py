@@ -1,7 +1,7 @@
 """A diary in one file that can be checked with no database: docs/signing.md, "A bundle"."""
 
 import json
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -79,7 +79,8 @@ class _Entry(_Part):
     key: str | None
     owner: Owner
     state: Literal["signed", "pending", "none"]
-    supersedes: EntryId | None
+    supersedes: EntryId | tuple[EntryId, ...] | None
+    """None, one, or all by id."""
     versions: tuple[_Version, ...] = Field(min_length=1)
 
 
@@ -228,11 +229,24 @@ def _entry(entry: CheckedEntry, *, wants_signature: bool) -> _Entry:
         key=entry.key,
         owner=entry.owner,
         state="signed" if is_signed else unsigned,
-        supersedes=entry.supersedes,
+        supersedes=_said(entry.supersedes),
         versions=tuple(
             _version(version, entry.salts.get(version.version)) for version in entry.versions
         ),
     )
+
+
+def _said(superseded: Sequence[EntryId]) -> EntryId | tuple[EntryId, ...] | None:
+    return tuple(superseded) if len(superseded) > 1 else next(iter(superseded), None)
+
+
+def _superseded(entry: _Entry) -> tuple[EntryId, ...]:
+    said = entry.supersedes
+    if not isinstance(said, tuple):
+        return () if said is None else (said,)
+    if len(said) <= 1 or list(said) != sorted(set(said)):
+        raise _OutOfPlaceError("what an entry supersedes is not several, once each, by their ids")
+    return said
 
 
 def _version(version: Version, salt: str | None) -> _Version:
@@ -248,7 +262,8 @@ def _signed_link(link: _Link) -> SignedLink:
 
 def _checked_entry(entry: _Entry) -> CheckedEntry:
     return CheckedEntry(
-        **entry.model_dump(exclude={"state", "versions"}),
+        **entry.model_dump(exclude={"state", "supersedes", "versions"}),
+        supersedes=_superseded(entry),
         versions=[
             Version(id=entry.id, owner=entry.owner, **version.model_dump(exclude={"salt"}))
             for version in entry.versions

@@ -112,8 +112,7 @@ def _prepare(
 def _file(
     entry: EntryRecord, name: str, names: Mapping[EntryId, str], folder: ExportFolder
 ) -> _File:
-    superseded_name = None if entry.supersedes is None else names.get(entry.supersedes)
-    wanted = render_markdown(entry, name=name, superseded_name=superseded_name)
+    wanted = render_markdown(entry, name=name, names=names)
     try:
         return _File(entry, name, wanted, folder.find(name + SUFFIX))
     except InvalidArgumentError as error:

@@ -11,6 +11,7 @@ from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.names import find_entry_id
 from diary_mcp.service.archive.importer import ImportedEntry
+from diary_mcp.service.archive.supersession import known_as
 from diary_mcp.service.chain.statements import JsonObject, canonical, model_of, parse_json
 
 _ENTRY_FIELDS = frozenset({*EntryFields.model_fields, "content"})
@@ -60,10 +61,8 @@ def read_line(raw: bytes) -> ImportedEntry:
 
 
 def render_line(entry: EntryRecord) -> bytes:
-    """The line that an export writes; `supersedes` is a key where the other entry has one."""
-    superseded = entry.source_key or entry.signed_claim
-    if entry.supersedes is not None:
-        superseded = entry.superseded_key or str(entry.supersedes)
+    """The line that an export writes; `supersedes` are keys where the other entries have one."""
+    superseded = [known[0] for known in known_as(entry, {})]
     values = {
         "id": str(entry.id),
         "key": entry.key,
@@ -75,7 +74,7 @@ def render_line(entry: EntryRecord) -> bytes:
         "content": entry.content,
         "tags": list(entry.tags),
         "importance": entry.importance,
-        "supersedes": superseded,
+        "supersedes": superseded if len(superseded) > 1 else next(iter(superseded), None),
         "version": entry.version,
         "date": format_time(entry.date),
         "created_at": format_time(entry.created_at),

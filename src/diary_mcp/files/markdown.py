@@ -6,10 +6,11 @@ what the entry says now. An unchanged file therefore comes back to the byte, and
 is always read back as the same entry.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import format_time
+from diary_mcp.domain.fields import EntryId, format_time
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.front_matter import (
@@ -21,7 +22,7 @@ from diary_mcp.files.front_matter import (
 from diary_mcp.files.names import SUFFIX, file_name, find_entry_id
 from diary_mcp.files.said import Said, read_said, write_tags
 from diary_mcp.service.archive.importer import ImportedEntry
-from diary_mcp.service.archive.supersession import base_name, visible
+from diary_mcp.service.archive.supersession import known_as, names_superseded
 from diary_mcp.service.chain.statements import canonical, read_proof
 from diary_mcp.service.ports.entries import EntryReference
 
@@ -54,7 +55,7 @@ def read_markdown(raw: bytes, *, name: str, modified_at: datetime) -> ImportedEn
             "type": said.type,
             "tags": list(said.tags),
             "importance": said.importance,
-            "supersedes": said.claim,
+            "supersedes": list(said.claims),
             "date": said.date or modified_at,
             "author": said.author,
             "session": said.session,
@@ -72,18 +73,19 @@ def read_markdown(raw: bytes, *, name: str, modified_at: datetime) -> ImportedEn
     )
 
 
-def render_markdown(entry: EntryRecord, *, name: str, superseded_name: str | None = None) -> bytes:
+def render_markdown(
+    entry: EntryRecord, *, name: str, names: Mapping[EntryId, str] | None = None
+) -> bytes:
     """The file that an export writes.
 
     Args:
         entry: what to write.
         name: the file's name without `.md`.
-        superseded_name: likewise, of the file of the entry that this one supersedes.
+        names: likewise, of the other entries' files; without it, as they are likely to be.
     """
-    name_of_superseded = superseded_name or _likely_name_of_superseded(entry)
     front_matter = _initial(entry)
     said = read_said(front_matter, entry.content, name)
-    for key, value in _corrections(said, entry, name_of_superseded).items():
+    for key, value in _corrections(said, entry, _names_of_superseded(entry, names or {})).items():
         front_matter = front_matter.with_value(key, value, keeps_old=key in said.unforeseen)
     front_matter = _with_signature(front_matter, entry)
     return (front_matter.text_before(entry.content) + entry.content).encode()
@@ -151,10 +153,11 @@ def _with_signature(front_matter: FrontMatter, entry: EntryRecord) -> FrontMatte
 
 
 def _corrections(
-    said: Said, entry: EntryRecord, superseded_name: str | None
+    said: Said, entry: EntryRecord, names: Mapping[EntryId, str]
 ) -> dict[str, Writable]:
     """The keys that do not say what the entry says, with what they must say."""
-    superseded = superseded_name and superseded_name + SUFFIX
+    superseded = tuple(known[0] + SUFFIX for known in known_as(entry, names))
+    is_named = names_superseded(said.claims, entry, names)
     keys: tuple[tuple[str, bool, Writable], ...] = (
         ("date", said.date == entry.date, format_time(entry.date)),
         ("author", (said.author or entry.owner) == entry.author, entry.author),
@@ -162,27 +165,16 @@ def _corrections(
         ("type", said.type == entry.type, entry.type),
         ("importance", said.importance == entry.importance, entry.importance),
         ("tags", said.tags == tuple(entry.tags), write_tags(entry.tags)),
-        ("supersedes", _names_superseded(said.claim, entry, superseded_name), superseded),
+        ("supersedes", is_named, superseded if len(superseded) > 1 else (*superseded, None)[0]),
         ("title", said.title == entry.title, entry.title),
         ("key", entry.key in {None, said.key}, entry.key),
     )
     return {key: value for key, agrees, value in keys if not agrees}
 
 
-def _names_superseded(claim: str | None, entry: EntryRecord, superseded_name: str | None) -> bool:
-    if entry.supersedes is None or claim is None:
-        return claim == _claim(entry) and entry.supersedes is None
-    names = {visible(name) for name in (superseded_name, entry.superseded_key) if name}
-    return not names.isdisjoint({claim, base_name(claim)})
-
-
-def _claim(entry: EntryRecord) -> str | None:
-    """What an entry that supersedes nothing here says that it supersedes."""
-    return entry.source_key or entry.signed_claim
-
-
-def _likely_name_of_superseded(entry: EntryRecord) -> str | None:
-    """The name of the superseded entry's file, as long as it clashes with no other."""
-    if entry.supersedes is None:
-        return _claim(entry)
-    return file_name(EntryReference(entry.supersedes, entry.superseded_key))
+def _names_of_superseded(entry: EntryRecord, names: Mapping[EntryId, str]) -> Mapping[EntryId, str]:
+    """Those of the superseded entries' files, a likely one where it is not known."""
+    return {
+        older: names.get(older) or file_name(EntryReference(older, key))
+        for older, key in zip(entry.supersedes, entry.superseded_keys, strict=True)
+    }

@@ -92,10 +92,13 @@ def find_claim(text: str) -> str | None:
 
 def find_linked(text: str) -> str | None:
     """The file that a link such as `[[folder/note#part|words]]` or `[words](note.md)` names."""
-    if wiki := _WIKI_LINK.search(text):
-        return wiki[1]
-    markdown = _MARKDOWN_LINK.search(text)
-    return None if markdown is None else unquote(markdown[1])
+    return next(iter(find_links(text)), None)
+
+
+def find_links(text: str) -> list[str]:
+    """Likewise of several links, all of one kind."""
+    wiki = [link[1] for link in _WIKI_LINK.finditer(text)]
+    return wiki or [unquote(link[1]) for link in _MARKDOWN_LINK.finditer(text)]
 
 
 def is_storable(text: str) -> bool:

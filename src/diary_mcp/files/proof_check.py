@@ -167,17 +167,17 @@ def _name_problem(proof: Proof, entry: ImportedEntry) -> str | None:
 
 
 def _claim_problem(proof: Proof, draft: EntryDraft, together: _Together) -> str | None:
-    supersedes = proof.statement.supersedes
-    claim = draft.supersedes
-    if supersedes is None and claim is not None and together.has(claim):
-        return f"it was signed to supersede nothing, and this supersedes {quoted(claim)}"
-    if supersedes is None:
-        return None
-    if claim is None:
-        return f"it was signed to supersede {supersedes.entry}, and this does not"
-    named = together.find_id(claim)
-    if named is not None and named != supersedes.entry:
-        return f"it was signed to supersede {supersedes.entry}, and this supersedes {quoted(claim)}"
+    signed = [superseded.entry for superseded in proof.statement.superseded]
+    told = ", ".join(map(str, signed)) or "nothing"
+    named = {claim: together.find_id(claim) for claim in draft.supersedes}
+    for claim, entry_id in named.items():
+        is_another = entry_id is not None and entry_id not in signed
+        if is_another or (not signed and together.has(claim)):
+            return f"it was signed to supersede {told}, and this supersedes {quoted(claim)}"
+    # Any of them may be meant by a name that is none of these files.
+    unnamed = set(signed) - set(named.values())
+    if len(unnamed) > sum(entry_id is None for entry_id in named.values()):
+        return f"it was signed to supersede {told}, and this does not"
     return None
 
 
@@ -221,9 +221,10 @@ def _state(told: Mapping[str, object]) -> object:
 
 
 def _not_covered(read: _Read, proof: Proof, together: _Together) -> Generator[str]:
-    claim, told = read.entry.draft.supersedes, read.entry.told
-    if claim is not None and together.find_id(claim) is None:
-        yield f"supersedes {quoted(claim)}, which is none of these files"
+    told = read.entry.told
+    for claim in read.entry.draft.supersedes:
+        if together.find_id(claim) is None:
+            yield f"supersedes {quoted(claim)}, which is none of these files"
     if read.entry.front_matter is not None:
         yield from _unread(read.entry.front_matter, read.entry.draft.key)
     covered: set[str] = {*_covered(proof, read.entry.draft), "signature"}

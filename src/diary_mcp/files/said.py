@@ -12,13 +12,19 @@ from datetime import datetime
 from typing import TypeVar
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import ENTRY_TYPES, MAX_TAGS, EntryType, parse_time
+from diary_mcp.domain.fields import (
+    ENTRY_TYPES,
+    MAX_SUPERSEDED,
+    MAX_TAGS,
+    EntryType,
+    parse_time,
+)
 from diary_mcp.files.front_matter import Field, FrontMatter, Nested, Value, read_front_matter
 from diary_mcp.files.headings import find_title
 from diary_mcp.files.names import (
     find_claim,
     find_entry_id,
-    find_linked,
+    find_links,
     is_storable,
     read_name,
     stands_for,
@@ -47,7 +53,8 @@ class Said:
     title: str | None
     importance: float
     tags: tuple[str, ...]
-    claim: str | None
+    claims: tuple[str, ...]
+    """What it supersedes, by name."""
     key: str | None
     unforeseen: frozenset[str]
     """Keys with a value that no entry can have."""
@@ -66,7 +73,7 @@ def read_said(front_matter: FrontMatter, content: str, name: str) -> Said:
         title=fields.read("title", _title, heading) if is_titled else heading,
         importance=fields.read("importance", _importance, _DEFAULT_IMPORTANCE),
         tags=_tags(fields),
-        claim=_claim(front_matter),
+        claims=_claims(fields),
         key=_key(front_matter, name),
         unforeseen=frozenset(fields.unforeseen),
     )
@@ -187,19 +194,24 @@ def _listed(text: str) -> list[str]:
     return list(words) if isinstance(words, tuple) else [text]
 
 
-def _claim(front_matter: FrontMatter) -> str | None:
-    field = front_matter.find("supersedes")
+def _claims(fields: _Fields) -> tuple[str, ...]:
+    """What it supersedes, each once; names that no entry can have stay in the file."""
+    field = fields.front_matter.find("supersedes")
     match None if field is None else field.value:
         case str(text):
-            return find_claim(text)
-        case (str(text), *_):
-            return find_claim(text)
+            named: Iterable[str] = [text]
+        case tuple(texts):
+            named = texts
         case Nested() if field is not None:
             # Without quotes, a link in double brackets is a list in a list.
-            linked = find_linked(field.text)
-            return None if linked is None else find_claim(linked)
+            named = find_links(field.text)
         case _:
-            return None
+            named = ()
+    found = [find_claim(name) for name in named]
+    claims = tuple(dict.fromkeys(claim for claim in found if claim is not None))
+    if len(claims) > MAX_SUPERSEDED or (len(found) > 1 and None in found):
+        fields.unforeseen.add("supersedes")
+    return claims[:MAX_SUPERSEDED]
 
 
 def _key(front_matter: FrontMatter, name: str) -> str | None:

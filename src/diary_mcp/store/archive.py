@@ -104,6 +104,9 @@ class PostgresArchive:
         if not is_replaced:
             raise _changed_meanwhile()
         await self._connection.execute(_SQL["set_source"], columns(revised))
+        await self._connection.execute(
+            _SQL["release_superseded"], {"id": revised.id, "kept": list(revised.supersedes)}
+        )
         await self._connection.execute(_ENTRY_SQL["keep_version"], columns(previous))
 
     async def list_claims(self, owner: AgentName) -> list[Claim]:
@@ -135,7 +138,7 @@ class PostgresArchive:
         await self.lock([*newer, *older])
         cursor = self._connection.cursor(row_factory=args_row(EntryId))
         await cursor.execute(_SQL["link_entries"], {"newer": newer, "older": older})
-        return await cursor.fetchall()
+        return list(dict.fromkeys(await cursor.fetchall()))
 
 
 def _changed_meanwhile() -> ConflictError:

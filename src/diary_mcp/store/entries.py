@@ -12,7 +12,7 @@ from psycopg.rows import args_row, class_row, scalar_row
 from psycopg.types.json import Json
 
 from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
-from diary_mcp.domain.errors import ConflictError, NotFoundError
+from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, as_entry_id
 from diary_mcp.domain.version import EntryRecord, EntryVersion, SearchText, VersionSummary
 from diary_mcp.service.ports.entries import (
@@ -90,15 +90,13 @@ class PostgresEntries:
                 _SQL["insert_entry"],
                 {**columns(record), "wants_signature": self._wants_signature},
             )
-            if record.key is not None or record.supersedes is not None:
+            if record.key is not None:
                 # It may be refused; all others need not be waited for.
                 await inserted.fetchone()
         except errors.UniqueViolation as error:
             raise _conflict(error, record) from error
-        except errors.ForeignKeyViolation as error:
-            raise NotFoundError(
-                "The entry that this one supersedes was deleted meanwhile; leave `supersedes` out."
-            ) from error
+        if record.supersedes:
+            await self.supersede(record.id, record.supersedes)
         if record.key is None:
             return None
         cursor = self._connection.cursor(row_factory=args_row(EntryId))
@@ -125,6 +123,17 @@ class PostgresEntries:
             columns(previous),
         )
         return True
+
+    async def supersede(self, newer: EntryId, older: Sequence[EntryId]) -> None:
+        cursor = self._connection.cursor(row_factory=args_row(EntryId))
+        await cursor.execute(_SQL["supersede"], {"newer": newer, "older": list(older)})
+        refused = set(older) - set(await cursor.fetchall())
+        if refused:
+            raise ConflictError(
+                f"Entry {min(refused)} is already superseded, or comes after the one that is to "
+                "supersede it; read it with diary_get and supersede the entry that its "
+                "`superseded_by` names."
+            )
 
     async def delete(self, entry_id: EntryId) -> None:
         await self._connection.execute(_SQL["delete_entry"], {"id": entry_id})
@@ -227,7 +236,8 @@ class PostgresAnnouncements:
 
 def columns(entry: EntryRecord | Entry) -> dict[str, object]:
     """An entry as statements take it."""
-    return {**vars(entry), "tags": list(entry.tags)}
+    source_keys = list(entry.source_keys) if isinstance(entry, EntryRecord) else []
+    return {**vars(entry), "tags": list(entry.tags), "source_keys": source_keys or None}
 
 
 def reader_parameters(reader: Readership) -> dict[str, object]:
@@ -260,11 +270,6 @@ def _conflict(error: errors.UniqueViolation, record: EntryRecord) -> ConflictErr
             return ConflictError(
                 f"You already have an entry with the key {record.key!r}; read it with diary_get, "
                 "change it with diary_update, or choose another key."
-            )
-        case "entry_is_superseded_once":
-            return ConflictError(
-                f"Entry {record.supersedes} is already superseded; read it with diary_get and "
-                "supersede the entry that its `superseded_by` names."
             )
         case _:
             return ConflictError("An entry with this id exists already; try again.")

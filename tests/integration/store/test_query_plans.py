@@ -161,6 +161,9 @@ PARAMETERS: Mapping[str, object] = {
     "note": None,
     "idempotency_key": "request",
     "arguments_hash": "hash",
+    "newer": ENTRY,
+    "older": [UUID(int=301)],
+    "kept": [],
 }
 """One reader's, and one entry's; `SPECIAL` says where a statement needs another."""
 
@@ -174,8 +177,7 @@ NEW: Mapping[str, object] = {
     "content": "New.",
     "tags": ["tag"],
     "importance": 0.5,
-    "supersedes": None,
-    "source_key": None,
+    "source_keys": None,
     "source_hash": None,
     "front_matter": None,
     "imported_version": None,

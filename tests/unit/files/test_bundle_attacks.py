@@ -53,7 +53,7 @@ class History:
                 other = own % 5 + 1
                 if other not in self.superseded and entry_id(other) in self.chain.last:
                     self.superseded.add(other)
-                    self.chain.write(own, VERSIONS[number % 7], by=by, supersedes=other)
+                    self.chain.write(own, VERSIONS[number % 7], by=by, supersedes=[other])
             case "write unsigned":
                 self.chain.write_unsigned(own, VERSIONS[number % 7])
             case "delete" if is_there and entry_id(own) in self.chain.last:

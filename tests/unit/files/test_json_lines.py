@@ -41,7 +41,7 @@ def test_a_line_has_the_names_of_an_entry() -> None:
         type="decision",
         tags=["b", "a"],
         importance=1,
-        supersedes="older.md",
+        supersedes=["older.md"],
         date=datetime(2026, 3, 1, tzinfo=UTC),
         author="model-a",
         session="s",
@@ -106,9 +106,11 @@ def test_a_written_line_is_read_back_as_the_same_entry() -> None:
 
 def test_what_an_entry_supersedes_is_written_as_a_key_or_else_an_id() -> None:
     older = EntryId(uuid7())
-    entry = replace(stored(read_line(b'{"content": "x"}')), supersedes=older)
+    entry = replace(
+        stored(read_line(b'{"content": "x"}')), supersedes=[older], superseded_keys=[None]
+    )
 
-    assert read_line(render_line(entry)).draft.supersedes == str(older)
-    assert read_line(render_line(replace(entry, superseded_key="k"))).draft.supersedes == "k"
-    claiming = replace(entry, supersedes=None, source_key="not there")
-    assert read_line(render_line(claiming)).draft.supersedes == "not there"
+    assert read_line(render_line(entry)).draft.supersedes == [str(older)]
+    assert read_line(render_line(replace(entry, superseded_keys=["k"]))).draft.supersedes == ["k"]
+    claiming = replace(entry, supersedes=(), superseded_keys=(), source_keys=["not there"])
+    assert read_line(render_line(claiming)).draft.supersedes == ["not there"]

@@ -34,7 +34,7 @@ def test_a_file_with_full_front_matter_is_read() -> None:
         "type": "progress",
         "tags": ["queue", "retries: three", "timeouts"],
         "importance": 0.75,
-        "supersedes": "2026-03-01-01-kickoff",
+        "supersedes": ["2026-03-01-01-kickoff"],
         "date": datetime(2026, 3, 2, 16, tzinfo=UTC),
         "author": None,
         "session": None,
@@ -56,7 +56,7 @@ def test_the_example_in_the_docs_says_what_the_docs_say() -> None:
         type="decision",
         tags=["kickoff", "scope"],
         importance=0.9,
-        supersedes="2026-02-27-01-older",
+        supersedes=["2026-02-27-01-older"],
         date=datetime(2026, 3, 1, 9, tzinfo=UTC),
         author="model-a",
         session="session_01",
@@ -101,10 +101,10 @@ def test_a_file_without_any_date_has_that_of_its_last_change(name: str) -> None:
         ("tags: one, two , one", "tags", ["one", "two"]),
         ("tags: ['a, b', c]", "tags", ["a, b", "c"]),
         ("tags:", "tags", []),
-        ("supersedes: older.md", "supersedes", "older"),
-        ("supersedes: [older.md]", "supersedes", "older"),
-        ("supersedes: {a: b}", "supersedes", None),
-        ("supersedes: " + "x" * 300, "supersedes", None),
+        ("supersedes: older.md", "supersedes", ["older"]),
+        ("supersedes: [older.md, b, older]", "supersedes", ["older", "b"]),
+        ("supersedes: {a: b}", "supersedes", []),
+        ("supersedes: " + "x" * 300, "supersedes", []),
         ("key: PROJ-12", "key", NAME),
     ],
 )
@@ -320,10 +320,9 @@ def test_what_a_file_supersedes_may_be_a_link(claim: str) -> None:
 
     entry = _read(text)
 
-    said = entry.draft.supersedes
-    assert said is not None
+    (said,) = entry.draft.supersedes
     assert said.rpartition("/")[2] == "first-note"
-    linked = replace(stored(entry), supersedes=EntryId(uuid7()), superseded_key="first-note")
+    linked = replace(stored(entry), supersedes=[EntryId(uuid7())], superseded_keys=["first-note"])
     assert render_markdown(linked, name=NAME).decode() == text
 
 
@@ -400,18 +399,19 @@ def test_an_entry_that_no_file_made_is_written_with_every_key() -> None:
 
 
 def test_what_an_entry_supersedes_is_written_as_the_file_that_is_exported_beside_it() -> None:
+    older = EntryId(uuid7())
     entry = replace(
-        stored(_read("x")), supersedes=EntryId(uuid7()), superseded_key="a/b", front_matter=None
+        stored(_read("x")), supersedes=[older], superseded_keys=["a/b"], front_matter=None
     )
 
     assert b"\nsupersedes: a%2Fb.md\n" in render_markdown(entry, name=NAME)
-    assert b"\nsupersedes: c.md\n" in render_markdown(entry, name=NAME, superseded_name="c")
+    assert b"\nsupersedes: c.md\n" in render_markdown(entry, name=NAME, names={older: "c"})
 
 
 @pytest.mark.parametrize("claim", ["older", "older.md", "notes/older.md", "'older.md'"])
 def test_a_claim_that_was_linked_is_written_as_it_was(claim: str) -> None:
     text = f"---\nsupersedes: {claim}\n---\nx"
-    entry = replace(stored(_read(text)), supersedes=EntryId(uuid7()), superseded_key="older")
+    entry = replace(stored(_read(text)), supersedes=[EntryId(uuid7())], superseded_keys=["older"])
 
     assert render_markdown(entry, name=NAME).decode() == text
 
@@ -518,7 +518,7 @@ TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.jus
             "author": LABEL,
             "session": st.none() | LABEL,
             "date": TIMES,
-            "source_key": st.none(),
+            "source_keys": st.builds(list[str]),
         },
     ),
     was_imported=st.booleans(),

@@ -17,7 +17,7 @@ from support.signed_files import KEY, signed_entry, some_id, write_lines, write_
 Line = dict[str, Any]
 SIGNER = f"alice {KEY.public_key}"
 FIRST = signed_entry(1, key="first", content="The first.")
-SECOND = signed_entry(2, key="second", content="The second.", supersedes=some_id(1))
+SECOND = signed_entry(2, key="second", content="The second.", supersedes=[some_id(1)])
 THIRD = signed_entry(3, content="The third, which has no key.")
 
 
@@ -52,7 +52,7 @@ def test_what_an_export_writes_is_sound(folder: Path, lines: Path) -> None:
 def test_an_entry_that_superseded_a_deleted_one_is_sound_and_says_what_was_signed(
     tmp_path: Path,
 ) -> None:
-    left = replace(SECOND, supersedes=None)
+    left = replace(SECOND, supersedes=(), superseded_keys=())
     write_markdown(tmp_path / "out", left)
     write_lines(tmp_path / "diary.jsonl", left)
 

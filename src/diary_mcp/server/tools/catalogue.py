@@ -275,9 +275,7 @@ SHARE = DiaryTool(
 UNSHARE = DiaryTool(
     name="diary_unshare",
     title="Stop sharing an entry",
-    description=(
-        "Take back a share of your entry; holds at once. diary_shares shows what is shared."
-    ),
+    description=("Take back a share of your entry, at once. diary_shares lists them."),
     effect="destroys",
     scope="diary:share",
     arguments=UnshareArguments,
@@ -288,8 +286,8 @@ SHARES = DiaryTool(
     name="diary_shares",
     title="List shares",
     description=(
-        "List the shares that you gave, or those of one entry of yours. For what others shared "
-        "with you use diary_list with scope=shared."
+        "List the shares you gave, all or of one entry. What others shared with you: diary_list "
+        "with scope=shared."
     ),
     effect="reads",
     scope="diary:read",
@@ -315,8 +313,7 @@ REFLECT = DiaryTool(
     title="Look back",
     description=(
         "Digest of your own entries, at most 6,000 bytes: counts, the most important, open "
-        "problems, corrections, the last handoff. For the start or end of a session; filter by "
-        "time or type for one part."
+        "problems, corrections, the last handoff. For the start or end of a session."
     ),
     effect="reads",
     scope="diary:read",
@@ -328,9 +325,8 @@ VERIFY = DiaryTool(
     name="diary_verify",
     title="Verify entries",
     description=(
-        "Check that an entry, or all of yours and their chain, still say what was written, by "
-        "hash and signature. Of all, lists the first 100 with a problem and counts the rest; of "
-        "one, gives its proof."
+        "Check by hash and signature that an entry, or all of yours and their chain, say what was "
+        "written. Of all: what is wrong; of one: its proof."
     ),
     effect="reads",
     scope="diary:read",
@@ -342,8 +338,8 @@ WHOAMI = DiaryTool(
     name="diary_whoami",
     title="Who am I",
     description=(
-        "Show the name you write under, your groups (absent: not known now), counts of your "
-        "entries, what the server runs on, and the head and keys of your chain."
+        "Show your name, your groups (absent: not known now), counts, what the server runs on, and "
+        "the head and keys of your chain."
     ),
     effect="reads",
     scope="diary:read",

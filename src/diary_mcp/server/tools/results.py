@@ -349,7 +349,7 @@ def _shown(entry: EntryFields) -> _Shown:
         title=entry.title or None,
         tags=entry.tags or None,
         importance=None if entry.importance == _DEFAULT_IMPORTANCE else entry.importance,
-        supersedes=None if entry.supersedes is None else [entry.supersedes],
+        supersedes=entry.supersedes or None,
         superseded_by=entry.superseded_by,
         date=entry.date,
         sharing=_pending(entry.sharing),

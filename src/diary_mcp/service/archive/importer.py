@@ -16,7 +16,12 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, write_version
-from diary_mcp.service.archive.supersession import base_name, choose_supersessions, visible
+from diary_mcp.service.archive.supersession import (
+    base_name,
+    choose_supersessions,
+    names_superseded,
+    visible,
+)
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.chain.proofs import with_proofs
 from diary_mcp.service.ports.archive import ArchiveReader
@@ -29,7 +34,7 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class ImportedEntry:
-    """One entry as a file has it. `draft.supersedes` is a name, which need not be there."""
+    """One entry as a file has it. `draft.supersedes` are names, which need not be there."""
 
     draft: EntryDraft
     source_hash: str
@@ -105,7 +110,7 @@ class EntryImport:
         """
         async with self._store.unit_of_work() as unit:
             claims = await unit.archive.list_claims(self._owner)
-            told = [visible(claim.source_key) for claim in claims]
+            told = [visible(claim.name) for claim in claims]
             names = {name for claim in told for name in (claim, base_name(claim))}
             names.update(self._keys_by_name[name] for name in names & self._keys_by_name.keys())
             # A key that a tool gave may have its letters taken apart.
@@ -263,7 +268,7 @@ async def _add(unit: UnitOfWork, records: Sequence[EntryRecord]) -> None:
 def _record(entry: ImportedEntry, owner: AgentName, now: datetime) -> EntryRecord:
     return replace(
         new_record(entry.draft, owner, now, entry_id=entry.entry_id),
-        source_key=entry.draft.supersedes,
+        source_keys=entry.draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=entry.front_matter,
         imported_version=1,
@@ -280,8 +285,8 @@ def _revised(entry: ImportedEntry, stored: EntryRecord, now: datetime) -> EntryR
     return replace(
         stored,
         **vars(version),
-        supersedes=stored.supersedes if _claims_the_same(draft.supersedes, stored) else None,
-        source_key=draft.supersedes,
+        supersedes=stored.supersedes if _claims_the_same(draft.supersedes, stored) else (),
+        source_keys=draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=stored.front_matter if entry.front_matter is None else entry.front_matter,
         imported_version=number,
@@ -300,13 +305,7 @@ def _says_the_same(draft: EntryDraft, stored: EntryRecord) -> bool:
     return said.content_hash == content_hash(stored) and _claims_the_same(draft.supersedes, stored)
 
 
-def _claims_the_same(claim: str | None, stored: EntryRecord) -> bool:
-    if claim is None:
-        return stored.source_key is None and stored.supersedes is None
-    if claim == stored.source_key:
-        return True
-    if stored.supersedes is None:
-        # An export names what was signed, also where that entry is deleted.
-        return stored.source_key is None and claim == stored.signed_claim
-    names = {visible(stored.superseded_key or ""), str(stored.supersedes)}
-    return not names.isdisjoint({claim, base_name(claim)})
+def _claims_the_same(claims: Sequence[str], stored: EntryRecord) -> bool:
+    if not claims:
+        return not (stored.source_keys or stored.supersedes)
+    return list(claims) == list(stored.source_keys) or names_superseded(claims, stored)

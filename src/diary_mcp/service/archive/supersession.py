@@ -1,13 +1,14 @@
 """Which claims of imported files to supersede an entry become links.
 
-An entry supersedes at most one and is superseded by at most one, so links form chains; a claim
-within one chain would close a circle.
+An entry is superseded by at most one, so links form trees; a claim within one tree would close a
+circle, or give an entry two ways to the same.
 """
 
 import unicodedata
 from collections.abc import Mapping, Sequence
 
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.version import EntryRecord
 from diary_mcp.service.ports.archive import Claim, Supersession
 from diary_mcp.service.ports.entries import EntryReference
 
@@ -31,7 +32,7 @@ def choose_supersessions(
     """The links to make, of claims in the order in which they may choose.
 
     Args:
-        claims: every claim that is not linked.
+        claims: claims that need not be linked yet.
         candidates: entries that nothing supersedes yet.
         links: every link there is.
         keys_by_name: keys of files whose name is not their key.
@@ -42,11 +43,48 @@ def choose_supersessions(
     ids.update({visible(entry.key): entry.id for entry in candidates if entry.key is not None})
     chosen: list[Supersession] = []
     for claim in claims:
-        older = _find_claimed(claim.source_key, ids, keys_by_name)
+        older = _find_claimed(claim.name, ids, keys_by_name)
         if older is None or older in chains.superseded or not chains.join(claim.id, older):
             continue
         chosen.append(Supersession(claim.id, older))
     return chosen
+
+
+def names_superseded(
+    claims: Sequence[str], entry: EntryRecord, file_names: Mapping[EntryId, str] | None = None
+) -> bool:
+    """Whether the claims name all that the entry supersedes here or was signed to, and no more.
+
+    Args:
+        claims: names of files, keys or ids.
+        entry: as it is kept.
+        file_names: by which the superseded entries' files are known.
+    """
+    known = known_as(entry, file_names or {})
+    return all(any(_is_named(claim, names) for names in known) for claim in claims) and all(
+        any(_is_named(claim, names) for claim in claims) for names in known
+    )
+
+
+def known_as(entry: EntryRecord, file_names: Mapping[EntryId, str]) -> list[list[str]]:
+    """Of each that the entry supersedes, or says it does: the names it is known by, the best first.
+
+    An export names what was signed, also where that entry is deleted, and what was claimed and is
+    not there.
+    """
+    linked = [
+        [name for name in (file_names.get(older), key, str(older)) if name is not None]
+        for older, key in zip(entry.supersedes, entry.superseded_keys, strict=True)
+    ]
+    claims = entry.source_keys or entry.signed_claims
+    return linked + [
+        [claim] for claim in claims if not any(_is_named(claim, names) for names in linked)
+    ]
+
+
+def _is_named(claim: str, names: Sequence[str]) -> bool:
+    told = visible(claim)
+    return not {visible(name) for name in names}.isdisjoint({told, base_name(told)})
 
 
 def _find_claimed(

@@ -24,7 +24,7 @@ class CheckedEntry:
     id: EntryId
     key: str | None
     owner: AgentName
-    supersedes: EntryId | None
+    supersedes: Sequence[EntryId]
     created_at: datetime
     versions: Sequence[Version]
     salts: Mapping[int, str]
@@ -198,10 +198,10 @@ class ChainCheck:
             return "goes back to an earlier version of its entry"
         if statement.act == "delete" and not _repeats(statement, last):
             return "deletes another version than the last one that is signed"
-        superseded = statement.supersedes
-        known = None if superseded is None else self._signed.get(superseded.entry)
-        if superseded is not None and known is not None and superseded.link != known.hash:
-            return "supersedes an entry by another link than its last"
+        for superseded in statement.superseded:
+            known = self._signed.get(superseded.entry)
+            if known is not None and superseded.link != known.hash:
+                return "supersedes an entry by another link than its last"
         return None
 
     def _note(self, statement: Statement) -> None:
@@ -228,11 +228,11 @@ class ChainCheck:
             return None
         if _commitment(entry, present) != last.commitment:
             return "is not what was signed"
-        claimed = last.supersedes.entry if last.supersedes is not None else None
-        if claimed != entry.supersedes and not (
-            entry.supersedes is None and claimed is not None and self._is_gone(claimed)
-        ):
-            return f"what was signed supersedes {claimed or 'nothing'}, and this does not"
+        claimed = [each.entry for each in last.superseded]
+        missing = set(claimed) - set(entry.supersedes)
+        if not set(entry.supersedes) <= set(claimed) or not all(map(self._is_gone, missing)):
+            told = ", ".join(map(str, claimed)) or "nothing"
+            return f"what was signed supersedes {told}, and this does not"
         return None
 
     def _is_gone(self, entry_id: EntryId) -> bool:

@@ -13,12 +13,14 @@ import structlog
 
 from diary_mcp.domain.chain import (
     LINK_FORMAT,
+    LIST_FORMAT,
     Act,
     ChainHead,
     Opening,
     PublicKey,
     Statement,
     SupersededEntry,
+    as_said,
 )
 from diary_mcp.domain.entry import Entry, Signature
 from diary_mcp.domain.errors import ConflictError, NotFoundError, SigningKeyError
@@ -69,9 +71,8 @@ class Draft:
         return canonical(self.statement)
 
     @property
-    def superseded(self) -> EntryId | None:
-        supersedes = self.statement.supersedes
-        return None if supersedes is None else supersedes.entry
+    def first_superseded(self) -> EntryId | None:
+        return next((each.entry for each in self.statement.superseded), None)
 
 
 @dataclass
@@ -94,14 +95,14 @@ class Drafting:
             salt=new_salt(),
             updated_at=to_sign.updated_at,
         )
-        superseded = to_sign.supersedes
+        known = map(self.supersedable.get, to_sign.supersedes)
         origin = to_sign.origin
         statement = self.statement(
             to_sign.act,
             entry=to_sign.entry_id,
             version=to_sign.version,
             commitment=commit(to_sign.content_hash, opening),
-            supersedes=None if superseded is None else self.supersedable.get(superseded),
+            superseded=[each for each in known if each is not None],
             origin=None if origin is None else hash_bytes(origin.encode()),
         )
         return Draft(statement, opening.salt)
@@ -146,7 +147,7 @@ class Drafting:
             act=statement.act,
             entry_id=statement.entry,
             version=statement.version,
-            supersedes=draft.superseded,
+            supersedes=draft.first_superseded,
             salt=draft.salt,
         )
 
@@ -157,7 +158,7 @@ class Drafting:
         entry: EntryId | None = None,
         version: int | None = None,
         commitment: str | None = None,
-        supersedes: SupersededEntry | None = None,
+        superseded: Sequence[SupersededEntry] = (),
         origin: str | None = None,
         subject: PublicKey | None = None,
     ) -> Statement:
@@ -168,14 +169,14 @@ class Drafting:
             act=act,
             commitment=commitment,
             entry=entry,
-            format=LINK_FORMAT,
+            format=LIST_FORMAT if len(superseded) > 1 else LINK_FORMAT,
             key=self.key,
             origin=origin,
             owner=self.owner,
             previous=self.head.hash,
             sequence=self.head.sequence + 1,
             subject=subject,
-            supersedes=supersedes,
+            supersedes=as_said(superseded),
             # Another machine's clock may be ahead.
             time=now if before is None else max(now, before),
             version=version,
@@ -423,7 +424,7 @@ async def find_supersedable(
     chain: ChainReader, owner: AgentName, to_sign: Sequence[VersionToSign]
 ) -> dict[EntryId, SupersededEntry]:
     """By what the entries that the versions supersede are known."""
-    ids = {version.supersedes for version in to_sign if version.supersedes is not None}
+    ids = {older for version in to_sign for older in version.supersedes}
     if not ids:
         return {}
     unsigned = {

@@ -60,13 +60,12 @@ def _with_proof(entry: EntryRecord, last: LastLink | None) -> EntryRecord:
     own = None if last is None or last.salt is None else _own_proof(entry, last, last.salt)
     if own is None:
         return replace(entry, proof=entry.origin)
-    superseded = own.statement.supersedes
     own_proof = canonical(own).decode()
     return replace(
         entry,
         proof=entry.origin or own_proof,
         own_proof=own_proof,
-        signed_claim=None if superseded is None else str(superseded.entry),
+        signed_claims=[str(each.entry) for each in own.statement.superseded],
     )
 
 

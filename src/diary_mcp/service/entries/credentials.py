@@ -80,7 +80,8 @@ def _texts(entry: EntryDraft | EntryChanges) -> dict[str, str | None]:
     texts: dict[str, str | None] = {
         name: value for name, value in given.items() if isinstance(value, str)
     }
-    return {**texts, "tags": "\n".join(entry.tags or ())}
+    lists = {"tags": entry.tags, "supersedes": entry.supersedes}
+    return {**texts, **{name: "\n".join(words or ()) for name, words in lists.items()}}
 
 
 def _tagged(tags: Iterable[str]) -> list[str]:

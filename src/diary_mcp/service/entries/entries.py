@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -73,7 +74,7 @@ class EntryService:
         # makes outdated must be known before.
         looking = (
             asyncio.create_task(self._similarity.find_similar(record))
-            if draft.supersedes is None
+            if not draft.supersedes
             else None
         )
         try:
@@ -92,7 +93,7 @@ class EntryService:
         async with self._store.unit_of_work() as unit:
             earlier = await _claim(unit, record, draft, idempotency_key)
             if earlier is None:
-                supersedes = await _superseded(unit, caller, draft.supersedes)
+                supersedes = await _find_superseded(unit, caller, draft.supersedes)
                 record = replace(record, supersedes=supersedes)
                 superseded_by = await unit.entry_changes.insert(record)
                 await unit.workflows.enqueue(PermissionChange("grant_ownership", (record.id,)))
@@ -114,23 +115,32 @@ class EntryService:
         """Makes the next version; the present one stays in the history.
 
         Raises:
-            ConflictError: the entry is not at `expected_version` any more.
+            ConflictError: the entry is not at `expected_version` any more, supersedes something
+                already, or what it is to supersede is superseded.
             ForbiddenError: the caller may only read it.
             InvalidArgumentError: nothing changes, or it holds what looks like a credential.
-            NotFoundError: there is none that the caller may read.
+            NotFoundError: there is none that the caller may read, or `changes.supersedes` names
+                none of the caller's.
         """
         if not changes.model_fields_set:
             raise InvalidArgumentError(
-                "Nothing to change: give at least one of title, content, type, tags, importance."
+                "Nothing to change: give at least one of title, content, type, tags, importance, "
+                "supersedes."
             )
         await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
                 revised = _revised(entry, self._door.admit_changes(entry, changes))
+                if changes.supersedes:
+                    older = await _find_superseded(unit, caller, changes.supersedes)
+                    _check_may_supersede(entry, older)
+                    revised = revised.model_copy(update={"supersedes": older})
                 is_expected = entry.version == expected_version
                 if not is_expected or not await unit.entry_changes.update(entry, revised):
                     raise _outdated(entry, expected_version)
+                if changes.supersedes:
+                    await unit.entry_changes.supersede(entry.id, revised.supersedes)
                 await unit.workflows.request_indexing()
                 signatures = await self._signing.sign_versions(
                     unit.chain, caller, [signable(revised)]
@@ -206,7 +216,11 @@ async def _claim(
     """The earlier call with this key, or `None` where this is the first."""
     if idempotency_key is None:
         return None
-    arguments: bytes = rfc8785.dumps(draft.model_dump(mode="json"))
+    said = draft.model_dump(mode="json")
+    if len(draft.supersedes) <= 1:
+        # As releases wrote it that knew no more than one.
+        said["supersedes"] = next(iter(draft.supersedes), None)
+    arguments: bytes = rfc8785.dumps(said)
     request = RememberedRequest(hashlib.sha256(arguments).hexdigest(), record.id)
     holder = await unit.requests.claim(record.owner, idempotency_key, request)
     if holder == request:
@@ -219,16 +233,30 @@ async def _claim(
     return holder
 
 
-async def _superseded(unit: UnitOfWork, caller: AgentName, reference: str | None) -> EntryId | None:
-    if reference is None:
-        return None
-    entry = await find_own(unit, caller, reference)
-    if entry is None:
-        raise NotFoundError(
-            f"`supersedes` names no entry of yours: {reference!r}. Give the id or key of an entry "
-            "that you own; diary_list shows them."
+async def _find_superseded(
+    unit: UnitOfWork, caller: AgentName, references: Sequence[str]
+) -> tuple[EntryId, ...]:
+    """The entries that are to be superseded, each once, by id."""
+    found: set[EntryId] = set()
+    for reference in references:
+        entry = await find_own(unit, caller, reference)
+        if entry is None:
+            raise NotFoundError(
+                f"`supersedes` names no entry of yours: {reference!r}. Give the id or key of an "
+                "entry that you own; diary_list shows them."
+            )
+        found.add(entry.id)
+    return tuple(sorted(found))
+
+
+def _check_may_supersede(entry: Entry, older: Sequence[EntryId]) -> None:
+    if entry.id in older:
+        raise InvalidArgumentError("An entry cannot supersede itself; name another in supersedes.")
+    if entry.supersedes:
+        raise ConflictError(
+            f"Entry {entry.id} supersedes {entry.supersedes[0]} already, and supersedes is set "
+            "once. Write a new entry that supersedes the others with diary_create."
         )
-    return entry.id
 
 
 def _as_created(record: EntryRecord, superseded_by: EntryId | None, signature: Signature) -> Entry:
@@ -242,7 +270,7 @@ def _as_created(record: EntryRecord, superseded_by: EntryId | None, signature: S
 
 
 def _revised(entry: Entry, changes: EntryChanges) -> Entry:
-    given = changes.model_dump(exclude_unset=True)
+    given = changes.model_dump(exclude_unset=True, exclude={"supersedes"})
     # Only a title can be taken away; any other field that is null stays as it is.
     changed = {name: value for name, value in given.items() if value is not None or name == "title"}
     tags = entry.tags if changes.tags is None else tuple(changes.tags)

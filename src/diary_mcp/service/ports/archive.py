@@ -11,10 +11,10 @@ from diary_mcp.service.ports.entries import EntryPosition, EntryReference
 
 @dataclass(frozen=True)
 class Claim:
-    """An entry that says it supersedes `source_key`, and is linked to nothing."""
+    """An entry that says it supersedes what is called `name`."""
 
     id: EntryId
-    source_key: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ArchiveWriter(ArchiveReader, Protocol):
         ...
 
     async def list_claims(self, owner: AgentName) -> list[Claim]:
-        """Claims that are not linked, by `date`, then key."""
+        """Claims of entries with some that are not linked, by `date`, then key."""
         ...
 
     async def find_superseded_by_nothing(
@@ -92,5 +92,5 @@ class ArchiveWriter(ArchiveReader, Protocol):
     async def list_supersessions(self, owner: AgentName) -> list[Supersession]: ...
 
     async def link(self, supersessions: Sequence[Supersession]) -> list[EntryId]:
-        """Links those that are still possible; what supersedes something now."""
+        """Links those that are still possible; what supersedes something more now, each once."""
         ...

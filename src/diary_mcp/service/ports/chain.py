@@ -98,6 +98,7 @@ class NewLink:
     entry_id: EntryId | None
     version: int | None
     supersedes: EntryId | None
+    """The first of what its entry supersedes: for the release before."""
     salt: str | None
 
 
@@ -135,7 +136,7 @@ class VersionToSign:
     content_hash: str
     created_at: datetime
     updated_at: datetime
-    supersedes: EntryId | None
+    supersedes: Sequence[EntryId]
     act: Literal["write", "import"] = "write"
     origin: str | None = None
     """What an imported file said of its own signature, as canonical JSON."""

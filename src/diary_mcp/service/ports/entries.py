@@ -1,6 +1,6 @@
 """Entries as rows: read, changed inside a unit of work, and announced when they changed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,9 +97,16 @@ class EntryWriter(Protocol):
             The imported entry that waited for this key and supersedes the new one now, if any.
 
         Raises:
-            ConflictError: the owner has an entry with this key, or the superseded entry is
-                superseded already.
-            NotFoundError: the superseded entry was deleted meanwhile.
+            ConflictError: the owner has an entry with this key, or as `supersede`.
+        """
+        ...
+
+    async def supersede(self, newer: EntryId, older: Sequence[EntryId]) -> None:
+        """Each of `older` is superseded by `newer` from now on.
+
+        Raises:
+            ConflictError: one is superseded already, was deleted meanwhile, or supersedes `newer`
+                itself, at whatever distance.
         """
         ...
 

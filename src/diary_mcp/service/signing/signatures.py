@@ -9,7 +9,7 @@ from uuid import UUID
 import anyio.to_thread
 from uuid_utils.compat import uuid7
 
-from diary_mcp.domain.chain import Opening, PublicKey, Statement
+from diary_mcp.domain.chain import Opening, PublicKey, Statement, as_said
 from diary_mcp.domain.errors import (
     ConflictError,
     InvalidArgumentError,
@@ -343,11 +343,11 @@ async def _matches(
         created_at=version.created_at, key=version.key, salt=salt, updated_at=version.updated_at
     )
     supersedable = await find_supersedable(chain, statement.owner, found)
-    superseded = None if version.supersedes is None else supersedable.get(version.supersedes)
+    known = map(supersedable.get, version.supersedes)
     return (statement.version, statement.commitment, statement.supersedes) == (
         version.version,
         commit(version.content_hash, opening),
-        superseded,
+        as_said([each for each in known if each is not None]),
     )
 
 

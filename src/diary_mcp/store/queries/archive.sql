@@ -15,12 +15,18 @@ with found as (
 )
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
-    e.supersedes, older.key as superseded_key, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, e.source_key, e.source_hash, e.front_matter, e.wants_signature,
+    older.ids as supersedes, older.keys as superseded_keys, e.version, e.date, e.created_at,
+    e.updated_at, e.content_hash, e.source_keys, e.source_hash, e.front_matter, e.wants_signature,
     e.imported_version, origin.proof as origin
 from found
 inner join diary.entry as e on e.id = found.id
-left join diary.entry as older on older.id = e.supersedes
+cross join lateral (
+    select
+        coalesce(array_agg(each.id order by each.id), '{}') as ids,
+        coalesce(array_agg(each.key order by each.id), '{}') as keys
+    from diary.entry as each
+    where each.superseded_by = e.id
+) as older
 left join diary.entry_origin as origin on origin.entry_id = e.id and origin.version = e.version
 
 -- name: find_taken_ids
@@ -33,11 +39,17 @@ where p.entry_id = any(%(ids)s::uuid [])
 -- One page of an owner's entries, whole.
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
-    e.supersedes, older.key as superseded_key, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, e.source_key, e.source_hash, e.front_matter, e.wants_signature,
+    older.ids as supersedes, older.keys as superseded_keys, e.version, e.date, e.created_at,
+    e.updated_at, e.content_hash, e.source_keys, e.source_hash, e.front_matter, e.wants_signature,
     e.imported_version, origin.proof as origin
 from diary.entry as e
-left join diary.entry as older on older.id = e.supersedes
+cross join lateral (
+    select
+        coalesce(array_agg(each.id order by each.id), '{}') as ids,
+        coalesce(array_agg(each.key order by each.id), '{}') as keys
+    from diary.entry as each
+    where each.superseded_by = e.id
+) as older
 left join diary.entry_origin as origin on origin.entry_id = e.id and origin.version = e.version
 where
     e.owner = %(owner)s
@@ -68,19 +80,30 @@ set
     author = %(author)s,
     session = %(session)s,
     date = %(date)s,
-    supersedes = %(supersedes)s,
-    source_key = %(source_key)s,
+    source_keys = %(source_keys)s,
     source_hash = %(source_hash)s,
     front_matter = %(front_matter)s,
     imported_version = %(imported_version)s
 where id = %(id)s
 
+-- name: release_superseded
+-- What the entry superseded and does not name any more.
+update diary.entry
+set superseded_by = null
+where superseded_by = %(id)s and not id = any(%(kept)s::uuid [])
+
 -- name: list_claims
--- What imported files say they supersede and is not linked, the first claim first.
-select e.id, e.source_key
+-- What imported files say they supersede and is not all linked, the first claim first.
+select e.id, claim.name
 from diary.entry as e
-where e.owner = %(owner)s and e.source_key is not null and e.supersedes is null
-order by e.date, e.key, e.id
+cross join lateral unnest(e.source_keys) with ordinality as claim (name, place)
+where
+    e.owner = %(owner)s
+    and e.source_keys is not null
+    and cardinality(e.source_keys) > (
+        select count(*) from diary.entry as older where older.superseded_by = e.id
+    )
+order by e.date, e.key, e.id, claim.place
 
 -- name: find_superseded_by_nothing
 select e.id, e.key
@@ -88,12 +111,12 @@ from diary.entry as e
 where
     e.owner = %(owner)s
     and (e.key = any(%(names)s::text []) or e.id = any(%(ids)s::uuid []))
-    and not exists (select from diary.entry as newer where newer.supersedes = e.id)
+    and e.superseded_by is null
 
 -- name: list_supersessions
-select e.id as newer, e.supersedes as older
+select e.superseded_by as newer, e.id as older
 from diary.entry as e
-where e.owner = %(owner)s and e.supersedes is not null
+where e.owner = %(owner)s and e.superseded_by is not null
 
 -- name: lock_entries
 -- Nobody else changes, supersedes or deletes these before this transaction ends.
@@ -104,12 +127,9 @@ order by e.id
 for update
 
 -- name: link_entries
-update diary.entry as e
-set supersedes = older.id
+update diary.entry as older
+set superseded_by = newer.id
 from unnest(%(newer)s::uuid [], %(older)s::uuid []) as link (newer, older)
-inner join diary.entry as older on older.id = link.older
-where
-    e.id = link.newer
-    and e.supersedes is null
-    and not exists (select from diary.entry as other where other.supersedes = older.id)
-returning e.id
+inner join diary.entry as newer on newer.id = link.newer
+where older.id = link.older and older.superseded_by is null
+returning newer.id

@@ -47,7 +47,10 @@ cross join lateral (
 -- name: find_to_sign
 -- What a link says of entries as they are now.
 select
-    e.id as entry_id, e.key, e.version, e.content_hash, e.created_at, e.updated_at, e.supersedes,
+    e.id as entry_id, e.key, e.version, e.content_hash, e.created_at, e.updated_at,
+    array(
+        select older.id from diary.entry as older where older.superseded_by = e.id order by older.id
+    ) as supersedes,
     case when e.imported_version = e.version then 'import' else 'write' end as act,
     origin.proof as origin, e.wants_signature
 from diary.entry as e
@@ -64,9 +67,7 @@ for share
 -- Entries that wait for a signature, the oldest change first.
 select e.id
 from diary.entry as e
-cross join lateral diary.signature_view(
-    e.id, e.owner, e.version, e.supersedes, e.wants_signature
-) as signed
+cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
 where
     e.owner = %(owner)s
     and e.wants_signature

@@ -11,13 +11,13 @@ document as (
     insert into diary.search_document (entry_id, owner) values (%(id)s, %(owner)s)
 )
 insert into diary.entry (
-    id, key, owner, author, session, type, title, content, tags, importance, supersedes,
-    source_key, source_hash, front_matter, version, date, created_at, updated_at, content_hash,
+    id, key, owner, author, session, type, title, content, tags, importance, source_keys,
+    source_hash, front_matter, version, date, created_at, updated_at, content_hash,
     wants_signature, imported_version
 )
 values (
     %(id)s, %(key)s, %(owner)s, %(author)s, %(session)s, %(type)s, %(title)s, %(content)s,
-    %(tags)s, %(importance)s, %(supersedes)s, %(source_key)s, %(source_hash)s, %(front_matter)s,
+    %(tags)s, %(importance)s, %(source_keys)s, %(source_hash)s, %(front_matter)s,
     %(version)s, %(date)s, %(created_at)s, %(updated_at)s, %(content_hash)s,
     %(wants_signature)s, %(imported_version)s
 )
@@ -26,30 +26,58 @@ returning id
 -- name: link_waiting_source
 -- The first imported entry that waits for this key supersedes the new entry, unless the new entry
 -- supersedes it already, at whatever distance.
-with recursive chain as (
-    select e.id, e.supersedes
+with recursive superseded as (
+    select e.id
     from diary.entry as e
     where e.id = %(id)s
     union
-    select older.id, older.supersedes
-    from chain
-    inner join diary.entry as older on older.id = chain.supersedes
+    select older.id
+    from superseded
+    inner join diary.entry as older on older.superseded_by = superseded.id
+),
+waiting as (
+    select first.id
+    from diary.entry as first
+    where
+        first.owner = %(owner)s
+        and first.source_keys @> array[%(key)s]
+        and first.id not in (select superseded.id from superseded)
+    order by first.date, first.key
+    limit 1
 )
-update diary.entry as waiting
-set supersedes = %(id)s
-where
-    waiting.id = (
-        select first.id
-        from diary.entry as first
-        where
-            first.owner = %(owner)s
-            and first.source_key = %(key)s
-            and first.supersedes is null
-            and first.id not in (select chain.id from chain)
-        order by first.date, first.key
-        limit 1
-    )
+update diary.entry as e
+set superseded_by = waiting.id
+from waiting
+where e.id = %(id)s
 returning waiting.id
+
+-- name: supersede
+-- The older entries become superseded by the newer one; only those that nothing supersedes, and
+-- that do not supersede the newer one themselves, are returned.
+with recursive later as (
+    select e.id, e.superseded_by
+    from diary.entry as e
+    where e.id = %(newer)s
+    union
+    select e.id, e.superseded_by
+    from later
+    inner join diary.entry as e on e.id = later.superseded_by
+),
+held as materialized (
+    select e.id
+    from diary.entry as e
+    where e.id = any(%(older)s::uuid [])
+    order by e.id
+    for no key update
+)
+update diary.entry as e
+set superseded_by = %(newer)s
+from held
+where
+    e.id = held.id
+    and e.superseded_by is null
+    and e.id not in (select later.id from later)
+returning e.id
 
 -- name: keep_version
 -- What an entry was before its update goes into the history.
@@ -120,10 +148,9 @@ select
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
     e.content_hash, visible.role, visible.sharing, signed.signature
 from diary.entry as e
-cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
+cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
 as visible
-cross join lateral diary.signature_view(e.id, e.owner, e.version, e.supersedes, e.wants_signature)
-as signed
+cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
 where
     (e.id = %(id)s or (e.owner = %(caller)s and e.key = %(key)s))
     and (
@@ -163,10 +190,7 @@ with candidate as (
             and (%(session)s::text is null or e.session = %(session)s)
             and (
                 %(include_superseded)s
-                or not exists (
-                    select from diary.entry as newer
-                    where newer.owner = %(caller)s and newer.supersedes = e.id
-                )
+                or e.superseded_by is null
             )
             and (
                 %(after_date)s::timestamptz is null
@@ -194,7 +218,9 @@ with candidate as (
             and (
                 %(include_superseded)s
                 or not exists (
-                    select from diary.entry as newer where newer.supersedes = e.id
+                    select
+                    from diary.active_share as s
+                    where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
                 )
             )
             and (
@@ -212,10 +238,9 @@ select
     e.content_hash, visible.role, visible.sharing, signed.signature, left(e.content, %(snippet)s) as snippet
 from candidate
 inner join diary.entry as e on e.id = candidate.id
-cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
+cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
 as visible
-cross join lateral diary.signature_view(e.id, e.owner, e.version, e.supersedes, e.wants_signature)
-as signed
+cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
 order by e.date desc, e.id
 limit %(limit)s
 

@@ -1,12 +1,15 @@
 -- name: count_by_type
--- Only an owner supersedes its entries: saying so everywhere lets the indexes by owner be used.
 -- Each type's entries, and how many of them nothing supersedes; the most frequent first.
 select
     e.type,
     count(*)::integer as entries,
-    count(*) filter (where newer.id is null)::integer as current
+    count(*) filter (where superseded.id is null)::integer as current
 from diary.entry as e
-left join diary.entry as newer on newer.owner = %(owner)s and newer.supersedes = e.id
+left join diary.entry as superseded
+    on
+        superseded.owner = %(owner)s
+        and superseded.superseded_by is not null
+        and superseded.id = e.id
 where
     e.owner = %(owner)s
     and (%(types)s::text [] is null or e.type = any(%(types)s))
@@ -39,10 +42,7 @@ where
     and (%(types)s::text [] is null or e.type = any(%(types)s))
     and (%(since)s::timestamptz is null or e.date >= %(since)s)
     and (%(until)s::timestamptz is null or e.date <= %(until)s)
-    and not exists (
-        select from diary.entry as newer
-        where newer.owner = %(owner)s and newer.supersedes = e.id
-    )
+    and e.superseded_by is null
 order by e.date desc, e.id
 limit %(limit)s
 
@@ -55,10 +55,7 @@ where
     and (%(types)s::text [] is null or e.type = any(%(types)s))
     and (%(since)s::timestamptz is null or e.date >= %(since)s)
     and (%(until)s::timestamptz is null or e.date <= %(until)s)
-    and not exists (
-        select from diary.entry as newer
-        where newer.owner = %(owner)s and newer.supersedes = e.id
-    )
+    and e.superseded_by is null
 order by e.importance desc, e.date desc, e.id
 limit %(limit)s
 
@@ -69,14 +66,18 @@ with recursive head as (
     from diary.entry as e
     where
         e.owner = %(owner)s
-        and (e.supersedes is not null or e.type = 'correction')
+        and (
+            e.type = 'correction'
+            or e.id in (
+                select older.superseded_by
+                from diary.entry as older
+                where older.owner = %(owner)s and older.superseded_by is not null
+            )
+        )
         and (%(types)s::text [] is null or e.type = any(%(types)s))
         and (%(since)s::timestamptz is null or e.date >= %(since)s)
         and (%(until)s::timestamptz is null or e.date <= %(until)s)
-        and not exists (
-            select from diary.entry as newer
-            where newer.owner = %(owner)s and newer.supersedes = e.id
-        )
+        and e.superseded_by is null
     order by e.date desc, e.id
     limit %(limit)s
 ),
@@ -88,14 +89,15 @@ step as (
         head.id
     from head
     union all
-    select step.head_id, step.head_date, step.depth + 1, e.supersedes
+    select step.head_id, step.head_date, step.depth + 1, older.id
     from step
-    inner join diary.entry as e on e.owner = %(owner)s and e.id = step.id
-    where e.supersedes is not null and step.depth < %(depth)s
+    inner join diary.entry as older
+        on older.owner = %(owner)s and older.superseded_by = step.id
+    where step.depth < %(depth)s
 )
 select
     step.head_id, e.id, e.type, e.date, e.importance, e.title,
     left(e.content, %(opening)s) as opening
 from step
-inner join diary.entry as e on e.id = step.id
-order by step.head_date desc, step.head_id, step.depth
+inner join diary.entry as e on e.owner = %(owner)s and e.id = step.id
+order by step.head_date desc, step.head_id, step.depth, e.date desc, e.id

@@ -6,12 +6,12 @@ select
     own.documents,
     own.fingerprint,
     coalesce((
-        select string_agg(uuid_send(newer.supersedes), '')
-        from diary.entry as newer
+        select string_agg(uuid_send(older.id), '')
+        from diary.entry as older
         where
             not %(include_superseded)s
-            and newer.owner = %(caller)s
-            and newer.supersedes is not null
+            and older.owner = %(caller)s
+            and older.superseded_by is not null
     ), '') as superseded,
     case
         when %(filtered)s then coalesce((
@@ -60,11 +60,8 @@ cross join (
                 %(include_superseded)s
                 or not exists (
                     select
-                    from diary.entry as newer
-                    inner join diary.active_share as s on s.entry_id = newer.id
-                    where
-                        newer.supersedes = e.id
-                        and s.grantee = any(%(grantees)s)
+                    from diary.active_share as s
+                    where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
                 )
             ) as eligible,
             coalesce(e.key = any(%(names)s::text []), false) as named
@@ -178,10 +175,9 @@ select
     e.content_hash, visible.role, visible.sharing,
     jsonb_build_object('state', signed.signature -> 'state') as signature
 from diary.entry as e
-cross join lateral diary.reader_view(e.id, e.owner, e.supersedes, %(caller)s, %(grantees)s)
+cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
 as visible
-cross join lateral diary.signature_view(e.id, e.owner, e.version, e.supersedes, e.wants_signature)
-as signed
+cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
 where
     e.id = any(%(ids)s::uuid [])
     and (

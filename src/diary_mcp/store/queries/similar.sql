@@ -36,10 +36,7 @@ inner join (
 ) as mine on mine.term = p.term
 where
     document.words_by is not null
-    and not exists (
-        select from diary.entry as newer
-        where newer.owner = %(owner)s and newer.supersedes = e.id
-    )
+    and e.superseded_by is null
 group by e.id, e.title, document.words
 
 -- name: list_unindexed_before
@@ -60,9 +57,6 @@ from (
     inner join diary.entry as e on e.id = newest.entry_id
     where
         newest.owner = %(owner)s
-        and not exists (
-            select from diary.entry as newer
-            where newer.owner = %(owner)s and newer.supersedes = e.id
-        )
+        and e.superseded_by is null
 ) as waiting
 where waiting.bytes <= 8000

@@ -40,8 +40,8 @@ async def _fill(foundation: Foundation) -> None:
     for key in ("../../etc/passwd", "Note", "note", ".hidden", "x" * 255, "é" * 200, str(uuid7())):
         await entries.create(OWNER, EntryDraft(content=f"# {key[:9]}", key=key, date=A_DAY))
     older = await entries.create(OWNER, EntryDraft(content="---\nno: front matter\n---\n"))
-    newer = await entries.create(OWNER, EntryDraft(content="x", supersedes=str(older.id)))
-    await entries.create(OWNER, EntryDraft(content="y", supersedes="../../etc/passwd", key="a b"))
+    newer = await entries.create(OWNER, EntryDraft(content="x", supersedes=[str(older.id)]))
+    await entries.create(OWNER, EntryDraft(content="y", supersedes=["../../etc/passwd"], key="a b"))
     await entries.update(
         OWNER, str(newer.id), 1, EntryChanges(title="T: 1", tags=["a, b", "\n"], importance=0.1)
     )
@@ -55,13 +55,13 @@ def _comparable(entries: list[EntryRecord]) -> list[EntryRecord]:
         replace(
             entry,
             id=EntryId(UUID(int=0)),
-            supersedes=None,
-            superseded_key=None if entry.supersedes is None else names[entry.supersedes],
+            supersedes=(),
+            superseded_keys=sorted(names[older] for older in entry.supersedes),
             version=1,
             created_at=entry.date,
             updated_at=entry.date,
             content_hash="",
-            source_key=entry.source_key if entry.supersedes is None else None,
+            source_keys=[] if entry.supersedes else entry.source_keys,
             source_hash=None,
             front_matter=None,
             imported_version=None,
@@ -122,7 +122,7 @@ async def test_an_entry_whose_id_is_taken_gets_it_as_its_key(
 ) -> None:
     entries = foundation.diary.entries
     older = await entries.create(OWNER, EntryDraft(content="older"))
-    newer = await entries.create(OWNER, EntryDraft(content="newer", supersedes=str(older.id)))
+    newer = await entries.create(OWNER, EntryDraft(content="newer", supersedes=[str(older.id)]))
     await run_export(foundation, tmp_path)
 
     first = await run_import(foundation, tmp_path, owner=BOB)
@@ -131,7 +131,7 @@ async def test_an_entry_whose_id_is_taken_gets_it_as_its_key(
     copies = await list_entries(foundation, BOB)
     assert (first.imported, second.unchanged) == (2, 2)
     assert [entry.key for entry in copies] == [str(older.id), str(newer.id)]
-    assert copies[1].supersedes == copies[0].id
+    assert copies[1].supersedes == [copies[0].id]
 
 
 async def test_an_entry_that_was_deleted_a_moment_ago_is_imported_again_and_granted(

@@ -26,8 +26,8 @@ async def test_the_first_claim_by_date_is_linked_and_the_others_are_kept(
     later = await get_entry(foundation, "2026-03-02-02-queue")
     unresolved = await get_entry(foundation, "2026-03-03-01-fix")
     assert await list_links(foundation) == {"2026-03-02-03-queue-again": "2026-03-01-01-kickoff"}
-    assert later.source_key == "2026-03-01-01-kickoff"
-    assert unresolved.source_key == "notes/2026-02-27-01-never-committed"
+    assert later.source_keys == ["2026-03-01-01-kickoff"]
+    assert unresolved.source_keys == ["notes/2026-02-27-01-never-committed"]
 
 
 async def test_the_chains_of_a_real_journal_are_linked(foundation: Foundation) -> None:
@@ -72,7 +72,7 @@ async def test_an_entry_that_a_tool_superseded_is_left_to_the_tool(
 ) -> None:
     entries = foundation.diary.entries
     await entries.create(OWNER, EntryDraft(content="x", key="a"))
-    await entries.create(OWNER, EntryDraft(content="y", key="tool", supersedes="a"))
+    await entries.create(OWNER, EntryDraft(content="y", key="tool", supersedes=["a"]))
 
     report = await run_import(foundation, write_files(tmp_path / "in", {"b": _claim("a")}))
 
@@ -161,3 +161,35 @@ async def test_a_key_that_a_tool_gave_is_met_however_its_letters_are_written(
     await run_import(foundation, tmp_path)
 
     assert await list_links(foundation) == {"newer": older}
+
+
+async def test_several_claims_of_one_file_are_linked_as_each_arrives_and_come_back(
+    foundation: Foundation, tmp_path: Path
+) -> None:
+    text = "---\ndate: 2026-03-02\nsupersedes: [a, notes/b.md, c]\n---\ntext"
+    await run_import(foundation, write_files(tmp_path / "newer", {"n": text}))
+    await run_import(foundation, write_files(tmp_path / "one", {"b": "text"}))
+    await foundation.diary.entries.create(OWNER, EntryDraft(content="x", key="a"))
+
+    links = await list_links(foundation)
+    report = await run_export(foundation, tmp_path / "out")
+    again = await run_import(foundation, tmp_path / "out")
+
+    assert set(links["n"].split()) == {"a", "b"}
+    assert (tmp_path / "out" / "n.md").read_text("utf-8") == text
+    assert (report.written, again.imported) == (3, 0)
+    await run_import(foundation, write_files(tmp_path / "two", {"c": "text"}))
+    assert set((await list_links(foundation))["n"].split()) == {"a", "b", "c"}
+
+
+async def test_a_file_that_claims_less_lets_go_of_the_rest(
+    foundation: Foundation, tmp_path: Path
+) -> None:
+    files = {"a": "text", "b": "text", "n": "---\nsupersedes:\n- a\n- b\n---\ntext"}
+    await run_import(foundation, write_files(tmp_path / "x", files))
+    files["n"] = "---\nsupersedes: b\n---\ntext"
+    files["m"] = "---\nsupersedes: a\n---\ntext"
+
+    await run_import(foundation, write_files(tmp_path / "x", files))
+
+    assert await list_links(foundation) == {"n": "b", "m": "a"}

@@ -7,9 +7,10 @@ from pydantic import ValidationError
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import CreatedEntry, EntryChanges, EntryDraft
-from diary_mcp.domain.errors import ConflictError, NotFoundError
+from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.files.import_paths import import_paths
+from support.diary_files import query
 
 pytestmark = pytest.mark.anyio
 
@@ -73,11 +74,11 @@ async def test_an_entry_that_waits_for_a_key_does_not_close_a_circle(
     await import_paths([tmp_path], owner=ALICE, store=foundation.store)
 
     created = await foundation.diary.entries.create(
-        ALICE, EntryDraft(content="new", key="n", supersedes="w")
+        ALICE, EntryDraft(content="new", key="n", supersedes=["w"])
     )
 
     waiting = await foundation.diary.entries.get(ALICE, "w")
-    assert (waiting.supersedes, waiting.superseded_by) == (None, created.id)
+    assert (waiting.supersedes, waiting.superseded_by) == ((), created.id)
     assert created.superseded_by is None
 
 
@@ -86,3 +87,89 @@ async def test_an_entry_that_waits_for_a_key_does_not_close_a_circle(
 def test_what_no_database_can_hold_is_refused(name: str, text: str) -> None:
     with pytest.raises(ValidationError):
         EntryDraft.model_validate({"content": "fine", name: text})
+
+
+async def test_one_entry_supersedes_several_by_id_or_key_each_once(foundation: Foundation) -> None:
+    entries = foundation.diary.entries
+    one, two = [
+        await entries.create(ALICE, EntryDraft(content=key, key=key)) for key in ("one", "two")
+    ]
+    three = await entries.create(ALICE, EntryDraft(content="three"))
+
+    newer = await entries.create(
+        ALICE, EntryDraft(content="newer", supersedes=["two", str(one.id), "one", str(three.id)])
+    )
+
+    assert newer.supersedes == (one.id, two.id, three.id)
+    assert (await entries.get(ALICE, str(newer.id))).supersedes == newer.supersedes
+    assert (await entries.get(ALICE, "two")).superseded_by == newer.id
+    with pytest.raises(ConflictError, match=f"Entry {two.id} is already superseded"):
+        await entries.create(ALICE, EntryDraft(content="later", key="later", supersedes=["two"]))
+    with pytest.raises(NotFoundError):
+        await entries.get(ALICE, "later")
+    await entries.delete(ALICE, "two")
+    assert (await entries.get(ALICE, str(newer.id))).supersedes == (one.id, three.id)
+
+
+async def test_an_update_sets_what_an_entry_supersedes_once(foundation: Foundation) -> None:
+    entries = foundation.diary.entries
+    for key in ("one", "two", "fix", "last"):
+        await entries.create(ALICE, EntryDraft(content=key, key=key))
+    await entries.create(BOB, EntryDraft(content="bob's", key="bobs"))
+
+    fixed = await entries.update(ALICE, "fix", 1, EntryChanges(supersedes=["one", "two"]))
+
+    assert fixed == (await entries.get(ALICE, "fix"))
+    assert [(await entries.get(ALICE, key)).superseded_by for key in ("one", "two")] == [
+        fixed.id,
+        fixed.id,
+    ]
+    for reference, key, error in (
+        ("last", "fix", ConflictError),
+        ("fix", "one", ConflictError),
+        ("two", "last", ConflictError),
+        ("last", "last", InvalidArgumentError),
+        ("bobs", "last", NotFoundError),
+        ("nothing", "last", NotFoundError),
+    ):
+        version = (await entries.get(ALICE, key)).version
+        with pytest.raises(error):
+            await entries.update(ALICE, key, version, EntryChanges(supersedes=[reference]))
+        assert (await entries.get(ALICE, key)).version == version
+
+
+async def test_what_the_release_before_writes_counts_and_it_sees_what_is_written(
+    foundation: Foundation,
+) -> None:
+    entries = foundation.diary.entries
+    for key in ("one", "two", "three", "theirs"):
+        await entries.create(ALICE, EntryDraft(content=key, key=key))
+    ids = {key: (await entries.get(ALICE, key)).id for key in ("one", "two", "three", "theirs")}
+
+    await query(
+        foundation,
+        f"update diary.entry set supersedes = '{ids['one']}' where id = '{ids['theirs']}'",
+    )
+    ours = await entries.create(ALICE, EntryDraft(content="ours", supersedes=["two", "three"]))
+
+    assert (await entries.get(ALICE, "one")).superseded_by == ids["theirs"]
+    assert (await entries.get(ALICE, "theirs")).supersedes == (ids["one"],)
+    seen = await query(foundation, f"select supersedes from diary.entry where id = '{ours.id}'")
+    assert seen[0][0] in {ids["two"], ids["three"]}
+    await query(
+        foundation, f"update diary.entry set supersedes = null where id = '{ids['theirs']}'"
+    )
+    assert (await entries.get(ALICE, "one")).superseded_by is None
+
+
+async def test_a_repeated_call_is_known_by_the_one_entry_that_it_supersedes(
+    foundation: Foundation,
+) -> None:
+    entries = foundation.diary.entries
+    await entries.create(ALICE, EntryDraft(content="old", key="old"))
+    draft = EntryDraft(content="new", supersedes=["old"])
+
+    first = await entries.create(ALICE, draft, idempotency_key="call")
+    again = await entries.create(ALICE, draft, idempotency_key="call")
+
+    assert again.id == first.id

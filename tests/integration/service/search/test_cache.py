@@ -40,7 +40,7 @@ async def update(elsewhere: Searching, text: str) -> None:
 
 async def supersede(elsewhere: Searching, text: str) -> None:
     for entry in await newest(elsewhere):
-        await elsewhere.write(EntryDraft(content=text, supersedes=str(entry.id)))
+        await elsewhere.write(EntryDraft(content=text, supersedes=[str(entry.id)]))
 
 
 async def delete(elsewhere: Searching, _text: str) -> None:

@@ -56,7 +56,7 @@ async def test_what_others_write_for_themselves_changes_nothing(
 
     await diary.write(*(EntryDraft(content=text, session="s", author=query) for text in private))
     if readable:
-        await diary.write(EntryDraft(content="moon", supersedes=str(readable[0].id)))
+        await diary.write(EntryDraft(content="moon", supersedes=[str(readable[0].id)]))
     if indexed:
         await diary.index()
     after = await diary.find(query, reader=BOB, mode=mode, limit=50)

@@ -102,7 +102,7 @@ async def test_what_is_corrected_already_or_deleted_is_not_named_again(diary: Se
     await diary.index()
 
     (correction,) = await diary.write(
-        EntryDraft(content=LIMIT.replace("100", "500"), supersedes=str(old.id))
+        EntryDraft(content=LIMIT.replace("100", "500"), supersedes=[str(old.id)])
     )
     (repeated,) = await diary.write(LIMIT)
 
@@ -190,10 +190,10 @@ async def test_what_a_write_supersedes_is_not_similar_to_it(diary: Searching) ->
     old, kept = await diary.write(EntryDraft(content=LIMIT, key="limit"), LIMIT)
 
     written = await diary.foundation.diary.entries.create(
-        ALICE, EntryDraft(content=LIMIT, supersedes="limit")
+        ALICE, EntryDraft(content=LIMIT, supersedes=["limit"])
     )
 
-    assert written.supersedes == old.id
+    assert written.supersedes == (old.id,)
     assert [each.id for each in written.similar] == [kept.id]
 
 
@@ -214,7 +214,7 @@ async def test_a_write_that_is_repeated_tells_of_what_was_there_before_the_first
 async def test_a_write_that_is_refused_says_why(diary: Searching) -> None:
     with pytest.raises(NotFoundError, match="supersedes"):
         await diary.foundation.diary.entries.create(
-            ALICE, EntryDraft(content=LIMIT, supersedes="nothing")
+            ALICE, EntryDraft(content=LIMIT, supersedes=["nothing"])
         )
 
 

@@ -81,6 +81,29 @@ async def test_a_deletion_is_signed_keeps_the_hash_and_nothing_to_guess_with(
     assert (await check_elsewhere(diary, tmp_path)).bad == set()
 
 
+async def test_what_supersedes_several_is_signed_with_all_of_them_and_exported_as_such(
+    diary: Foundation, tmp_path: Path
+) -> None:
+    one, two, three = [await write(diary, str(number)) for number in range(3)]
+    newer = await write(diary, "newer", supersedes=[str(two.id), str(one.id)])
+    await diary.diary.entries.update(
+        ALICE, str(three.id), 1, EntryChanges(supersedes=[str(newer.id)])
+    )
+
+    *_, said, last = await statements(diary)
+
+    assert (said["format"], last["format"]) == ("diary-mcp/link/2", "diary-mcp/link/1")
+    assert str(said["supersedes"]).index(str(one.id)) < str(said["supersedes"]).index(str(two.id))
+    assert str(newer.id) in str(last["supersedes"])
+    assert (await diary.diary.entries.get(ALICE, str(newer.id))).signature.state == "signed"
+    await diary.diary.entries.delete(ALICE, str(one.id))
+    assert await is_sound(diary)
+    assert (await check_elsewhere(diary, tmp_path)).bad == set()
+    await run_sql(diary, f"update diary.entry set superseded_by = null where id = '{two.id}'")
+    assert (await check_elsewhere(diary, tmp_path)).bad == {str(newer.id)}
+    assert not await is_sound(diary)
+
+
 async def test_nothing_is_signed_that_is_not_committed(diary: Foundation) -> None:
     await write(diary, "one", key="taken")
 
