@@ -13,12 +13,43 @@ class Element:
 
 
 @dataclass
+class Form:
+    """A form as it would be sent."""
+
+    action: str
+    fields: dict[str, str] = field(default_factory=dict[str, str])
+    choosing: bool = False
+    _last: str = ""
+    _is_typing: bool = False
+
+    def add(self, element: Element) -> None:
+        attributes = element.attributes
+        self._last = attributes.get("name", "")
+        self._is_typing = element.tag == "textarea"
+        is_left_out = attributes.get("type") == "checkbox" and "checked" not in attributes
+        if self._last and not is_left_out:
+            self.fields[self._last] = attributes.get("value", "")
+
+    def type(self, text: str) -> None:
+        if self.choosing:
+            self.fields[self._last] = text
+        elif self._is_typing:
+            before = self.fields[self._last]
+            # A browser leaves out the line end that follows the tag.
+            self.fields[self._last] = before + text if before else text.removeprefix("\n")
+
+    def leave(self) -> None:
+        self.choosing = self._is_typing = False
+
+
+@dataclass
 class HtmlPage(HTMLParser):
     """The elements of a page, and all its text."""
 
     html: str
     elements: list[Element] = field(default_factory=list[Element])
     texts: list[str] = field(default_factory=list[str])
+    forms: list["Form"] = field(default_factory=list["Form"])
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -29,8 +60,26 @@ class HtmlPage(HTMLParser):
         if tag not in _WITHIN_LINES:
             self.texts.append(" ")
 
+        if tag == "form":
+            self.forms.append(Form(self.elements[-1].attributes.get("action", "")))
+        elif self.forms and tag in {"input", "textarea", "select"}:
+            self.forms[-1].add(self.elements[-1])
+        elif self.forms and tag == "option" and "selected" in self.elements[-1].attributes:
+            self.forms[-1].choosing = True
+
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+        if self.forms:
+            self.forms[-1].type(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.forms and tag in {"textarea", "option"}:
+            self.forms[-1].leave()
+
+    def fields_of(self, action: str) -> dict[str, str]:
+        """The fields of the form that goes to `action`, as they are filled in."""
+        (form,) = [form for form in self.forms if form.action == action]
+        return form.fields
 
     @property
     def text(self) -> str:

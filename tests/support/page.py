@@ -1,6 +1,7 @@
 """The page for people in this process, and a browser that shows nothing."""
 
-from collections.abc import AsyncGenerator
+import re
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from support.html_pages import HtmlPage
 
 ORIGIN = "http://127.0.0.1:4000"
 BASE = "/not-to-be-guessed"
+_LINE_END = re.compile("\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,22 @@ class Browser:
     async def get(self, path: str, **headers: str) -> Page:
         return _page(await self.client.get(f"{BASE}{path}", headers=headers))
 
-    async def post(self, path: str, **fields: str) -> Page:
-        """Sends a form as a page of ours does, and goes where it leads."""
-        headers = {"origin": ORIGIN}
-        answer = await self.client.post(f"{BASE}{path}", data=fields, headers=headers)
+    async def submit(self, page: Page, path: str, **typed: str) -> Page:
+        """Fills in the page's form that goes to `path`, sends it, and goes where it leads.
+
+        As a browser does, with every end of a line as CR LF.
+        """
+        fields = {**page.html.fields_of(f"{BASE}{path}"), **typed}
+        sent = {name: _LINE_END.sub("\r\n", value) for name, value in fields.items()}
+        return await self.post(path, sent)
+
+    async def post(self, path: str, fields: Mapping[str, str], origin: str | None = ORIGIN) -> Page:
+        """Sends what is said, and goes where it leads."""
+        headers = {} if origin is None else {"origin": origin}
+        answer = await self.client.post(f"{BASE}{path}", data=dict(fields), headers=headers)
         if answer.is_redirect:
             answer = await self.client.get(answer.headers["location"])
         return _page(answer)
-
-    async def csrf(self) -> str:
-        """What stands in the forms that this browser gets."""
-        page = await self.get("/write")
-        fields = [each.attributes for each in page.html.all("input")]
-        return next(each["value"] for each in fields if each.get("name") == "csrf")
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,9 @@ class PageSite:
         await self.diary.agents.register(AgentName(grantee))
         alice = AgentName("alice")
         await self.diary.sharing.share(alice, str(entry_id), Grantee(grantee), note=note)
+        await self.settle(entry_id)
+
+    async def settle(self, entry_id: EntryId) -> None:
         await settle([entry_id], self.foundation.settlements, self.foundation.permissions)
 
     @asynccontextmanager

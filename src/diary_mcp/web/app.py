@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import DiaryError
-from diary_mcp.web import reading
+from diary_mcp.web import reading, writing
 from diary_mcp.web.signing_in import cookie_of, keep_cookie
 from diary_mcp.web.visits import Desk, View, for_signed_in, show_error
 
@@ -66,6 +66,9 @@ def _routes(desk: Desk) -> list[BaseRoute]:
     def page(path: str, view: View) -> Route:
         return Route(path, for_signed_in(desk, view), methods=["GET"])
 
+    def form(path: str, view: View) -> Route:
+        return Route(path, for_signed_in(desk, view), methods=["POST"])
+
     return [
         Route("/sign-in", _sign_in(desk), methods=["GET"]),
         *(_static(name, media_type) for name, media_type in _STATIC.items()),
@@ -76,6 +79,14 @@ def _routes(desk: Desk) -> list[BaseRoute]:
         page("/status", reading.status),
         page("/entries/{entry_id}", reading.entry),
         page("/entries/{entry_id}/compare", reading.comparison),
+        page("/write", writing.write),
+        form("/write", writing.write_entry),
+        page("/entries/{entry_id}/edit", writing.edit),
+        form("/entries/{entry_id}/edit", writing.save),
+        page("/entries/{entry_id}/delete", writing.ask_to_delete),
+        form("/entries/{entry_id}/delete", writing.delete),
+        form("/entries/{entry_id}/share", writing.share),
+        form("/entries/{entry_id}/unshare", writing.unshare),
     ]
 
 

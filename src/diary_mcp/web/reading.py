@@ -1,24 +1,26 @@
 """The pages that show: the timeline, a search, an entry and what it said before, tags, status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 
 import anyio.to_thread
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from diary_mcp.domain.entry import Entry, EntrySummary, Scope, Share
-from diary_mcp.domain.errors import NotFoundError
-from diary_mcp.domain.fields import ENTRY_TYPES
-from diary_mcp.domain.version import VersionSummary
+from diary_mcp.domain.errors import DiaryError, NotFoundError
+from diary_mcp.domain.fields import ENTRY_TYPES, AgentName
 from diary_mcp.server.tools.arguments import ListArguments, SearchArguments
 from diary_mcp.service.diary import Diary
 from diary_mcp.web.comparison import compare
 from diary_mcp.web.markdown import render_markdown
 from diary_mcp.web.signature import say_signature
-from diary_mcp.web.visits import Visit
+from diary_mcp.web.visits import Visit, told
 
 _ENTRIES_A_PAGE = 30
-_MOST_SHARES = 100
+_SHARES_AT_ONCE = 100
+_MOST_NAMES = 100
 _MOST_TAGS = 200
 # A page does not wait for a long chain; whoever wants that asks for it.
 _CHECK_S = 1.0
@@ -64,34 +66,62 @@ async def search(visit: Visit) -> Response:
 
 async def entry(visit: Visit) -> Response:
     """One entry, with everything that is to be said about it."""
+    return await show_entry(visit)
+
+
+async def show_entry(
+    visit: Visit,
+    *,
+    error: DiaryError | ValidationError | None = None,
+    given: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
+    """The page of an entry; with what went wrong with a form on it, and what had been typed."""
     reference: str = visit.request.path_params["entry_id"]
     seconds = _WHOLE_CHECK_S if visit.query("check") else _CHECK_S
+    status, problem = (200, None) if error is None else told(error)
     agent = visit.caller.agent
 
     async def look(diary: Diary) -> Response:
         found = await diary.entries.get(agent, reference)
         is_own = found.role == "owner"
-        received = None if is_own else await diary.sharing.find_received(agent, found)
-        shares: Sequence[Share] = ()
-        earlier: Sequence[VersionSummary] = ()
-        if is_own:
-            listed = await diary.listing.list_shares(agent, str(found.id), None, _MOST_SHARES)
-            shares = listed.rows
-            earlier = (await diary.history.list_versions(agent, str(found.id))).earlier
         report = await diary.verification.verify(agent, str(found.id), most_seconds=seconds)
         return visit.show(
             "entry.html",
+            status,
             entry=found,
             html=await anyio.to_thread.run_sync(render_markdown, found.content),
             supersedes=await _related(diary, visit, found.supersedes),
             superseded_by=await _related(diary, visit, found.superseded_by),
-            received=received,
-            shares=shares,
-            earlier=earlier,
+            received=None if is_own else await diary.sharing.find_received(agent, found),
             signature=say_signature(found, report),
+            problem=problem,
+            typed=given,
+            **(await _of_owner(diary, agent, found) if is_own else {}),
         )
 
     return await visit.read(look)
+
+
+async def _of_owner(diary: Diary, agent: AgentName, entry: Entry) -> dict[str, object]:
+    """What only the owner sees of an entry."""
+    history = await diary.history.list_versions(agent, str(entry.id))
+    return {
+        "shares": await list_all_shares(diary, agent, entry),
+        "earlier": history.earlier,
+        "names": await diary.suggestions.list_names("", _MOST_NAMES),
+    }
+
+
+async def list_all_shares(diary: Diary, agent: AgentName, entry: Entry) -> list[Share]:
+    """With whom an entry of the agent's is shared."""
+    shares: list[Share] = []
+    cursor: str | None = None
+    while True:
+        page = await diary.listing.list_shares(agent, str(entry.id), cursor, _SHARES_AT_ONCE)
+        shares += page.rows
+        cursor = page.next_cursor
+        if cursor is None:
+            return shares
 
 
 async def comparison(visit: Visit) -> Response:
@@ -104,8 +134,8 @@ async def comparison(visit: Visit) -> Response:
         history = await diary.history.list_versions(agent, reference)
         present = history.entry
         numbers = [present.version, *(each.version for each in history.earlier)]
-        new = _number(given.get("new"), present.version)
-        old = _number(given.get("old"), max(1, new - 1))
+        new = number(given.get("new"), present.version)
+        old = number(given.get("old"), max(1, new - 1))
         after = await diary.history.get_version(agent, reference, new)
         before = await diary.history.get_version(agent, reference, old)
         return visit.show(
@@ -185,5 +215,6 @@ async def _related(diary: Diary, visit: Visit, entry_id: object) -> Entry | None
         return None
 
 
-def _number(text: str | None, otherwise: int) -> int:
+def number(text: str | None, otherwise: int) -> int:
+    """The version that an address or a form names."""
     return int(text) if text is not None and text.isdecimal() and len(text) < 10 else otherwise  # noqa: PLR2004  # what a version can be

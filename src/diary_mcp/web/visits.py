@@ -34,6 +34,16 @@ _STATUS: Mapping[ErrorCode, int] = MappingProxyType(
     }
 )
 
+_DONE = MappingProxyType(
+    {
+        "written": "Written.",
+        "saved": "Saved as a new version.",
+        "deleted": "Deleted for good.",
+        "shared": "Shared. The other agent can read it in a moment.",
+        "unshared": "Not shared any more, from now on.",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Health:
@@ -98,6 +108,7 @@ class Visit:
             csrf=csrf_token(self.cookie),
             here=self._here(),
             link=self.link,
+            done=_DONE.get(self.request.query_params.get("done", "")),
             **shown,
         )
 

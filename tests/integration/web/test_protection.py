@@ -102,6 +102,7 @@ async def test_what_entries_hold_runs_loads_and_sends_nothing_on_any_page(pages:
 
     paths = [*PAGES[:5], f"/entries/{first}", f"/entries/{second}", f"/search?query={SCRIPT}"]
     paths += [f"/?tag={SCRIPT}", f"/?session={SCRIPT}", f"/tags?prefix={SCRIPT}"]
+    paths += [f"/write?supersedes={second}", f"/entries/{first}/edit", f"/entries/{first}/delete"]
     paths += [f"/entries/{SCRIPT}", f"/entries/{first}/compare?old={SCRIPT}"]
     for agent in ("alice", "bob"):
         async with pages.browser(agent) as browser:
@@ -118,3 +119,40 @@ async def test_a_name_cannot_pretend_to_be_another(pages: PageSite) -> None:
 
     assert "invoice⟨U+202E⟩fdp.exe" in page.text
     assert "a⟨U+200B⟩dmin" in page.text
+
+
+async def test_a_form_that_no_page_of_ours_sent_changes_nothing(pages: PageSite) -> None:
+    entry_id = await pages.write("Stays.")
+    await pages.share(entry_id, "bob")
+    steps = ("edit", "delete", "share", "unshare")
+    paths = ("/write", *(f"/entries/{entry_id}/{step}" for step in steps))
+
+    async with pages.browser() as browser, pages.browser() as elsewhere:
+        fields = (await browser.get("/write")).html.fields_of(f"{BASE}/write")
+        other = (await elsewhere.get("/write")).html.fields_of(f"{BASE}/write")
+        sent = {**fields, "content": "Forged.", "with": "bob", "expected_version": "1"}
+        for path in paths:
+            answers = [
+                await browser.post(path, {**sent, "csrf": ""}),
+                await browser.post(path, {**sent, "csrf": other["csrf"]}),
+                await browser.post(path, sent, origin=None),
+                await browser.post(path, sent, origin="null"),
+                await browser.post(path, sent, origin="https://evil.example"),
+            ]
+            assert [answer.status for answer in answers] == [403] * 5
+        read = [await browser.get(path) for path in paths[3:]]
+        entry = await browser.get(f"/entries/{entry_id}")
+        timeline = await browser.get("/")
+
+    assert [answer.status for answer in read] == [405, 405]
+    assert "Stays." in entry.text
+    assert "bob" in entry.text
+    assert "Forged." not in timeline.text
+
+
+async def test_a_body_that_is_no_form_of_ours_is_refused(pages: PageSite) -> None:
+    async with pages.browser() as browser:
+        long = await browser.post("/write", {"content": "x" * (2 << 20)})
+        many = await browser.post("/write", {f"field{number}": "" for number in range(100)})
+
+    assert (long.status, many.status) == (400, 400)
