@@ -45,6 +45,8 @@ _COMMANDS = {
     "sign": ("sign", "sign", "Sign what is waiting for this machine's key."),
     "verify": ("verify", "verify", "Check the diary, or a bundle, by hashes and signatures."),
     "group": ("groups", "group", "Groups of agents to share with."),
+    "install": ("install", "install", "Put the server, and hooks, into a client's configuration."),
+    "uninstall": ("install", "uninstall", "Take them out again."),
     "hook": ("hook", "hook", "Answer a hook of an installed client."),
     "config": ("config", "config", "Print what an MCP client needs to start this installation."),
 }

@@ -10,11 +10,10 @@ import click
 from pydantic import JsonValue
 
 from diary_mcp.commands.options import with_settings
+from diary_mcp.plugins.client_files import SERVER, InstalledClient, Object, to_toml
 from diary_mcp.settings import ENVIRONMENT_PREFIX, Settings
 
-ClientName = Literal["claude-desktop", "claude-code", "vscode", "inspector"]
-
-_SERVER = "diary"
+ClientName = InstalledClient | Literal["inspector"]
 _WHERE: Mapping[ClientName, str] = MappingProxyType(
     {
         "claude-desktop": "Settings > Developer > Edit Config: claude_desktop_config.json. Then "
@@ -22,17 +21,29 @@ _WHERE: Mapping[ClientName, str] = MappingProxyType(
         "claude-code": ".mcp.json in the project's folder; or, for all projects, give what stands "
         "under diary to: claude mcp add-json --scope user diary '…'",
         "vscode": ".vscode/mcp.json in the workspace, or the command MCP: Open User Configuration.",
+        "codex": "~/.codex/config.toml.",
+        "cursor": "~/.cursor/mcp.json, or .cursor/mcp.json in a project.",
+        "gemini": "~/.gemini/settings.json, or .gemini/settings.json in a project.",
         "inspector": "a file for: npx @modelcontextprotocol/inspector --config FILE --server diary",
     }
 )
 
+CLIENTS: tuple[str, ...] = (*get_args(InstalledClient), "inspector")
+_WITHOUT_TYPE = frozenset({"claude-desktop", "codex", "gemini"})
+_IN_PROJECTS = frozenset({"claude-code", "codex"})
+
 
 @click.command()
 @with_settings
-@click.argument("client", type=click.Choice(get_args(ClientName)))
+@click.argument("client", type=click.Choice(CLIENTS))
 def config(settings: Settings, *, client: ClientName) -> None:
     """Print the configuration with which CLIENT starts this very installation."""
-    click.echo(json.dumps(client_configuration(client, settings), indent=2, ensure_ascii=False))
+    configuration = client_configuration(client, settings)
+    click.echo(
+        to_toml(configuration)
+        if client == "codex"
+        else json.dumps(configuration, indent=2, ensure_ascii=False)
+    )
     click.echo(f"This belongs in {_WHERE[client]}", err=True)
     if settings.database_url is not None:
         click.echo("It holds the database's address, with its password.", err=True)
@@ -40,18 +51,32 @@ def config(settings: Settings, *, client: ClientName) -> None:
         click.echo("It holds the key of the embedding endpoint.", err=True)
 
 
-def client_configuration(client: ClientName, settings: Settings) -> dict[str, JsonValue]:
+def client_configuration(client: ClientName, settings: Settings) -> Object:
     """The configuration as the client keeps it in its file."""
-    server: dict[str, JsonValue] = {
+    section = {"vscode": "servers", "codex": "mcp_servers"}.get(client, "mcpServers")
+    return {section: {SERVER: server_entry(client, _environment(settings))}}
+
+
+def server_entry(client: ClientName, environment: Mapping[str, str]) -> Object:
+    """What starts this very installation, as the client's file says it."""
+    server: Object = {
         "command": sys.executable,
         # -P: the folder that the client starts it in must not be looked into for modules.
         "args": ["-P", "-m", "diary_mcp", "serve"],
-        "env": dict(_environment(settings)),
+        "env": dict(environment),
     }
-    if client == "claude-desktop":
-        return {"mcpServers": {_SERVER: server}}
-    section = "servers" if client == "vscode" else "mcpServers"
-    return {section: {_SERVER: {"type": "stdio", **server}}}
+    return server if client in _WITHOUT_TYPE else {"type": "stdio", **server}
+
+
+def environment_of(client: ClientName, settings: Settings) -> dict[str, str]:
+    """The settings with which an installed client starts the server.
+
+    What starts it in the folder of a project gets the project's diary, unless another is set.
+    """
+    environment = _environment(settings)
+    if client in _IN_PROJECTS and "diary" in Settings.model_fields:
+        environment.setdefault(f"{ENVIRONMENT_PREFIX}DIARY", "auto")
+    return environment
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -43,30 +43,52 @@ class SessionWork:
 def read_transcript(path: Path) -> SessionWork:
     """What the session did until now; of a transcript that cannot be read, nothing."""
     work = SessionWork()
-    for message in _list_messages(path):
-        content = message.get("content")
-        blocks = content if isinstance(content, list) else []
-        answers = [each for each in map(_as_object, blocks) if each.get("type") == "tool_result"]
-        if message.get("role") == "user" and not answers:
-            work.turns += 1
-        work.failed_calls |= {
-            str(each.get("tool_use_id")) for each in answers if each.get("is_error") is True
-        }
-        for block in map(_as_object, blocks):
-            if block.get("type") == "tool_use":
-                _count_call(work, block)
+    for record in _list_records(path):
+        _count_message(work, _as_object(record.get("message")))
+        _count_item(work, _as_object(record.get("payload")))
     return work
 
 
-def _count_call(work: SessionWork, call: dict[str, JsonValue]) -> None:
-    name = str(call.get("name"))
-    if _WRITING_TOOLS.fullmatch(name) or _WRITING_COMMAND.search(str(call.get("input"))):
-        work.writing_calls.add(str(call.get("id")))
+def _count_message(work: SessionWork, message: dict[str, JsonValue]) -> None:
+    """Claude Code's: a message of blocks, calls and answers among them."""
+    content = message.get("content")
+    blocks = list(map(_as_object, content)) if isinstance(content, list) else []
+    answers = [each for each in blocks if each.get("type") == "tool_result"]
+    if message.get("role") == "user" and not answers:
+        work.turns += 1
+    work.failed_calls |= {
+        str(each.get("tool_use_id")) for each in answers if each.get("is_error") is True
+    }
+    for block in blocks:
+        if block.get("type") == "tool_use":
+            _count_call(work, block.get("name"), block.get("id"), block.get("input"))
+
+
+def _count_item(work: SessionWork, item: dict[str, JsonValue]) -> None:
+    """Codex's: turns, calls and answers are records of their own."""
+    match item.get("type"):
+        case "task_started":
+            work.turns += 1
+        case "function_call" | "custom_tool_call":
+            given = item.get("arguments") or item.get("input")
+            _count_call(work, item.get("name"), item.get("call_id"), given)
+        case "item_completed":
+            done = _as_object(item.get("item"))
+            if done.get("status") == "failed":
+                work.failed_calls.add(str(done.get("id")))
+        case _:
+            pass
+
+
+def _count_call(work: SessionWork, tool: JsonValue, number: JsonValue, given: JsonValue) -> None:
+    name = str(tool)
+    if _WRITING_TOOLS.fullmatch(name) or _WRITING_COMMAND.search(str(given)):
+        work.writing_calls.add(str(number))
     elif _WORKING_TOOLS.fullmatch(name):
         work.working_calls += 1
 
 
-def _list_messages(path: Path) -> Iterator[dict[str, JsonValue]]:
+def _list_records(path: Path) -> Iterator[dict[str, JsonValue]]:
     # A pipe would never end.
     if not path.is_file():
         return
@@ -77,7 +99,7 @@ def _list_messages(path: Path) -> Iterator[dict[str, JsonValue]]:
             except ValidationError:
                 continue
             if not (record.get("isMeta") or record.get("isSidechain")):
-                yield _as_object(record.get("message"))
+                yield record
 
 
 def _as_object(value: JsonValue) -> dict[str, JsonValue]:

@@ -69,6 +69,39 @@ def test_work_and_writing_are_told_apart(
     assert (work.is_worth_remembering, work.has_written) == (is_worth, has_written)
 
 
+def item(**payload: object) -> dict[str, object]:
+    return {"type": "response_item", "payload": payload}
+
+
+@pytest.mark.parametrize(
+    ("calls", "has_written"),
+    [
+        ([item(type="function_call", name="exec_command", call_id="1")], False),
+        ([item(type="function_call", name="diary_create", call_id="1")], True),
+        (
+            [
+                item(type="function_call", name="diary_create", call_id="1"),
+                item(type="item_completed", item={"id": "1", "status": "failed"}),
+            ],
+            False,
+        ),
+    ],
+    ids=["a command", "written", "refused"],
+)
+def test_a_transcript_of_codex_is_read_too(
+    tmp_path: Path,
+    calls: list[dict[str, object]],
+    has_written: bool,
+) -> None:
+    path = tmp_path / "rollout.jsonl"
+    patch = item(type="custom_tool_call", name="apply_patch", call_id="0", input="*** Begin")
+    path.write_text("\n".join(map(json.dumps, [patch, *calls])), "utf-8")
+
+    work = read_transcript(path)
+
+    assert (work.is_worth_remembering, work.has_written) == (True, has_written)
+
+
 def test_what_is_not_understood_counts_as_nothing(tmp_path: Path) -> None:
     path = tmp_path / "session.jsonl"
     path.write_bytes(

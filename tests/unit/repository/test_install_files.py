@@ -3,13 +3,13 @@
 import json
 import re
 import tomllib
-from typing import get_args
 
 import jsonschema
 import pytest
 
-from diary_mcp.commands.config import ClientName
+from diary_mcp.commands.config import CLIENTS
 from diary_mcp.domain.fields import NAME_PATTERN
+from diary_mcp.plugins.client_files import HOOK_EVENTS
 from diary_mcp.server.tools.catalogue import TOOLS
 from diary_mcp.settings import ENVIRONMENT_PREFIX, Settings
 from support.clients import Json
@@ -84,19 +84,34 @@ REGISTRY_SCHEMA = {
 }
 
 
-@pytest.mark.parametrize("client", get_args(ClientName))
+@pytest.mark.parametrize("client", CLIENTS)
 def test_the_page_on_installing_has_every_client(client: str) -> None:
     page = (ROOT / "docs" / "install.md").read_text("utf-8")
 
     assert f"| `diary-mcp config {client}` |" in page
 
 
-@pytest.mark.parametrize("client", get_args(ClientName))
+@pytest.mark.parametrize("client", CLIENTS)
 def test_the_readme_shows_how_each_client_is_connected(client: str) -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
 
-    assert f"diary-mcp config {client}" in readme
+    verb = "config" if client == "inspector" else "install"
+    assert f"diary-mcp {verb} {client}" in readme
     assert "`deploy/mcpb/build diary-mcp.mcpb`" in readme
+
+
+def test_the_plugin_is_of_this_version_and_stands_in_both_marketplaces() -> None:
+    plugins = ROOT / "src" / "diary_mcp" / "plugins"
+    plugin = json.loads((plugins / "claude-code/.claude-plugin/plugin.json").read_text("utf-8"))
+    hooks = json.loads((plugins / "claude-code/hooks/hooks.json").read_text("utf-8"))["hooks"]
+
+    assert (plugin["name"], plugin["version"]) == ("diary", PROJECT["version"])
+    assert tuple(hooks) == HOOK_EVENTS
+    for folder in (ROOT, plugins):
+        market = json.loads((folder / ".claude-plugin" / "marketplace.json").read_text("utf-8"))
+        (listed,) = market["plugins"]
+        assert (market["name"], listed["name"]) == ("diary-mcp", "diary")
+        assert (folder / listed["source"] / ".claude-plugin" / "plugin.json").is_file()
 
 
 def test_the_registrys_entry_has_its_form() -> None:

@@ -1,0 +1,110 @@
+"""`diary-mcp install` and `uninstall`: the server, and hooks, in a client's own configuration."""
+
+import difflib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from diary_mcp.commands.config import environment_of, server_entry
+from diary_mcp.commands.options import with_settings
+from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.domain.fields import printable_lines
+from diary_mcp.plugins.client_files import (
+    Change,
+    InstalledClient,
+    Places,
+    apply,
+    plan_install,
+    plan_uninstall,
+)
+from diary_mcp.settings import Settings
+
+_NEXT = {
+    "claude-desktop": "Quit and start Claude Desktop.",
+    "claude-code": "The next session of Claude Code begins with the diary.",
+    "codex": "Codex asks once whether to trust the hooks: /hooks shows them.",
+    "vscode": "VS Code asks once whether to trust the server.",
+    "cursor": "Cursor shows the server under Settings > MCP.",
+    "gemini": "The next session of Gemini CLI has the server.",
+}
+
+_client_argument = click.argument("client", type=click.Choice(get_args(InstalledClient)))
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Show the change, write nothing.")
+
+
+@click.command()
+@with_settings
+@_client_argument
+@_dry_run_option
+def install(settings: Settings, *, client: InstalledClient, dry_run: bool) -> None:
+    """Put the server into CLIENT's configuration, and hooks where CLIENT runs them.
+
+    What else stands in its files stays, and each file is kept as it was beside the new one.
+    """
+    environment = environment_of(client, settings)
+    server = server_entry(client, environment)
+    changes = plan_install(client, _places(), server, _hook_command(client, environment))
+    if _carry_out(changes, dry_run=dry_run):
+        click.echo(_NEXT[client], err=True)
+
+
+@click.command()
+@with_settings
+@_client_argument
+@_dry_run_option
+def uninstall(settings: Settings, *, client: InstalledClient, dry_run: bool) -> None:
+    """Take the server and the hooks out of CLIENT's configuration; the diary stays."""
+    del settings
+    _carry_out(plan_uninstall(client, _places()), dry_run=dry_run)
+
+
+def _places() -> Places:
+    return Places(Path.home(), os.environ)
+
+
+def _hook_command(client: InstalledClient, environment: Mapping[str, str]) -> Callable[[str], str]:
+    """A line for the shell that a client gives its hooks to."""
+
+    def command(event: str) -> str:
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        program = [sys.executable, "-P", "-m", "diary_mcp"]
+        return shlex.join(["env", *variables, *program, "hook", client, event])
+
+    return command
+
+
+def _carry_out(changes: Sequence[Change], *, dry_run: bool) -> bool:
+    """Writes the changes, or shows them; whether there were any."""
+    wanted = [change for change in changes if change.is_one]
+    if not wanted:
+        click.echo("Nothing to change.")
+    for change in wanted:
+        if dry_run:
+            click.echo(printable_lines(_difference(change)), nl=False)
+            continue
+        try:
+            kept = apply(change)
+        except OSError as error:
+            raise UnavailableError(f"{change.path} cannot be written: {error.strerror}.") from error
+        before = "" if kept is None else f" (as it was: {kept})"
+        verb = "removed" if change.after is None else "wrote"
+        click.echo(printable_lines(f"{verb} {change.path}{before}"))
+    return bool(wanted) and not dry_run
+
+
+def _difference(change: Change) -> str:
+    """What changes, without the lines around it: they may hold other servers' secrets."""
+    lines = difflib.unified_diff(
+        (change.before or "").splitlines(),
+        (change.after or "").splitlines(),
+        str(change.path),
+        str(change.path),
+        n=0,
+        lineterm="",
+    )
+    return "".join(f"{line}\n" for line in lines)

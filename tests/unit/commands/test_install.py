@@ -1,0 +1,67 @@
+"""`diary-mcp install` and `config`, as a person types them."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from support.clients import environment
+from support.commands import Done, run_command
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    moved = {"CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME"}
+    inherited = environment(data_dir=tmp_path / "data", agent="alice")
+    kept = {name: value for name, value in inherited.items() if name not in moved}
+    return kept | {"HOME": str(tmp_path / "home")}
+
+
+def test_a_dry_run_shows_the_change_and_writes_nothing(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    done = run_command("install", "claude-code", "--dry-run", settings=settings)
+
+    assert done.status == 0
+    assert '+    "diary": {' in done.out
+    assert "hook claude-code SessionStart" in done.out
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_is_installed_starts_this_installation(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    printed = tomllib.loads(run_command("config", "codex", settings=settings).out)
+    run_command("install", "codex", settings=settings)
+
+    installed = tomllib.loads((tmp_path / "home/.codex/config.toml").read_text("utf-8"))
+    server = installed["mcp_servers"]["diary"]
+    assert server["env"].pop("DIARY_MCP_DIARY", "auto") == "auto"
+    assert installed == printed
+    hooks = json.loads((tmp_path / "home/.codex/hooks.json").read_text("utf-8"))["hooks"]
+    command = hooks["Stop"][0]["hooks"][0]["command"]
+    assert f"DIARY_MCP_DATA_DIR={tmp_path / 'data'} " in command
+    assert "DIARY_MCP_AGENT=alice " in command
+    assert command.endswith(" hook codex Stop")
+
+
+def test_installing_again_and_taking_out_again_is_told(settings: dict[str, str]) -> None:
+    def told(*words: str) -> Done:
+        return run_command(*words, settings=settings)
+
+    first, again = told("install", "cursor"), told("install", "cursor")
+    out, gone = told("uninstall", "cursor"), told("uninstall", "cursor")
+
+    assert first.out.startswith("wrote ")
+    assert again.out == gone.out == "Nothing to change.\n"
+    assert "(as it was: " in out.out
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "home").write_text("in the way", "utf-8")
+
+    with pytest.raises(Exception, match=r"cannot be (?:read|written)"):
+        run_command("install", "gemini", settings=settings)

@@ -1,0 +1,174 @@
+"""What an installation changes in the clients' files, and what it leaves as it was."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
+from diary_mcp.plugins.client_files import (
+    HOOK_EVENTS,
+    Change,
+    InstalledClient,
+    Object,
+    Places,
+    apply,
+    plan_install,
+    plan_uninstall,
+)
+
+SERVER: Object = {"command": "python", "args": ["-m", "diary_mcp"], "env": {"A": "b"}}
+CLIENTS: tuple[InstalledClient, ...] = get_args(InstalledClient)
+SETTINGS = """{
+    "theme": "dark \u00e9",
+    "hooks": {
+        "Stop": [
+            {
+                "hooks": [
+                    {
+                        "type": "command",
+                        "command": "say done"
+                    }
+                ]
+            }
+        ]
+    }
+}
+"""
+TOML = """# mine
+model = "x"  # the one
+since = 2026-01-31
+
+[mcp_servers.other]
+command = "other"
+
+[profiles.a]
+model = "y"
+"""
+
+
+def hook(event: str) -> str:
+    return f"python -m diary_mcp hook claude-code {event}"
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path, {}, "linux")
+
+
+def carry_out(changes: Sequence[Change]) -> list[Path | None]:
+    return [apply(change) for change in changes if change.is_one]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_installing_twice_changes_nothing_the_second_time(
+    client: InstalledClient, places: Places
+) -> None:
+    carry_out(plan_install(client, places, SERVER, hook))
+
+    again = plan_install(client, places, SERVER, hook)
+
+    assert [change.path for change in again if change.is_one] == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_uninstalling_takes_out_all_of_it(client: InstalledClient, places: Places) -> None:
+    carry_out(plan_install(client, places, SERVER, hook))
+    carry_out(plan_uninstall(client, places))
+
+    left = [path.read_text("utf-8") for path in places.home.rglob("*") if path.is_file()]
+
+    assert not [change for change in plan_uninstall(client, places) if change.is_one]
+    assert {text.strip() for text in left if "diary" not in text} <= {"", "{}"}
+    assert not (places.claude_folder / "skills" / "diary").exists()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_uninstalling_what_is_not_there_makes_nothing(
+    client: InstalledClient, places: Places
+) -> None:
+    assert not [change for change in plan_uninstall(client, places) if change.is_one]
+
+
+def test_what_else_stands_in_the_files_stays_to_the_letter(places: Places) -> None:
+    settings, config = places.claude_folder / "settings.json", places.codex_folder / "config.toml"
+    for path, text in ((settings, SETTINGS), (config, TOML)):
+        path.parent.mkdir()
+        path.write_text(text, "utf-8")
+        path.chmod(0o640)
+
+    for client in ("claude-code", "codex"):
+        kept = carry_out(plan_install(client, places, SERVER, hook))
+        assert [path.read_text("utf-8") for path in kept if path is not None] == [
+            {"claude-code": SETTINGS, "codex": TOML}[client]
+        ]
+    installed = json.loads(settings.read_text("utf-8"))
+    assert [group["hooks"][0]["command"] for group in installed["hooks"]["Stop"]] == [
+        "say done",
+        hook("Stop"),
+    ]
+    assert TOML.partition("[profiles")[0] in config.read_text("utf-8")
+    for client in ("claude-code", "codex"):
+        carry_out(plan_uninstall(client, places))
+
+    assert (settings.read_text("utf-8"), config.read_text("utf-8")) == (SETTINGS, TOML)
+    assert settings.stat().st_mode & 0o777 == 0o640
+
+
+def test_another_installation_replaces_the_hooks_of_the_first(places: Places) -> None:
+    carry_out(plan_install("claude-code", places, SERVER, hook))
+    carry_out(plan_install("claude-code", places, SERVER, lambda event: f"env {hook(event)}"))
+
+    hooks = json.loads((places.claude_folder / "settings.json").read_text("utf-8"))["hooks"]
+
+    assert {event: [each["hooks"] for each in groups] for event, groups in hooks.items()} == {
+        event: [[{"type": "command", "command": f"env {hook(event)}", "timeout": 5}]]
+        for event in HOOK_EVENTS
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1,}', "// mine\n{}", "[]", '{"mcpServers": []}', "\ufeff{"],
+    ids=["a comma", "a comment", "an array", "another section", "half"],
+)
+def test_a_file_that_cannot_be_understood_is_left_as_it_is(text: str, places: Places) -> None:
+    path = places.home / ".claude.json"
+    path.write_text(text, "utf-8")
+
+    with pytest.raises(InvalidArgumentError, match=r"\.claude\.json"):
+        plan_install("claude-code", places, SERVER, hook)
+
+    assert path.read_text("utf-8") == text
+
+
+def test_a_file_behind_a_link_is_changed_where_it_is(places: Places) -> None:
+    (places.home / "dotfiles").mkdir()
+    real = places.home / "dotfiles" / "claude.json"
+    real.write_text('{"a": 1}', "utf-8")
+    places.claude_servers.symlink_to(real)
+
+    carry_out(plan_install("claude-code", places, SERVER, hook))
+
+    assert places.claude_servers.is_symlink()
+    assert json.loads(real.read_text("utf-8")) == {"a": 1, "mcpServers": {"diary": SERVER}}
+
+
+def test_the_plugin_from_a_marketplace_is_not_doubled(places: Places) -> None:
+    places.claude_folder.mkdir()
+    enabled = json.dumps({"enabledPlugins": {"diary@diary-mcp": True}})
+    (places.claude_folder / "settings.json").write_text(enabled, "utf-8")
+
+    with pytest.raises(ConflictError, match="claude plugin uninstall"):
+        plan_install("claude-code", places, SERVER, hook)
+
+
+def test_folders_that_clients_were_given_are_used(tmp_path: Path) -> None:
+    given = {"CLAUDE_CONFIG_DIR": str(tmp_path / "c"), "CODEX_HOME": str(tmp_path / "x")}
+    places = Places(Path("/nowhere"), given, "darwin")
+
+    assert places.claude_servers == tmp_path / "c" / ".claude.json"
+    assert places.servers("codex")[0] == tmp_path / "x" / "config.toml"
+    assert "Application Support" in str(places.servers("claude-desktop")[0])
