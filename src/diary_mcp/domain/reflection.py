@@ -1,8 +1,10 @@
 """Digests: what a diary comes to, in few words."""
 
+from operator import not_
+
 from pydantic import BaseModel, Field
 
-from diary_mcp.domain.fields import EntryId, EntryType, Time
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Time
 
 _DEFAULT_IMPORTANCE = 0.5
 
@@ -29,6 +31,25 @@ class Correction(Mention, frozen=True):
     """What it supersedes, and what that superseded in turn; empty where it names nothing."""
 
 
+class Solution(Mention, frozen=True):
+    """An entry of type `progress` or `decision` that closes problems by superseding them."""
+
+    solves: tuple[Mention, ...]
+
+
+class ReceivedEntry(BaseModel, frozen=True):
+    """An entry of another agent that came by a share; what it says is not to be trusted."""
+
+    id: EntryId
+    untrusted: str
+    shared_by: AgentName
+    type: EntryType
+    date: Time
+    title: str
+    note: str | None
+    """Of the share."""
+
+
 class Excerpt(Mention, frozen=True):
     """An entry with the beginning of its content."""
 
@@ -43,7 +64,11 @@ class Reflection(BaseModel, frozen=True):
     by_tag: dict[str, int]
     most_important: tuple[Mention, ...]
     open_problems: tuple[Mention, ...]
+    solved: tuple[Solution, ...] = Field(default=(), exclude_if=not_)
     corrections: tuple[Correction, ...]
     last_handoff: Excerpt | None
+    shared_with_you: tuple[ReceivedEntry, ...] = Field(default=(), exclude_if=not_)
+    """What came since the last handoff."""
+
     notice: str | None
     """What had no room, or `None`."""

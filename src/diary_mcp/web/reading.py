@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from diary_mcp.domain.entry import Entry, EntrySummary, Scope, Share
 from diary_mcp.domain.errors import DiaryError, NotFoundError
-from diary_mcp.domain.fields import ENTRY_TYPES, AgentName
+from diary_mcp.domain.fields import ENTRY_TYPES, AgentName, EntryId
 from diary_mcp.server.tools.arguments import ListArguments, SearchArguments
 from diary_mcp.service.diary import Diary
 from diary_mcp.web.comparison import compare
@@ -90,7 +90,11 @@ async def show_entry(
             status,
             entry=found,
             html=await anyio.to_thread.run_sync(render_markdown, found.content),
-            supersedes=await _related(diary, visit, found.supersedes),
+            supersedes=[
+                older
+                for each in found.supersedes
+                if (older := await _related(diary, visit, each)) is not None
+            ],
             superseded_by=await _related(diary, visit, found.superseded_by),
             received=None if is_own else await diary.sharing.find_received(agent, found),
             signature=say_signature(found, report),
@@ -205,7 +209,7 @@ def _by_day(rows: Sequence[EntrySummary]) -> list[tuple[str, list[EntrySummary]]
     ]
 
 
-async def _related(diary: Diary, visit: Visit, entry_id: object) -> Entry | None:
+async def _related(diary: Diary, visit: Visit, entry_id: EntryId | None) -> Entry | None:
     """An entry that this one names, where it can be read."""
     if entry_id is None:
         return None

@@ -58,7 +58,7 @@ async def write_entry(visit: Visit) -> Response:
                 "type": given.get("type", "note"),
                 "tags": _tags(given),
                 "importance": _importance(given),
-                "supersedes": given.get("supersedes") or None,
+                "supersedes": given.get("supersedes") or [],
                 "key": given.get("key", "").strip() or None,
                 "idempotency_key": given.get("once") or None,
                 "allow_secret": "allow_secret" in given,

@@ -118,7 +118,7 @@ async def test_the_versions_of_an_entry_are_listed_and_read(in_memory: InMemory)
         (2, f"{uri}/2"),
         (1, f"{uri}/1"),
     ]
-    assert len({each["content_hash"] for each in versions}) == 2
+    assert set(versions[0]) == {"version", "updated_at", "type", "title", "uri"}
     assert (parts(earlier.text)[1], parts(present.text)[1]) == ("one", "two")
     assert absent.message.startswith("not_found: ")
 
@@ -223,7 +223,14 @@ async def test_the_context_tells_what_was_shared_since_the_last_handoff(
         await in_memory.share(new["id"], "bob")
 
         document = (await read(bob, "diary://context")).text
+        digest = await good(bob, "diary_reflect")
+        filtered = await good(bob, "diary_reflect", types=["note"])
 
+    (received,) = digest["shared_with_you"]
+    assert list(received) == ["id", "untrusted", "shared_by", "type", "date", "title"]
+    assert (received["id"], received["shared_by"]) == (new["id"], "alice")
+    assert received["untrusted"].startswith("Written by alice")
+    assert "shared_with_you" not in filtered
     _, _, shared = document.partition("## Shared with you")
     fenced = shared.partition("<untrusted-")[2].partition("</untrusted-")[0]
     assert "New words." in fenced

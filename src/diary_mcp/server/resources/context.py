@@ -1,11 +1,9 @@
 """What an agent should read when a session starts; imports no MCP, so that a hook is quick."""
 
-from datetime import datetime
-
-from diary_mcp.domain.entry import EntryFilters, EntrySummary, Share
+from diary_mcp.domain.entry import Entry, EntryFilters
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.server.resources.documents import context_document
+from diary_mcp.server.resources.documents import Received, context_document
 from diary_mcp.service.diary import Diary
 
 _MAX_RECEIVED = 20
@@ -14,15 +12,15 @@ _MAX_RECEIVED = 20
 async def read_context(diary: Diary, agent: AgentName) -> str:
     """What an agent should know when a session starts."""
     context = await diary.reflection.recall(agent)
-    handoff = context.last_handoff
-    received = await _list_received(diary, agent, None if handoff is None else handoff.created_at)
-    return context_document(context, received)
+    return context_document(context, await list_received(diary, agent, context.last_handoff))
 
 
-async def _list_received(
-    diary: Diary, agent: AgentName, since: datetime | None
-) -> list[tuple[EntrySummary, Share]]:
-    """Entries that were shared with the agent since then, the newest first."""
+async def list_received(diary: Diary, agent: AgentName, handoff: Entry | None) -> list[Received]:
+    """Entries that were shared with the agent since its last handoff, the newest first.
+
+    None while the permission backend does not answer.
+    """
+    since = None if handoff is None else handoff.created_at
     try:
         filters = EntryFilters(scope="shared")
         page = await diary.listing.list_entries(agent, filters, None, _MAX_RECEIVED)

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from pydantic import JsonValue
+
 from diary_mcp.domain.entry import Entry, EntrySummary, Share
 from diary_mcp.domain.fields import format_time
-from diary_mcp.domain.reflection import Correction, Mention
-from diary_mcp.domain.version import EntryVersion
+from diary_mcp.domain.reflection import Correction, Mention, Solution
+from diary_mcp.domain.version import EntryVersion, VersionSummary
 from diary_mcp.server.resources.untrusted import fence
-from diary_mcp.server.tools.results import as_json, show_entry, show_listed
+from diary_mcp.server.tools.results import DEFAULT_IMPORTANCE, as_json, show_entry, show_listed
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
 from diary_mcp.service.entries.reflection import SessionContext
 from diary_mcp.service.entries.versions import History, as_version
@@ -37,8 +39,7 @@ def entry_document(entry: Entry, share: Share | None = None) -> str:
 
 def version_document(reference: str, version: EntryVersion) -> str:
     """One version of an entry."""
-    fields = version.model_dump(mode="json", exclude={"content"})
-    return _front_matter({"entry": reference, **fields}) + version.content
+    return _front_matter({"entry": reference, **_version_fields(version)}) + version.content
 
 
 def history_document(history: History) -> str:
@@ -46,12 +47,21 @@ def history_document(history: History) -> str:
     entry = history.entry
     versions = [
         {
-            **version.model_dump(mode="json", exclude={"content"}),
+            **_version_fields(version),
             "uri": f"diary://entries/{entry.id}/versions/{version.version}",
         }
         for version in (as_version(entry), *history.earlier)
     ]
-    return json.dumps({"id": str(entry.id), "versions": versions}, ensure_ascii=False)
+    listed = {"id": str(entry.id), "versions": versions}
+    return json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
+
+
+def _version_fields(version: VersionSummary) -> dict[str, JsonValue]:
+    """What the version says of itself, without what is empty or at its default."""
+    said = version.model_dump(mode="json", exclude={"content", "content_hash"})
+    if version.importance == DEFAULT_IMPORTANCE:
+        del said["importance"]
+    return {name: value for name, value in said.items() if value not in (None, "", [])}
 
 
 def context_document(context: SessionContext, received: Sequence[Received] = ()) -> str:
@@ -71,6 +81,7 @@ def context_document(context: SessionContext, received: Sequence[Received] = ())
         ("Recent decisions", [_line(each) for each in context.recent_decisions]),
         ("Corrections", [_correction_line(each) for each in context.corrections]),
         ("Recent notes and discoveries", [_line(each) for each in context.recent_notes]),
+        *((("Solved problems", list(map(_solution_line, context.solved))),) * bool(context.solved)),
     )
     headings = sum(size_bytes(_heading(title, 999, 9_999_999)) for title, _ in sections)
     room = MAX_DIGEST_BYTES - size_bytes(head) - size_bytes(handoff) - size_bytes(shared) - headings
@@ -148,6 +159,11 @@ def _heading(title: str, shown: int, total: int) -> str:
 
 def _line(mention: Mention) -> str:
     return f"- {mention.date.date()} {one_line(mention.title)} ({mention.id})\n"
+
+
+def _solution_line(solution: Solution) -> str:
+    solved = "; ".join(f"{one_line(each.title)} ({each.id})" for each in solution.solves)
+    return f"{_line(solution).rstrip()}, solves: {solved}\n"
 
 
 def _correction_line(correction: Correction) -> str:

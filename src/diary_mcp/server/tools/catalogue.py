@@ -8,6 +8,8 @@ from uuid import UUID
 from diary_mcp.domain.fields import Grantee
 from diary_mcp.domain.reflection import Reflection
 from diary_mcp.domain.verification import VerificationReport
+from diary_mcp.server.resources.context import list_received
+from diary_mcp.server.resources.documents import Received
 from diary_mcp.server.tools.arguments import (
     CreateArguments,
     EntryArguments,
@@ -43,6 +45,7 @@ from diary_mcp.server.tools.results import (
     show_entry,
     show_found,
     show_listed,
+    show_received,
     show_share,
     show_updated,
     show_version,
@@ -143,7 +146,12 @@ async def _tags(call: Call[TagsArguments]) -> TagsResult:
 async def _reflect(call: Call[ReflectArguments]) -> Reflection:
     asked = call.arguments
     selection = EntrySelection(call.agent, asked.since, asked.until, asked.types)
-    return await call.diary.reflection.reflect(selection, asked.limit)
+    reflection = call.diary.reflection
+    received: list[Received] = []
+    if selection == EntrySelection(call.agent):
+        handoff = await reflection.find_last_handoff(call.agent)
+        received = await list_received(call.diary, call.agent, handoff)
+    return await reflection.reflect(selection, asked.limit, list(map(show_received, received)))
 
 
 async def _verify(call: Call[VerifyArguments]) -> VerificationReport:
@@ -312,8 +320,8 @@ REFLECT = DiaryTool(
     name="diary_reflect",
     title="Look back",
     description=(
-        "Digest of your own entries, at most 6,000 bytes: counts, the most important, open "
-        "problems, corrections, the last handoff. For the start or end of a session."
+        "Digest of your own entries, and what was shared with you since your last handoff, at most "
+        "6,000 bytes. For the start or end of a session."
     ),
     effect="reads",
     scope="diary:read",

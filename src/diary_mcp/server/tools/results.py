@@ -23,10 +23,11 @@ from diary_mcp.domain.entry import (
     SimilarEntry,
 )
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time
+from diary_mcp.domain.reflection import ReceivedEntry
 from diary_mcp.domain.version import EntryVersion
 from diary_mcp.service.diary import Diary
 
-_DEFAULT_IMPORTANCE = 0.5
+DEFAULT_IMPORTANCE = 0.5
 # Enough to choose what to read in full.
 _MAX_LISTED_CHARACTERS = 100
 _MAX_FOUND_CHARACTERS = 150
@@ -210,6 +211,21 @@ def show_created(entry: CreatedEntry, *, may_read: bool) -> CreatedResult:
     )
 
 
+def show_received(received: tuple[EntrySummary, Share]) -> ReceivedEntry:
+    """An entry that came by a share, in a digest."""
+    entry, share = received
+    heading = " ".join((entry.title or entry.snippet).split())
+    return ReceivedEntry(
+        id=entry.id,
+        untrusted=untrusted(entry.owner),
+        shared_by=share.granted_by,
+        type=entry.type,
+        date=entry.date.replace(microsecond=0),
+        title=_cut(heading, _MAX_LISTED_CHARACTERS),
+        note=share.note and _cut(" ".join(share.note.split()), _MAX_FOUND_CHARACTERS),
+    )
+
+
 def show_updated(entry: Entry) -> UpdatedResult:
     return UpdatedResult(
         id=entry.id,
@@ -348,7 +364,7 @@ def _shown(entry: EntryFields) -> _Shown:
         type=entry.type,
         title=entry.title or None,
         tags=entry.tags or None,
-        importance=None if entry.importance == _DEFAULT_IMPORTANCE else entry.importance,
+        importance=None if entry.importance == DEFAULT_IMPORTANCE else entry.importance,
         supersedes=entry.supersedes or None,
         superseded_by=entry.superseded_by,
         date=entry.date,

@@ -47,8 +47,8 @@ _IN_WORDS: Mapping[str, str] = MappingProxyType(
         SignedResult.__name__: "entry_id, sequence, link",
         WhoamiResult.__name__: "agent, groups, counts, version, backends, signing",
         Reflection.__name__: (
-            "entries, by_type, by_tag, most_important, open_problems, corrections, last_handoff, "
-            "notice"
+            "entries, by_type, by_tag, most_important, open_problems, solved, corrections, "
+            "last_handoff, shared_with_you, notice"
         ),
     }
 )

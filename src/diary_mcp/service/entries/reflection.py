@@ -4,16 +4,25 @@ From the rows alone, without a model and without the permission backend: the sam
 give the same digest. The size is bounded, so that a model can afford to read it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
+
+from pydantic import BaseModel
 
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.fields import AgentName, EntryType
-from diary_mcp.domain.reflection import Correction, Excerpt, Mention, Reflection
+from diary_mcp.domain.reflection import (
+    Correction,
+    Excerpt,
+    Mention,
+    ReceivedEntry,
+    Reflection,
+    Solution,
+)
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.reflection import EntrySelection, Preview, TypeCount
-from diary_mcp.service.ports.store import Store
+from diary_mcp.service.ports.store import Reading, Store
 
 _MAX_TAGS = 12
 _TITLE_BYTES = 90
@@ -21,6 +30,8 @@ _TAG_BYTES = 32
 _SNIPPET_BYTES = 600
 _MAX_IN_CONTEXT = 20
 _IMPORTANT = 0.9
+_SOLVING = frozenset({"progress", "decision"})
+_LEFT_OUT_WHEN_EMPTY = '"solved":[],"shared_with_you":[],'
 _NO_ROOM = (
     "Cut short; {} of {} open problems are shown. Narrow it with since, until or types, or use "
     "diary_list."
@@ -44,6 +55,8 @@ class SessionContext:
     recent_notes: tuple[Mention, ...]
     """Notes and discoveries."""
 
+    solved: tuple[Solution, ...] = ()
+
 
 class ReflectionService:
     """Digests of one agent's own entries at a time."""
@@ -51,8 +64,12 @@ class ReflectionService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def reflect(self, selection: EntrySelection, limit: int) -> Reflection:
+    async def reflect(
+        self, selection: EntrySelection, limit: int, received: Sequence[ReceivedEntry] = ()
+    ) -> Reflection:
         """A digest of the selected entries; each of its lists names at most `limit`.
+
+        What was `received` from other agents is shown beside them.
 
         Its lists are cut where the whole would take more than about 2,000 tokens; `notice` then
         says so.
@@ -70,8 +87,10 @@ class ReflectionService:
             by_tag={shorten(count["tag"], _TAG_BYTES): count["count"] for count in tags},
             most_important=tuple(map(_mention, important)),
             open_problems=tuple(map(_mention, problems)),
-            corrections=tuple(map(_correction, chains)),
+            solved=tuple(_solutions(chains)),
+            corrections=tuple(_corrections(chains)),
             last_handoff=_excerpt(handoffs[0]) if handoffs else None,
+            shared_with_you=tuple(received[:limit]),
             notice=None,
         )
         return _fit(complete, _count_current(types, "problem"))
@@ -94,9 +113,7 @@ class ReflectionService:
             notes = await rows.reflection.list_newest(
                 replace(selection, types=("note", "discovery")), _MAX_IN_CONTEXT
             )
-            handoff: Entry | None = None
-            for preview in await rows.reflection.list_newest(selection.only("handoff"), 1):
-                handoff = await rows.entries.find(Readership(agent), str(preview.id))
+            handoff = await _find_last_handoff(rows, selection)
         named = {each.id for each in important}
         if handoff is not None:
             important = [each for each in important if each.id != handoff.id]
@@ -112,9 +129,21 @@ class ReflectionService:
             open_problems=others[0],
             open_problem_count=_count_current(types, "problem") - (len(problems) - len(others[0])),
             recent_decisions=others[1],
-            corrections=tuple(_correction(chain) for chain in chains if chain[0].id not in named),
+            solved=tuple(each for each in _solutions(chains) if each.id not in named),
+            corrections=tuple(each for each in _corrections(chains) if each.id not in named),
             recent_notes=others[2],
         )
+
+    async def find_last_handoff(self, agent: AgentName) -> Entry | None:
+        """The newest entry of type `handoff` of the agent's own."""
+        async with self._store.reading() as rows:
+            return await _find_last_handoff(rows, EntrySelection(agent))
+
+
+async def _find_last_handoff(rows: Reading, selection: EntrySelection) -> Entry | None:
+    for preview in await rows.reflection.list_newest(selection.only("handoff"), 1):
+        return await rows.entries.find(Readership(selection.owner), str(preview.id))
+    return None
 
 
 def _mention(preview: Preview) -> Mention:
@@ -132,9 +161,23 @@ def _excerpt(preview: Preview) -> Excerpt:
     return Excerpt(**dict(_mention(preview)), snippet=snippet)
 
 
-def _correction(chain: Sequence[Preview]) -> Correction:
-    head, *superseded = chain
-    return Correction(**dict(_mention(head)), corrects=tuple(map(_mention, superseded)))
+def _solutions(chains: Iterable[Sequence[Preview]]) -> Generator[Solution]:
+    for head, *superseded in chains:
+        solved = [each for each in superseded if _is_solved(each, head)]
+        if solved:
+            yield Solution(**dict(_mention(head)), solves=tuple(map(_mention, solved)))
+
+
+def _corrections(chains: Iterable[Sequence[Preview]]) -> Generator[Correction]:
+    """What is more than a solution."""
+    for head, *superseded in chains:
+        corrected = [each for each in superseded if not _is_solved(each, head)]
+        if corrected or not superseded:
+            yield Correction(**dict(_mention(head)), corrects=tuple(map(_mention, corrected)))
+
+
+def _is_solved(problem: Preview, head: Preview) -> bool:
+    return problem.type == "problem" and head.type in _SOLVING
 
 
 def _heading(preview: Preview) -> str:
@@ -147,26 +190,18 @@ def _count_current(counts: Sequence[TypeCount], entry_type: EntryType) -> int:
 
 
 def _fit(complete: Reflection, open_problem_count: int) -> Reflection:
-    problems, corrections, important = (
-        complete.open_problems,
-        complete.corrections,
-        complete.most_important,
-    )
-    frame = complete.model_copy(
-        update={"open_problems": (), "corrections": (), "most_important": ()}
-    )
-    sizes = [
-        [size_bytes(item.model_dump_json()) + 1 for item in items]
-        for items in (problems, corrections, important)
-    ]
+    lists: dict[str, Sequence[BaseModel]] = {
+        "open_problems": complete.open_problems,
+        "shared_with_you": complete.shared_with_you,
+        "solved": complete.solved,
+        "corrections": complete.corrections,
+        "most_important": complete.most_important,
+    }
+    frame = complete.model_copy(update=dict.fromkeys(lists, ()))
+    sizes = [[size_bytes(each.model_dump_json()) + 1 for each in some] for some in lists.values()]
     room = MAX_DIGEST_BYTES - size_bytes(frame.model_dump_json()) - size_bytes(_NO_ROOM)
-    kept = share_room(sizes, room)
-    is_cut = kept != [len(each) for each in sizes] or open_problem_count > len(problems)
-    return frame.model_copy(
-        update={
-            "open_problems": problems[: kept[0]],
-            "corrections": corrections[: kept[1]],
-            "most_important": important[: kept[2]],
-            "notice": _NO_ROOM.format(kept[0], open_problem_count) if is_cut else None,
-        }
-    )
+    kept = share_room(sizes, room - size_bytes(_LEFT_OUT_WHEN_EMPTY))
+    is_cut = kept != [len(each) for each in sizes] or open_problem_count > len(sizes[0])
+    notice = _NO_ROOM.format(kept[0], open_problem_count) if is_cut else None
+    shown = {name: some[:count] for (name, some), count in zip(lists.items(), kept, strict=True)}
+    return frame.model_copy(update={**shown, "notice": notice})

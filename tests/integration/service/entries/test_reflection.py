@@ -78,6 +78,32 @@ async def test_the_most_important_come_first_and_the_newer_of_two_alike(
     assert ids(digest.most_important) == [newer, older, least]
 
 
+async def test_a_progress_or_decision_that_supersedes_problems_has_solved_them(
+    foundation: Foundation,
+) -> None:
+    first = await write(foundation, "one is broken", type="problem")
+    second = await write(foundation, "two is broken", type="problem")
+    note = await write(foundation, "it is A")
+    restated = await write(foundation, "three is broken", type="problem")
+    better = await write(foundation, "3 is broken", type="problem", supersedes=str(restated))
+
+    solution = await write(
+        foundation, "fixed", type="progress", supersedes=[str(first), str(second), str(note)]
+    )
+
+    digest = await foundation.diary.reflection.reflect(EntrySelection(ALICE), 50)
+    context = await foundation.diary.reflection.recall(ALICE)
+    assert [(each.id, set(ids(each.solves))) for each in digest.solved] == [
+        (solution, {first, second})
+    ]
+    assert ids(digest.open_problems) == [better]
+    assert {each.id: ids(each.corrects) for each in digest.corrections} == {
+        solution: [note],
+        better: [restated],
+    }
+    assert context.solved == digest.solved
+
+
 async def test_a_chain_of_corrections_is_shown_from_what_holds_now(foundation: Foundation) -> None:
     first = await write(foundation, "first", type="decision", title="One")
     second = await write(foundation, "second", type="correction", supersedes=str(first))
@@ -154,6 +180,8 @@ async def test_a_digest_of_long_entries_stays_small(foundation: Foundation) -> N
         tags = [f"{number}{'記' * 60}"]
         first = await write(foundation, word, type="problem", title=word, tags=tags)
         await write(foundation, word * 50, type="correction", supersedes=str(first))
+        solved = await write(foundation, word * 50, type="problem")
+        await write(foundation, word * 50, type="progress", supersedes=str(solved))
         await write(foundation, word * 50, type="handoff", title=word)
         await write(foundation, word, type="problem", tags=tags)
 
