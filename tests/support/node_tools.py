@@ -1,4 +1,4 @@
-"""Tools from npm, of exact versions, installed once into `.cache/npm`.
+"""Tools from npm, of exact versions, installed once: into `.cache/npm`, or outside if large.
 
 A test that needs one is skipped, and says why, where npm is missing or cannot reach its registry.
 """
@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,18 +18,25 @@ import pytest
 from support.paths import ROOT
 
 _CACHE = ROOT / ".cache" / "npm"
+_OUTSIDE = Path(tempfile.gettempdir(), f"diary-mcp-test-npm-{os.getuid()}")
 _INSTALL_S = 300
 _RUN_S = 120
 
 
 @dataclass(frozen=True)
 class NodeTool:
-    """A command that an npm package brings; `also` are packages that it needs beside it."""
+    """A command that an npm package brings; `also` are packages that it needs beside it.
+
+    `prepare` is the package's own script that npm may not have run; what is large stands outside
+    of the checkout.
+    """
 
     package: str
     version: str
     command: str
     also: tuple[str, ...] = ()
+    prepare: str | None = None
+    is_large: bool = False
 
     def path(self) -> Path:
         """The command, installed where that is still to be done; skips the test where it cannot."""
@@ -61,7 +69,8 @@ def _installed(tool: NodeTool) -> Path | str:
     npm = shutil.which("npm")
     if npm is None:
         return "npm is not installed"
-    folder = _CACHE / f"{tool.package.replace('/', '-').removeprefix('@')}-{tool.version}"
+    cache = _OUTSIDE if tool.is_large else _CACHE
+    folder = cache / f"{tool.package.replace('/', '-').removeprefix('@')}-{tool.version}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -69,6 +78,9 @@ def _installed(tool: NodeTool) -> Path | str:
             packages = (f"{tool.package}@{tool.version}", *tool.also)
             if (problem := _install(npm, folder, packages)) is not None:
                 return f"npm cannot install {', '.join(packages)}: {problem}"
+            if tool.prepare is not None:
+                script = folder / "node_modules" / tool.package / tool.prepare
+                subprocess.run(["node", str(script)], check=False, timeout=_INSTALL_S)
             (folder / "complete").touch()
     return folder
 
@@ -90,5 +102,8 @@ INSPECTOR = NodeTool("@modelcontextprotocol/inspector", "2.12.0", "mcp-inspector
 # It wants a newer Node.js than the long-term one, and gets it from npm.
 CONFORMANCE = NodeTool(
     "@modelcontextprotocol/conformance", "0.1.16", "conformance", ("node@22.23.3",)
+)
+CLAUDE_CODE = NodeTool(
+    "@anthropic-ai/claude-code", "2.1.197", "claude", prepare="install.cjs", is_large=True
 )
 MCPB = NodeTool("@anthropic-ai/mcpb", "2.1.2", "mcpb")

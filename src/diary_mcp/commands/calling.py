@@ -66,7 +66,8 @@ def with_arguments(arguments: type[Arguments], *, besides: Collection[str] = ())
 def _option(name: str, shape: Schema) -> _Decorator:
     flag = "--" + name.replace("_", "-")
     told = str(shape.get("description", ""))
-    match shape.get("type"):
+    kinds = shape.get("type")
+    match "array" if isinstance(kinds, list) and "array" in kinds else kinds:
         case "boolean":
             return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=told)
         case "array" | [*_, "array"]:

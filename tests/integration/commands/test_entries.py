@@ -51,6 +51,15 @@ def test_what_is_written_is_shown_listed_and_found(run: Run) -> None:
     assert "Kept to the letter" in run("context").out
 
 
+def test_an_entry_supersedes_several(run: Run) -> None:
+    run("write", "one", "--key", "a")
+    run("write", "two", "--key", "b")
+
+    run("write", "both", "--key", "c", "--supersedes", "a", "--supersedes", "b")
+
+    assert len(json.loads(run("show", "c", "--json").out)["supersedes"]) == 2
+
+
 def test_json_is_the_result_of_the_tool(run: Run) -> None:
     created = json.loads(run("write", "x", "--importance", "0.9", "--json").out)
 

@@ -5,6 +5,7 @@ import pytest
 
 from diary_mcp.cli import command as diary_mcp
 from diary_mcp.server.tools.catalogue import TOOLS
+from diary_mcp.server.tools.schemas import input_schema
 
 COMMANDS = {
     "write": "diary_create",
@@ -28,5 +29,11 @@ def test_a_command_takes_what_its_tool_takes(name: str, tool: str) -> None:
 
     arguments = set(TOOLS[tool].argument_names) - {POSITIONAL.get(name, "entry_id")}
 
+    listed = {
+        each.name for each in command.params if isinstance(each, click.Option) and each.multiple
+    }
+    properties = input_schema(TOOLS[tool].arguments)["properties"]
+    assert isinstance(properties, dict)
+    assert listed == {name for name, shape in properties.items() if "'array'" in str(shape)}
     assert {f"--{argument.replace('_', '-')}" for argument in arguments} <= options
     assert "--json" in options

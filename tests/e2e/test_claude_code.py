@@ -1,0 +1,95 @@
+"""The published Claude Code behind a scripted model, with what `diary-mcp install` wrote."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from support.clients import COMMAND, Json, environment
+from support.node_tools import CLAUDE_CODE
+from support.scripted_model import ScriptedModel, call, say, scripted_model
+from support.sites import own_database
+
+pytestmark = pytest.mark.xdist_group("claude-code")
+
+Session = Callable[..., Json]
+# The first request goes out before slow servers have connected.
+WAIT = [[call("WaitForMcpServers")]] * 3
+QUESTION = "wrote nothing to the diary"
+
+
+@pytest.fixture(scope="module")
+def database(postgres_url: str) -> Generator[str]:
+    with own_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def session(tmp_path: Path, database: str) -> Session:
+    """One session of Claude Code in a project; what it prints at its end."""
+    client = CLAUDE_CODE.path()
+    home = tmp_path / "home"
+
+    def install(url: str) -> None:
+        settings = environment(database_url=url, data_dir=tmp_path / "data")
+        subprocess.run(
+            [COMMAND, "install", "claude-code"],
+            env=settings | {"HOME": str(home)},
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def run(model: ScriptedModel, project: str, *, url: str = database) -> Json:
+        install(url)
+        folder = tmp_path / project
+        folder.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [client, "-p", "go", "--output-format", "json", "--allowedTools", "mcp__diary,Bash"],
+            # Nothing of this environment is to reach it, and it is to reach nothing but loopback.
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(home),
+                "ANTHROPIC_BASE_URL": model.url,
+                "ANTHROPIC_API_KEY": "none",
+                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+                "DISABLE_TELEMETRY": "1",
+                "DISABLE_AUTOUPDATER": "1",
+            },
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2_000:] + done.stdout[-2_000:]
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_a_session_is_given_what_the_last_one_handed_over_and_asked_once(session: Session) -> None:
+    handoff = call("mcp__diary__diary_create", content="The lexer is done.", type="handoff")
+    with scripted_model(*WAIT, [handoff], [say("bye")]) as first:
+        session(first, "app")
+    work = [call("Bash", command="echo 1 > made"), say("working")]
+    with scripted_model(work, [say("done")], [say("really done")]) as second:
+        ended = session(second, "app")
+
+    assert "Nothing is written yet." in first.read[0]
+    assert QUESTION not in first.read[-1]
+    assert "The lexer is done." in second.read[0]
+    assert [given.count(QUESTION) for given in second.read] == [0, 0, 1]
+    assert ended["result"] == "really done"
+
+
+def test_a_session_goes_on_where_the_database_is_gone(session: Session, database: str) -> None:
+    with scripted_model([say("hello")]) as model:
+        ended = session(model, "app", url=database.rsplit("/", 1)[0] + "/gone")
+
+    assert (ended["result"], ended["is_error"]) == ("hello", False)
+    assert len(model.read) == 1

@@ -1,0 +1,120 @@
+"""A language model on loopback that says what a test wrote down, for a real agent client.
+
+It speaks as much of Anthropic's Messages API as Claude Code needs, streamed.
+"""
+
+import json
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
+from threading import Thread
+
+from support.clients import Json
+
+Turn = Sequence[Json]
+
+
+def say(text: str) -> Json:
+    return {"type": "text", "text": text}
+
+
+def call(tool: str, **arguments: object) -> Json:
+    return {"type": "tool_use", "name": tool, "input": arguments}
+
+
+class ScriptedModel:
+    """Answers the n-th request that offers tools with the n-th turn, later ones with "done"."""
+
+    def __init__(self, turns: Sequence[Turn]) -> None:
+        self.url = ""
+        self.read: list[str] = []
+        """What it was given with each of these requests, as JSON."""
+
+        self._turns = chain(turns, repeat([say("done")]))
+
+    def answer(self, request: Json) -> bytes:
+        turn = [say("ok")]
+        if request.get("tools"):
+            self.read.append(json.dumps(request["messages"]))
+            turn = list(next(self._turns))
+        if not request.get("stream"):
+            return json.dumps(_message(turn)).encode()
+        return b"".join(map(_streamed, _events(turn, len(self.read))))
+
+
+def _streamed(event: Json) -> bytes:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def _message(content: Sequence[Json]) -> Json:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "scripted",
+        "content": list(content),
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+
+
+def _events(turn: Turn, number: int) -> Generator[Json]:
+    yield {"type": "message_start", "message": {**_message([]), "stop_reason": None}}
+    for index, step in enumerate(turn):
+        block, delta = say(""), {"type": "text_delta", "text": step.get("text")}
+        if step["type"] == "tool_use":
+            block = Json(step, id=f"toolu_{number}_{index}", input={})
+            delta = {"type": "input_json_delta", "partial_json": json.dumps(step["input"])}
+        yield {"type": "content_block_start", "index": index, "content_block": block}
+        yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    calls = any(step["type"] == "tool_use" for step in turn)
+    reason = {"stop_reason": "tool_use" if calls else "end_turn", "stop_sequence": None}
+    yield {"type": "message_delta", "delta": reason, "usage": {"output_tokens": 1}}
+    yield {"type": "message_stop"}
+
+
+@contextmanager
+def scripted_model(*turns: Turn) -> Generator[ScriptedModel]:
+    """The model at its `url`, for as long as the block runs."""
+    model = ScriptedModel(turns)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002  # its name
+
+        def do_HEAD(self) -> None:  # its name
+            self._send(b"")
+
+        def do_GET(self) -> None:  # its name
+            self._send(b'{"data": []}')
+
+        def do_POST(self) -> None:  # its name
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            if self.path.partition("?")[0] != "/v1/messages":
+                return self._send(b'{"input_tokens": 1}')
+            request: Json = json.loads(body)
+            kind = "text/event-stream" if request.get("stream") else "application/json"
+            return self._send(model.answer(request), kind)
+
+        def _send(self, body: bytes, kind: str = "application/json") -> None:
+            self.send_response(200)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    model.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield model
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
