@@ -35,6 +35,7 @@ from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.word_counts import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts
+from diary_mcp.service.ports.workflows import QUEUES
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
 from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, reconcile
@@ -53,7 +54,7 @@ from diary_mcp.store.search_index import PostgresSearchIndex
 from diary_mcp.store.server_check import check_server
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
-from diary_mcp.store.takeover import PostgresExecutors
+from diary_mcp.store.takeover import PostgresExecutors, PostgresStandby
 from diary_mcp.store.tokens import PostgresTokens
 from diary_mcp.workflows.loop import end_tasks
 from diary_mcp.workflows.ports import RuntimeStore, Settle, Work
@@ -213,6 +214,16 @@ async def settle_beside_queue(foundation: Foundation) -> AsyncGenerator[None]:
                 yield
         else:
             yield
+
+
+@asynccontextmanager
+async def standing_by(foundation: Foundation) -> AsyncGenerator[PostgresStandby]:
+    """Tells this process, for as long as the block runs, whether it should run the queue."""
+    standby = PostgresStandby(foundation.database_url, QUEUES)
+    try:
+        yield standby
+    finally:
+        await standby.close()
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ database driver and everything behind it.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,11 +21,16 @@ from diary_mcp.transport.http.health import Readiness
 
 if TYPE_CHECKING:
     from diary_mcp.app import Foundation
+    from diary_mcp.store.takeover import PostgresStandby
 
 _log = structlog.get_logger()
 
 _RETRY_S = 1.0
 _LOOK_S = 2.0
+# Work of a killed process is to be taken over within five seconds; whoever runs workflows already
+# need not look that often.
+_STANDBY_LOOK_S = 1.0
+_FIRST_LOOK_S = 5.0
 # A client that has not said anything by then is not kept waiting either.
 _FIRST_WORD_S = 0.5
 
@@ -106,18 +112,35 @@ class DiaryHost:
         return self._foundation
 
     async def _keep_workflows_running(self, foundation: "Foundation") -> None:
+        """Runs workflows where this process is the one that should, and stands by otherwise."""
         app = _import_app()
-        while True:
-            try:
-                async with app.run_queue(foundation):
-                    _log.info("workflows.up")
+        async with app.standing_by(foundation) as standby:
+            while True:
+                try:
+                    if await standby.is_needed():
+                        async with app.run_queue(foundation):
+                            _log.info("workflows.up")
+                            self._workflows_are_running = True
+                            await _until_others_do(standby)
+                        _log.info("workflows.left_to_others")
                     self._workflows_are_running = True
-                    await anyio.sleep_forever()
-            except UnavailableError as error:
-                _log.warning("workflows.down", reason=str(error))
-                await anyio.sleep(_RETRY_S)
-            finally:
-                self._workflows_are_running = False
+                    await anyio.sleep(_STANDBY_LOOK_S)
+                except UnavailableError as error:
+                    _log.warning("workflows.down", reason=str(error))
+                    self._workflows_are_running = False
+                    await anyio.sleep(_RETRY_S)
+
+
+async def _until_others_do(standby: "PostgresStandby") -> None:
+    """Returns when somebody else runs workflows and nothing waits.
+
+    An outage is no reason: what runs waits for its end.
+    """
+    is_needed = True
+    while is_needed:
+        await anyio.sleep(_FIRST_LOOK_S)
+        with suppress(UnavailableError):
+            is_needed = await standby.is_needed()
 
 
 async def _answers(check: Callable[[], Awaitable[None]]) -> bool:

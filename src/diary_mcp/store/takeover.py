@@ -1,5 +1,8 @@
 """Which processes run workflows, and what happens to the work of one that dies.
 
+One process is enough, and the others stand by: polling costs the same whether there is work or not.
+Nothing depends on there being only one, and where work waits, others come to help.
+
 Every process holds an advisory lock in the name of its executor for as long as its connection
 lives. PostgreSQL frees the lock however the process ends, and keeps it while the process is
 merely stopped: there is no heartbeat to miss.
@@ -16,7 +19,7 @@ from psycopg.rows import scalar_row
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, QUEUES, PollRates
 from diary_mcp.store.connecting import Connection, open_connection
-from diary_mcp.store.database import translate_errors
+from diary_mcp.store.database import fetch_flag, translate_errors
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("takeover")
@@ -37,6 +40,11 @@ _LIMITS = MappingProxyType(
     }
 )
 _LONGEST_WAIT_S = 10.0
+# What is settled at once, or by whoever runs workflows, does not take so long; nor does the rest,
+# also in a burst.
+_LATE = timedelta(seconds=4)
+_VERY_LATE = timedelta(seconds=60)
+_HELP_S = 60.0
 # This end of a broken network must not take itself for alive much longer than the other end does.
 _TRANSPORT = MappingProxyType(
     {
@@ -46,6 +54,55 @@ _TRANSPORT = MappingProxyType(
         "tcp_user_timeout": 10_000,
     }
 )
+
+
+class PostgresStandby:
+    """Whether this process should run workflows; the one that does so holds an advisory lock.
+
+    PostgreSQL frees the lock with the process that holds it, and not where that merely sleeps.
+    Then work waits, and others run workflows beside it, for as long as some does and then a while.
+    """
+
+    def __init__(self, database_url: str, queues: Sequence[str]) -> None:
+        self._database_url = database_url
+        self._parameters = {"queues": list(queues), "late": _LATE, "very_late": _VERY_LATE}
+        self._connection: Connection | None = None
+        self._is_first = False
+        self._helps_until = float("-inf")
+
+    async def is_needed(self) -> bool:
+        """To be asked again and again; once this process is the one, it stays that.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer. Whoever was the one may not be it
+                any more.
+        """
+        with translate_errors():
+            connection = await self._connected()
+            question = "is_still_there" if self._is_first else "be_first"
+            self._is_first = await fetch_flag(connection, _SQL[question], {})
+            if self._is_first:
+                return True
+            if await fetch_flag(connection, _SQL["is_work_waiting"], self._parameters):
+                self._helps_until = time.monotonic() + _HELP_S
+        return time.monotonic() < self._helps_until
+
+    async def close(self) -> None:
+        """Lets another be the one."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._is_first = False
+            self._connection = await open_connection(
+                self._database_url,
+                _LIMITS,
+                name="diary-mcp standby",
+                transport=_TRANSPORT,
+                longest_wait_s=_LONGEST_WAIT_S,
+            )
+        return self._connection
 
 
 class PostgresExecutors:

@@ -1,3 +1,34 @@
+-- name: be_first
+-- The lock of the one whose process runs workflows. It goes with the connection.
+select pg_try_advisory_lock(hashtextextended('diary-mcp workflows', 0))
+
+-- name: is_still_there
+select true
+
+-- name: is_work_waiting
+-- Whether an entry was not settled, or a workflow not run, for longer than it takes while somebody
+-- runs workflows; no matter which way a clock was set.
+select
+    (
+        select greatest(now() - min(permission.changed_at), max(permission.changed_at) - now())
+        from diary.entry_permission as permission
+        where permission.applied_generation < permission.generation and permission.refusal is null
+    ) > %(late)s::interval
+    or exists (
+        select
+        from unnest(%(queues)s::text []) as queue (name)
+        cross join lateral (
+            select workflow.created_at
+            from dbos.workflow_status as workflow
+            where workflow.queue_name = queue.name and workflow.status = 'ENQUEUED'
+            order by workflow.priority, workflow.created_at
+            limit 1
+        ) as oldest
+        where
+            abs(extract(epoch from now()) * 1000 - oldest.created_at)
+            > extract(epoch from %(very_late)s::interval) * 1000
+    )
+
 -- name: announce
 -- The sign of life: a lock that goes with the connection, however the process ends. It is shared,
 -- so that a process whose connection was lost gives it again at once, beside the one that PostgreSQL
