@@ -52,6 +52,7 @@ def configure_logs(level: int) -> None:
     logging.getLogger("mcp").setLevel(logging.ERROR)
     logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     sys.excepthook = _log_and_end
+    sys.unraisablehook = _log_ignored
 
 
 def describe_failure(error: BaseException) -> str:
@@ -122,3 +123,8 @@ def _log_and_end(
     if issubclass(kind, KeyboardInterrupt):
         return
     structlog.get_logger().critical("process.failed", exc_info=error)
+
+
+def _log_ignored(failure: "sys.UnraisableHookArgs") -> None:
+    """What goes wrong where nobody can catch it, as when a call is called off and cleared away."""
+    structlog.get_logger().warning("failure.ignored", exc_info=failure.exc_value)

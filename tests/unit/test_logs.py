@@ -45,13 +45,13 @@ FAILURES: dict[str, Callable[[], None]] = {
 @pytest.fixture
 def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Where the logs go, set up as a server sets them up."""
-    root, hook = logging.getLogger(), sys.excepthook
+    root, hooks = logging.getLogger(), (sys.excepthook, sys.unraisablehook)
     handlers, level = root.handlers[:], root.level
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
     configure_logs(logging.INFO)
     yield written
-    sys.excepthook = hook
+    sys.excepthook, sys.unraisablehook = hooks
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -69,7 +69,17 @@ def _end_the_process(error: Exception) -> None:
     sys.excepthook(type(error), error, error.__traceback__)
 
 
-@pytest.mark.parametrize("tell", [_log_by_structlog, _log_by_the_library, _end_the_process])
+def _fail_as_garbage(error: Exception) -> None:
+    class Garbage:
+        def __del__(self) -> None:
+            raise error
+
+    Garbage()
+
+
+@pytest.mark.parametrize(
+    "tell", [_log_by_structlog, _log_by_the_library, _end_the_process, _fail_as_garbage]
+)
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_failure_is_told_by_its_type_and_place_and_not_by_its_text(
     stderr: io.StringIO, kind: str, tell: Callable[[Exception], None]
