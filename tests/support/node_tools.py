@@ -40,10 +40,17 @@ class NodeTool:
 
     def path(self) -> Path:
         """The command, installed where that is still to be done; skips the test where it cannot."""
+        return self._modules() / ".bin" / self.command
+
+    def file(self, name: str) -> Path:
+        """A file of the package, likewise."""
+        return self._modules() / self.package / name
+
+    def _modules(self) -> Path:
         folder = _installed(self)
         if isinstance(folder, str):
             pytest.skip(folder)
-        return folder / "node_modules" / ".bin" / self.command
+        return folder / "node_modules"
 
     def run(
         self, *arguments: str | Path, environment: Mapping[str, str] | None = None
@@ -107,3 +114,4 @@ CLAUDE_CODE = NodeTool(
     "@anthropic-ai/claude-code", "2.1.197", "claude", prepare="install.cjs", is_large=True
 )
 MCPB = NodeTool("@anthropic-ai/mcpb", "2.1.2", "mcpb")
+AXE = NodeTool("axe-core", "4.14.1", "")

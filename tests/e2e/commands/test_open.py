@@ -1,37 +1,13 @@
 """`diary-mcp open`: a link that signs in, on this machine, for this user alone."""
 
-import signal
-import subprocess
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 
-from support.clients import COMMAND, environment
 from support.html_pages import HtmlPage
-
-
-@contextmanager
-def opened(database: str, *flags: str, **variables: str) -> Generator[str]:
-    """The link that is printed; Ctrl-C ends it in order."""
-    with subprocess.Popen(
-        [COMMAND, "open", *flags],
-        env={**environment(agent="alice", database_url=database), **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-            process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=30)
-            assert process.returncode == 128 + signal.SIGINT
-            assert "Traceback" not in told
-        finally:
-            process.kill()
+from support.open_page import opened
 
 
 def command_lines() -> list[str]:
@@ -64,7 +40,7 @@ def test_the_browser_is_led_by_a_file_that_nobody_else_reads(database: str, tmp_
                        f'mv {told}.new {told}\n')  # fmt: skip
     program.chmod(0o700)
 
-    with opened(database, BROWSER=f"{program} %s") as link:
+    with opened(database, browser=f"{program} %s") as link:
         deadline = time.monotonic() + 30
         while not told.exists() and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -78,7 +78,7 @@ async def test_an_entry_shows_what_it_says_what_it_corrects_and_who_may_read_it(
 
     assert "Corrected since: Right" in corrected.text
     assert "It is blue." in corrected.text
-    assert "Only alice, the owner." in corrected.text
+    assert "Who can read this alice, the owner Share with" in corrected.text
     assert f"/not-to-be-guessed/entries/{old}" in correction.html.links()
     assert "bob: for you" in correction.text
     assert "No signature yet" in correction.text

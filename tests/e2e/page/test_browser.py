@@ -1,0 +1,220 @@
+"""The page in a real browser, on `diary-mcp open` as a person starts it."""
+
+# Selenium leaves the types of what scripts take and give open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.ui import WebDriverWait
+
+from support.node_tools import AXE
+from support.open_page import chromium, opened
+
+_DEADLINE_S = 20
+_PHONE = (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Generator[Chrome]:
+    with chromium(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def bases(browser: Chrome, database: str) -> Generator[dict[str, str]]:
+    """Where alice's page and bob's are, with the browser signed in to both."""
+    with (
+        opened(database, "--no-browser", agent="alice") as of_alice,
+        opened(database, "--no-browser", agent="bob") as of_bob,
+    ):
+        links = {"alice": of_alice, "bob": of_bob}
+        for link in links.values():
+            browser.get(link)
+            wait_for(browser, "//h1[.='Timeline']")
+        yield {agent: link.partition("/sign-in")[0] for agent, link in links.items()}
+
+
+def wait_for(browser: Chrome, path: str) -> None:
+    """Waits until the page has what the XPath names."""
+    WebDriverWait(browser, _DEADLINE_S).until(lambda page: page.find_elements(By.XPATH, path))
+
+
+def fill(browser: Chrome, **fields: str) -> None:
+    for name, text in fields.items():
+        field = browser.find_element(By.CSS_SELECTOR, f"main [name={name}]")
+        if field.tag_name == "select":
+            Select(field).select_by_visible_text(text)
+        else:
+            field.clear()
+            field.send_keys(text)
+
+
+def press(browser: Chrome, button: str) -> None:
+    browser.find_element(By.XPATH, f"//main//button[normalize-space()='{button}']").click()
+
+
+def follow(browser: Chrome, link: str) -> None:
+    browser.find_element(By.LINK_TEXT, link).click()
+
+
+def text_of(browser: Chrome) -> str:
+    return browser.find_element(By.TAG_NAME, "main").text
+
+
+def test_an_entry_is_found_corrected_shared_taken_back_and_deleted(
+    browser: Chrome, bases: dict[str, str]
+) -> None:
+    alice, bob = bases["alice"], bases["bob"]
+
+    browser.get(f"{alice}/write")
+    fill(browser, title="The sky", content="It is **yellow**.\n\n- said so", type="discovery")
+    press(browser, "Write")
+    assert "Written." in text_of(browser)
+    assert browser.find_element(By.CSS_SELECTOR, ".content strong").text == "yellow"
+
+    browser.find_element(By.ID, "find").send_keys("yellow sky", Keys.ENTER)
+    wait_for(browser, "//h1[.='Search']")
+    assert "matched: " in text_of(browser)
+    follow(browser, "The sky")
+
+    follow(browser, "Correct")
+    fill(browser, title="The sky, looked at", content="It is blue.")
+    press(browser, "Write")
+    wait_for(browser, "//h1[.='The sky, looked at']")
+    entry = browser.current_url.partition("?")[0].removeprefix(alice)
+    follow(browser, "The sky")
+    assert "Corrected since: The sky, looked at" in text_of(browser)
+
+    browser.get(f"{alice}{entry}")
+    fill(browser, **{"with": "bob"}, note="look up")
+    press(browser, "Share")
+    assert "look up" in text_of(browser)
+    WebDriverWait(browser, _DEADLINE_S).until(lambda page: is_shown(page, f"{bob}/shared"))
+    follow(browser, "The sky, looked at")
+    assert "alice, another agent, wrote this" in text_of(browser)
+
+    browser.get(f"{alice}{entry}")
+    press(browser, "Stop sharing with bob")
+    browser.get(f"{bob}{entry}")
+    assert "not_found" in text_of(browser)
+
+    browser.get(f"{alice}{entry}/delete")
+    press(browser, "Delete for good")
+    assert "Deleted for good." in text_of(browser)
+    browser.get(f"{alice}{entry}")
+    assert "not_found" in text_of(browser)
+
+
+def is_shown(browser: Chrome, address: str) -> bool:
+    browser.get(address)
+    return "The sky, looked at" in text_of(browser)
+
+
+def test_nothing_that_an_entry_holds_runs_or_is_fetched(
+    browser: Chrome, bases: dict[str, str]
+) -> None:
+    attack = (
+        "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
+        "![p](http://127.0.0.1:9/pixel.png) [x](javascript:document.title='run')"
+    )
+    browser.get_log("browser")  # What came before is forgotten.
+    browser.get(f"{bases['alice']}/write")
+    fill(browser, title=attack, content=attack, tags=attack[:60])
+    press(browser, "Write")
+
+    fetched: list[str] = browser.execute_script(
+        "return performance.getEntriesByType('resource').map(entry => entry.name)"
+    )
+    assert "onerror" in browser.find_element(By.TAG_NAME, "h1").text
+    assert browser.title != "run"
+    assert [address for address in fetched if not address.startswith(bases["alice"])] == []
+    assert browser.get_log("browser") == []
+
+
+def test_axe_finds_nothing_serious_on_any_page(browser: Chrome, bases: dict[str, str]) -> None:
+    axe = AXE.file("axe.min.js").read_text("utf-8")
+    alice = bases["alice"]
+    browser.get(f"{alice}/write")
+    fill(browser, title="Look at me", content="# One\n\n| a | b |\n|---|---|\n| c | d |\n\n"
+         "```\nx = 1\n```\n\n> quoted [link](https://example.org)", tags="seen")  # fmt: skip
+    press(browser, "Write")
+    entry = browser.current_url.partition("?")[0].removeprefix(alice)
+    browser.get(f"{alice}{entry}/edit")
+    fill(browser, content="# Two\n\nOther words.")
+    press(browser, "Save")
+
+    paths = ["/", "/shared", "/search", "/search?query=look", "/tags", "/status", "/write", entry,
+             f"{entry}/edit", f"{entry}/delete", f"{entry}/compare", "/entries/none"]  # fmt: skip
+    size = browser.get_window_size()
+    found: list[tuple[str, str, str]] = []
+    for scheme, width in (("light", size["width"]), ("dark", _PHONE[0])):
+        browser.set_window_size(width, _PHONE[1])
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        for path in paths:
+            browser.get(f"{alice}{path}")
+            found += [(scheme, path, each) for each in violations(browser, axe)]
+            assert is_narrow_enough(browser), (path, width)
+    browser.set_window_size(size["width"], size["height"])
+
+    assert found == []
+
+
+def violations(browser: Chrome, axe: str) -> list[str]:
+    """What axe calls serious or critical, each with where it is."""
+    browser.execute_script(axe)
+    result: dict[str, Any] = browser.execute_async_script(
+        "const done = arguments[0];"
+        "axe.run(document, {preload: false}).then(done, error => done({error: String(error)}))"
+    )
+    assert "error" not in result, result
+    return [
+        f"{each['id']}: {each['nodes'][0]['html']}"
+        for each in result["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
+def is_narrow_enough(browser: Chrome) -> bool:
+    """Whether nobody has to scroll sideways."""
+    widths: list[int] = browser.execute_script(
+        "return [document.documentElement.scrollWidth, window.innerWidth]"
+    )
+    return widths[0] <= widths[1]
+
+
+def test_the_keyboard_reaches_the_content_and_every_page(
+    browser: Chrome, bases: dict[str, str]
+) -> None:
+    browser.get(f"{bases['alice']}/tags")
+    reached: list[str] = []
+    for _ in range(8):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        focused = browser.switch_to.active_element
+        reached.append(focused.text or str(focused.get_attribute("name")))
+
+    assert reached == [
+        "Skip to the content", "Timeline", "Write", "Shared with me", "Tags", "Status", "query",
+        "Search",
+    ]  # fmt: skip
+
+
+def test_the_page_is_dark_where_the_reader_wants_that(
+    browser: Chrome, bases: dict[str, str]
+) -> None:
+    colours: list[str] = []
+    for scheme in ("light", "dark"):
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        browser.get(bases["alice"])
+        html = browser.find_element(By.TAG_NAME, "html")
+        colours.append(html.value_of_css_property("background-color"))
+
+    assert len(set(colours)) == 2
