@@ -12,16 +12,36 @@ class Group implements Namespace {
   }
 }
 
-class DiaryEntry implements Namespace {
+class Diary implements Namespace {
   related: {
     owner: Agent[]
+    writer: (Agent | SubjectSet<Group, "member">)[]
     viewer: (Agent | SubjectSet<Group, "member">)[]
   }
 
   permits = {
     view: (ctx: Context): boolean =>
       this.related.owner.includes(ctx.subject) ||
+      this.related.writer.includes(ctx.subject) ||
       this.related.viewer.includes(ctx.subject),
+    write: (ctx: Context): boolean =>
+      this.related.owner.includes(ctx.subject) ||
+      this.related.writer.includes(ctx.subject),
+  }
+}
+
+class DiaryEntry implements Namespace {
+  related: {
+    owner: Agent[]
+    viewer: (Agent | SubjectSet<Group, "member">)[]
+    parent: Diary[]
+  }
+
+  permits = {
+    view: (ctx: Context): boolean =>
+      this.related.owner.includes(ctx.subject) ||
+      this.related.viewer.includes(ctx.subject) ||
+      this.related.parent.traverse((diary) => diary.permits.view(ctx)),
     edit: (ctx: Context): boolean => this.related.owner.includes(ctx.subject),
     delete: (ctx: Context): boolean => this.related.owner.includes(ctx.subject),
     share: (ctx: Context): boolean => this.related.owner.includes(ctx.subject),

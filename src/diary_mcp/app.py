@@ -20,7 +20,6 @@ import structlog
 
 from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.domain.fields import EntryId
 from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
@@ -35,7 +34,7 @@ from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.word_counts import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts
-from diary_mcp.service.ports.workflows import QUEUES
+from diary_mcp.service.ports.workflows import QUEUES, RelatedId
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
 from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, reconcile
@@ -123,9 +122,7 @@ async def open_foundation(
         _open_permissions(settings, database) as permissions,
     ):
         settlements = PostgresSettlements(settling_database, telemetry)
-        prompt = EagerSettlement(
-            lambda entry_ids: settle(entry_ids, settlements, permissions), telemetry
-        )
+        prompt = EagerSettlement(lambda ids: settle(ids, settlements, permissions), telemetry)
         store = PostgresStore(
             database,
             telemetry,
@@ -250,10 +247,10 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
 
 
 def _settle_on(foundation: Foundation) -> Settle:
-    async def settle_entries(entry_ids: Sequence[EntryId]) -> None:
-        await settle(entry_ids, foundation.settlements, foundation.permissions)
+    async def settle_related(ids: Sequence[RelatedId]) -> None:
+        await settle(ids, foundation.settlements, foundation.permissions)
 
-    return settle_entries
+    return settle_related
 
 
 async def count_rows_adrift(foundation: Foundation) -> DriftCounts:

@@ -48,6 +48,7 @@ _COMMANDS = {
     "install": ("install", "install", "Put the server, and hooks, into a client's configuration."),
     "uninstall": ("install", "uninstall", "Take them out again."),
     "hook": ("hook", "hook", "Answer a hook of an installed client."),
+    "diary": ("diaries", "diary", "Diaries: one for each project or team."),
     "config": ("config", "config", "Print what an MCP client needs to start this installation."),
 }
 

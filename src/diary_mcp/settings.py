@@ -26,8 +26,10 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Label
 from diary_mcp.embeddings.choice import MODEL_FILES, EmbedderChoice, EmbedderKind, find_model
 from diary_mcp.outgoing import is_this_machine
+from diary_mcp.project import name_project
 
 ENVIRONMENT_PREFIX = "DIARY_MCP_"
+AUTO = "auto"
 TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
 """The bearer token of whoever signs over HTTP: a secret, and so no flag."""
 _OF_THE_PROJECT = tuple(f"{ENVIRONMENT_PREFIX}{word}_" for word in ("TEST", "CHAOS", "BENCHMARK"))
@@ -87,6 +89,15 @@ def _check_name(name: AgentName) -> AgentName:
     return name
 
 
+def _check_diary(text: str) -> str:
+    parts = text.split("/")
+    if len(parts) > 2 or not all(re.fullmatch(NAME_PATTERN, part) for part in parts):  # noqa: PLR2004
+        raise ValueError(
+            f"{text!r} is not a valid name of a diary: auto, NAME, or OWNER/NAME; {NAME_RULE}"
+        )
+    return text
+
+
 def _expand(path: Path) -> Path:
     """As a shell would: what starts a server often hands on what is written, letter by letter."""
     try:
@@ -129,6 +140,7 @@ class Settings(BaseSettings):
     agent: Annotated[AgentName, AfterValidator(_check_name)] = AgentName("local")
     session: Label | None = None
     hook_question: Literal["on", "off"] = "on"
+    diary: Annotated[str, AfterValidator(_check_diary)] | None = None
 
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -198,6 +210,11 @@ class Settings(BaseSettings):
         )
 
     @property
+    def current_diary(self) -> str | None:
+        """The diary that calls are about which name none; `None` where there is no such."""
+        return resolve_diary_name(self.diary, Path.cwd()) if self.diary else None
+
+    @property
     def keto_urls(self) -> tuple[str, str] | None:
         """Read and write URL of the Keto server; `None` for the embedded backend."""
         if self.keto_read_url is None or self.keto_write_url is None:
@@ -220,6 +237,11 @@ def load_settings(**flags: str | Path | None) -> Settings:
             for details in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidArgumentError("; ".join(problems)) from error
+
+
+def resolve_diary_name(text: str, folder: Path) -> str:
+    """What the setting names: `auto` is the project that `folder` is in."""
+    return name_project(folder) if text == AUTO else text
 
 
 def list_relative_folders(settings: Settings, data_dir: Path | None = None) -> list[str]:

@@ -25,6 +25,7 @@ State = tuple[bool, frozenset[str]]
 ABSENT: State = (False, frozenset())
 PRIVATE: State = (True, frozenset())
 SHARED: State = (True, frozenset({"bob"}))
+MOVED: State = (True, frozenset({"in team"}))
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Mutation:
     before: State
     after: State
     arguments: Callable[[str], Json]
+    of_diary: bool = False
+    """Whether `key` is the name of a diary."""
 
 
 MUTATIONS = {
@@ -46,6 +49,18 @@ MUTATIONS = {
         "diary_unshare", SHARED, PRIVATE, lambda key: {"entry_id": key, "with": "bob"}
     ),
     "delete": Mutation("diary_delete", SHARED, ABSENT, lambda key: {"entry_id": key}),
+    "move": Mutation(
+        "diary_update",
+        PRIVATE,
+        MOVED,
+        lambda key: {"entry_id": key, "expected_version": 1, "diary": "team"},
+    ),
+    "make a diary": Mutation(
+        "diary_diaries", ABSENT, PRIVATE, lambda key: {"open": key}, of_diary=True
+    ),
+    "share a diary": Mutation(
+        "diary_share", PRIVATE, SHARED, lambda key: {"diary": key, "with": "bob"}, of_diary=True
+    ),
 }
 
 
@@ -56,10 +71,12 @@ class Diary:
     site: Site
     states: dict[str, State] = field(default_factory=dict[str, State])
 
-    def prepare(self, key: str, state: State) -> RawClient:
-        """The server, with a settled entry in that state."""
-        server = self.site.server()
-        for name in ("create", "share")[: 1 + len(state[1])] if state[0] else ():
+    def prepare(self, key: str, mutation: Mutation) -> RawClient:
+        """The server, with a settled entry or diary in the state before the mutation."""
+        server, state = self.site.server(), mutation.before
+        assert server.call("diary_diaries", open="team").code == "ok"
+        steps = ("make a diary",) if mutation.of_diary else ("create", "share")
+        for name in steps[: 1 + len(state[1])] if state[0] else ():
             mutation = MUTATIONS[name]
             assert server.call(mutation.tool, **mutation.arguments(key)).code == "ok"
         self.states[key] = state
@@ -76,8 +93,12 @@ class Diary:
         grantees = ask(
             self.site.url,
             "select share.grantee from diary.entry left join diary.share on entry_id = id"
-            " where key = %s",
-            key,
+            " where key = %s and diary_id is null"
+            " union all select 'in ' || name from diary.entry"
+            " join diary.diary on diary.id = diary_id where key = %s"
+            " union all select grantee from diary.diary left join diary.diary_role on diary_id = id"
+            " where name = %s",
+            *(key, key, key),
         )
         return bool(grantees), frozenset(str(name) for (name,) in grantees if name is not None)
 
@@ -98,7 +119,7 @@ def kill_before_commit(
     From the enqueue on the commit may be on its way already: only the end of its server process in
     PostgreSQL, `with_backend`, calls it off.
     """
-    server = diary.prepare(key, mutation.before)
+    server = diary.prepare(key, mutation)
     with held(diary.site.url, point) as stop:
         call = server.start_call(mutation.tool, **mutation.arguments(key))
         backend = stop.wait_for_arrival()
@@ -152,7 +173,7 @@ def test_a_server_killed_during_its_commit_leaves_all_of_the_mutation(
 ) -> None:
     key = uuid4().hex
     mutation = MUTATIONS[name]
-    server = diary.prepare(key, mutation.before)
+    server = diary.prepare(key, mutation)
     with held(diary.site.url, "before the commit") as stop:
         call = server.start_call(mutation.tool, **mutation.arguments(key))
         stop.wait_for_arrival()
@@ -174,7 +195,7 @@ def test_a_server_killed_after_its_commit_and_before_its_answer_leaves_all_of_th
 ) -> None:
     key = uuid4().hex
     mutation = MUTATIONS[name]
-    server = diary.prepare(key, mutation.before)
+    server = diary.prepare(key, mutation)
     with held(diary.site.url, "before the commit") as stop:
         call = server.start_call(mutation.tool, **mutation.arguments(key))
         stop.wait_for_arrival()
@@ -198,7 +219,7 @@ def test_a_server_killed_inside_the_step_leaves_the_rest_to_the_next(
 ) -> None:
     key = uuid4().hex
     mutation = MUTATIONS[name]
-    server = diary.prepare(key, mutation.before)
+    server = diary.prepare(key, mutation)
     with held(diary.site.url, point) as stop:
         answer = server.call(mutation.tool, **mutation.arguments(key))
         stop.wait_for_arrival()

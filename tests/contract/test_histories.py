@@ -152,7 +152,7 @@ async def seen_in(backend: Backend) -> dict[str, object]:
         "groups": {agent: await permissions.list_groups(agent) for agent in AGENTS},
         "members": {group: await permissions.list_members(group) for group in GROUPS},
         "listed": await permissions.list_entry_tuples(ENTRIES),
-        "scanned": {each async for page in permissions.scan_entry_tuples() for each in page},
+        "scanned": {each async for page in permissions.scan_tuples() for each in page},
     }
 
 

@@ -1,17 +1,25 @@
 """Who views what and who belongs where, put to both permission backends alike."""
 
+from typing import Literal
+from uuid import UUID
+
 import pytest
 
-from diary_mcp.domain.fields import AgentName, GroupName
+from diary_mcp.domain.fields import AgentName, DiaryId, GroupName
 from diary_mcp.domain.relations import (
     RelationTuple,
+    diary_tuple,
     owner_tuple,
+    parent_tuple,
     viewer_tuple,
 )
 from support.backends import Backend
-from support.tuples import ANN, BOB, CAT, agent, entry, group, insert, may_view, members_of
+from support.tuples import ANN, BOB, CAT, agent, entry, group, insert, may_view, members_of, scan
 
 pytestmark = pytest.mark.anyio
+
+DIARY = DiaryId(UUID(int=1_000))
+OTHER = DiaryId(UUID(int=1_001))
 
 
 async def test_a_backend_without_faults_is_ready(backend: Backend) -> None:
@@ -183,3 +191,56 @@ async def test_a_name_that_no_tuple_can_hold_has_no_right(backend: Backend, name
 
     assert not await may_view(backend.permissions, AgentName(name))
     assert await backend.permissions.list_groups(AgentName(name)) == set()
+
+
+@pytest.mark.parametrize("role", ["owner", "writer", "viewer"])
+async def test_whoever_has_a_role_on_a_diary_views_what_is_in_it(
+    backend: Backend, role: Literal["owner", "writer", "viewer"]
+) -> None:
+    await insert(
+        backend.permissions,
+        owner_tuple(entry(1), ANN),
+        owner_tuple(entry(2), ANN),
+        parent_tuple(entry(1), DIARY),
+        diary_tuple(DIARY, role, BOB),
+    )
+
+    assert await backend.permissions.check_view(BOB, [entry(1), entry(2)]) == {entry(1)}
+    assert await backend.permissions.check_diaries(BOB, [DIARY, OTHER]) == {DIARY}
+    may_write = await backend.permissions.check_diaries(BOB, [DIARY, OTHER], to_write=True)
+    assert may_write == (set() if role == "viewer" else {DIARY})
+    assert not await may_view(backend.permissions, CAT)
+    assert await backend.permissions.check_diaries(CAT, [DIARY]) == set()
+
+
+async def test_writers_through_a_group_in_a_group_view_what_is_in_the_diary(
+    backend: Backend,
+) -> None:
+    await backend.permissions.add(GroupName("crew"), agent("bob"))
+    await backend.permissions.add(GroupName("team"), group("crew"))
+    await insert(
+        backend.permissions,
+        parent_tuple(entry(1), DIARY),
+        diary_tuple(DIARY, "writer", group("team")),
+    )
+
+    assert await may_view(backend.permissions, BOB)
+    assert await backend.permissions.check_diaries(BOB, [DIARY], to_write=True) == {DIARY}
+    assert not await may_view(backend.permissions, CAT)
+
+
+async def test_tuples_of_diaries_are_listed_scanned_and_deleted_like_those_of_entries(
+    backend: Backend,
+) -> None:
+    held = [
+        diary_tuple(DIARY, "owner", ANN),
+        diary_tuple(DIARY, "writer", group("team")),
+        parent_tuple(entry(1), DIARY),
+    ]
+    await insert(backend.permissions, *held)
+
+    assert await backend.permissions.list_diary_tuples([DIARY, OTHER]) == set(held[:2])
+    assert await backend.permissions.list_entry_tuples([entry(1)]) == {held[2]}
+    assert set(await scan(backend.permissions)) == set(held)
+    await backend.permissions.patch(insert=(), delete=held)
+    assert await scan(backend.permissions) == []

@@ -12,6 +12,7 @@ from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
 from diary_mcp.service.ports.settlement import DriftCounts
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, reconcile
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.store.agents import PostgresAgents
@@ -51,10 +52,10 @@ class Diary:
         return (await self.reconcile()).drift
 
     async def all_tuples(self) -> set[RelationTuple]:
-        pages = [page async for page in self.backend.permissions.scan_entry_tuples()]
+        pages = [page async for page in self.backend.permissions.scan_tuples()]
         return {each for page in pages for each in page}
 
-    async def unsettled(self) -> list[EntryId]:
+    async def unsettled(self) -> list[RelatedId]:
         return await self.foundation.settlements.list_unsettled(None, 10)
 
     @property

@@ -44,7 +44,7 @@ class KetoAdministrator:
 
     async def empty(self) -> None:
         async with httpx.AsyncClient(base_url=self._write_url, verify=False) as client:
-            for namespace in ("Agent", "Group", "DiaryEntry"):
+            for namespace in ("Agent", "Group", "Diary", "DiaryEntry"):
                 response = await client.delete(
                     "/admin/relation-tuples", params={"namespace": namespace}
                 )

@@ -25,7 +25,8 @@ $$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
 _CAUSES: dict[Failure, str] = {
     "the workflow's row fails": (
         "create trigger failure before insert on dbos.workflow_status"
-        " for each row when (new.queue_name = 'permissions') execute function public.fail()"
+        " for each row when (new.queue_name in ('permissions', 'diaries'))"
+        " execute function public.fail()"
     ),
     "the workflow's input fails": (
         "create trigger failure before insert on dbos.workflow_input"
@@ -33,18 +34,21 @@ _CAUSES: dict[Failure, str] = {
     ),
     "the connection is lost at the enqueue": (
         "create trigger failure before insert on dbos.workflow_status"
-        " for each row when (new.queue_name = 'permissions') execute function public.vanish()"
+        " for each row when (new.queue_name in ('permissions', 'diaries'))"
+        " execute function public.vanish()"
     ),
     "the enqueue function is gone": "alter routine dbos.enqueue_workflow rename to gone",
     "the commit fails": (
         "create constraint trigger failure after insert on dbos.workflow_status"
         " deferrable initially deferred"
-        " for each row when (new.queue_name = 'permissions') execute function public.fail()"
+        " for each row when (new.queue_name in ('permissions', 'diaries'))"
+        " execute function public.fail()"
     ),
     "the connection is lost at the commit": (
         "create constraint trigger failure after insert on dbos.workflow_status"
         " deferrable initially deferred"
-        " for each row when (new.queue_name = 'permissions') execute function public.vanish()"
+        " for each row when (new.queue_name in ('permissions', 'diaries'))"
+        " execute function public.vanish()"
     ),
 }
 _CURES: dict[Failure, str] = {
@@ -54,14 +58,18 @@ _CURES: dict[Failure, str] = {
 _CURE = "drop trigger failure on dbos.workflow_status"
 # Everything that a mutation could leave behind. What else is on DBOS's queues comes and goes.
 _QUERIES = {
-    "diary.entry": "select id, version, content from diary.entry order by id",
+    "diary.entry": "select id, version, content, diary_id from diary.entry order by id",
     "diary.entry_version": "select t::text from diary.entry_version as t order by 1",
     "diary.entry_permission": "select t::text from diary.entry_permission as t order by 1",
     "diary.share": "select t::text from diary.share as t order by 1",
+    "diary.diary": "select t::text from diary.diary as t order by 1",
+    "diary.diary_permission": "select t::text from diary.diary_permission as t order by 1",
+    "diary.diary_role": "select t::text from diary.diary_role as t order by 1",
     "diary.create_request": "select t::text from diary.create_request as t order by 1",
     "diary.audit_event": "select t::text from diary.audit_event as t order by 1",
     "dbos.workflow_status": (
-        "select t::text from dbos.workflow_status as t where queue_name = 'permissions' order by 1"
+        "select t::text from dbos.workflow_status as t"
+        " where queue_name in ('permissions', 'diaries') order by 1"
     ),
     "dbos.workflow_input": (
         "select t::text from dbos.workflow_input as t where workflow_uuid like '%:%' order by 1"

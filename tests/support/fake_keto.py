@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
-OUR_NAMESPACES = ("Agent", "Group", "DiaryEntry")
+OUR_NAMESPACES = ("Agent", "Group", "Diary", "DiaryEntry")
 
 
 @dataclass(frozen=True)

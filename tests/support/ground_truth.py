@@ -1,8 +1,8 @@
 """What is true of a diary, told by rows and tuples alone, by no class of the code under test.
 
-The promise, as a check: every entry has its owner's tuple, every active share its viewer tuple,
-and there is no other tuple; every permission change that was committed has its workflow, and
-every workflow its committed change.
+The promise, as a check: every entry and diary has its owner's tuple, every active share and role
+its own, every entry that names a diary the one of its parent, and there is no other tuple; every
+permission change that was committed has its workflow, and every workflow its committed change.
 """
 
 import time
@@ -17,13 +17,13 @@ from support.keto_config import KetoAddress
 
 Row = tuple[object, ...]
 Event = tuple[str, int]
-"""A permission change: the entry's id, and the generation that it raised the entry to."""
+"""A permission change: the entry's or diary's id, and the generation that it was raised to."""
 
 _TUPLES = """\
 select object, relation,
     coalesce(subject_id, subject_namespace || ':' || subject_object || '#' || subject_relation)
 from diary.relation_tuple
-where namespace = 'DiaryEntry'
+where namespace in ('DiaryEntry', 'Diary')
 """
 _WANTED = """\
 select id::text, 'owner', owner from diary.entry
@@ -33,11 +33,24 @@ select entry_id::text, 'viewer',
     else grantee end
 from diary.share
 where not expired
+union all
+select id::text, 'parent', 'Diary:' || diary_id || '#' from diary.entry where diary_id is not null
+union all
+select id::text, 'owner', owner from diary.diary
+union all
+select diary_id::text, role,
+    case when grantee like 'group:%' then 'Group:' || substr(grantee, 7) || '#member'
+    else grantee end
+from diary.diary_role
+where not expired
 """
 # One generation more for every change; the one of a deletion goes with the tombstone.
 _CHANGES = """\
 select permission.entry_id::text, number
 from diary.entry_permission as permission, generate_series(1, permission.generation) as number
+union all
+select permission.diary_id::text, number
+from diary.diary_permission as permission, generate_series(1, permission.generation) as number
 """
 # Without those that the sweep has added: their ids have a fourth part.
 _SCHEDULED = """\
@@ -46,15 +59,18 @@ from dbos.workflow_status
 inner join dbos.workflow_input as input using (workflow_uuid)
 cross join lateral
 jsonb_array_elements_text(input.inputs::jsonb -> 'positionalArgs' -> 0) as entry_id
-where queue_name = 'permissions' and split_part(workflow_uuid, ':', 4) = ''
+where queue_name in ('permissions', 'diaries') and split_part(workflow_uuid, ':', 4) = ''
 """
 _UNSETTLED = """\
 select entry_id::text, format('%s of %s', applied_generation, generation), changed_at::text
 from diary.entry_permission where applied_generation < generation
 union all
+select diary_id::text, format('%s of %s', applied_generation, generation), changed_at::text
+from diary.diary_permission where applied_generation < generation
+union all
 select workflow_uuid, status, format('%s since %s', executor_id, started_at_epoch_ms)
 from dbos.workflow_status
-where status in ('ENQUEUED', 'PENDING') and queue_name = 'permissions'
+where status in ('ENQUEUED', 'PENDING') and queue_name in ('permissions', 'diaries')
 """
 
 
@@ -103,17 +119,19 @@ def read_truth(url: str, keto: KetoAddress | None = None) -> Truth:
             return frozenset((str(entry_id), int(str(number))) for entry_id, number in rows(query))
 
         return Truth(
-            entries=texts("select id from diary.entry"),
+            entries=texts("select id from diary.entry union all select id from diary.diary"),
             tuples=frozenset(rows(_TUPLES) if keto is None else list_keto_tuples(keto)),
             wanted=frozenset(rows(_WANTED)),
             changes=events(_CHANGES),
             scheduled=events(_SCHEDULED),
             deletions=texts(
                 "select split_part(workflow_uuid, ':', 2) from dbos.workflow_status"
-                " where workflow_uuid like 'remove_entry_relations:%'"
+                " where workflow_uuid like 'remove_%_relations:%'"
             ),
             tombstones=texts(
                 "select entry_id from diary.entry_permission where deleted_at is not null"
+                " union all select diary_id from diary.diary_permission"
+                " where deleted_at is not null"
             ),
             halves=texts(
                 "select coalesce(status.workflow_uuid, input.workflow_uuid)"
@@ -122,7 +140,8 @@ def read_truth(url: str, keto: KetoAddress | None = None) -> Truth:
                 " where status.workflow_uuid is null or input.workflow_uuid is null"
             ),
             statuses=texts(
-                "select distinct status from dbos.workflow_status where queue_name = 'permissions'"
+                "select distinct status from dbos.workflow_status"
+                " where queue_name in ('permissions', 'diaries')"
             ),
         )
 
@@ -147,13 +166,17 @@ def check_promise(url: str, keto: KetoAddress | None = None, *, within_s: float 
 
 
 def list_keto_tuples(keto: KetoAddress) -> list[Row]:
-    """Every entry's tuples as Keto lists them, copies included."""
+    """Every entry's and diary's tuples as Keto lists them, copies included."""
+    return [each for name in ("DiaryEntry", "Diary") for each in _list_namespace(keto, name)]
+
+
+def _list_namespace(keto: KetoAddress, namespace: str) -> list[Row]:
     found: list[Row] = []
     page: dict[str, str] = {}
     while True:
         answer = httpx.get(
             f"{keto.read_url}/relation-tuples",
-            params={"namespace": "DiaryEntry", "page_size": "500", **page},
+            params={"namespace": namespace, "page_size": "500", **page},
             verify=False,
         ).raise_for_status()
         body = answer.json()

@@ -25,9 +25,13 @@ class InMemory:
 
     @asynccontextmanager
     async def client(
-        self, agent: str = "alice", scopes: tuple[TokenScope, ...] = TOKEN_SCOPES
+        self,
+        agent: str = "alice",
+        scopes: tuple[TokenScope, ...] = TOKEN_SCOPES,
+        *,
+        diary: str | None = None,
     ) -> AsyncGenerator[Client]:
-        caller = Caller(AgentName(agent), frozenset(scopes))
+        caller = Caller(AgentName(agent), frozenset(scopes), diary=diary)
         server = build_server(self._diary, lambda _context: caller)
         mode = "legacy" if self.era == "2025-11-25" else "auto"
         async with Client(server, mode=mode, cache=None) as client:
@@ -43,6 +47,11 @@ class InMemory:
 
     async def settle(self, entry_id: EntryId) -> None:
         await settle([entry_id], self.foundation.settlements, self.foundation.permissions)
+
+    async def settle_all(self) -> None:
+        """Settles whatever waits for it."""
+        waiting = await self.foundation.settlements.list_unsettled(None, 1_000)
+        await settle(waiting, self.foundation.settlements, self.foundation.permissions)
 
     async def _diary(self) -> Diary:
         return self.foundation.diary
@@ -60,6 +69,8 @@ async def good(client: Client, tool: str, /, **arguments: object) -> Json:
 
 async def refusal(client: Client, tool: str, /, **arguments: object) -> str:
     """The text of a tool error."""
+    if "with_" in arguments:
+        arguments["with"] = arguments.pop("with_")
     result = await client.call_tool(tool, arguments)
     assert result.is_error, result.structured_content
     return texts(result)[0]

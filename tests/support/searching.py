@@ -10,7 +10,7 @@ import numpy as np
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError, PermissionBackendUnavailableError
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.listing import Page
 from diary_mcp.service.index.indexer import EntryIndexer
@@ -41,6 +41,13 @@ class SilentPermissions:
 
     async def check_view(self, agent: AgentName, entry_ids: Collection[EntryId]) -> set[EntryId]:
         raise PermissionBackendUnavailableError(f"No answer about {agent} and {len(entry_ids)}.")
+
+    async def check_diaries(
+        self, agent: AgentName, diary_ids: Collection[DiaryId], *, to_write: bool = False
+    ) -> set[DiaryId]:
+        raise PermissionBackendUnavailableError(
+            f"No answer about {agent}, {len(diary_ids)} and {to_write}."
+        )
 
     async def list_groups(self, agent: AgentName) -> set[GroupName]:
         raise PermissionBackendUnavailableError(f"No answer about {agent}.")

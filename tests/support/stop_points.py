@@ -45,13 +45,27 @@ create trigger stop_2 after insert or delete on diary.entry
 for each row execute function stop.here('after the rows');
 create trigger stop_2 after insert or delete on diary.share
 for each row execute function stop.here('after the rows');
+create trigger stop_1 before insert on diary.diary
+for each statement execute function stop.here('after begin');
+create trigger stop_1 before update on diary.diary_permission
+for each row when (old.generation <> new.generation) execute function stop.here('after begin');
+create trigger stop_2 after insert or delete on diary.diary
+for each row execute function stop.here('after the rows');
+create trigger stop_2 after insert or delete on diary.diary_role
+for each row execute function stop.here('after the rows');
+create trigger stop_2_moved after update of diary_id on diary.entry
+for each row execute function stop.here('after the rows');
+create trigger stop_7 before update on diary.diary_permission
+for each row when (old.applied_generation <> new.applied_generation)
+execute function stop.here('after the tuples'' commit');
 
 create trigger stop_3 after insert on dbos.workflow_input
 for each row when (new.workflow_uuid like '%:%') execute function stop.here('after the enqueue');
 
 create constraint trigger stop_4 after insert on dbos.workflow_status
 deferrable initially deferred
-for each row when (new.queue_name = 'permissions') execute function stop.here('before the commit');
+for each row when (new.queue_name in ('permissions', 'diaries'))
+execute function stop.here('before the commit');
 
 create trigger stop_5 before insert or delete on diary.relation_tuple
 for each statement execute function stop.here('before the tuples');
@@ -66,7 +80,8 @@ for each row when (new.workflow_uuid like '%:%')
 execute function stop.here('before the checkpoint');
 create trigger stop_9 before update on dbos.workflow_status
 for each row
-when (new.queue_name = 'permissions' and old.status <> 'SUCCESS' and new.status = 'SUCCESS')
+when (new.queue_name in ('permissions', 'diaries')
+    and old.status <> 'SUCCESS' and new.status = 'SUCCESS')
 execute function stop.here('before the end');
 """
 _WAITING = """\

@@ -32,7 +32,7 @@ async def insert(permissions: PermissionBackend, *tuples: RelationTuple) -> None
 
 
 async def scan(permissions: PermissionBackend) -> list[RelationTuple]:
-    return [each async for page in permissions.scan_entry_tuples() for each in page]
+    return [each async for page in permissions.scan_tuples() for each in page]
 
 
 async def may_view(permissions: PermissionBackend, name: AgentName) -> bool:

@@ -25,11 +25,16 @@ import psycopg
 
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import PermissionRefusedError
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
 from diary_mcp.domain.version import new_record
 from diary_mcp.service.ports.store import UnitOfWork
-from diary_mcp.service.ports.workflows import PermissionChange, PollRate, PollRates
+from diary_mcp.service.ports.workflows import (
+    PermissionChange,
+    PollRate,
+    PollRates,
+    RelatedId,
+)
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.store.connecting import open_blocking_connection
 from diary_mcp.store.database import Connection, Database, open_database
@@ -74,6 +79,12 @@ class TupleTable:
         async with self._call("list", entry_ids) as connection:
             return await read_tuples(connection, entry_ids)
 
+    async def list_diary_tuples(self, diary_ids: Collection[DiaryId]) -> set[RelationTuple]:
+        """Not journaled: what no row knows is asked for in both namespaces."""
+        async with await psycopg.AsyncConnection.connect(self._database_url) as connection:
+            found = await read_tuples(connection, [EntryId(each) for each in diary_ids])
+        return {each for each in found if each.namespace == "Diary"}
+
     async def patch(
         self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]
     ) -> None:
@@ -95,7 +106,7 @@ class TupleTable:
                     _columns(new),
                 )
 
-    async def scan_entry_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
+    async def scan_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
         async with await psycopg.AsyncConnection.connect(self._database_url) as connection:
             yield list(await read_tuples(connection))
 
@@ -182,8 +193,8 @@ class Diary:
             intervals=intervals,
         )
 
-    async def settle(self, entry_ids: Sequence[EntryId]) -> None:
-        await settle(entry_ids, self.settlements, self.tuples)
+    async def settle(self, ids: Sequence[RelatedId]) -> None:
+        await settle(ids, self.settlements, self.tuples)
 
     async def create(self, owner: AgentName = ALICE) -> EntryId:
         entry_id = EntryId(uuid4())

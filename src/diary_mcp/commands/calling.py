@@ -179,7 +179,8 @@ async def _open_calls(settings: Settings) -> AsyncGenerator[Calls]:
         open_foundation(settings, with_keys=True) as foundation,
         settle_beside_queue(foundation),
     ):
-        calls = Calls(foundation.diary, Caller(settings.agent, session=settings.session))
+        caller = Caller(settings.agent, session=settings.session, diary=settings.current_diary)
+        calls = Calls(foundation.diary, caller)
         yield calls
         if calls.have_changed:
             await _settle(foundation)

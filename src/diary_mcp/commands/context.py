@@ -38,4 +38,4 @@ async def load_context(settings: Settings) -> str:
     """
     async with open_foundation(settings) as foundation:
         await foundation.diary.agents.register(settings.agent)
-        return await read_context(foundation.diary, settings.agent)
+        return await read_context(foundation.diary, settings.agent, settings.current_diary)

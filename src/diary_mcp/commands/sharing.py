@@ -14,28 +14,28 @@ from diary_mcp.settings import Settings
 
 @click.command()
 @with_settings
-@click.argument("reference", metavar="REF")
+@click.argument("reference", metavar="[REF]", required=False)
 @with_arguments(ShareArguments, besides={"entry_id"})
 @as_json_option
-def share(settings: Settings, *, reference: str, given: Given, as_json: bool) -> None:
-    """Let another agent, or a group, read an entry."""
+def share(settings: Settings, *, reference: str | None, given: Given, as_json: bool) -> None:
+    """Let another agent, or a group, read an entry, or give it a role on a diary."""
     shared = call(settings, "diary_share", {"entry_id": reference, **given}, ShareResult)
     if as_json:
         echo_json(shared)
         return
     until = "" if shared.expires_at is None else f" until {format_time(shared.expires_at)}"
-    click.echo(f"shared {shared.entry_id} with {line(shared.grantee)}{until}")
+    click.echo(f"shared {shared.entry_id or shared.diary} with {line(shared.grantee)}{until}")
 
 
 @click.command()
 @with_settings
-@click.argument("reference", metavar="REF")
+@click.argument("reference", metavar="[REF]", required=False)
 @with_arguments(UnshareArguments, besides={"entry_id"})
 @as_json_option
-def unshare(settings: Settings, *, reference: str, given: Given, as_json: bool) -> None:
+def unshare(settings: Settings, *, reference: str | None, given: Given, as_json: bool) -> None:
     """End a share; it holds at once."""
     revoked = call(settings, "diary_unshare", {"entry_id": reference, **given}, RevokedResult)
     if as_json:
         echo_json(revoked)
     else:
-        click.echo(f"unshared {revoked.entry_id} with {line(revoked.grantee)}")
+        click.echo(f"unshared {revoked.entry_id or revoked.diary} with {line(revoked.grantee)}")

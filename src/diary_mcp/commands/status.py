@@ -61,6 +61,7 @@ async def look_at(settings: Settings) -> Status:
         permission_backend="embedded" if settings.keto_urls is None else "keto",
         data_dir=str(settings.data_dir),
         agent=settings.agent,
+        diary=settings.current_diary,
     )
     _look_at_hooks(settings, report)
     if settings.database_url is None and not has_cluster(settings.data_dir):

@@ -9,6 +9,7 @@ from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.fields import (
     AgentName,
     Content,
+    DiaryId,
     EndTime,
     EntryId,
     EntryType,
@@ -40,6 +41,14 @@ class Signature(BaseModel, frozen=True):
     link: str | None = Field(default=None, exclude_if=_is_none)
 
 
+class EntryDiary(BaseModel, frozen=True):
+    """The diary that an entry is in."""
+
+    id: DiaryId
+    owner: AgentName
+    name: str
+
+
 class EntryFields(BaseModel, frozen=True):
     """What a list shows of an entry: all of it but the content."""
 
@@ -62,6 +71,8 @@ class EntryFields(BaseModel, frozen=True):
     signature: Signature = Signature()
     role: Role
     sharing: Sharing
+    diary: EntryDiary | None = None
+    """`None`: its owner's `main`, of which nobody else knows."""
 
 
 class Entry(EntryFields, frozen=True):
@@ -123,6 +134,10 @@ class EntryDraft(BaseModel):
     author: Label | None = Field(default=None, description="Who wrote it; you if absent.")
     session: Label | None = Field(default=None, description="The piece of work; has a default.")
     key: Label | None = Field(default=None, description="Your own unique name for it.")
+    # Left out where it is not given: what was hashed before there were diaries is hashed so still.
+    diary: Label | None = Field(
+        default=None, exclude_if=_is_none, description="The current one if absent."
+    )
 
 
 class EntryChanges(BaseModel):
@@ -136,6 +151,7 @@ class EntryChanges(BaseModel):
     tags: Tags | None = None
     importance: Importance | None = None
     supersedes: References | None = Field(default=None, description="If it had none.")
+    diary: Label | None = Field(default=None, description="Moves it; main: back to your own.")
 
 
 class EntryFilters(BaseModel):
@@ -154,6 +170,10 @@ class EntryFilters(BaseModel):
     min_importance: Importance | None = None
     session: Label | None = None
     include_superseded: bool = True
+    # Left out where it is not given, so that a cursor from before there were diaries goes on.
+    diary: Label | None = Field(
+        default=None, exclude_if=_is_none, description="NAME, OWNER/NAME, or * for all."
+    )
 
 
 class Share(BaseModel, frozen=True):

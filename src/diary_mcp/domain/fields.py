@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 from diary_mcp.domain.times import read_time
 
 EntryId = NewType("EntryId", UUID)
+DiaryId = NewType("DiaryId", UUID)
 AgentName = NewType("AgentName", str)
 GroupName = NewType("GroupName", str)
 Grantee = NewType("Grantee", str)

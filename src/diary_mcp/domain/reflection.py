@@ -13,10 +13,17 @@ def _is_default(importance: float) -> bool:
     return importance == _DEFAULT_IMPORTANCE
 
 
+def _is_none(owner: AgentName | None) -> bool:
+    return owner is None
+
+
 class Mention(BaseModel, frozen=True):
     """An entry named in a digest: enough to recognise it, and its id to read it by."""
 
     id: EntryId
+    owner: AgentName | None = Field(default=None, exclude_if=_is_none)
+    """Whose it is, where that is another agent."""
+
     type: EntryType
     date: Time
     importance: float = Field(exclude_if=_is_default)

@@ -6,8 +6,9 @@ its members as the subject set `Group:NAME#member`. The rules over them are in
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 
 GROUP_PREFIX = "group:"
 
@@ -53,11 +54,22 @@ class Grant:
     """What grants something on an object: one tuple on it that fits one of the `granting` rules.
 
     Where such a rule admits members of something, the `membership` rules say who belongs to it,
-    level by level. Rules are only ever united: one fitting chain of tuples is enough.
+    level by level. Rules are only ever united: one fitting chain of tuples is enough. What grants
+    on an object that `parent` leads to grants here, too.
     """
 
     granting: tuple[Rule, ...]
     membership: tuple[Rule, ...]
+    parent: "Parent | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The relation of an object to one that lends it what is granted there."""
+
+    holder: Membership
+    namespace: str
+    granting: tuple[Rule, ...]
 
 
 def owner_tuple(entry_id: EntryId, owner: AgentName) -> RelationTuple:
@@ -68,6 +80,20 @@ def owner_tuple(entry_id: EntryId, owner: AgentName) -> RelationTuple:
 def viewer_tuple(entry_id: EntryId, grantee: Grantee) -> RelationTuple:
     """The tuple that makes an agent, or the members of a group, viewers of an entry."""
     return RelationTuple("DiaryEntry", str(entry_id), "viewer", subject_of(grantee))
+
+
+def parent_tuple(entry_id: EntryId, diary_id: DiaryId) -> RelationTuple:
+    """The tuple that says in which diary an entry is."""
+    return RelationTuple(
+        "DiaryEntry", str(entry_id), "parent", SubjectSet("Diary", str(diary_id), "")
+    )
+
+
+def diary_tuple(
+    diary_id: DiaryId, role: Literal["owner", "writer", "viewer"], grantee: Grantee | AgentName
+) -> RelationTuple:
+    """The tuple that gives an agent, or the members of a group, a role on a diary."""
+    return RelationTuple("Diary", str(diary_id), role, subject_of(Grantee(grantee)))
 
 
 def member_tuple(group: GroupName, member: Grantee) -> RelationTuple:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.entry import Entry, EntryDraft
-from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Time, format_time
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, EntryType, Time, format_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,8 @@ class EntryRecord(Version):
     """Likewise, by the diary's own chain, also of an import that brought a proof along."""
     signed_claims: Sequence[str] = ()
     """The ids of what it was signed to supersede, some of which may be deleted by now."""
+    diary_id: DiaryId | None = None
+    """`None`: the owner's `main`. Not hashed: where an entry is kept is nothing that it says."""
 
 
 def write_version(

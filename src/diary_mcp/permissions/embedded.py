@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from diary_mcp.domain.errors import DatabaseUnavailableError, PermissionBackendUnavailableError
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import (
     Grant,
     Membership,
@@ -15,8 +15,9 @@ from diary_mcp.domain.relations import (
     member_tuple,
 )
 from diary_mcp.permissions.groups import as_subject_set, members_in, require_shallow
-from diary_mcp.permissions.rules import GROUP_MEMBERSHIP, VIEW_ENTRY
+from diary_mcp.permissions.rules import GROUP_MEMBERSHIP, VIEW_DIARY, VIEW_ENTRY, WRITE_DIARY
 from diary_mcp.permissions.shapes import (
+    DIARY,
     ENTRY,
     GROUP_MEMBER,
     MAX_GROUP_DEPTH,
@@ -80,13 +81,20 @@ class EmbeddedPermissions:
 
     async def check_view(self, agent: AgentName, entry_ids: Collection[EntryId]) -> set[EntryId]:
         asked = {str(entry_id): entry_id for entry_id in entry_ids}
-        if not asked or not is_usable_name(agent):
-            return set()
+        return {asked[granted] for granted in await self._check(VIEW_ENTRY, agent, asked.keys())}
+
+    async def check_diaries(
+        self, agent: AgentName, diary_ids: Collection[DiaryId], *, to_write: bool = False
+    ) -> set[DiaryId]:
+        asked = {str(diary_id): diary_id for diary_id in diary_ids}
+        grant = WRITE_DIARY if to_write else VIEW_DIARY
+        return {asked[granted] for granted in await self._check(grant, agent, asked.keys())}
+
+    async def _check(self, grant: Grant, agent: AgentName, objects: Collection[str]) -> list[str]:
+        if not objects or not is_usable_name(agent):
+            return []
         with _unavailability_told():
-            granted = await self._tuples.list_granted(
-                VIEW_ENTRY, agent, asked.keys(), max_depth=MAX_GROUP_DEPTH
-            )
-        return {asked[granted_id] for granted_id in granted}
+            return await self._tuples.list_granted(grant, agent, objects, max_depth=MAX_GROUP_DEPTH)
 
     async def list_groups(self, agent: AgentName) -> set[GroupName]:
         if not is_usable_name(agent):
@@ -101,20 +109,25 @@ class EmbeddedPermissions:
         with _unavailability_told():
             return set(await self._tuples.list_tuples(ENTRY, [str(each) for each in entry_ids]))
 
+    async def list_diary_tuples(self, diary_ids: Collection[DiaryId]) -> set[RelationTuple]:
+        with _unavailability_told():
+            return set(await self._tuples.list_tuples(DIARY, [str(each) for each in diary_ids]))
+
     async def patch(
         self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]
     ) -> None:
         await self._patch(insert=insert, delete=delete)
 
-    async def scan_entry_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
-        after: str | None = None
-        while True:
-            with _unavailability_told():
-                page = await self._tuples.list_next_tuples(ENTRY, after, _OBJECTS_A_PAGE)
-            if not page:
-                return
-            yield page
-            after = page[-1].object
+    async def scan_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
+        for namespace in (ENTRY, DIARY):
+            after: str | None = None
+            while True:
+                with _unavailability_told():
+                    page = await self._tuples.list_next_tuples(namespace, after, _OBJECTS_A_PAGE)
+                if not page:
+                    break
+                yield page
+                after = page[-1].object
 
     async def add(self, group: GroupName, member: Grantee) -> None:
         wanted = [member_tuple(group, member)]

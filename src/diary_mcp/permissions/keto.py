@@ -12,6 +12,7 @@ from collections.abc import (
     Callable,
     Collection,
     Generator,
+    Iterable,
     Mapping,
     Sequence,
 )
@@ -25,7 +26,7 @@ import httpx
 import structlog
 
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, member_tuple
 from diary_mcp.permissions.circuit import CircuitBreaker
 from diary_mcp.permissions.concurrency import ask_all
@@ -47,6 +48,7 @@ from diary_mcp.permissions.keto_wire import (
     subject_query,
 )
 from diary_mcp.permissions.shapes import (
+    DIARY,
     ENTRY,
     GROUP_MEMBER,
     is_usable_name,
@@ -66,7 +68,7 @@ _DELTAS_A_PATCH = 500
 _TUPLES_A_PAGE = 500
 # A page of tuples takes some 200 KB.
 _MAX_ANSWER_BYTES = 4 << 20
-_NAMESPACES = frozenset({"Agent", "Group", ENTRY})
+_NAMESPACES = frozenset({"Agent", "Group", DIARY, ENTRY})
 
 Answer = TypeVar("Answer")
 
@@ -118,7 +120,22 @@ class KetoPermissions:
             await self._writing.ask("GET", "/health/alive", read_success)
 
     async def check_view(self, agent: AgentName, entry_ids: Collection[EntryId]) -> set[EntryId]:
-        asked = list(entry_ids)
+        asked = {
+            RelationTuple(ENTRY, str(entry_id), "view", agent): entry_id for entry_id in entry_ids
+        }
+        return {asked[allowed] for allowed in await self._check(agent, list(asked))}
+
+    async def check_diaries(
+        self, agent: AgentName, diary_ids: Collection[DiaryId], *, to_write: bool = False
+    ) -> set[DiaryId]:
+        permit = "write" if to_write else "view"
+        asked = {
+            RelationTuple(DIARY, str(diary_id), permit, agent): diary_id for diary_id in diary_ids
+        }
+        return {asked[allowed] for allowed in await self._check(agent, list(asked))}
+
+    async def _check(self, agent: AgentName, asked: Sequence[RelationTuple]) -> set[RelationTuple]:
+        """Those of the permits that Keto grants."""
         if not asked or not is_usable_name(agent):
             return set()
         with self._reading.in_time():
@@ -127,8 +144,8 @@ class KetoPermissions:
                 asked[start : start + _CHECKS_A_BATCH]
                 for start in range(0, len(asked), _CHECKS_A_BATCH)
             ]
-            viewable = await ask_all(partial(self._check_batch, agent), batches)
-        return set[EntryId]().union(*viewable)
+            allowed = await ask_all(self._check_batch, batches)
+        return set[RelationTuple]().union(*allowed)
 
     async def list_groups(self, agent: AgentName) -> set[GroupName]:
         if not is_usable_name(agent):
@@ -140,12 +157,18 @@ class KetoPermissions:
         return direct.union(*containing)
 
     async def list_entry_tuples(self, entry_ids: Collection[EntryId]) -> set[RelationTuple]:
+        return await self._list_tuples_of(ENTRY, map(str, entry_ids))
+
+    async def list_diary_tuples(self, diary_ids: Collection[DiaryId]) -> set[RelationTuple]:
+        return await self._list_tuples_of(DIARY, map(str, diary_ids))
+
+    async def _list_tuples_of(self, namespace: str, objects: Iterable[str]) -> set[RelationTuple]:
         await self._require_namespaces()
 
-        async def list_one(entry_id: EntryId) -> set[RelationTuple]:
-            return await self._list_tuples({"namespace": ENTRY, "object": str(entry_id)})
+        async def list_one(name: str) -> set[RelationTuple]:
+            return await self._list_tuples({"namespace": namespace, "object": name})
 
-        return set[RelationTuple]().union(*await ask_all(list_one, entry_ids))
+        return set[RelationTuple]().union(*await ask_all(list_one, objects))
 
     async def patch(
         self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]
@@ -158,10 +181,12 @@ class KetoPermissions:
         for start in range(0, len(deltas), _DELTAS_A_PATCH):
             await self._patch(deltas[start : start + _DELTAS_A_PATCH])
 
-    async def scan_entry_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
+    async def scan_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
         await self._require_namespaces()
-        async for page in self._pages({"namespace": ENTRY}):
-            yield page
+        for namespace in (ENTRY, DIARY):
+            async for page in self._pages({"namespace": namespace}):
+                if page:
+                    yield page
 
     async def add(self, group: GroupName, member: Grantee) -> None:
         wanted = member_tuple(group, member)
@@ -219,38 +244,33 @@ class KetoPermissions:
                 "docs/permissions.md says how to take its Keto over."
             )
 
-    async def _check_batch(self, agent: AgentName, entry_ids: Sequence[EntryId]) -> set[EntryId]:
-        answers = await self._ask_batch(agent, entry_ids) if len(entry_ids) > 1 else None
+    async def _check_batch(self, asked: Sequence[RelationTuple]) -> set[RelationTuple]:
+        answers = await self._ask_batch(asked) if len(asked) > 1 else None
         if answers is None:
-            answers = [None] * len(entry_ids)
-        viewable = {each for each, allowed in zip(entry_ids, answers, strict=True) if allowed}
-        unanswered = [
-            each for each, allowed in zip(entry_ids, answers, strict=True) if allowed is None
-        ]
-        return viewable.union(*await ask_all(partial(self._check_one, agent), unanswered))
+            answers = [None] * len(asked)
+        allowed = {each for each, answer in zip(asked, answers, strict=True) if answer}
+        unanswered = [each for each, answer in zip(asked, answers, strict=True) if answer is None]
+        return allowed.union(*await ask_all(self._check_one, unanswered))
 
-    async def _ask_batch(
-        self, agent: AgentName, entry_ids: Sequence[EntryId]
-    ) -> Sequence[bool | None] | None:
+    async def _ask_batch(self, asked: Sequence[RelationTuple]) -> Sequence[bool | None] | None:
         if not self._has_batches:
             return None
-        body = {"tuples": [as_json(_view_of(each, agent)) for each in entry_ids]}
         answers = await self._reading.ask(
-            "POST", "/relation-tuples/batch/check", partial(read_batch, len(entry_ids)), body=body
+            "POST",
+            "/relation-tuples/batch/check",
+            partial(read_batch, len(asked)),
+            body={"tuples": list(map(as_json, asked))},
         )
         self._has_batches = answers is not None
         return answers
 
-    async def _check_one(self, agent: AgentName, entry_id: EntryId) -> set[EntryId]:
+    async def _check_one(self, asked: RelationTuple) -> set[RelationTuple]:
         allowed = await self._reading.ask(
-            "POST",
-            "/relation-tuples/check/openapi",
-            read_check,
-            body=as_json(_view_of(entry_id, agent)),
+            "POST", "/relation-tuples/check/openapi", read_check, body=as_json(asked)
         )
         if allowed is None:
-            _log.warning("keto.entry_has_broken_tuples", entry_id=str(entry_id))
-        return {entry_id} if allowed else set()
+            _log.warning("keto.object_has_broken_tuples", object=asked.object)
+        return {asked} if allowed else set()
 
     async def _list_groups_of(self, subject: str | SubjectSet) -> set[GroupName]:
         members = {"namespace": GROUP_MEMBER.namespace, "relation": GROUP_MEMBER.relation}
@@ -374,7 +394,3 @@ def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
 def _owned_by(identity: UUID) -> RelationTuple:
     """Says whose Keto this is; no group is called that, and no agent."""
     return RelationTuple(GROUP_MEMBER.namespace, "diary:owner", "manager", f"diary:{identity.hex}")
-
-
-def _view_of(entry_id: EntryId, agent: AgentName) -> RelationTuple:
-    return RelationTuple(ENTRY, str(entry_id), "view", agent)

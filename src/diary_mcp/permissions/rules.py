@@ -3,12 +3,28 @@
 An Ory Keto runs that file; a test holds these constants to it.
 """
 
-from diary_mcp.domain.relations import Grant, Rule
-from diary_mcp.permissions.shapes import ENTRY, GROUP_MEMBER
+from diary_mcp.domain.relations import Grant, Parent, Rule
+from diary_mcp.permissions.shapes import DIARY, ENTRY, ENTRY_PARENT, GROUP_MEMBER
 
 GROUP_MEMBERSHIP = (
     Rule("Group", "member", None),
     Rule("Group", "member", GROUP_MEMBER),
+)
+WRITE_DIARY = Grant(
+    granting=(
+        Rule(DIARY, "owner", None),
+        Rule(DIARY, "writer", None),
+        Rule(DIARY, "writer", GROUP_MEMBER),
+    ),
+    membership=GROUP_MEMBERSHIP,
+)
+VIEW_DIARY = Grant(
+    granting=(
+        *WRITE_DIARY.granting,
+        Rule(DIARY, "viewer", None),
+        Rule(DIARY, "viewer", GROUP_MEMBER),
+    ),
+    membership=GROUP_MEMBERSHIP,
 )
 VIEW_ENTRY = Grant(
     granting=(
@@ -17,4 +33,5 @@ VIEW_ENTRY = Grant(
         Rule(ENTRY, "viewer", GROUP_MEMBER),
     ),
     membership=GROUP_MEMBERSHIP,
+    parent=Parent(ENTRY_PARENT, DIARY, VIEW_DIARY.granting),
 )

@@ -12,10 +12,19 @@ from diary_mcp.domain.relations import Membership, RelationTuple, SubjectSet
 MAX_NAME_BYTES = 512
 MAX_GROUP_DEPTH = 2
 ENTRY = "DiaryEntry"
+DIARY = "Diary"
+ENTRY_PARENT = Membership(ENTRY, "parent")
 GROUP_MEMBER = Membership("Group", "member")
-_AGENTS_ONLY = frozenset({Membership(ENTRY, "owner")})
-_AGENTS_AND_GROUPS = frozenset({Membership(ENTRY, "viewer"), GROUP_MEMBER})
-_NAMESPACES = frozenset({ENTRY, GROUP_MEMBER.namespace})
+_AGENTS_ONLY = frozenset({Membership(ENTRY, "owner"), Membership(DIARY, "owner")})
+_AGENTS_AND_GROUPS = frozenset(
+    {
+        Membership(ENTRY, "viewer"),
+        Membership(DIARY, "viewer"),
+        Membership(DIARY, "writer"),
+        GROUP_MEMBER,
+    }
+)
+_NAMESPACES = frozenset({ENTRY, DIARY, GROUP_MEMBER.namespace})
 
 
 def is_usable_name(name: str) -> bool:
@@ -56,8 +65,8 @@ def require_deletable(tuples: Iterable[RelationTuple]) -> None:
         is_storable = all(map(_is_storable, (each.relation, *_names(each))))
         if each.namespace not in _NAMESPACES or not is_storable:
             raise PermissionRefusedError(
-                "A relation tuple is deleted only from DiaryEntry or Group. Remove others in the "
-                "permission backend itself."
+                "A relation tuple is deleted only from DiaryEntry, Diary or Group. Remove others "
+                "in the permission backend itself."
             )
 
 
@@ -66,6 +75,8 @@ def _has_own_shape(each: RelationTuple) -> bool:
     if isinstance(each.subject, str):
         return holder in _AGENTS_ONLY or holder in _AGENTS_AND_GROUPS
     members = Membership(each.subject.namespace, each.subject.relation)
+    if holder == ENTRY_PARENT:
+        return members == Membership(DIARY, "")
     return holder in _AGENTS_AND_GROUPS and members == GROUP_MEMBER
 
 

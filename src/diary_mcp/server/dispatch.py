@@ -10,6 +10,8 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.context import ServerRequestContext
 from starlette.requests import HTTPConnection
 
+from diary_mcp.domain.diaries import MAIN, DiaryName, parse_diary_name
+from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.errors import ForbiddenError, UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope, known_scopes
@@ -33,6 +35,17 @@ class Caller:
     scopes: frozenset[TokenScope] = frozenset(TOKEN_SCOPES)
     session: str | None = None
     """That of entries which are written without one."""
+    diary: str | None = None
+    """The current one: where calls write and read that name none."""
+
+    def name_of(self, entry: EntryFields) -> str | None:
+        """The diary of an entry as the caller names it; `None` where that goes without saying."""
+        diary = entry.diary
+        name = DiaryName(entry.owner, MAIN)
+        if diary is not None:
+            name = DiaryName(diary.owner, diary.name)
+        current = parse_diary_name(self.diary or MAIN, self.agent)
+        return None if name == current else name.seen_by(self.agent)
 
     def require(self, scope: TokenScope, what: str) -> None:
         """Makes sure that the caller may do `what`.
@@ -62,7 +75,9 @@ class DiaryProvider(Protocol):
         ...
 
 
-def signed_in_caller(context: RequestContext, session: str | None = None) -> Caller:
+def signed_in_caller(
+    context: RequestContext, session: str | None = None, diary: str | None = None
+) -> Caller:
     """The agent whose bearer token came with the HTTP request that is being answered.
 
     Raises:
@@ -73,7 +88,7 @@ def signed_in_caller(context: RequestContext, session: str | None = None) -> Cal
     if not isinstance(user, AuthenticatedUser) or user.access_token.subject is None:
         raise ForbiddenError("You are not signed in. Ask the operator for a token.")
     scopes = known_scopes(user.access_token.scopes)
-    return Caller(AgentName(user.access_token.subject), scopes, session)
+    return Caller(AgentName(user.access_token.subject), scopes, session, diary)
 
 
 class Dispatcher:

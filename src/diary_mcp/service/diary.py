@@ -6,10 +6,12 @@ from diary_mcp.service.activity import Activity
 from diary_mcp.service.agents.authentication import AgentRegistry
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.links import ChainSigning
+from diary_mcp.service.diaries.diaries import DiaryService
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.entries import EntryService
 from diary_mcp.service.entries.listing import ListingService, SuggestionService
+from diary_mcp.service.entries.places import Places
 from diary_mcp.service.entries.reflection import ReflectionService
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.entries.versions import HistoryService
@@ -39,6 +41,7 @@ class Diary:
 
     entries: EntryService
     sharing: SharingService
+    diaries: DiaryService
     listing: ListingService
     search: SearchService
     similarity: SimilarityService
@@ -68,16 +71,18 @@ def build_diary(
 ) -> Diary:
     """Wires the use cases. Nothing is opened here. Without `signing` all stays pending."""
     access = Access(store, permissions)
+    places = Places(store, permissions, access)
     similarity = SimilarityService(store, counts)
     signing = signing or ChainSigning(None)
     door = door or CredentialDoor()
     return Diary(
-        entries=EntryService(store, access, signing, similarity, door),
+        entries=EntryService(store, access, signing, similarity, door=door, places=places),
         sharing=SharingService(store, access, door),
-        listing=ListingService(store, permissions, access),
-        search=SearchService(store, permissions, access, embedder),
+        listing=ListingService(store, permissions, access, places),
+        search=SearchService(store, permissions, access, embedder, places=places),
+        diaries=DiaryService(store, permissions, access, places, door),
         similarity=similarity,
-        reflection=ReflectionService(store),
+        reflection=ReflectionService(store, places),
         verification=VerificationService(store, access, check_signature, signing),
         history=HistoryService(store, access),
         suggestions=SuggestionService(store),

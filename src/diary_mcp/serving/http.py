@@ -137,11 +137,12 @@ def _tell_address(settings: Settings, options: HttpOptions, url: str) -> None:
 
 
 def _caller_of(settings: Settings, options: HttpOptions) -> CallerOf:
+    diary = settings.current_diary
     if not options.without_auth:
-        return partial(signed_in_caller, session=settings.session)
+        return partial(signed_in_caller, session=settings.session, diary=diary)
 
     def configured_agent(_context: ServerRequestContext[object]) -> Caller:
-        return Caller(settings.agent, session=settings.session)
+        return Caller(settings.agent, session=settings.session, diary=diary)
 
     return configured_agent
 

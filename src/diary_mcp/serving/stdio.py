@@ -35,7 +35,11 @@ async def _serve(settings: Settings, telemetry: Telemetry) -> int:
     host = DiaryHost(settings, telemetry, with_keys=True)
     in_flight = InFlight()
 
-    caller = Caller(settings.agent, session=settings.session or _name_session())
+    caller = Caller(
+        settings.agent,
+        session=settings.session or _name_session(),
+        diary=settings.current_diary,
+    )
 
     def caller_of(_context: ServerRequestContext[object]) -> Caller:
         return caller

@@ -5,7 +5,8 @@ from typing import Literal
 from psycopg.rows import class_row
 from pydantic import BaseModel
 
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee, Time
+from diary_mcp.domain.diaries import DiaryRole
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, Time
 from diary_mcp.domain.tokens import TokenId, TokenScope
 from diary_mcp.store.database import Database
 from diary_mcp.store.sql import load_queries
@@ -14,7 +15,7 @@ _SQL = load_queries("audit")
 
 
 class AuditEvent(BaseModel, frozen=True):
-    """One share or token that came or went; ids and names, never what somebody wrote."""
+    """One share, role or token that came or went; ids and names, never what somebody wrote."""
 
     id: int
     happened_at: Time
@@ -23,6 +24,8 @@ class AuditEvent(BaseModel, frozen=True):
         "unshared",
         "share_expired",
         "share_deleted_with_entry",
+        "share_deleted_with_diary",
+        "diary_transferred",
         "token_issued",
         "token_revoked",
     ]
@@ -30,6 +33,8 @@ class AuditEvent(BaseModel, frozen=True):
     entry_id: EntryId | None
     grantee: Grantee | None
     expires_at: Time | None
+    diary_id: DiaryId | None
+    role: DiaryRole | None
     token_id: TokenId | None
     scopes: list[TokenScope] | None
 

@@ -71,7 +71,7 @@ def _columns(each: RelationTuple) -> tuple[str | None, ...]:
     if isinstance(each.subject, SubjectSet):
         subject = each.subject
         return (
-            each.object, each.relation, None,
+            each.namespace, each.object, each.relation, None,
             subject.namespace, subject.object, subject.relation,
         )  # fmt: skip
-    return each.object, each.relation, each.subject, None, None, None
+    return each.namespace, each.object, each.relation, each.subject, None, None, None

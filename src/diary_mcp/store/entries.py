@@ -11,15 +11,17 @@ from psycopg import errors
 from psycopg.rows import args_row, class_row, scalar_row
 from psycopg.types.json import Json
 
+from diary_mcp.domain.diaries import MAIN
 from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.errors import ConflictError
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee, as_entry_id
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, as_entry_id
 from diary_mcp.domain.version import EntryRecord, EntryVersion, SearchText, VersionSummary
 from diary_mcp.service.ports.entries import (
     Announcement,
     EntryCounts,
     EntryPosition,
     EntryReference,
+    Place,
     Readership,
     TagCount,
 )
@@ -73,9 +75,13 @@ class PostgresEntries:
         )
         return await cursor.fetchall()
 
-    async def list_tags(self, owner: AgentName, prefix: str, limit: int) -> list[TagCount]:
+    async def list_tags(
+        self, owner: AgentName, place: Place | None, prefix: str, limit: int
+    ) -> list[TagCount]:
         cursor = self._connection.cursor(row_factory=class_row(TagCount))
-        await cursor.execute(_SQL["list_tags"], {"owner": owner, "prefix": prefix, "limit": limit})
+        statement = _SQL["list_tags"] if place is None else _SQL["list_tags_of_diary"]
+        asked = {"owner": owner, "prefix": prefix, "limit": limit, **place_parameters(place)}
+        await cursor.execute(statement, asked)
         return await cursor.fetchall()
 
     async def count(self, owner: AgentName) -> EntryCounts:
@@ -134,6 +140,9 @@ class PostgresEntries:
                 "supersede it; read it with diary_get and supersede the entry that its "
                 "`superseded_by` names."
             )
+
+    async def move(self, entry_id: EntryId, diary_id: DiaryId | None) -> None:
+        await self._connection.execute(_SQL["move_entry"], {"id": entry_id, "diary_id": diary_id})
 
     async def delete(self, entry_id: EntryId) -> None:
         await self._connection.execute(_SQL["delete_entry"], {"id": entry_id})
@@ -199,7 +208,12 @@ class PostgresSimilar:
         self._connection = connection
 
     async def list_candidates(
-        self, owner: AgentName, before: EntryId, counts: Mapping[str, int], rarest: Sequence[str]
+        self,
+        owner: AgentName,
+        diary_id: DiaryId | None,
+        before: EntryId,
+        counts: Mapping[str, int],
+        rarest: Sequence[str],
     ) -> Candidates:
         unindexed = self._connection.cursor(row_factory=class_row(SearchText))
         indexed = self._connection.cursor(row_factory=class_row(SharedWords))
@@ -207,12 +221,14 @@ class PostgresSimilar:
         # be missing from both.
         async with self._connection.pipeline():
             await unindexed.execute(
-                _SIMILAR_SQL["list_unindexed_before"], {"owner": owner, "before": before}
+                _SIMILAR_SQL["list_unindexed_before"],
+                {"owner": owner, "diary": diary_id, "before": before},
             )
             await indexed.execute(
                 _SIMILAR_SQL["list_similar"],
                 {
                     "owner": owner,
+                    "diary": diary_id,
                     "before": before,
                     "counts": Json(counts),
                     "rarest": list(rarest),
@@ -236,19 +252,36 @@ class PostgresAnnouncements:
 
 def columns(entry: EntryRecord | Entry) -> dict[str, object]:
     """An entry as statements take it."""
-    source_keys = list(entry.source_keys) if isinstance(entry, EntryRecord) else []
-    return {**vars(entry), "tags": list(entry.tags), "source_keys": source_keys or None}
+    source_keys = list(entry.source_keys or ()) if isinstance(entry, EntryRecord) else []
+    diary_id = entry.diary_id if isinstance(entry, EntryRecord) else entry.diary and entry.diary.id
+    return {
+        **vars(entry),
+        "tags": list(entry.tags),
+        "source_keys": source_keys or None,
+        "diary_id": diary_id,
+    }
 
 
 def reader_parameters(reader: Readership) -> dict[str, object]:
     """The reader as every reading statement takes it."""
-    return {"caller": reader.caller, "grantees": [reader.caller, *reader.groups]}
+    return {
+        "caller": reader.caller,
+        "grantees": [reader.caller, *reader.groups],
+        **place_parameters(reader.place),
+    }
+
+
+def place_parameters(place: Place | None) -> dict[str, object]:
+    """The diary that is looked into, as `diary.lies_in` takes it; any, where none is named."""
+    if place is None:
+        return {"diary": None, "main_of": None}
+    return {"diary": place.id, "main_of": place.owner if place.name == MAIN else None}
 
 
 def filter_parameters(filters: EntryFilters) -> dict[str, object]:
     """The filters as every reading statement takes them."""
     return {
-        **filters.model_dump(exclude={"scope"}),
+        **filters.model_dump(exclude={"scope", "diary"}),
         "mine": filters.scope in {"mine", "all"},
         "shared": filters.scope in {"shared", "all"},
     }

@@ -1,11 +1,12 @@
-"""The expiry of shares: the one place that carries it out, and takes it back."""
+"""The expiry of shares and roles: the one place that carries it out, and takes it back."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from psycopg.rows import class_row, scalar_row
 
-from diary_mcp.domain.fields import EntryId, Grantee
-from diary_mcp.service.ports.workflows import PermissionChange
+from diary_mcp.domain.fields import Grantee
+from diary_mcp.service.ports.workflows import PermissionChange, PermissionWorkflow, RelatedId
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import DbosQueue
@@ -13,9 +14,12 @@ from diary_mcp.store.workflow_queue import DbosQueue
 _SQL = load_queries("expiry")
 
 
+_RevokeAndGrant = tuple[PermissionWorkflow, PermissionWorkflow]
+
+
 @dataclass(frozen=True)
 class _Expiry:
-    entry_id: EntryId
+    id: RelatedId
     generation: int
     grantee: Grantee
     expired: bool
@@ -29,19 +33,28 @@ async def carry_out_expiry(connection: Connection, limit: int) -> int:
     Returns:
         How many entries had such a share; at most `limit`.
     """
+    return await _carry_out(connection, limit, "share", ("revoke_viewer", "grant_viewer"))
+
+
+async def carry_out_role_expiry(connection: Connection, limit: int) -> int:
+    """The same of roles; how many diaries had one that has expired."""
+    workflows: _RevokeAndGrant = ("revoke_diary_role", "grant_diary_role")
+    return await _carry_out(connection, limit, "role", workflows)
+
+
+async def _carry_out(
+    connection: Connection, limit: int, kind: Literal["share", "role"], workflows: _RevokeAndGrant
+) -> int:
+    revoke, grant = workflows
     cursor = connection.cursor(row_factory=scalar_row)
-    await cursor.execute(_SQL["lock_expiring"], {"limit": limit})
-    entry_ids = await cursor.fetchall()
+    await cursor.execute(_SQL[f"lock_expiring_{kind}s"], {"limit": limit})
+    ids = await cursor.fetchall()
     changed = connection.cursor(row_factory=class_row(_Expiry))
-    await changed.execute(_SQL["carry_out_expiry"], {"entry_ids": entry_ids})
+    await changed.execute(_SQL[f"carry_out_{kind}_expiry"], {"ids": ids})
     queue = DbosQueue(connection)
     for expiry in await changed.fetchall():
+        workflow = revoke if expiry.expired else grant
         await queue.enqueue(
-            PermissionChange(
-                "revoke_viewer" if expiry.expired else "grant_viewer",
-                (expiry.entry_id,),
-                expiry.generation,
-                grantee=expiry.grantee,
-            )
+            PermissionChange(workflow, (expiry.id,), expiry.generation, grantee=expiry.grantee)
         )
-    return len(entry_ids)
+    return len(ids)

@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.store import Reading, UnitOfWork
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.archive import PostgresArchive
 from diary_mcp.store.chain import PostgresChain
 from diary_mcp.store.database import Connection, Database
+from diary_mcp.store.diaries import PostgresDiaries
 from diary_mcp.store.entries import (
     PostgresEntries,
     PostgresHistory,
@@ -32,9 +33,9 @@ class PostgresStore:
         telemetry: Telemetry = NO_TELEMETRY,
         *,
         wants_signatures: bool = True,
-        committed: Callable[[Sequence[EntryId]], None] = lambda _entry_ids: None,
+        committed: Callable[[Sequence[RelatedId]], None] = lambda _ids: None,
     ) -> None:
-        """`committed` is told, after the commit, which entries have a permission workflow now."""
+        """`committed` is told, after the commit, what has a permission workflow now."""
         self._database = database
         self._telemetry = telemetry
         self._wants_signatures = wants_signatures
@@ -76,6 +77,10 @@ class _Reading:
     @property
     def shares(self) -> PostgresShares:
         return PostgresShares(self._connection)
+
+    @property
+    def diaries(self) -> PostgresDiaries:
+        return PostgresDiaries(self._connection)
 
     @property
     def agents(self) -> PostgresAgents:
@@ -128,6 +133,10 @@ class _UnitOfWork:
     @property
     def shares(self) -> PostgresShares:
         return PostgresShares(self._connection)
+
+    @property
+    def diaries(self) -> PostgresDiaries:
+        return PostgresDiaries(self._connection)
 
     @property
     def agents(self) -> PostgresAgents:

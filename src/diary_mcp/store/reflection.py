@@ -1,17 +1,30 @@
 """What an owner's entries come to, in PostgreSQL."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import LiteralString
 
 from psycopg.rows import class_row
 
 from diary_mcp.service.ports.entries import TagCount
 from diary_mcp.service.ports.reflection import CorrectionStep, EntrySelection, Preview, TypeCount
 from diary_mcp.store.database import Connection
+from diary_mcp.store.entries import place_parameters
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("reflection")
+# Of a diary the same is asked of what is in it, whoever owns that.
+_SQL_OF_DIARY: Mapping[str, LiteralString] = {
+    name: statement.replace(
+        "e.owner = %(owner)s", "diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)"
+    )
+    .replace(
+        "older.owner = %(owner)s",
+        "diary.lies_in(older.diary_id, older.owner, %(diary)s, %(main_of)s)",
+    )
+    .replace("superseded.owner = %(owner)s\n        and ", "")
+    for name, statement in _SQL.items()
+}
 _OPENING_CHARACTERS = 1_000
 _MAX_STEPS = 5
 
@@ -24,18 +37,20 @@ class PostgresReflection:
 
     async def count_by_type(self, selection: EntrySelection) -> list[TypeCount]:
         cursor = self._connection.cursor(row_factory=class_row(TypeCount))
-        await cursor.execute(_SQL["count_by_type"], _parameters(selection))
+        await cursor.execute(_statements(selection)["count_by_type"], _parameters(selection))
         return await cursor.fetchall()
 
     async def count_by_tag(self, selection: EntrySelection, limit: int) -> list[TagCount]:
         cursor = self._connection.cursor(row_factory=class_row(TagCount))
-        await cursor.execute(_SQL["count_by_tag"], {**_parameters(selection), "limit": limit})
+        await cursor.execute(
+            _statements(selection)["count_by_tag"], {**_parameters(selection), "limit": limit}
+        )
         return await cursor.fetchall()
 
     async def list_newest(self, selection: EntrySelection, limit: int) -> list[Preview]:
         cursor = self._connection.cursor(row_factory=class_row(Preview))
         await cursor.execute(
-            _SQL["list_newest"],
+            _statements(selection)["list_newest"],
             {**_parameters(selection), "limit": limit, "opening": _OPENING_CHARACTERS},
         )
         return await cursor.fetchall()
@@ -43,7 +58,7 @@ class PostgresReflection:
     async def list_most_important(self, selection: EntrySelection, limit: int) -> list[Preview]:
         cursor = self._connection.cursor(row_factory=class_row(Preview))
         await cursor.execute(
-            _SQL["list_most_important"],
+            _statements(selection)["list_most_important"],
             {**_parameters(selection), "limit": limit, "opening": _OPENING_CHARACTERS},
         )
         return await cursor.fetchall()
@@ -53,7 +68,7 @@ class PostgresReflection:
     ) -> list[Sequence[Preview]]:
         cursor = self._connection.cursor(row_factory=class_row(CorrectionStep))
         await cursor.execute(
-            _SQL["list_corrections"],
+            _statements(selection)["list_corrections"],
             {
                 **_parameters(selection),
                 "limit": limit,
@@ -65,6 +80,14 @@ class PostgresReflection:
         return [list(chain) for _, chain in groupby(steps, key=lambda step: step.head_id)]
 
 
+def _statements(selection: EntrySelection) -> Mapping[str, LiteralString]:
+    return _SQL if selection.place is None else _SQL_OF_DIARY
+
+
 def _parameters(selection: EntrySelection) -> dict[str, object]:
     types = selection.types
-    return {**asdict(selection), "types": None if types is None else list(types)}
+    return {
+        **vars(selection),
+        "types": None if types is None else list(types),
+        **place_parameters(selection.place),
+    }

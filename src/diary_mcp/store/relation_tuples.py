@@ -30,8 +30,13 @@ class PostgresTuples:
 
         `max_depth` is how many sets, one in the other, a chain of tuples may lead through.
         """
+        parent = grant.parent
         question = {
             **_rule_columns("granting", grant.granting),
+            **_rule_columns("lending", () if parent is None else parent.granting),
+            "parent_namespace": parent and parent.holder.namespace,
+            "parent_relation": parent and parent.holder.relation,
+            "lender": parent and parent.namespace,
             **_rule_columns("membership", grant.membership),
             "subject": subject,
             "objects": list(objects),

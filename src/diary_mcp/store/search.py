@@ -47,7 +47,8 @@ class PostgresSearch:
             {
                 **reader_parameters(reader),
                 **parameters,
-                "filtered": any(parameters[name] is not None for name in selecting),
+                "filtered": reader.place is not None
+                or any(parameters[name] is not None for name in selecting),
                 "names": list(names),
                 "ids": ids,
             },

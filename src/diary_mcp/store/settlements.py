@@ -5,14 +5,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
+from typing import Literal
 from uuid import UUID
 
 from psycopg import Error
 from psycopg.rows import args_row, class_row, scalar_row
 
 from diary_mcp.domain.errors import DiaryError, LocksLostError
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee
-from diary_mcp.domain.relations import RelationTuple, owner_tuple, viewer_tuple
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee
+from diary_mcp.domain.relations import (
+    RelationTuple,
+    diary_tuple,
+    owner_tuple,
+    parent_tuple,
+    viewer_tuple,
+)
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.database import Connection, Database, is_unavailability
 from diary_mcp.store.sql import load_queries
@@ -36,19 +44,33 @@ class Backlog:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """One entry's rows; a tombstone has no tuples."""
+    """The rows of one entry or diary; a tombstone has no tuples."""
 
-    entry_id: EntryId
+    id: UUID
+    namespace: Literal["DiaryEntry", "Diary"]
     generation: int
     live: bool
     owner: AgentName
-    grantees: list[Grantee]
+    parent: DiaryId | None
+    writers: list[Grantee]
+    viewers: list[Grantee]
 
     def list_tuples(self) -> set[RelationTuple]:
         if not self.live:
             return set()
-        viewers = {viewer_tuple(self.entry_id, grantee) for grantee in self.grantees}
-        return {owner_tuple(self.entry_id, self.owner), *viewers}
+        if self.namespace == "Diary":
+            diary_id = DiaryId(self.id)
+            return {
+                diary_tuple(diary_id, "owner", self.owner),
+                *(diary_tuple(diary_id, "writer", grantee) for grantee in self.writers),
+                *(diary_tuple(diary_id, "viewer", grantee) for grantee in self.viewers),
+            }
+        entry_id = EntryId(self.id)
+        return {
+            owner_tuple(entry_id, self.owner),
+            *(viewer_tuple(entry_id, grantee) for grantee in self.viewers),
+            *([] if self.parent is None else [parent_tuple(entry_id, self.parent)]),
+        }
 
 
 class PostgresSettlements:
@@ -64,19 +86,19 @@ class PostgresSettlements:
 
     @asynccontextmanager
     async def lock_relations(
-        self, entry_ids: Sequence[EntryId]
+        self, ids: Sequence[RelatedId]
     ) -> AsyncGenerator["PostgresLockedRelations"]:
-        """Locks the entries; an unknown id wants nothing and is no error."""
+        """Locks entries and diaries; an unknown id wants nothing and is no error."""
         async with self._database.transaction() as connection:
             cursor = connection.cursor(row_factory=class_row(_Wanted))
             # Two statements, of which the second sees what was there once the first had the lock.
             async with connection.pipeline():
-                await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(entry_ids)})
-                await cursor.execute(_SQL["read_wanted"], {"entry_ids": list(entry_ids)})
+                await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(ids)})
+                await cursor.execute(_SQL["read_wanted"], {"ids": list(ids)})
             # psycopg ends a pipeline with a flush, and after one PostgreSQL does not count for how
             # long the transaction is idle: this process could sleep in it for ever.
             await connection.execute(_SQL["check_transaction"])
-            relations = PostgresLockedRelations(connection, entry_ids, await cursor.fetchall())
+            relations = PostgresLockedRelations(connection, ids, await cursor.fetchall())
             try:
                 yield relations
             except (Error, DiaryError) as error:
@@ -85,15 +107,15 @@ class PostgresSettlements:
         for latency_s in relations.latencies_s:
             self._telemetry.count_settling(latency_s)
 
-    async def list_unsettled(self, after: EntryId | None, limit: int) -> list[EntryId]:
+    async def list_unsettled(self, after: RelatedId | None, limit: int) -> list[RelatedId]:
         async with self._database.connection() as connection:
-            cursor = connection.cursor(row_factory=args_row(EntryId))
+            cursor = connection.cursor(row_factory=args_row(_as_related))
             await cursor.execute(_SQL["list_unsettled"], {"after": after, "limit": limit})
             return await cursor.fetchall()
 
-    async def list_overdue(self, overdue: timedelta, limit: int) -> list[EntryId]:
+    async def list_overdue(self, overdue: timedelta, limit: int) -> list[RelatedId]:
         async with self._database.connection() as connection:
-            cursor = connection.cursor(row_factory=args_row(EntryId))
+            cursor = connection.cursor(row_factory=args_row(_as_related))
             await cursor.execute(_SQL["list_overdue"], {"overdue": overdue, "limit": limit})
             return await cursor.fetchall()
 
@@ -115,13 +137,13 @@ class PostgresSettlements:
 
 
 class PostgresLockedRelations:
-    """`LockedRelations` of the entries that one transaction has locked."""
+    """`LockedRelations` of what one transaction has locked."""
 
     def __init__(
-        self, connection: Connection, entry_ids: Sequence[EntryId], rows: Sequence[_Wanted]
+        self, connection: Connection, ids: Sequence[RelatedId], rows: Sequence[_Wanted]
     ) -> None:
         self._connection = connection
-        self._entry_ids = entry_ids
+        self._ids = ids
         self._rows = rows
         self.latencies_s: list[float] = []
         """How long ago what is applied now was changed."""
@@ -130,25 +152,34 @@ class PostgresLockedRelations:
     def wanted(self) -> set[RelationTuple]:
         return {wanted for row in self._rows for wanted in row.list_tuples()}
 
+    @property
+    def entry_ids(self) -> list[EntryId]:
+        return [EntryId(each) for each in self._ids if each not in self._list_of("Diary")]
+
+    @property
+    def diary_ids(self) -> list[DiaryId]:
+        return [DiaryId(each) for each in self._ids if each not in self._list_of("DiaryEntry")]
+
+    def _list_of(self, namespace: Literal["DiaryEntry", "Diary"]) -> set[UUID]:
+        return {row.id for row in self._rows if row.namespace == namespace}
+
     async def mark_applied(self) -> None:
-        """Also removes what is left of deleted entries that the backend has forgotten."""
+        """Also removes what is left of what is deleted and the backend has forgotten."""
         applied = self._connection.cursor(row_factory=scalar_row)
         await applied.execute(
             _SQL["mark_applied"],
             {
-                "entry_ids": [row.entry_id for row in self._rows],
+                "ids": [row.id for row in self._rows],
                 "generations": [row.generation for row in self._rows],
             },
         )
         self.latencies_s += [latency_s async for latency_s in applied]
         if any(not row.live for row in self._rows):
-            await self._connection.execute(
-                _SQL["remove_tombstones"], {"entry_ids": list(self._entry_ids)}
-            )
+            await self._connection.execute(_SQL["remove_tombstones"], {"ids": list(self._ids)})
 
     async def mark_refused(self, reason: str) -> None:
         await self._connection.execute(
-            _SQL["mark_refused"], {"entry_ids": list(self._entry_ids), "reason": reason}
+            _SQL["mark_refused"], {"ids": list(self._ids), "reason": reason}
         )
 
 
@@ -165,7 +196,11 @@ async def _require_locks(connection: Connection, failure: Exception) -> None:
         ) from failure
 
 
-def _lock_keys(entry_ids: Sequence[EntryId]) -> list[int]:
-    """Advisory lock keys, sorted; two entries that share one merely settle one after the other."""
-    digests = (blake2b(b"settle" + entry_id.bytes, digest_size=8) for entry_id in entry_ids)
+def _as_related(each: UUID) -> RelatedId:
+    return EntryId(each)
+
+
+def _lock_keys(ids: Sequence[RelatedId]) -> list[int]:
+    """Advisory lock keys, sorted; two that share one merely settle one after the other."""
+    digests = (blake2b(b"settle" + each.bytes, digest_size=8) for each in ids)
     return sorted({int.from_bytes(digest.digest(), "big", signed=True) for digest in digests})

@@ -4,14 +4,20 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
+from typing import Literal
 from uuid import uuid4
 
 from psycopg.rows import class_row
 
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, PermissionChange
+from diary_mcp.service.ports.workflows import (
+    PERMISSION_QUEUES,
+    PermissionChange,
+    PermissionWorkflow,
+    RelatedId,
+)
 from diary_mcp.store.database import Connection, Database, fetch_flag
-from diary_mcp.store.expiry import carry_out_expiry
+from diary_mcp.store.expiry import carry_out_expiry, carry_out_role_expiry
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import DbosQueue
 
@@ -25,9 +31,23 @@ _REFUSAL_PATIENCE = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class _Forgotten:
-    entry_id: EntryId
+    id: RelatedId
+    namespace: Literal["DiaryEntry", "Diary"]
     generation: int
     deleted: bool
+
+    @property
+    def workflow(self) -> PermissionWorkflow:
+        """Which one settles it is all the same to it."""
+        if self.namespace == "Diary":
+            return "remove_diary_relations" if self.deleted else "grant_diary_ownership"
+        return "remove_entry_relations" if self.deleted else "grant_ownership"
+
+
+@dataclass(frozen=True)
+class _Placed:
+    id: EntryId
+    generation: int
 
 
 class PostgresSweep:
@@ -40,13 +60,14 @@ class PostgresSweep:
         """Sweeps until nothing is left to sweep, or another process is at it.
 
         Returns:
-            How many entries were put on the queue.
+            How many entries and diaries were put on the queue.
 
         Raises:
             DatabaseUnavailableError: PostgreSQL gives no answer in time; what was swept before
                 that is committed.
         """
-        return await self._repeat(carry_out_expiry) + await self._repeat(_enqueue_forgotten)
+        work = (carry_out_expiry, carry_out_role_expiry, _place_entries, _enqueue_forgotten)
+        return sum([await self._repeat(sweep_some) for sweep_some in work])
 
     async def _repeat(self, sweep_some: Callable[[Connection, int], Awaitable[int]]) -> int:
         total = 0
@@ -60,12 +81,24 @@ class PostgresSweep:
                 return total
 
 
+async def _place_entries(connection: Connection, limit: int) -> int:
+    cursor = connection.cursor(row_factory=class_row(_Placed))
+    await cursor.execute(_SQL["place_entries"], {"limit": limit})
+    placed = await cursor.fetchall()
+    queue = DbosQueue(connection)
+    for entry in placed:
+        await queue.enqueue(PermissionChange("move_entry", (entry.id,), entry.generation))
+    if len(placed) < limit:
+        await connection.execute(_SQL["mark_placed"])
+    return len(placed)
+
+
 async def _enqueue_forgotten(connection: Connection, limit: int) -> int:
     cursor = connection.cursor(row_factory=class_row(_Forgotten))
     await cursor.execute(
         _SQL["list_forgotten"],
         {
-            "queue": PERMISSION_QUEUE,
+            "queues": list(PERMISSION_QUEUES),
             "deadline": _DEADLINE,
             "refusal_patience": _REFUSAL_PATIENCE,
             "limit": limit,
@@ -79,16 +112,15 @@ async def _enqueue_forgotten(connection: Connection, limit: int) -> int:
 
 
 def _changes(forgotten: Sequence[_Forgotten]) -> Iterator[PermissionChange]:
-    """Several entries to a change; which workflow settles them is all the same to them."""
+    """Several to a change."""
     repetition = uuid4().hex
-    for deleted, entries in groupby(forgotten, key=lambda entry: entry.deleted):
-        workflow = "remove_entry_relations" if deleted else "grant_ownership"
-        remaining = list(entries)
+    for _, alike in groupby(forgotten, key=lambda each: each.workflow):
+        remaining = list(alike)
         while batch := remaining[:_ENTRIES_PER_CHANGE]:
             del remaining[:_ENTRIES_PER_CHANGE]
             yield PermissionChange(
-                workflow,
-                tuple(entry.entry_id for entry in batch),
+                batch[0].workflow,
+                tuple(each.id for each in batch),
                 batch[0].generation,
                 repetition=repetition,
             )

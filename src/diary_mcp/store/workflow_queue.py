@@ -9,15 +9,14 @@ from uuid import UUID
 
 from psycopg.types.json import Json
 
-from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.workflows import (
     APPLICATION_NAME,
     EXPIRY_WORKFLOW,
     INDEXING_QUEUE,
     INDEXING_WORKFLOW,
-    PERMISSION_QUEUE,
     SIGNATURE_QUEUE,
     PermissionChange,
+    RelatedId,
 )
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.database import Connection, Database, fetch_count, fetch_flag
@@ -42,8 +41,8 @@ class DbosQueue:
     def __init__(self, connection: Connection, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._connection = connection
         self._telemetry = telemetry
-        self.changed: list[EntryId] = []
-        """Entries whose permissions are to be settled once this is committed."""
+        self.changed: list[RelatedId] = []
+        """What has permissions to be settled once this is committed."""
 
     async def enqueue(self, change: PermissionChange) -> None:
         """Schedules the change's workflow; it exists once the transaction commits.
@@ -56,13 +55,13 @@ class DbosQueue:
             {
                 **_INDEXING,
                 "workflow": change.workflow,
-                "queue": PERMISSION_QUEUE,
+                "queue": change.queue,
                 "arguments": [Json(argument) for argument in arguments],
                 "workflow_id": change.workflow_id,
                 "partition": change.partition,
             },
         )
-        self.changed += change.entry_ids
+        self.changed += change.ids
 
     async def enqueue_expiry(self, request_id: UUID, at: datetime) -> None:
         """Schedules the removal of a signature request that nobody has used by then."""

@@ -157,7 +157,7 @@ async def comparison(visit: Visit) -> Response:
 async def tags(visit: Visit) -> Response:
     """The caller's tags, the most used first."""
     prefix = visit.query("prefix").get("prefix", "")
-    found = await visit.read(
+    found, _ = await visit.read(
         lambda diary: diary.listing.list_tags(visit.caller.agent, prefix, _MOST_TAGS)
     )
     return visit.show("tags.html", tags=found, prefix=prefix, most=_MOST_TAGS)

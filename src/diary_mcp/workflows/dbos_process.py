@@ -16,8 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import (
     APPLICATION_NAME,
+    DIARY_QUEUE,
     INDEXING_QUEUE,
     PERMISSION_QUEUE,
+    PERMISSION_QUEUES,
     QUEUES,
     SIGNATURE_QUEUE,
     PollRate,
@@ -33,10 +35,21 @@ APPLICATION_VERSION = "diary-mcp"
 _POOL_SIZE = 3
 _POOL_TIMEOUT_S = 30
 _THREADS = 16
-# Work of one entry runs one at a time; one run indexes whatever there is.
-_PARTITION_CONCURRENCY = {PERMISSION_QUEUE: 1, INDEXING_QUEUE: None, SIGNATURE_QUEUE: None}
-# Nobody waits for the index, and still less for what has expired.
-_SHORTEST_POLLING_S = {PERMISSION_QUEUE: 0.0, INDEXING_QUEUE: 0.25, SIGNATURE_QUEUE: 1.0}
+# Work of one entry or diary runs one at a time; one run indexes whatever there is.
+_PARTITION_CONCURRENCY = {
+    PERMISSION_QUEUE: 1,
+    DIARY_QUEUE: 1,
+    INDEXING_QUEUE: None,
+    SIGNATURE_QUEUE: None,
+}
+# Nobody waits for the index, and still less for what has expired. Diaries change seldom, and what
+# this process changes of them it settles at once.
+_SHORTEST_POLLING_S = {
+    PERMISSION_QUEUE: 0.0,
+    DIARY_QUEUE: 1.0,
+    INDEXING_QUEUE: 0.25,
+    SIGNATURE_QUEUE: 1.0,
+}
 # Polling is what an idle server costs. What this process changes it also settles at once, see
 # `service/eager_settlement.py`; the queue has the rest: what others left, and what failed at first.
 # While that waits, the queue is polled more often; while many changes come and all of them are
@@ -152,7 +165,7 @@ def launch_dbos(
 
 
 def _worker_concurrency(queue: str, poll_rate: PollRate) -> int:
-    return poll_rate.at_once if queue == PERMISSION_QUEUE else 1
+    return poll_rate.at_once if queue in PERMISSION_QUEUES else 1
 
 
 def destroy_dbos(engine: Engine) -> None:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.ports.workflows import PollRates
+from diary_mcp.service.ports.workflows import PollRates, RelatedId
 
-Settle = Callable[[Sequence[EntryId]], Awaitable[None]]
-"""Makes the permission backend agree with the rows of these entries, or raises."""
+Settle = Callable[[Sequence[RelatedId]], Awaitable[None]]
+"""Makes the permission backend agree with the rows of these entries and diaries, or raises."""
 
 Connect = Callable[[], object]
 """Opens a DB-API connection for DBOS; blocks."""

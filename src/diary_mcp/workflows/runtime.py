@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import (
     INDEXING_QUEUE,
-    PERMISSION_QUEUE,
+    PERMISSION_QUEUES,
     SIGNATURE_QUEUE,
     PollRates,
 )
@@ -103,7 +103,7 @@ async def workflow_runtime(
 
 def _queues(work: Work) -> list[str]:
     return [
-        PERMISSION_QUEUE,
+        *PERMISSION_QUEUES,
         *([] if work.indexer is None else [INDEXING_QUEUE]),
         *([] if work.expire is None else [SIGNATURE_QUEUE]),
     ]

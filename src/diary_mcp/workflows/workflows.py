@@ -1,6 +1,6 @@
 """The workflows, registered with DBOS: a name says what was asked, and each has one step.
 
-The four permission workflows share theirs, which makes the permission backend agree with the rows
+The permission workflows share theirs, which makes the permission backend agree with the rows
 as they are when it runs (docs/DBOS.md). Indexing has no arguments, since a run indexes whatever is
 not indexed; it begins with a pause, in which a transaction that found it waiting commits, and a
 burst of writes comes together. The expiry of a signature request was enqueued with a delay in the
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import ParamSpec, get_args
+from typing import ParamSpec
 from uuid import UUID
 
 import structlog
@@ -27,7 +27,8 @@ from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.workflows import (
     EXPIRY_WORKFLOW,
     INDEXING_WORKFLOW,
-    PermissionWorkflow,
+    PERMISSION_WORKFLOWS,
+    RelatedId,
 )
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.loop import ApplicationLoop
@@ -60,7 +61,7 @@ class Workflows:
 
     def register(self) -> None:
         """Registers the workflows with DBOS; once for each `DBOS` instance, before its launch."""
-        for name in get_args(PermissionWorkflow):
+        for name in PERMISSION_WORKFLOWS:
             _register(name, "settle", self._settle_step)
         if self._work.indexer is not None:
             _register(INDEXING_WORKFLOW, "index", partial(self._index_step, self._work.indexer))
@@ -68,7 +69,7 @@ class Workflows:
             _register(EXPIRY_WORKFLOW, "expire", partial(self._expire_step, self._work.expire))
 
     async def settle(
-        self, workflow_id: str, entry_ids: Sequence[EntryId], trace_parent: str | None = None
+        self, workflow_id: str, entry_ids: Sequence[RelatedId], trace_parent: str | None = None
     ) -> None:
         """Settles the entries, waiting out a backend that does not answer.
 
@@ -106,7 +107,7 @@ class Workflows:
         grantee: str | None = None,  # noqa: ARG002  # part of the wire format
         trace_parent: str | None = None,
     ) -> None:
-        ids = [EntryId(UUID(text)) for text in entry_ids]
+        ids: list[RelatedId] = [EntryId(UUID(text)) for text in entry_ids]
         await self.settle(DBOS.workflow_id or "", ids, trace_parent)
 
     async def _index_step(self, indexer: Indexer) -> None:

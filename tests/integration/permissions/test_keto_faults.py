@@ -35,7 +35,7 @@ def patch(keto: KetoPermissions) -> Awaitable[None]:
 
 
 async def scan(keto: KetoPermissions) -> None:
-    async for _ in keto.scan_entry_tuples():
+    async for _ in keto.scan_tuples():
         pass
 
 
@@ -46,7 +46,7 @@ ASK: dict[str, tuple[str, Asking]] = {
     "list_groups": (LIST, lambda keto: keto.list_groups(ANN)),
     "list_entry_tuples": (LIST, lambda keto: keto.list_entry_tuples([ENTRY])),
     "list_members": (LIST, lambda keto: keto.list_members(TEAM)),
-    "scan_entry_tuples": (LIST, scan),
+    "scan_tuples": (LIST, scan),
     "patch": (PATCH, patch),
     "add": (PATCH, lambda keto: keto.add(TEAM, Grantee("ann"))),
     "remove": (LIST, lambda keto: keto.remove(TEAM, Grantee("ann"))),
@@ -224,11 +224,11 @@ async def test_a_patch_that_failed_after_it_was_applied_can_be_repeated(
     assert bodies[0] == bodies[1]
 
 
-@pytest.mark.parametrize("missing", ["Agent", "Group", "DiaryEntry"])
+@pytest.mark.parametrize("missing", ["Agent", "Group", "Diary", "DiaryEntry"])
 async def test_a_keto_without_our_rules_is_an_outage_that_names_them(
     fake: FakeKeto, keto: KetoPermissions, missing: str
 ) -> None:
-    others = {"Agent", "Group", "DiaryEntry", "SomebodyElse"} - {missing}
+    others = {"Agent", "Group", "Diary", "DiaryEntry", "SomebodyElse"} - {missing}
     fake.always("/namespaces", namespaces(*others))
     fake.always(CHECK, reply(200, {"allowed": True}))
 

@@ -138,12 +138,12 @@ async def test_a_keto_belongs_to_one_diary_and_another_touches_nothing_of_it(
         with pytest.raises(PermissionBackendUnavailableError, match="another diary"):
             await foreign.patch(insert=(), delete=[owner_tuple(ENTRY, ANN)])
         with pytest.raises(PermissionBackendUnavailableError, match="another diary"):
-            async for _ in foreign.scan_entry_tuples():
+            async for _ in foreign.scan_tuples():
                 pass
         with pytest.raises(PermissionBackendUnavailableError, match="another diary"):
             await foreign.check_view(ANN, [ENTRY])
 
-        assert [page async for page in keto.scan_entry_tuples()] == [[owner_tuple(ENTRY, ANN)]]
+        assert [page async for page in keto.scan_tuples()] == [[owner_tuple(ENTRY, ANN)]]
 
 
 async def test_of_two_diaries_that_come_at_once_one_has_the_keto(server: KetoServer) -> None:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from diary_mcp.app import Foundation, run_workflows
-from diary_mcp.domain.entry import Entry, EntryDraft
+from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
 from diary_mcp.domain.errors import ConflictError, DiaryError
 from diary_mcp.domain.fields import AgentName, Grantee
 from diary_mcp.domain.version import new_record
@@ -56,11 +56,42 @@ async def delete(diary: Foundation, entry: Entry) -> object:
     return await diary.diary.entries.delete(ALICE, str(entry.id))
 
 
+async def make_diary(diary: Foundation, _entry: Entry) -> object:
+    return await diary.diary.diaries.open(ALICE, "new")
+
+
+async def share_diary(diary: Foundation, _entry: Entry) -> object:
+    return await diary.diary.diaries.share(ALICE, "team", BOB, role="writer")
+
+
+async def unshare_diary(diary: Foundation, _entry: Entry) -> object:
+    return await diary.diary.diaries.unshare(ALICE, "shared", BOB)
+
+
+async def transfer_diary(diary: Foundation, _entry: Entry) -> object:
+    return await diary.diary.diaries.transfer(ALICE, "team", AgentName(BOB))
+
+
+async def remove_diary(diary: Foundation, _entry: Entry) -> object:
+    return await diary.diary.diaries.remove(ALICE, "shared")
+
+
+async def move(diary: Foundation, entry: Entry) -> object:
+    changes = EntryChanges(diary="team")
+    return await diary.diary.entries.update(ALICE, str(entry.id), entry.version, changes)
+
+
 MUTATIONS = {
     "create": Mutation(create),
     "share": Mutation(share),
     "unshare": Mutation(unshare, shared_before=True),
     "delete": Mutation(delete, shared_before=True),
+    "move": Mutation(move),
+    "make a diary": Mutation(make_diary),
+    "share a diary": Mutation(share_diary),
+    "unshare a diary": Mutation(unshare_diary),
+    "transfer a diary": Mutation(transfer_diary),
+    "remove a diary": Mutation(remove_diary),
 }
 by_mutation = pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
 
@@ -81,22 +112,32 @@ create trigger note after insert or update or delete on diary.share
 for each statement execute function public.note('rows');
 create trigger note after insert or update on diary.entry_permission
 for each statement execute function public.note('rows');
+create trigger note after insert or update on diary.diary_permission
+for each statement execute function public.note('rows');
+create trigger note after insert or update or delete on diary.diary
+for each statement execute function public.note('rows');
+create trigger note after insert or update or delete on diary.diary_role
+for each statement execute function public.note('rows');
 create trigger note after insert on dbos.workflow_status
-for each row when (new.queue_name = 'permissions')
+for each row when (new.queue_name in ('permissions', 'diaries'))
 execute function public.note('workflow');
 create trigger note after insert on dbos.workflow_input
 for each row when (new.workflow_uuid like '%:%')
 execute function public.note('input');
 create constraint trigger noted_last after insert on dbos.workflow_status
-deferrable initially deferred for each row when (new.queue_name = 'permissions')
+deferrable initially deferred for each row
+        when (new.queue_name in ('permissions', 'diaries'))
 execute function public.note('commit');
 """
 
 
 @pytest.fixture
 async def entry(foundation: Foundation) -> Entry:
-    """An entry of alice's; bob is known."""
+    """An entry of alice's, with two diaries of hers; bob is known."""
     add_agents(foundation.database_url, "bob")
+    for name in ("team", "shared"):
+        await foundation.diary.diaries.open(ALICE, name)
+    await foundation.diary.diaries.share(ALICE, "shared", BOB)
     return await foundation.diary.entries.create(ALICE, EntryDraft(content="old"))
 
 
@@ -124,7 +165,11 @@ async def test_the_enqueue_is_between_the_first_and_the_last_statement_on_one_co
     assert order.count("workflow") == order.count("input") == order.count("commit") == 1
     assert 0 < order.index("workflow") < order.index("input") < len(order) - 1
     ((_, xid, _),) = {(pid, xid, began) for _, pid, xid, began, _ in journal}
-    assert (xid,) in ask(foundation.database_url, "select xmin::text from diary.entry_permission")
+    assert (xid,) in ask(
+        foundation.database_url,
+        "select xmin::text from diary.entry_permission"
+        " union all select xmin::text from diary.diary_permission",
+    )
     moments = [str(at) for *_, at in journal]
     assert moments == sorted(moments)
 
@@ -298,7 +343,8 @@ async def test_every_tuple_is_written_for_an_entry_that_is_there(foundation: Fou
             return null;
         end $$;
         create constraint trigger some_fail after insert on dbos.workflow_status
-        deferrable initially deferred for each row when (new.queue_name = 'permissions')
+        deferrable initially deferred for each row
+        when (new.queue_name in ('permissions', 'diaries'))
         execute function public.fail_some();
         """,
     )

@@ -66,6 +66,18 @@ insert into diary.relation_tuple (
 )
 select 'DiaryEntry', entry_id::text, 'viewer', 'Group', substr(grantee, 7), 'member'
 from diary.share where starts_with(grantee, 'group:');
+insert into diary.diary (id, owner, name)
+select lpad(to_hex(number), 32, '0')::uuid, 'agent-' || number, 'team'
+from generate_series(1, 300) as number;
+insert into diary.diary_permission (diary_id, applied_generation)
+select id, 1 from diary.diary;
+insert into diary.diary_role (diary_id, grantee, role, granted_by)
+select
+    lpad(to_hex(number), 32, '0')::uuid, 'agent-' || number % 300 + 1, 'writer', 'agent-' || number
+from generate_series(1, 300) as number;
+update diary.entry
+set diary_id = lpad(to_hex(('x' || right(id::text, 4))::bit(16)::integer % 300 + 1), 32, '0')::uuid
+where ('x' || right(id::text, 2))::bit(8)::integer % 2 = 0;
 insert into diary.create_request (agent, idempotency_key, arguments_hash, entry_id)
 select owner, 'request-' || id, '', id from diary.entry;
 insert into dbos.workflow_status (
@@ -164,6 +176,9 @@ PARAMETERS: Mapping[str, object] = {
     "newer": ENTRY,
     "older": [UUID(int=301)],
     "kept": [],
+    "diary": None,
+    "main_of": None,
+    "diary_id": None,
 }
 """One reader's, and one entry's; `SPECIAL` says where a statement needs another."""
 
@@ -195,6 +210,16 @@ SPECIAL: Mapping[str, Mapping[str, object]] = {
     "search.claim_words": {"version": "1"},
     "search.claim_vectors": {"version": "words/1"},
     "share.list_shares": {"entry_id": None},
+    "entry.list_entries of a diary": {"diary": UUID(int=1), "main_of": None},
+    "diary.list_shares": {"diary_id": None, "after_diary_id": None},
+    "diary.put_role": {
+        "diary_id": UUID(int=1),
+        "role": "viewer",
+        "granted_by": AGENT,
+        "grantee": "agent-10",
+    },
+    "diary.insert_diary": {"name": "new"},
+    "diary.find_diary": {"name": "team"},
     "entry.insert_entry": NEW,
     "entry.update_entry": {**NEW, "id": ENTRY, "version": 2},
     "entry.keep_version": {**NEW, "id": ENTRY},
@@ -210,6 +235,13 @@ RULES: Mapping[str, object] = {
     "granting_relations": ["owner", "viewer", "viewer"],
     "granting_subject_namespaces": [None, None, "Group"],
     "granting_subject_relations": [None, None, "member"],
+    "lending_namespaces": ["Diary"],
+    "lending_relations": ["viewer"],
+    "lending_subject_namespaces": [None],
+    "lending_subject_relations": [None],
+    "parent_namespace": "DiaryEntry",
+    "parent_relation": "parent",
+    "lender": "Diary",
     "namespace": "Group",
     "relation": "member",
     "objects": [str(ENTRY)],
@@ -232,8 +264,16 @@ STATEMENTS = (
     *("share." + name for name in (
         "put_share", "remove_share", "find_share", "list_shares", "count_group_shares", "may_reach",
     )),
-    *("expiry." + name for name in ("lock_expiring", "carry_out_expiry")),
+    *("expiry." + name for name in (
+        "lock_expiring_shares", "carry_out_share_expiry",
+        "lock_expiring_roles", "carry_out_role_expiry",
+    )),
     "sweep.list_forgotten",
+    "sweep.place_entries",
+    *("diary." + name for name in (
+        "find_diary", "list_readable", "insert_diary", "put_role", "remove_role", "list_shares",
+    )),
+    "entry.list_entries of a diary",
     *("settlement." + name for name in (
         "read_wanted", "mark_applied", "remove_tombstones", "mark_refused", "count_backlog",
     )),

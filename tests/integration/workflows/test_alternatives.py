@@ -71,9 +71,10 @@ async def test_starting_it_on_another_connection_runs_it_before_there_is_anythin
     database_url: str,
 ) -> None:
     async with open_diary(database_url) as diary, diary.runtime():
-        change = PermissionChange("grant_ownership", (EntryId(uuid4()),))
+        entry_id = EntryId(uuid4())
+        change = PermissionChange("grant_ownership", (entry_id,))
         async with diary.store.unit_of_work() as unit:
-            await insert_entry(unit, change.entry_ids[0])
+            await insert_entry(unit, entry_id)
             await enqueue_on_its_own(diary, change)
             await eventually(lambda: _is_done(diary))
         # And its id is used: asking again for the same changes nothing.
@@ -81,8 +82,8 @@ async def test_starting_it_on_another_connection_runs_it_before_there_is_anythin
         await diary.create(BOB)
         await eventually(lambda: _is_done(diary))
 
-        assert await diary.calls(change.entry_ids[0]) == ["list"]
-        assert owner_tuple(change.entry_ids[0], ALICE) not in await diary.all_tuples()
+        assert await diary.calls(entry_id) == ["list"]
+        assert owner_tuple(entry_id, ALICE) not in await diary.all_tuples()
 
 
 async def _is_done(diary: Diary) -> bool:

@@ -6,9 +6,10 @@ from uuid import uuid4
 
 import pytest
 
+from diary_mcp.domain.diaries import DiaryName
 from diary_mcp.domain.errors import PermissionBackendUnavailableError, PermissionRefusedError
 from diary_mcp.domain.fields import EntryId, Grantee
-from diary_mcp.domain.relations import owner_tuple, viewer_tuple
+from diary_mcp.domain.relations import diary_tuple, owner_tuple, parent_tuple, viewer_tuple
 from diary_mcp.service.ports.workflows import PermissionChange
 from diary_mcp.store.settlements import Backlog
 from support.workflows import (
@@ -20,6 +21,7 @@ from support.workflows import (
     add_entry,
     eventually,
     open_diary,
+    raise_generation,
 )
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +67,39 @@ async def test_what_the_queue_has_lost_is_settled_after_a_sweep(
             owner_tuple(entry_id, ALICE),
             viewer_tuple(entry_id, Grantee(BOB)),
         }
+
+
+async def test_what_an_older_process_settles_of_an_entry_in_a_diary_does_not_count(
+    database_url: str,
+) -> None:
+    """It takes the parent away, which it does not know; the sweep has it settled again."""
+    async with open_diary(database_url) as diary:
+        entry_id = await diary.create()
+        await diary.settle([entry_id])
+        async with diary.store.unit_of_work() as unit:
+            diary_id = await unit.diaries.insert(DiaryName(ALICE, "team"))
+            assert diary_id is not None
+            generation = await raise_generation(unit, entry_id)
+            await unit.entry_changes.move(entry_id, diary_id)
+            await unit.workflows.enqueue(PermissionChange("move_entry", (entry_id,), generation))
+        await diary.query("delete from dbos.workflow_status")
+        # As the statement of that process was.
+        await diary.query(
+            "update diary.entry_permission set applied_generation = greatest("
+            "applied_generation, generation), refusal = null where entry_id = %s",
+            entry_id,
+        )
+        await age_changes(diary)
+
+        assert await diary.sweep.sweep() == 1
+        await diary.settle([entry_id, diary_id])
+
+        assert await diary.all_tuples() == {
+            owner_tuple(entry_id, ALICE),
+            parent_tuple(entry_id, diary_id),
+            diary_tuple(diary_id, "owner", ALICE),
+        }
+        assert (await diary.settlements.count_backlog()).pending == 0
 
 
 async def test_a_lost_deletion_is_settled_after_a_sweep(database_url: str) -> None:

@@ -72,7 +72,7 @@ class Unreachable(NoTuples):
 
 
 async def scan(permissions: EmbeddedPermissions) -> None:
-    async for _ in permissions.scan_entry_tuples():
+    async for _ in permissions.scan_tuples():
         pass
 
 
@@ -82,7 +82,7 @@ ASK: dict[str, Callable[[EmbeddedPermissions], Awaitable[object]]] = {
     "list_groups": lambda backend: backend.list_groups(ANN),
     "list_entry_tuples": lambda backend: backend.list_entry_tuples([ENTRY]),
     "patch": lambda backend: backend.patch(insert=[owner_tuple(ENTRY, ANN)], delete=()),
-    "scan_entry_tuples": scan,
+    "scan_tuples": scan,
     "add": lambda backend: backend.add(TEAM, Grantee("ann")),
     "add a group": lambda backend: backend.add(TEAM, Grantee("group:crew")),
     "remove": lambda backend: backend.remove(TEAM, Grantee("ann")),

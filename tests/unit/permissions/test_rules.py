@@ -3,7 +3,7 @@
 import pytest
 
 from diary_mcp.domain.relations import Membership
-from diary_mcp.permissions.rules import GROUP_MEMBERSHIP, VIEW_ENTRY
+from diary_mcp.permissions.rules import GROUP_MEMBERSHIP, VIEW_DIARY, VIEW_ENTRY, WRITE_DIARY
 from diary_mcp.permissions.shapes import GROUP_MEMBER
 from diary_mcp.shipped import resource_path
 from support.opl import Namespace, Rules, read_opl
@@ -16,6 +16,8 @@ def test_the_constants_are_what_the_file_says() -> None:
     rules = read_opl(TEXT)
 
     assert rules.grant("DiaryEntry", "view") == VIEW_ENTRY
+    assert rules.grant("Diary", "view") == VIEW_DIARY
+    assert rules.grant("Diary", "write") == WRITE_DIARY
     assert rules.membership(GROUP_MEMBER) == GROUP_MEMBERSHIP
 
 
@@ -24,14 +26,23 @@ def test_the_file_says_nothing_else() -> None:
         {
             "Agent": Namespace({}, {}),
             "Group": Namespace({"manager": AGENTS, "member": AGENTS_AND_GROUPS}, {}),
+            "Diary": Namespace(
+                {"owner": AGENTS, "writer": AGENTS_AND_GROUPS, "viewer": AGENTS_AND_GROUPS},
+                {"view": ("owner", "writer", "viewer"), "write": ("owner", "writer")},
+            ),
             "DiaryEntry": Namespace(
-                {"owner": AGENTS, "viewer": AGENTS_AND_GROUPS},
+                {
+                    "owner": AGENTS,
+                    "viewer": AGENTS_AND_GROUPS,
+                    "parent": (Membership("Diary", ""),),
+                },
                 {
                     "view": ("owner", "viewer"),
                     "edit": ("owner",),
                     "delete": ("owner",),
                     "share": ("owner",),
                 },
+                {"view": ("parent", "view")},
             ),
         }
     )

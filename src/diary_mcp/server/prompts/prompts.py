@@ -17,8 +17,7 @@ from pydantic import ValidationError
 
 from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import AgentName
-from diary_mcp.server.dispatch import Dispatcher, RequestContext
+from diary_mcp.server.dispatch import Caller, Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.prompts.prompt_files import PromptFile, load_prompts
 from diary_mcp.server.resources.context import read_context
@@ -37,31 +36,32 @@ _MAX_ARGUMENT_CHARACTERS = 4_000
 _MAX_QUERY_CHARACTERS = 1_000
 
 Arguments = Mapping[str, str]
-Live = Callable[[Diary, AgentName, Arguments], Awaitable[str]]
+Live = Callable[[Diary, Caller, Arguments], Awaitable[str]]
 
 
-async def _context(diary: Diary, agent: AgentName, _arguments: Arguments) -> str:
-    return await read_context(diary, agent)
+async def _context(diary: Diary, caller: Caller, _arguments: Arguments) -> str:
+    return await read_context(diary, caller.agent, caller.diary)
 
 
-async def _entry(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
+async def _entry(diary: Diary, caller: Caller, arguments: Arguments) -> str:
     reference = check_label("entry_id", arguments["entry_id"])
-    return await read_entry(diary, agent, reference)
+    return await read_entry(diary, caller, reference)
 
 
-async def _related(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
+async def _related(diary: Diary, caller: Caller, arguments: Arguments) -> str:
     page = await diary.search.search(
-        agent,
+        caller.agent,
         (arguments.get("subject") or arguments["what"])[:_MAX_QUERY_CHARACTERS],
         EntryFilters(scope="all", include_superseded=False),
         mode="hybrid",
         cursor=None,
         limit=_MAX_RELATED,
+        current=caller.diary,
     )
     return hits_document(page.rows, page.notice)
 
 
-async def _digest(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
+async def _digest(diary: Diary, caller: Caller, arguments: Arguments) -> str:
     asked = {"since": arguments.get("since"), "types": [arguments.get("type")]}
     given = {name: value for name, value in asked.items() if value not in (None, [None])}
     try:
@@ -70,8 +70,8 @@ async def _digest(diary: Diary, agent: AgentName, arguments: Arguments) -> str:
         raise InvalidArgumentError(
             "since must be a day such as 2026-01-31, or last week; type a type of entry."
         ) from error
-    selection = EntrySelection(agent, checked.since, checked.until, checked.types)
-    digest = await diary.reflection.reflect(selection, checked.limit)
+    selection = EntrySelection(caller.agent, checked.since, checked.until, checked.types)
+    digest = await diary.reflection.reflect(selection, checked.limit, current=caller.diary)
     return digest.model_dump_json(exclude_none=True)
 
 
@@ -103,7 +103,7 @@ class Prompts:
 
             async def ask(diary: Diary) -> dict[str, str]:
                 return {
-                    name: (await LIVE[name](diary, caller.agent, given)).rstrip("\n")
+                    name: (await LIVE[name](diary, caller, given)).rstrip("\n")
                     for name in sorted(prompt.mentions & LIVE.keys())
                 }
 

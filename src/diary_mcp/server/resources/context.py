@@ -9,9 +9,12 @@ from diary_mcp.service.diary import Diary
 _MAX_RECEIVED = 20
 
 
-async def read_context(diary: Diary, agent: AgentName) -> str:
-    """What an agent should know when a session starts."""
-    context = await diary.reflection.recall(agent)
+async def read_context(diary: Diary, agent: AgentName, current: str | None = None) -> str:
+    """What an agent should know when a session starts, of the current diary where there is one."""
+    context = await diary.reflection.recall(agent, current=current)
+    if current is not None:
+        # What was shared may be of another project.
+        return context_document(context)
     return context_document(context, await list_received(diary, agent, context.last_handoff))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from diary_mcp.domain.entry import Entry, EntrySummary, Share
-from diary_mcp.domain.fields import format_time
+from diary_mcp.domain.fields import AgentName, format_time
 from diary_mcp.domain.reflection import Correction, Mention, Solution
 from diary_mcp.domain.version import EntryVersion, VersionSummary
 from diary_mcp.server.resources.untrusted import fence
@@ -28,9 +28,9 @@ _READ_MORE = (
 )
 
 
-def entry_document(entry: Entry, share: Share | None = None) -> str:
+def entry_document(entry: Entry, share: Share | None = None, diary: str | None = None) -> str:
     """An entry as its reader sees it: front matter, then the content; another agent's is fenced."""
-    fields = as_json(show_entry(entry, share=share))
+    fields = as_json(show_entry(entry, share=share, diary=diary))
     del fields["content"]
     fields.pop("next_from", None)
     document = _front_matter(fields) + entry.content
@@ -67,14 +67,15 @@ def _version_fields(version: VersionSummary) -> dict[str, JsonValue]:
 def context_document(context: SessionContext, received: Sequence[Received] = ()) -> str:
     """What an agent should know when a session starts, in at most about 2,000 tokens."""
     shared = _shared_section(received)
+    name = f"{context.agent}" if context.diary is None else f"{context.agent}: {context.diary}"
     if not context.entries:
         return (
-            f"# The diary of {context.agent}\n\nNothing is written yet. Write with diary_create "
+            f"# The diary of {name}\n\nNothing is written yet. Write with diary_create "
             "what a later session would want to know; end a session with an entry of type "
             f"handoff.\n{shared}"
         )
-    head = f"# The diary of {context.agent}, {context.entries} entries\n\n{_READ_MORE}\n"
-    handoff = f"\n## Last handoff\n\n{_handoff(context.last_handoff)}\n"
+    head = f"# The diary of {name}, {context.entries} entries\n\n{_READ_MORE}\n"
+    handoff = f"\n## Last handoff\n\n{_handoff(context.last_handoff, context.agent)}\n"
     sections = (
         ("Important", [_line(each) for each in context.important]),
         ("Open problems", [_line(each) for each in context.open_problems]),
@@ -143,12 +144,13 @@ def _front_matter(fields: Mapping[str, object]) -> str:
     return write_yaml_head(dict(fields))
 
 
-def _handoff(entry: Entry | None) -> str:
+def _handoff(entry: Entry | None, reader: AgentName) -> str:
     if entry is None:
         return "None yet."
     title = f"{one_line(entry.title)} " if entry.title else ""
     head = f"{title}({entry.id}), {format_time(entry.date)}"
-    return f"{head}\n\n{shorten(entry.content, _HANDOFF_BYTES)}"
+    text = f"{head}\n\n{shorten(entry.content, _HANDOFF_BYTES)}"
+    return text if entry.owner == reader else fence(text, [entry.owner])
 
 
 def _heading(title: str, shown: int, total: int) -> str:
@@ -158,7 +160,8 @@ def _heading(title: str, shown: int, total: int) -> str:
 
 
 def _line(mention: Mention) -> str:
-    return f"- {mention.date.date()} {one_line(mention.title)} ({mention.id})\n"
+    by = "" if mention.owner is None else f" by {mention.owner}, another agent"
+    return f"- {mention.date.date()} {one_line(mention.title)} ({mention.id}){by}\n"
 
 
 def _solution_line(solution: Solution) -> str:

@@ -23,8 +23,8 @@ from pydantic import BaseModel
 
 from diary_mcp.domain.entry import EntryFilters, EntrySummary
 from diary_mcp.domain.errors import NotFoundError, PermissionBackendUnavailableError
-from diary_mcp.domain.fields import AgentName, format_time
-from diary_mcp.server.dispatch import Dispatcher, RequestContext
+from diary_mcp.domain.fields import format_time
+from diary_mcp.server.dispatch import Caller, Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.resources.context import read_context
 from diary_mcp.server.resources.documents import (
@@ -55,7 +55,7 @@ _ENTRY_URI = re.compile(
     r"diary://entries/(?P<reference>[^/?#]+)(?P<history>/versions(?:/(?P<version>\d{1,9}))?)?"
 )
 
-Reader = Callable[[Diary, AgentName], Awaitable[str]]
+Reader = Callable[[Diary, Caller], Awaitable[str]]
 
 
 @dataclass(frozen=True)
@@ -82,25 +82,31 @@ class Document:
         )
 
 
-async def _read_recent(diary: Diary, agent: AgentName) -> str:
+async def _read_context(diary: Diary, caller: Caller) -> str:
+    return await read_context(diary, caller.agent, caller.diary)
+
+
+async def _read_recent(diary: Diary, caller: Caller) -> str:
     try:
-        page = await _list_newest(diary, agent, EntryFilters(scope="all"))
+        page = await _list_newest(diary, caller, EntryFilters(scope="all"))
     except PermissionBackendUnavailableError:
-        page = await _list_newest(diary, agent, EntryFilters())
+        page = await _list_newest(diary, caller, EntryFilters(scope="mine"))
         return recent_document(page.rows, _SHARED_NOT_LISTED)
-    return recent_document(page.rows, None)
+    return recent_document(page.rows, page.notice)
 
 
-async def _list_newest(diary: Diary, agent: AgentName, filters: EntryFilters) -> Page[EntrySummary]:
-    return await diary.listing.list_entries(agent, filters, None, _MAX_RECENT)
+async def _list_newest(diary: Diary, caller: Caller, filters: EntryFilters) -> Page[EntrySummary]:
+    return await diary.listing.list_entries(
+        caller.agent, filters, None, _MAX_RECENT, current=caller.diary
+    )
 
 
-async def _read_tags(diary: Diary, agent: AgentName) -> str:
-    return _as_text(await tags_of(diary, agent, "", _MAX_TAGS))
+async def _read_tags(diary: Diary, caller: Caller) -> str:
+    return _as_text(await tags_of(diary, caller, "", _MAX_TAGS))
 
 
-async def _read_whoami(diary: Diary, agent: AgentName) -> str:
-    return _as_text(await whoami_of(diary, agent))
+async def _read_whoami(diary: Diary, caller: Caller) -> str:
+    return _as_text(await whoami_of(diary, caller.agent))
 
 
 def _as_text(result: BaseModel) -> str:
@@ -117,7 +123,7 @@ DOCUMENTS: Mapping[str, Document] = MappingProxyType(
                 "What is important, last handoff, what was shared with you, open problems, recent "
                 "decisions and notes; 2,000 tokens at most.",
                 MARKDOWN,
-                read_context,
+                _read_context,
             ),
             Document(
                 "recent",
@@ -183,7 +189,11 @@ class Resources:
 
         async def ask(diary: Diary) -> Page[EntrySummary]:
             return await diary.listing.list_entries(
-                caller.agent, EntryFilters(), cursor, _LISTED_ON_A_PAGE
+                caller.agent,
+                EntryFilters(),
+                cursor,
+                _LISTED_ON_A_PAGE,
+                current=caller.diary,
             )
 
         try:
@@ -206,7 +216,7 @@ class Resources:
         caller = self._dispatcher.caller_of(context)
 
         async def ask(diary: Diary) -> tuple[str, str]:
-            return await read_resource(diary, caller.agent, params.uri)
+            return await read_resource(diary, caller, params.uri)
 
         try:
             mime_type, text = await self._dispatcher.admit(caller, "diary:read", params.uri, ask)
@@ -220,7 +230,7 @@ class Resources:
         )
 
 
-async def read_resource(diary: Diary, agent: AgentName, uri: str) -> tuple[str, str]:
+async def read_resource(diary: Diary, caller: Caller, uri: str) -> tuple[str, str]:
     """The MIME type and the text of a resource.
 
     Raises:
@@ -229,7 +239,8 @@ async def read_resource(diary: Diary, agent: AgentName, uri: str) -> tuple[str, 
         InvalidArgumentError: the URI names an entry by what can be neither id nor key.
     """
     if uri in DOCUMENTS:
-        return DOCUMENTS[uri].mime_type, await DOCUMENTS[uri].read(diary, agent)
+        return DOCUMENTS[uri].mime_type, await DOCUMENTS[uri].read(diary, caller)
+    agent = caller.agent
     found = _ENTRY_URI.fullmatch(uri)
     reference = find_entry_reference(uri)
     if found is None or reference is None:
@@ -242,13 +253,14 @@ async def read_resource(diary: Diary, agent: AgentName, uri: str) -> tuple[str, 
         return MARKDOWN, version_document(reference, version)
     if found["history"] is not None:
         return JSON, history_document(await diary.history.list_versions(agent, reference))
-    return MARKDOWN, await read_entry(diary, agent, reference)
+    return MARKDOWN, await read_entry(diary, caller, reference)
 
 
-async def read_entry(diary: Diary, agent: AgentName, reference: str) -> str:
+async def read_entry(diary: Diary, caller: Caller, reference: str) -> str:
     """An entry as a document; of a shared one also by whom, until when and why."""
-    entry = await diary.entries.get(agent, reference)
-    return entry_document(entry, await diary.sharing.find_received(agent, entry))
+    entry = await diary.entries.get(caller.agent, reference)
+    share = await diary.sharing.find_received(caller.agent, entry)
+    return entry_document(entry, share, caller.name_of(entry))
 
 
 def find_entry_reference(uri: str) -> str | None:

@@ -6,7 +6,7 @@ Strict: a number is no string, and an unknown name is refused.
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import (
@@ -17,10 +17,13 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from diary_mcp.domain.chain import KEY_PATTERN, PublicKey
 from diary_mcp.domain.dates import DateSpan, find_spans
+from diary_mcp.domain.diaries import GivenRole
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import (
@@ -145,7 +148,12 @@ class ListArguments(EntryFilters, Arguments):
 
     @property
     def filters(self) -> EntryFilters:
-        return EntryFilters(**self.model_dump(exclude={"limit", "cursor"}))
+        return EntryFilters(**self.model_dump(exclude={"limit", "cursor"} | _unsaid(self)))
+
+
+def _unsaid(arguments: EntryFilters) -> set[str]:
+    """A scope that was not given is another one where a diary is looked into."""
+    return {"scope"} - arguments.model_fields_set
 
 
 class SearchArguments(EntryFilters, Arguments):
@@ -160,7 +168,8 @@ class SearchArguments(EntryFilters, Arguments):
 
     @property
     def filters(self) -> EntryFilters:
-        return EntryFilters(**self.model_dump(exclude={"query", "mode", "limit", "cursor"}))
+        unasked = {"query", "mode", "limit", "cursor"}
+        return EntryFilters(**self.model_dump(exclude=unasked))
 
 
 class UpdateArguments(EntryChanges, Arguments):
@@ -173,26 +182,44 @@ class UpdateArguments(EntryChanges, Arguments):
         return EntryChanges(**given)
 
 
-class ShareArguments(Arguments):
-    entry_id: EntryReference
+class _SharedThing(Arguments):
+    """What is shared: an entry, or a diary with all that is in it."""
+
+    entry_id: EntryReference | None = None
+    diary: Label | None = Field(default=None, description="Instead of an entry.")
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if (self.entry_id is None) == (self.diary is None):
+            raise PydanticCustomError("one_of_two", "give either entry_id or diary")
+        return self
+
+
+class ShareArguments(_SharedThing):
     grantee: GranteeName = Field(alias="with")
+    role: GivenRole = "viewer"
     expires_at: Time | None = Field(default=None, description="RFC 3339; never if absent.")
     note: Annotated[str, Field(max_length=1_000), STORABLE] | None = None
 
 
-class UnshareArguments(Arguments):
-    entry_id: EntryReference
+class UnshareArguments(_SharedThing):
     grantee: GranteeName = Field(alias="with")
 
 
 class SharesArguments(Arguments):
     entry_id: EntryReference | None = None
+    diary: Label | None = None
     limit: int = Field(default=20, ge=1, le=100)
     cursor: Cursor | None = None
 
 
+class DiariesArguments(Arguments):
+    open: Label | None = Field(default=None, description="Your own; made if there is none.")
+
+
 class TagsArguments(Arguments):
     prefix: Annotated[str, Field(max_length=64), STORABLE] = ""
+    diary: Label | None = None
     limit: int = Field(default=50, ge=1, le=200)
 
 
@@ -200,6 +227,7 @@ class ReflectArguments(Arguments):
     since: Since | None = None
     until: Until | None = None
     types: list[EntryType] | None = None
+    diary: Label | None = None
     limit: int = Field(default=50, ge=1, le=200, description="Of each list.")
 
 

@@ -5,6 +5,8 @@ A tool's description is written for the model that chooses it.
 
 from uuid import UUID
 
+from diary_mcp.domain.diaries import parse_diary_name
+from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import Grantee
 from diary_mcp.domain.reflection import Reflection
 from diary_mcp.domain.verification import VerificationReport
@@ -12,6 +14,7 @@ from diary_mcp.server.resources.context import list_received
 from diary_mcp.server.resources.documents import Received
 from diary_mcp.server.tools.arguments import (
     CreateArguments,
+    DiariesArguments,
     EntryArguments,
     GetArguments,
     ListArguments,
@@ -30,6 +33,7 @@ from diary_mcp.server.tools.arguments import (
 from diary_mcp.server.tools.results import (
     CreatedResult,
     DeletedResult,
+    DiariesResult,
     EntriesResult,
     EntryResult,
     RevokedResult,
@@ -42,6 +46,8 @@ from diary_mcp.server.tools.results import (
     UpdatedResult,
     WhoamiResult,
     show_created,
+    show_diary,
+    show_diary_share,
     show_entry,
     show_found,
     show_listed,
@@ -63,9 +69,11 @@ async def _create(call: Call[CreateArguments]) -> CreatedResult:
         call.arguments.draft,
         idempotency_key=call.arguments.idempotency_key,
         session=call.session,
+        current=call.current,
         allow_secret=call.arguments.allow_secret,
     )
-    return show_created(created, may_read="diary:read" in call.caller.scopes)
+    may_read = "diary:read" in call.caller.scopes
+    return show_created(created, call.name_of(created), may_read=may_read)
 
 
 async def _get(call: Call[GetArguments]) -> EntryResult:
@@ -73,18 +81,26 @@ async def _get(call: Call[GetArguments]) -> EntryResult:
     entry = await call.diary.entries.get(call.agent, asked.entry_id)
     if asked.version is not None and asked.version != entry.version:
         past = await call.diary.history.get_version(call.agent, asked.entry_id, asked.version)
-        return show_version(entry, past, asked.start)
+        return show_version(entry, past, asked.start, call.name_of(entry))
     if entry.role == "owner":
-        return show_entry(entry, asked.start)
+        return show_entry(entry, asked.start, diary=call.name_of(entry))
     share = await call.diary.sharing.find_received(call.agent, entry)
-    return show_entry(entry, asked.start, share)
+    return show_entry(entry, asked.start, share, call.name_of(entry))
 
 
 async def _list(call: Call[ListArguments]) -> EntriesResult:
     page = await call.diary.listing.list_entries(
-        call.agent, call.arguments.filters, call.arguments.cursor, call.arguments.limit
+        call.agent,
+        call.arguments.filters,
+        call.arguments.cursor,
+        call.arguments.limit,
+        current=call.current,
     )
-    return EntriesResult(entries=list(map(show_listed, page.rows)), next_cursor=page.next_cursor)
+    return EntriesResult(
+        entries=[show_listed(entry, call.name_of(entry)) for entry in page.rows],
+        next_cursor=page.next_cursor,
+        notice=page.notice,
+    )
 
 
 async def _search(call: Call[SearchArguments]) -> SearchResult:
@@ -95,10 +111,10 @@ async def _search(call: Call[SearchArguments]) -> SearchResult:
         mode=call.arguments.mode,
         cursor=call.arguments.cursor,
         limit=call.arguments.limit,
+        current=call.current,
     )
-    return SearchResult(
-        hits=list(map(show_found, page.rows)), next_cursor=page.next_cursor, notice=page.notice
-    )
+    hits = [show_found(hit, call.name_of(hit)) for hit in page.rows]
+    return SearchResult(hits=hits, next_cursor=page.next_cursor, notice=page.notice)
 
 
 async def _update(call: Call[UpdateArguments]) -> UpdatedResult:
@@ -115,23 +131,56 @@ async def _delete(call: Call[EntryArguments]) -> DeletedResult:
 
 
 async def _share(call: Call[ShareArguments]) -> ShareResult:
+    asked, grantee = call.arguments, Grantee(call.arguments.grantee)
+    if asked.diary is not None:
+        role = await call.diary.diaries.share(
+            call.agent,
+            asked.diary,
+            grantee,
+            role=asked.role,
+            expires_at=asked.expires_at,
+            note=asked.note,
+        )
+        return show_diary_share(role, call.agent)
+    if asked.role != "viewer":
+        raise InvalidArgumentError(
+            "role writer is for a diary; an entry is shared to read. Leave role out."
+        )
     share = await call.diary.sharing.share(
         call.agent,
-        call.arguments.entry_id,
-        Grantee(call.arguments.grantee),
-        expires_at=call.arguments.expires_at,
-        note=call.arguments.note,
+        asked.entry_id or "",
+        grantee,
+        expires_at=asked.expires_at,
+        note=asked.note,
     )
     return show_share(share)
 
 
 async def _unshare(call: Call[UnshareArguments]) -> RevokedResult:
-    grantee = Grantee(call.arguments.grantee)
-    entry_id = await call.diary.sharing.unshare(call.agent, call.arguments.entry_id, grantee)
+    asked, grantee = call.arguments, Grantee(call.arguments.grantee)
+    if asked.diary is not None:
+        name = await call.diary.diaries.unshare(call.agent, asked.diary, grantee)
+        return RevokedResult(diary=name.seen_by(call.agent), grantee=grantee)
+    entry_id = await call.diary.sharing.unshare(call.agent, asked.entry_id or "", grantee)
     return RevokedResult(entry_id=entry_id, grantee=grantee)
 
 
+async def _diaries(call: Call[DiariesArguments]) -> DiariesResult:
+    if call.arguments.open is not None:
+        call.caller.require("diary:write", "diary_diaries with open")
+        await call.diary.diaries.open(call.agent, call.arguments.open)
+    current = call.current and parse_diary_name(call.current, call.agent)
+    found = await call.diary.diaries.list(call.agent, call.current)
+    return DiariesResult(diaries=[show_diary(each, call.agent, current or None) for each in found])
+
+
 async def _shares(call: Call[SharesArguments]) -> SharesResult:
+    if call.arguments.diary is not None:
+        roles = await call.diary.diaries.list_shares(
+            call.agent, call.arguments.diary, call.arguments.cursor, call.arguments.limit
+        )
+        shown = [show_diary_share(each, call.agent) for each in roles.rows]
+        return SharesResult(shares=shown, next_cursor=roles.next_cursor)
     page = await call.diary.listing.list_shares(
         call.agent, call.arguments.entry_id, call.arguments.cursor, call.arguments.limit
     )
@@ -140,7 +189,7 @@ async def _shares(call: Call[SharesArguments]) -> SharesResult:
 
 async def _tags(call: Call[TagsArguments]) -> TagsResult:
     asked = call.arguments
-    return await tags_of(call.diary, call.agent, asked.prefix, asked.limit)
+    return await tags_of(call.diary, call.caller, asked.prefix, asked.limit, asked.diary)
 
 
 async def _reflect(call: Call[ReflectArguments]) -> Reflection:
@@ -148,10 +197,16 @@ async def _reflect(call: Call[ReflectArguments]) -> Reflection:
     selection = EntrySelection(call.agent, asked.since, asked.until, asked.types)
     reflection = call.diary.reflection
     received: list[Received] = []
-    if selection == EntrySelection(call.agent):
+    if selection == EntrySelection(call.agent) and (asked.diary or call.current) is None:
         handoff = await reflection.find_last_handoff(call.agent)
         received = await list_received(call.diary, call.agent, handoff)
-    return await reflection.reflect(selection, asked.limit, list(map(show_received, received)))
+    return await reflection.reflect(
+        selection,
+        asked.limit,
+        list(map(show_received, received)),
+        diary=asked.diary,
+        current=call.current,
+    )
 
 
 async def _verify(call: Call[VerifyArguments]) -> VerificationReport:
@@ -191,8 +246,8 @@ CREATE = DiaryTool(
     description=(
         "Write one entry as it happens: a decision and why, a discovery, a problem or what "
         "solved it, a handoff at the end. Search first. To correct an entry or close a problem, "
-        "name it in supersedes. Only you can read it until you share it. similar: your entries "
-        "that say nearly the same."
+        "name it in supersedes. Only who may read its diary can read it until you share it. "
+        "similar: your entries that say nearly the same."
     ),
     effect="adds",
     scope="diary:write",
@@ -269,10 +324,11 @@ DELETE = DiaryTool(
 )
 SHARE = DiaryTool(
     name="diary_share",
-    title="Share an entry",
+    title="Share an entry or diary",
     description=(
-        "Let another agent, or a group, read your entry, a moment later; until then sharing is "
-        "pending. Sharing again replaces expires_at and note."
+        "Let another agent, or a group, read your entry, or all of your diary (writer: also write "
+        "there), a moment later; until then sharing is pending. Sharing again replaces role, "
+        "expires_at and note."
     ),
     effect="changes",
     scope="diary:share",
@@ -282,8 +338,8 @@ SHARE = DiaryTool(
 )
 UNSHARE = DiaryTool(
     name="diary_unshare",
-    title="Stop sharing an entry",
-    description=("Take back a share of your entry, at once. diary_shares lists them."),
+    title="Stop sharing",
+    description=("Take back a share of your entry or diary, at once. diary_shares lists them."),
     effect="destroys",
     scope="diary:share",
     arguments=UnshareArguments,
@@ -294,8 +350,8 @@ SHARES = DiaryTool(
     name="diary_shares",
     title="List shares",
     description=(
-        "List the shares you gave, all or of one entry. What others shared with you: diary_list "
-        "with scope=shared."
+        "List the shares of entries you gave, or of one entry or diary. What others shared with "
+        "you: diary_list with scope=shared."
     ),
     effect="reads",
     scope="diary:read",
@@ -328,6 +384,19 @@ REFLECT = DiaryTool(
     arguments=ReflectArguments,
     result=Reflection,
     run=_reflect,
+)
+DIARIES = DiaryTool(
+    name="diary_diaries",
+    title="List diaries",
+    description=(
+        "List the diaries that you may read, the current one first: one for each project or "
+        "team. open makes one of yours."
+    ),
+    effect="adds",
+    scope="diary:read",
+    arguments=DiariesArguments,
+    result=DiariesResult,
+    run=_diaries,
 )
 VERIFY = DiaryTool(
     name="diary_verify",
@@ -383,8 +452,8 @@ SIGN = DiaryTool(
 TOOLS = {
     tool.name: tool
     for tool in (
-        CREATE, GET, LIST, SEARCH, UPDATE, DELETE, SHARE, UNSHARE, SHARES, REFLECT, TAGS, VERIFY,
-        WHOAMI,
+        CREATE, GET, LIST, SEARCH, UPDATE, DELETE, SHARE, UNSHARE, SHARES, DIARIES, REFLECT, TAGS,
+        VERIFY, WHOAMI,
     )
 }  # fmt: skip
 """The tools of a server that signs with its own keys, by name, as they are listed."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, JsonValue
 
+from diary_mcp.domain.diaries import DiaryName, DiaryRole, DiaryShare, DiarySummary
 from diary_mcp.domain.entry import (
     CreatedEntry,
     Entry,
@@ -25,6 +26,7 @@ from diary_mcp.domain.entry import (
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time
 from diary_mcp.domain.reflection import ReceivedEntry
 from diary_mcp.domain.version import EntryVersion
+from diary_mcp.server.dispatch import Caller
 from diary_mcp.service.diary import Diary
 
 DEFAULT_IMPORTANCE = 0.5
@@ -46,6 +48,7 @@ class ShownEntry(Result, frozen=True):
     id: EntryId
     key: str | None = None
     untrusted: str | None = None
+    diary: str | None = None
     owner: AgentName | None = None
     role: Literal["viewer"] | None = None
     author: str | None = None
@@ -88,6 +91,7 @@ class CreatedResult(Result, frozen=True):
 
     id: EntryId
     key: str | None
+    diary: str | None
     version: int
     date: Time
     sharing: Literal["pending"] | None
@@ -106,6 +110,7 @@ class UpdatedResult(Result, frozen=True):
 class EntriesResult(Result, frozen=True):
     entries: Sequence[ListedEntry]
     next_cursor: str | None
+    notice: str | None
 
 
 class SearchResult(Result, frozen=True):
@@ -122,8 +127,10 @@ class DeletedResult(Result, frozen=True):
 class ShareResult(Result, frozen=True):
     """A share that the caller gave; `sharing` is left out once the grant has settled."""
 
-    entry_id: EntryId
+    entry_id: EntryId | None = None
+    diary: str | None = None
     grantee: Grantee = Field(serialization_alias="with")
+    role: Literal["writer"] | None = None
     created_at: Time
     expires_at: Time | None
     note: str | None
@@ -131,7 +138,8 @@ class ShareResult(Result, frozen=True):
 
 
 class RevokedResult(Result, frozen=True):
-    entry_id: EntryId
+    entry_id: EntryId | None = None
+    diary: str | None = None
     grantee: Grantee = Field(serialization_alias="with")
     revoked: Literal[True] = True
 
@@ -148,6 +156,19 @@ class TagResult(Result, frozen=True):
 
 class TagsResult(Result, frozen=True):
     tags: list[TagResult]
+    notice: str | None
+
+
+class DiaryResult(Result, frozen=True):
+    diary: str
+    role: DiaryRole
+    entries: int
+    latest: Time | None
+    current: Literal[True] | None
+
+
+class DiariesResult(Result, frozen=True):
+    diaries: Sequence[DiaryResult]
 
 
 class Counts(Result, frozen=True):
@@ -196,12 +217,13 @@ def as_json(result: BaseModel) -> dict[str, JsonValue]:
     return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def show_created(entry: CreatedEntry, *, may_read: bool) -> CreatedResult:
+def show_created(entry: CreatedEntry, diary: str | None = None, *, may_read: bool) -> CreatedResult:
     """A new entry, and what was written before and is nearly the same, if it may be read."""
     similar = entry.similar if may_read else ()
     return CreatedResult(
         id=entry.id,
         key=entry.key,
+        diary=diary,
         version=entry.version,
         date=entry.date,
         sharing=_pending(entry.sharing),
@@ -235,11 +257,16 @@ def show_updated(entry: Entry) -> UpdatedResult:
     )
 
 
-def show_entry(entry: Entry, start: int = 0, share: Share | None = None) -> EntryResult:
-    """An entry from the character `start` on; `share` is the one that lets the caller read it."""
+def show_entry(
+    entry: Entry, start: int = 0, share: Share | None = None, diary: str | None = None
+) -> EntryResult:
+    """An entry from the character `start` on; `share` is the one that lets the caller read it.
+
+    `diary` is the name of the one that it is in, where that is to be shown.
+    """
     end = start + MAX_PART_CHARACTERS
     return EntryResult(
-        **_shown(entry),
+        **_shown(entry, diary),
         version=entry.version,
         created_at=None if entry.created_at == entry.date else entry.created_at,
         updated_at=None if entry.updated_at == entry.created_at else entry.updated_at,
@@ -252,15 +279,15 @@ def show_entry(entry: Entry, start: int = 0, share: Share | None = None) -> Entr
     )
 
 
-def show_listed(entry: EntrySummary) -> ListedEntry:
+def show_listed(entry: EntrySummary, diary: str | None = None) -> ListedEntry:
     """An entry in a list."""
-    return ListedEntry(**_listed(entry, _MAX_LISTED_CHARACTERS))
+    return ListedEntry(**_listed(entry, diary, _MAX_LISTED_CHARACTERS))
 
 
-def show_found(hit: SearchHit) -> FoundEntry:
+def show_found(hit: SearchHit, diary: str | None = None) -> FoundEntry:
     """An entry that a search found."""
     return FoundEntry(
-        **_listed(hit, _MAX_FOUND_CHARACTERS), score=round(hit.score, 4), matched=hit.matched
+        **_listed(hit, diary, _MAX_FOUND_CHARACTERS), score=round(hit.score, 4), matched=hit.matched
     )
 
 
@@ -275,10 +302,36 @@ def show_share(share: Share) -> ShareResult:
     )
 
 
-async def tags_of(diary: Diary, agent: AgentName, prefix: str, limit: int) -> TagsResult:
-    """The agent's own tags, the most used first."""
-    counts = await diary.listing.list_tags(agent, prefix, limit)
-    return TagsResult(tags=[TagResult(**count) for count in counts])
+def show_diary_share(share: DiaryShare, caller: AgentName) -> ShareResult:
+    return ShareResult(
+        diary=share.full_name.seen_by(caller),
+        grantee=share.grantee,
+        role="writer" if share.role == "writer" else None,
+        created_at=share.created_at,
+        expires_at=share.expires_at,
+        note=share.note,
+        sharing=_pending(share.sharing),
+    )
+
+
+def show_diary(diary: DiarySummary, caller: AgentName, current: DiaryName | None) -> DiaryResult:
+    return DiaryResult(
+        diary=diary.full_name.seen_by(caller),
+        role=diary.role,
+        entries=diary.entries,
+        latest=diary.latest,
+        current=True if diary.full_name == current else None,
+    )
+
+
+async def tags_of(
+    diary: Diary, caller: Caller, prefix: str, limit: int, asked: str | None = None
+) -> TagsResult:
+    """The agent's own tags, or those of a diary, the most used first."""
+    counts, notice = await diary.listing.list_tags(
+        caller.agent, prefix, limit, diary=asked, current=caller.diary
+    )
+    return TagsResult(tags=[TagResult(**count) for count in counts], notice=notice)
 
 
 async def whoami_of(diary: Diary, agent: AgentName) -> WhoamiResult:
@@ -301,7 +354,9 @@ async def whoami_of(diary: Diary, agent: AgentName) -> WhoamiResult:
     )
 
 
-def show_version(entry: Entry, past: EntryVersion, start: int = 0) -> EntryResult:
+def show_version(
+    entry: Entry, past: EntryVersion, start: int = 0, diary: str | None = None
+) -> EntryResult:
     """An entry as it was at an earlier version."""
     end = start + MAX_PART_CHARACTERS
     then = entry.model_copy(
@@ -313,7 +368,7 @@ def show_version(entry: Entry, past: EntryVersion, start: int = 0) -> EntryResul
         }
     )
     return EntryResult(
-        **_shown(then),
+        **_shown(then, diary),
         version=past.version,
         created_at=None if entry.created_at == entry.date else entry.created_at,
         updated_at=None if past.updated_at == entry.created_at else past.updated_at,
@@ -331,6 +386,7 @@ class _Shown(TypedDict):
     id: EntryId
     key: str | None
     untrusted: str | None
+    diary: str | None
     owner: AgentName | None
     role: Literal["viewer"] | None
     author: str | None
@@ -351,12 +407,13 @@ class _Listed(_Shown):
     snippet: str
 
 
-def _shown(entry: EntryFields) -> _Shown:
+def _shown(entry: EntryFields, diary: str | None) -> _Shown:
     is_own = entry.role == "owner"
     return _Shown(
         id=entry.id,
         key=entry.key,
         untrusted=None if is_own else untrusted(entry.owner),
+        diary=diary,
         owner=None if is_own else entry.owner,
         role=None if is_own else "viewer",
         author=None if entry.author == entry.owner else entry.author,
@@ -372,10 +429,10 @@ def _shown(entry: EntryFields) -> _Shown:
     )
 
 
-def _listed(entry: EntrySummary, most_characters: int) -> _Listed:
+def _listed(entry: EntrySummary, diary: str | None, most_characters: int) -> _Listed:
     state = entry.signature.state
     return _Listed(
-        **_shown(entry),
+        **_shown(entry, diary),
         version=None if entry.version == 1 else entry.version,
         signature=None if state == "signed" else state,
         snippet=_cut(_without_title(entry.snippet, entry.title), most_characters),

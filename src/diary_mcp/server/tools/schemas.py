@@ -14,15 +14,17 @@ from pydantic import BaseModel, JsonValue
 
 from diary_mcp.domain.entry import SimilarEntry
 from diary_mcp.domain.reflection import Reflection
-from diary_mcp.domain.verification import ChainReport, Verification, VerificationTotals
+from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.server.tools.results import (
+    DiariesResult,
     EntryResult,
     FoundEntry,
     ListedEntry,
+    RevokedResult,
     ShareResult,
     SignatureRequestResult,
     SignedResult,
-    TagResult,
+    TagsResult,
     WhoamiResult,
 )
 
@@ -34,15 +36,17 @@ _IN_WORDS: Mapping[str, str] = MappingProxyType(
             "As diary_get, snippet in place of content; version 1, signature signed left out."
         ),
         FoundEntry.__name__: "As in diary_list; score; matched: why.",
-        ShareResult.__name__: "As diary_share.",
-        SimilarEntry.__name__: "id, title, similarity",
-        ChainReport.__name__: "sequence, hash, broken",
-        VerificationTotals.__name__: "checked, hash_mismatches, signed, invalid_signatures",
-        Verification.__name__: (
-            "entry_id, content_hash, hash_matches, signature_valid, signer, signed_at, link, "
-            "problem"
+        ShareResult.__name__: (
+            "entry_id, diary, with, role, created_at, expires_at, note, sharing"
         ),
-        TagResult.__name__: "tag, count",
+        RevokedResult.__name__: "entry_id, diary, with, revoked",
+        DiariesResult.__name__: "diaries, diary, role, entries, latest, current",
+        TagsResult.__name__: "tags, tag, count, notice",
+        SimilarEntry.__name__: "id, title, similarity",
+        VerificationReport.__name__: (
+            "entries, totals, chain, notice, entry_id, content_hash, hash_matches, "
+            "signature_valid, signer, signed_at, link, problem"
+        ),
         SignatureRequestResult.__name__: "request_id, statement, salt, expires_at, command",
         SignedResult.__name__: "entry_id, sequence, link",
         WhoamiResult.__name__: "agent, groups, counts, version, backends, signing",
@@ -55,8 +59,9 @@ _IN_WORDS: Mapping[str, str] = MappingProxyType(
 _LEFT_OUT: Mapping[type[BaseModel], str] = MappingProxyType(
     {
         EntryResult: (
-            "Left out: none or empty; owner: you; role: owner; author: the owner; importance: "
-            "0.5; sharing: settled; created_at: as date; updated_at: as created_at."
+            "Left out: none or empty; diary: the current, or main; owner: you; role: owner; "
+            "author: the owner; importance: 0.5; sharing: settled; created_at: as date; "
+            "updated_at: as created_at."
         )
     }
 )
@@ -79,7 +84,7 @@ def input_schema(arguments: type[BaseModel]) -> Schema:
 
 def output_schema(result: type[BaseModel]) -> Schema:
     """The shape of a tool's structured content, and what the absence of a field means."""
-    if result.__name__ in _IN_WORDS and result is not ShareResult:
+    if result.__name__ in _IN_WORDS:
         return {"type": "object", "description": _IN_WORDS[result.__name__]}
     schema = result.model_json_schema(mode="serialization", by_alias=True)
     shown = _Output(as_object(schema.get("$defs", {}))).object(schema)

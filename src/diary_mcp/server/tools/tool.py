@@ -7,6 +7,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from mcp_types import Tool, ToolAnnotations
 from pydantic import BaseModel
 
+from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.server.dispatch import Caller
@@ -35,6 +36,15 @@ class Call(Generic[ArgumentsT]):
     @property
     def session(self) -> str | None:
         return self.caller.session
+
+    @property
+    def current(self) -> str | None:
+        """The diary of what names none."""
+        return self.caller.diary
+
+    def name_of(self, entry: EntryFields) -> str | None:
+        """The diary of an entry as the caller names it, unless that goes without saying."""
+        return self.caller.name_of(entry)
 
 
 class AnyTool(Protocol):

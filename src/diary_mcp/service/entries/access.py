@@ -1,7 +1,8 @@
 """Who may read what.
 
-The owner is decided by the row. A viewer needs an active share in the rows and a positive check
-of the permission backend. Rows are loaded first and checked after, and the loaded rows are the
+The owner is decided by the row, of an entry and of the diary that it is in. A viewer needs an
+active share of the entry, or a role on its diary, in the rows, and a positive check of the
+permission backend. Rows are loaded first and checked after, and the loaded rows are the
 answer: the other order would show a removed viewer what was written after the removal.
 """
 
@@ -17,7 +18,7 @@ from diary_mcp.domain.errors import (
     NotFoundError,
     PermissionBackendUnavailableError,
 )
-from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, as_entry_id
 from diary_mcp.domain.relations import group_grantee
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
@@ -60,7 +61,7 @@ class Access:
         """
         await self.get(caller, reference)
         return ForbiddenError(
-            f"Entry {reference} is shared with you to read; only its owner may do this. "
+            f"Entry {reference} is open to you to read; only its owner may do this. "
             "Write an entry of your own with diary_create instead."
         )
 
@@ -82,9 +83,18 @@ class Access:
         Raises:
             PermissionBackendUnavailableError: some are shared, and nobody can say.
         """
-        shared = [row.id for row in rows if row.role == "viewer"]
-        viewable = await self._permissions.check_view(caller, shared) if shared else set[EntryId]()
-        return [row for row in rows if row.role == "owner" or row.id in viewable]
+        shared = [row for row in rows if row.role == "viewer" and not _is_in_own(row, caller)]
+        if not shared:
+            return list(rows)
+        # One question about a diary stands for all that is in it.
+        diaries = {row.diary.id for row in shared if row.diary is not None}
+        opened = (
+            await self._permissions.check_diaries(caller, diaries) if diaries else set[DiaryId]()
+        )
+        left = [row.id for row in shared if row.diary is None or row.diary.id not in opened]
+        viewable = await self._permissions.check_view(caller, left) if left else set[EntryId]()
+        denied = set(left) - viewable
+        return [row for row in rows if row.id not in denied]
 
     async def _find(self, caller: AgentName, reference: str) -> Entry | None:
         """What the rows show the caller.
@@ -110,6 +120,10 @@ class Access:
     async def _with_groups(self, caller: AgentName) -> Readership:
         groups = sorted(await self._permissions.list_groups(caller))
         return Readership(caller, tuple(map(group_grantee, groups)))
+
+
+def _is_in_own(row: EntryFields, caller: AgentName) -> bool:
+    return row.diary is not None and row.diary.owner == caller
 
 
 def not_found(reference: str) -> NotFoundError:

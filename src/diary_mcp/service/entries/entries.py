@@ -8,13 +8,22 @@ from datetime import UTC, datetime
 
 import rfc8785
 
-from diary_mcp.domain.entry import CreatedEntry, Entry, EntryChanges, EntryDraft, Signature
+from diary_mcp.domain.diaries import MAIN, DiaryName
+from diary_mcp.domain.entry import (
+    CreatedEntry,
+    Entry,
+    EntryChanges,
+    EntryDiary,
+    EntryDraft,
+    Signature,
+)
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, text_of
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.entries.access import Access, not_found
 from diary_mcp.service.entries.credentials import CredentialDoor
+from diary_mcp.service.entries.places import Places, Target
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.ports.entries import Readership, RememberedRequest
 from diary_mcp.service.ports.store import Store, UnitOfWork
@@ -22,7 +31,7 @@ from diary_mcp.service.ports.workflows import PermissionChange
 
 
 class EntryService:
-    """Entries of one diary. Each change is one unit of work."""
+    """Entries. Each change is one unit of work."""
 
     def __init__(
         self,
@@ -30,13 +39,16 @@ class EntryService:
         access: Access,
         signing: ChainSigning,
         similarity: SimilarityService,
+        *,
         door: CredentialDoor,
+        places: Places,
     ) -> None:
         self._store = store
         self._access = access
         self._signing = signing
         self._similarity = similarity
         self._door = door
+        self._places = places
 
     async def create(
         self,
@@ -45,6 +57,7 @@ class EntryService:
         *,
         idempotency_key: str | None = None,
         session: str | None = None,
+        current: str | None = None,
         allow_secret: bool = False,
     ) -> CreatedEntry:
         """Adds an entry; its row, its workflow and its signature commit together.
@@ -57,48 +70,56 @@ class EntryService:
             idempotency_key: an earlier call's with it has made the entry.
             session: that of a draft that names none; another one on a repeated call is no other
                 call.
+            current: the diary of a draft that names none; made by the first entry in it.
             allow_secret: whether what looks like a credential is let through, and tagged.
 
         Raises:
             InvalidArgumentError: it holds what looks like a credential.
-            NotFoundError: `draft.supersedes` names no entry of the caller's.
+            NotFoundError: `draft.supersedes` names no entry of the caller's, or `draft.diary` no
+                diary that it may read.
+            ForbiddenError: the caller may only read the diary.
             ConflictError: the key is taken, the entry to supersede is superseded, or the
                 idempotency key was used with other arguments.
         """
         self._door.check("idempotency_key", idempotency_key)
         self._door.check("session", session)
         draft = self._door.admit(draft, allow=allow_secret)
+        target = await self._places.target(caller, draft.diary, current)
         in_session = draft.model_copy(update={"session": draft.session or session})
         record = new_record(in_session, caller, datetime.now(UTC))
+        diary_id = await self._places.find_id(target)
         # The look takes about as long as the write, so it begins with it. Only what a correction
         # makes outdated must be known before.
         looking = (
-            asyncio.create_task(self._similarity.find_similar(record))
+            asyncio.create_task(self._similarity.find_similar(record, diary_id))
             if not draft.supersedes
             else None
         )
         try:
-            entry = await self._write(record, draft, idempotency_key)
+            entry = await self._write(record, draft, target, idempotency_key)
         finally:
             similar = await looking if looking is not None else None
         if similar is None or entry.id != record.id:  # An earlier call may have written it.
-            similar = await self._similarity.find_similar(text_of(entry))
+            similar = await self._similarity.find_similar(
+                text_of(entry), entry.diary and entry.diary.id
+            )
         return CreatedEntry(**dict(entry), similar=tuple(similar))
 
     async def _write(
-        self, record: EntryRecord, draft: EntryDraft, idempotency_key: str | None
+        self, record: EntryRecord, draft: EntryDraft, target: Target, idempotency_key: str | None
     ) -> Entry:
         caller = record.owner
         await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             earlier = await _claim(unit, record, draft, idempotency_key)
             if earlier is None:
-                supersedes = await _find_superseded(unit, caller, draft.supersedes)
-                record = replace(record, supersedes=supersedes)
+                diary = None if target.is_own_main else await self._places.hold(unit, target)
+                supersedes = await _find_superseded(unit, target.reader, draft.supersedes, diary)
+                record = replace(record, supersedes=supersedes, diary_id=diary and diary.id)
                 superseded_by = await unit.entry_changes.insert(record)
                 await unit.workflows.enqueue(PermissionChange("grant_ownership", (record.id,)))
                 signature = await self._sign_new(unit, record, superseded_by)
-                return _as_created(record, superseded_by, signature)
+                return _as_created(record, superseded_by, signature, diary)
         return await self._get_created_earlier(caller, earlier, idempotency_key)
 
     async def get(self, caller: AgentName, reference: str) -> Entry:
@@ -114,10 +135,14 @@ class EntryService:
     ) -> Entry:
         """Makes the next version; the present one stays in the history.
 
+        With a diary the entry moves there, and its `move_entry` workflow commits with it. The
+        owner of a diary may put another's entry out of it: into the `main` of whose it is. That
+        makes no version, since only its owner could sign one.
+
         Raises:
             ConflictError: the entry is not at `expected_version` any more, supersedes something
                 already, or what it is to supersede is superseded.
-            ForbiddenError: the caller may only read it.
+            ForbiddenError: the caller may only read it, or the diary that it is to move to.
             InvalidArgumentError: nothing changes, or it holds what looks like a credential.
             NotFoundError: there is none that the caller may read, or `changes.supersedes` names
                 none of the caller's.
@@ -125,15 +150,20 @@ class EntryService:
         if not changes.model_fields_set:
             raise InvalidArgumentError(
                 "Nothing to change: give at least one of title, content, type, tags, importance, "
-                "supersedes."
+                "supersedes, diary."
             )
+        target = (
+            None
+            if changes.diary is None
+            else await self._places.target(caller, changes.diary, None)
+        )
         await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
                 revised = _revised(entry, self._door.admit_changes(entry, changes))
                 if changes.supersedes:
-                    older = await _find_superseded(unit, caller, changes.supersedes)
+                    older = await _find_superseded(unit, Readership(caller), changes.supersedes)
                     _check_may_supersede(entry, older)
                     revised = revised.model_copy(update={"supersedes": older})
                 is_expected = entry.version == expected_version
@@ -141,12 +171,41 @@ class EntryService:
                     raise _outdated(entry, expected_version)
                 if changes.supersedes:
                     await unit.entry_changes.supersede(entry.id, revised.supersedes)
+                if target is not None:
+                    revised = await self._move(unit, revised, target)
                 await unit.workflows.request_indexing()
                 signatures = await self._signing.sign_versions(
                     unit.chain, caller, [signable(revised)]
                 )
                 return revised.model_copy(update={"signature": signatures[0]})
+        if changes.model_fields_set == {"diary"} and changes.diary == MAIN:
+            return await self._put_out(caller, reference, expected_version)
         raise await self._access.refusal(caller, reference)
+
+    async def _move(self, unit: UnitOfWork, entry: Entry, target: Target) -> Entry:
+        generation = await raise_generation(unit, entry.owner, entry)
+        diary = await self._places.hold(unit, target)
+        await unit.entry_changes.move(entry.id, diary and diary.id)
+        await unit.workflows.enqueue(PermissionChange("move_entry", (entry.id,), generation))
+        return entry.model_copy(update={"diary": diary, "sharing": "pending"})
+
+    async def _put_out(self, caller: AgentName, reference: str, expected_version: int) -> Entry:
+        """Puts another's entry out of a diary of the caller's."""
+        entry = await self._access.get(caller, reference)
+        diary = entry.diary
+        if diary is None or diary.owner != caller:
+            raise await self._access.refusal(caller, reference)
+        async with self._store.unit_of_work() as unit:
+            generation = await raise_generation(unit, entry.owner, entry)
+            held = await unit.diaries.hold(Readership(caller), DiaryName(caller, diary.name))
+            now = await unit.entries.find(Readership(caller), str(entry.id))
+            if held is None or now is None or now.diary is None or now.diary.id != held.id:
+                raise not_found(reference)
+            if now.version != expected_version:
+                raise _outdated(now, expected_version)
+            await unit.entry_changes.move(entry.id, None)
+            await unit.workflows.enqueue(PermissionChange("move_entry", (entry.id,), generation))
+            return now.model_copy(update={"diary": None, "sharing": "pending"})
 
     async def delete(self, caller: AgentName, reference: str) -> EntryId:
         """Removes the content, the history and the shares for good.
@@ -234,16 +293,24 @@ async def _claim(
 
 
 async def _find_superseded(
-    unit: UnitOfWork, caller: AgentName, references: Sequence[str]
+    unit: UnitOfWork,
+    reader: Readership,
+    references: Sequence[str],
+    diary: EntryDiary | None = None,
 ) -> tuple[EntryId, ...]:
-    """The entries that are to be superseded, each once, by id."""
+    """The entries that are to be superseded, each once, by id.
+
+    They are the reader's own, or in `diary`, which it may write into and writes to now.
+    """
     found: set[EntryId] = set()
     for reference in references:
-        entry = await find_own(unit, caller, reference)
-        if entry is None:
+        entry = await unit.entries.find(reader, reference)
+        is_there = entry is not None and diary is not None and entry.diary == diary
+        if entry is None or not (entry.role == "owner" or is_there):
             raise NotFoundError(
                 f"`supersedes` names no entry of yours: {reference!r}. Give the id or key of an "
-                "entry that you own; diary_list shows them."
+                "entry that you own, or the id of one in the diary that you write this entry to; "
+                "diary_list shows them."
             )
         found.add(entry.id)
     return tuple(sorted(found))
@@ -259,9 +326,15 @@ def _check_may_supersede(entry: Entry, older: Sequence[EntryId]) -> None:
         )
 
 
-def _as_created(record: EntryRecord, superseded_by: EntryId | None, signature: Signature) -> Entry:
+def _as_created(
+    record: EntryRecord,
+    superseded_by: EntryId | None,
+    signature: Signature,
+    diary: EntryDiary | None,
+) -> Entry:
     return Entry(
         **vars(record),
+        diary=diary,
         superseded_by=superseded_by,
         signature=signature,
         role="owner",
@@ -270,7 +343,7 @@ def _as_created(record: EntryRecord, superseded_by: EntryId | None, signature: S
 
 
 def _revised(entry: Entry, changes: EntryChanges) -> Entry:
-    given = changes.model_dump(exclude_unset=True, exclude={"supersedes"})
+    given = changes.model_dump(exclude_unset=True, exclude={"supersedes", "diary"})
     # Only a title can be taken away; any other field that is null stays as it is.
     changed = {name: value for name, value in given.items() if value is not None or name == "title"}
     tags = entry.tags if changes.tags is None else tuple(changes.tags)

@@ -14,6 +14,7 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
 from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access, Listed
+from diary_mcp.service.entries.places import Places, within
 from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,
@@ -52,24 +53,38 @@ class _Fetch(Protocol[Listed]):
 class ListingService:
     """Read-only views of the diary, for one caller at a time."""
 
-    def __init__(self, store: Store, permissions: PermissionReader, access: Access) -> None:
+    def __init__(
+        self, store: Store, permissions: PermissionReader, access: Access, places: Places
+    ) -> None:
         self._store = store
         self._permissions = permissions
         self._access = access
+        self._places = places
 
     async def list_entries(
-        self, caller: AgentName, filters: EntryFilters, cursor: str | None, limit: int
+        self,
+        caller: AgentName,
+        filters: EntryFilters,
+        cursor: str | None,
+        limit: int,
+        *,
+        current: str | None = None,
     ) -> Page[EntrySummary]:
         """Entries newest `date` first, then by id.
 
+        Of the diary that `filters` names, or else the current one; of all, where that is neither.
+
         Raises:
             InvalidArgumentError: the cursor is damaged or belongs to another list.
+            NotFoundError: there is no such diary that the caller may read.
             PermissionBackendUnavailableError: shared entries were asked for, and nobody can say
                 which the caller may read.
         """
+        filters = in_diary(filters, current)
         listing = f"list:{caller}:{filters.model_dump_json()}"
         start = None if cursor is None else cursors.decode_entries(cursor, listing)
-        reader = await self._readership(caller, filters)
+        looked = await self._places.look(caller, filters.diary, current)
+        reader = within(await self._readership(caller, filters), looked)
 
         async def fetch(after: EntrySummary | None, count: int) -> list[EntrySummary]:
             position = start if after is None else EntryPosition(after.date, after.id)
@@ -82,12 +97,27 @@ class ListingService:
             cursors.encode_entries(EntryPosition(entries[-1].date, entries[-1].id), listing)
             if has_more
             else None,
+            looked.notice,
         )
 
-    async def list_tags(self, caller: AgentName, prefix: str, limit: int) -> list[TagCount]:
-        """The caller's own tags, the most used first."""
+    async def list_tags(
+        self,
+        caller: AgentName,
+        prefix: str,
+        limit: int,
+        *,
+        diary: str | None = None,
+        current: str | None = None,
+    ) -> tuple[list[TagCount], str | None]:
+        """The caller's own tags, or those of a diary, the most used first; and a notice.
+
+        Raises:
+            NotFoundError: there is no such diary that the caller may read.
+        """
+        looked = await self._places.look(caller, diary, current)
         async with self._store.reading() as rows:
-            return await rows.entries.list_tags(caller, prefix, limit)
+            tags = await rows.entries.list_tags(caller, looked.place, prefix, limit)
+        return tags, looked.notice
 
     async def list_shares(
         self, caller: AgentName, reference: str | None, cursor: str | None, limit: int
@@ -155,7 +185,8 @@ class SuggestionService:
     async def list_tags(self, caller: AgentName, prefix: str, limit: int) -> list[str]:
         """The most used first."""
         async with self._store.reading() as rows:
-            return [count["tag"] for count in await rows.entries.list_tags(caller, prefix, limit)]
+            tags = await rows.entries.list_tags(caller, None, prefix, limit)
+        return [count["tag"] for count in tags]
 
     async def list_sessions(self, caller: AgentName, prefix: str, limit: int) -> list[str]:
         """The one written to last first."""
@@ -166,6 +197,15 @@ class SuggestionService:
         """Agents, and groups as group:NAME, in the order of the alphabet."""
         async with self._store.reading() as rows:
             return await rows.suggestions.suggest_names(prefix, limit)
+
+
+def in_diary(filters: EntryFilters, current: str | None) -> EntryFilters:
+    """The filters with the diary that they are about; one is read whole, whoever wrote in it."""
+    diary = filters.diary or current
+    if diary is None:
+        return filters
+    whole = {} if "scope" in filters.model_fields_set else {"scope": "all"}
+    return filters.model_copy(update={"diary": diary, **whole})
 
 
 def _share_page(shares: list[Share], limit: int, listing: str) -> Page[Share]:

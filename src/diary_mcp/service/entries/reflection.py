@@ -20,6 +20,7 @@ from diary_mcp.domain.reflection import (
     Solution,
 )
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
+from diary_mcp.service.entries.places import Places
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.reflection import EntrySelection, Preview, TypeCount
 from diary_mcp.service.ports.store import Reading, Store
@@ -56,16 +57,25 @@ class SessionContext:
     """Notes and discoveries."""
 
     solved: tuple[Solution, ...] = ()
+    diary: str | None = None
+    """The current one, which all of this is of."""
 
 
 class ReflectionService:
     """Digests of one agent's own entries at a time."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, places: Places) -> None:
         self._store = store
+        self._places = places
 
     async def reflect(
-        self, selection: EntrySelection, limit: int, received: Sequence[ReceivedEntry] = ()
+        self,
+        selection: EntrySelection,
+        limit: int,
+        received: Sequence[ReceivedEntry] = (),
+        *,
+        diary: str | None = None,
+        current: str | None = None,
     ) -> Reflection:
         """A digest of the selected entries; each of its lists names at most `limit`.
 
@@ -73,7 +83,12 @@ class ReflectionService:
 
         Its lists are cut where the whole would take more than about 2,000 tokens; `notice` then
         says so.
+
+        Raises:
+            NotFoundError: there is no such diary that the caller may read.
         """
+        looked = await self._places.look(selection.owner, diary, current)
+        selection = replace(selection, place=looked.place)
         async with self._store.reading() as rows:
             types = await rows.reflection.count_by_type(selection)
             tags = await rows.reflection.count_by_tag(selection, _MAX_TAGS)
@@ -91,13 +106,18 @@ class ReflectionService:
             corrections=tuple(_corrections(chains)),
             last_handoff=_excerpt(handoffs[0]) if handoffs else None,
             shared_with_you=tuple(received[:limit]),
-            notice=None,
+            notice=looked.notice,
         )
         return _fit(complete, _count_current(types, "problem"))
 
-    async def recall(self, agent: AgentName) -> SessionContext:
-        """What `agent` should know when a session starts; see `diary://context`."""
-        selection = EntrySelection(agent)
+    async def recall(self, agent: AgentName, *, current: str | None = None) -> SessionContext:
+        """What `agent` should know when a session starts; see `diary://context`.
+
+        Raises:
+            NotFoundError: the current diary is another agent's, and `agent` may not read it.
+        """
+        looked = await self._places.look(agent, None, current)
+        selection = EntrySelection(agent, place=looked.place)
         async with self._store.reading() as rows:
             types = await rows.reflection.count_by_type(selection)
             problems = await rows.reflection.list_newest(selection.only("problem"), _MAX_IN_CONTEXT)
@@ -113,7 +133,7 @@ class ReflectionService:
             notes = await rows.reflection.list_newest(
                 replace(selection, types=("note", "discovery")), _MAX_IN_CONTEXT
             )
-            handoff = await _find_last_handoff(rows, selection)
+            handoff = await _find_last_handoff(rows, selection, looked.reader)
         named = {each.id for each in important}
         if handoff is not None:
             important = [each for each in important if each.id != handoff.id]
@@ -123,6 +143,7 @@ class ReflectionService:
         ]
         return SessionContext(
             agent=agent,
+            diary=current,
             entries=sum(count.entries for count in types),
             last_handoff=handoff,
             important=tuple(map(_mention, important)),
@@ -137,18 +158,21 @@ class ReflectionService:
     async def find_last_handoff(self, agent: AgentName) -> Entry | None:
         """The newest entry of type `handoff` of the agent's own."""
         async with self._store.reading() as rows:
-            return await _find_last_handoff(rows, EntrySelection(agent))
+            return await _find_last_handoff(rows, EntrySelection(agent), Readership(agent))
 
 
-async def _find_last_handoff(rows: Reading, selection: EntrySelection) -> Entry | None:
+async def _find_last_handoff(
+    rows: Reading, selection: EntrySelection, reader: Readership
+) -> Entry | None:
     for preview in await rows.reflection.list_newest(selection.only("handoff"), 1):
-        return await rows.entries.find(Readership(selection.owner), str(preview.id))
+        return await rows.entries.find(reader, str(preview.id))
     return None
 
 
 def _mention(preview: Preview) -> Mention:
     return Mention(
         id=preview.id,
+        owner=preview.owner,
         type=preview.type,
         date=preview.date.replace(microsecond=0),
         importance=preview.importance,
@@ -202,6 +226,6 @@ def _fit(complete: Reflection, open_problem_count: int) -> Reflection:
     room = MAX_DIGEST_BYTES - size_bytes(frame.model_dump_json()) - size_bytes(_NO_ROOM)
     kept = share_room(sizes, room - size_bytes(_LEFT_OUT_WHEN_EMPTY))
     is_cut = kept != [len(each) for each in sizes] or open_problem_count > len(sizes[0])
-    notice = _NO_ROOM.format(kept[0], open_problem_count) if is_cut else None
+    notice = _NO_ROOM.format(kept[0], open_problem_count) if is_cut else complete.notice
     shown = {name: some[:count] for (name, some), count in zip(lists.items(), kept, strict=True)}
     return frame.model_copy(update={**shown, "notice": notice})

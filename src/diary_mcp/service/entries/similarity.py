@@ -13,7 +13,7 @@ import structlog
 
 from diary_mcp.domain.entry import SimilarEntry
 from diary_mcp.domain.errors import UnavailableError
-from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.fields import DiaryId, EntryId
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.index.word_counts import WordCounts
 from diary_mcp.service.ports.search import SharedWords
@@ -39,32 +39,37 @@ class SimilarityService:
         self._store = store
         self._counts = counts or WordCounts()
 
-    async def find_similar(self, text: SearchText) -> list[SimilarEntry]:
+    async def find_similar(
+        self, text: SearchText, diary_id: DiaryId | None = None
+    ) -> list[SimilarEntry]:
         """Earlier entries of its owner that say nearly the same, the most similar first.
 
-        What nobody has superseded yet, at most three. Only entries made before it are looked at,
-        so that asking again gives the same. Never raises, and never takes long: an entry that is
-        long, or a database that is slow, is answered with none.
+        In the same diary, because projects do not mix. What nobody has superseded yet, at most
+        three. Only entries made before it are looked at, so that asking again gives the same. Never
+        raises, and never takes long: an entry that is long, or a database that is slow, is answered
+        with none.
         """
         if len(text.content) > _LONGEST_CONTENT:
             return []
         try:
             with anyio.move_on_after(_DEADLINE_S):
-                return await self._find(text)
+                return await self._find(text, diary_id)
         except UnavailableError as error:
             _log.warning("similar.unavailable", reason=str(error))
         except Exception:  # noqa: BLE001  # an entry is stored all the same
             _log.exception("similar.failed")
         return []
 
-    async def _find(self, text: SearchText) -> list[SimilarEntry]:
+    async def _find(self, text: SearchText, diary_id: DiaryId | None) -> list[SimilarEntry]:
         counts = (await self._count([text]))[text.id]
         if len(counts) < _FEWEST_TERMS:
             return []
         async with self._store.reading() as rows:
             # Long words are rare ones; which are is not known before they are looked up.
             rarest = sorted(counts, key=lambda term: (-len(term), term))[:_MAX_RAREST]
-            found = await rows.similar.list_candidates(text.owner, text.id, counts, rarest)
+            found = await rows.similar.list_candidates(
+                text.owner, diary_id, text.id, counts, rarest
+            )
         theirs = await self._count(found.unindexed)
         compared = [_compare(counts, theirs[other.id], other) for other in found.unindexed]
         return _most_similar(counts, found.indexed + compared)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypedDict
 
 from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee
 from diary_mcp.domain.version import EntryRecord, EntryVersion, VersionSummary
 
 
@@ -15,11 +15,21 @@ from diary_mcp.domain.version import EntryRecord, EntryVersion, VersionSummary
 class Readership:
     """The caller, and the groups that something may have been shared with in its place.
 
-    Without groups: what the rows alone tell.
+    Without groups: what the rows alone tell. With a place: of what is in that diary.
     """
 
     caller: AgentName
     groups: tuple[Grantee, ...] = ()
+    place: "Place | None" = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """One diary to look into; without `id` it is a `main` that has no row."""
+
+    owner: AgentName
+    name: str
+    id: DiaryId | None
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,10 @@ class EntryReader(Protocol):
         """At most `limit` entries after `after`, newest `date` first, then by id."""
         ...
 
-    async def list_tags(self, owner: AgentName, prefix: str, limit: int) -> list[TagCount]:
-        """The owner's tags that begin with `prefix`, the most used first."""
+    async def list_tags(
+        self, owner: AgentName, place: Place | None, prefix: str, limit: int
+    ) -> list[TagCount]:
+        """The owner's tags that begin with `prefix`, or a diary's; the most used first."""
         ...
 
     async def count(self, owner: AgentName) -> EntryCounts: ...
@@ -120,6 +132,10 @@ class EntryWriter(Protocol):
 
     async def delete(self, entry_id: EntryId) -> None:
         """Removes the entry, its history and its shares; leaves a tombstone of ids only."""
+        ...
+
+    async def move(self, entry_id: EntryId, diary_id: DiaryId | None) -> None:
+        """Puts the entry into a diary, or into its owner's `main`."""
         ...
 
     async def raise_generation(self, entry_id: EntryId, owner: AgentName) -> int | None:

@@ -7,7 +7,7 @@ The service gets a `PermissionReader`; only the workflows and `reconcile` get a
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
-from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import RelationTuple
 
 
@@ -19,7 +19,13 @@ class PermissionReader(Protocol):
     """
 
     async def check_view(self, agent: AgentName, entry_ids: Collection[EntryId]) -> set[EntryId]:
-        """Those of `entry_ids` that `agent` may view, directly or through a group."""
+        """Those of `entry_ids` that `agent` may view, directly, through a group or its diary."""
+        ...
+
+    async def check_diaries(
+        self, agent: AgentName, diary_ids: Collection[DiaryId], *, to_write: bool = False
+    ) -> set[DiaryId]:
+        """Those of `diary_ids` whose entries `agent` may view, or that it may write into."""
         ...
 
     async def list_groups(self, agent: AgentName) -> set[GroupName]:
@@ -28,7 +34,7 @@ class PermissionReader(Protocol):
 
 
 class PermissionWriter(Protocol):
-    """Reads and writes an entry's tuples.
+    """Reads and writes the tuples of entries and diaries.
 
     Raises (every method):
         PermissionBackendUnavailableError: it is unknown whether a write was applied.
@@ -39,14 +45,18 @@ class PermissionWriter(Protocol):
         """Every tuple whose object is one of the entries."""
         ...
 
+    async def list_diary_tuples(self, diary_ids: Collection[DiaryId]) -> set[RelationTuple]:
+        """Every tuple whose object is one of the diaries."""
+        ...
+
     async def patch(
         self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]
     ) -> None:
         """Applies the whole difference atomically; what is there already, or gone, is no error."""
         ...
 
-    def scan_entry_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
-        """Every tuple of the namespace `DiaryEntry`, page by page, in no order.
+    def scan_tuples(self) -> AsyncIterator[Sequence[RelationTuple]]:
+        """Every tuple of the namespaces `DiaryEntry` and `Diary`, page by page, in no order.
 
         One page is in memory at a time. Tuples that come or go meanwhile may be missed.
         """

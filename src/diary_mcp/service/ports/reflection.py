@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType
-from diary_mcp.service.ports.entries import TagCount
+from diary_mcp.service.ports.entries import Place, TagCount
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class EntrySelection:
     since: datetime | None = None
     until: datetime | None = None
     types: Sequence[EntryType] | None = None
+    place: Place | None = None
+    """A diary: then its entries are meant, whoever owns them."""
 
     def only(self, entry_type: EntryType) -> "EntrySelection":
         """Those of one type; none where it was not selected."""
@@ -38,6 +40,9 @@ class Preview:
     """What a digest needs of an entry; `opening` is the beginning of its content."""
 
     id: EntryId
+    owner: AgentName | None
+    """Whose it is, where that is another agent."""
+
     type: EntryType
     date: datetime
     importance: float

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from diary_mcp.domain.entry import Entry, EntryFilters, SearchMode
-from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
 
@@ -76,6 +76,11 @@ class Snapshot:
     """One byte each: 1 where it passes the filters. The others are context only."""
     shared_named: bytes
     """One byte each: 1 where the query names its key."""
+
+    shared_diaries: bytes
+    """16 bytes each: the diary that it is in, or zeros."""
+    shared_in_own: bytes
+    """One byte each: 1 where the diary is the caller's own."""
 
 
 @dataclass(frozen=True)
@@ -193,9 +198,14 @@ class SimilarReader(Protocol):
     """Own entries by the words that they share with a new one; superseded ones are left out."""
 
     async def list_candidates(
-        self, owner: AgentName, before: EntryId, counts: Mapping[str, int], rarest: Sequence[str]
+        self,
+        owner: AgentName,
+        diary_id: DiaryId | None,
+        before: EntryId,
+        counts: Mapping[str, int],
+        rarest: Sequence[str],
     ) -> Candidates:
-        """Some indexed entries made before `before` that have most of `rarest`, in no order.
+        """Some indexed entries of a diary, before `before`, that have most of `rarest`; no order.
 
         And the newest entries made before it that are not indexed yet, a few pages of them. What
         is indexed at this moment may be among both.

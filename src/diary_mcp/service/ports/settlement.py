@@ -6,16 +6,27 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.fields import DiaryId, EntryId
 from diary_mcp.domain.relations import RelationTuple
+from diary_mcp.service.ports.workflows import RelatedId
 
 
 class LockedRelations(Protocol):
-    """Entries whose relations nobody else settles until the block that locked them ends."""
+    """What nobody else settles the relations of until the block that locked them ends."""
 
     @property
     def wanted(self) -> set[RelationTuple]:
-        """The tuples that the rows ask for: the owner's, and one for each active share."""
+        """The tuples that the rows ask for: of the owner, of each share, of an entry's diary."""
+        ...
+
+    @property
+    def entry_ids(self) -> Sequence[EntryId]:
+        """Those that are entries; one that no row knows may be either."""
+        ...
+
+    @property
+    def diary_ids(self) -> Sequence[DiaryId]:
+        """Those that are diaries; one that no row knows may be either."""
         ...
 
     async def mark_applied(self) -> None:
@@ -29,9 +40,9 @@ class LockedRelations(Protocol):
 
 class SettlementStore(Protocol):
     def lock_relations(
-        self, entry_ids: Sequence[EntryId]
+        self, ids: Sequence[RelatedId]
     ) -> AbstractAsyncContextManager[LockedRelations]:
-        """Locks the entries' relations against every other settling, in any process.
+        """Locks the relations of entries and diaries against every other settling, in any process.
 
         Mutations are not kept out: a change that commits meanwhile raises the generation and
         has a workflow of its own.
@@ -70,14 +81,14 @@ class Drift(Protocol):
 
 
 class UnsettledStore(SettlementStore, Protocol):
-    async def list_unsettled(self, after: EntryId | None, limit: int) -> list[EntryId]:
-        """Entries whose last change is not settled, or was refused; sorted, after `after`."""
+    async def list_unsettled(self, after: RelatedId | None, limit: int) -> list[RelatedId]:
+        """Those whose last change is not settled, or was refused; sorted, after `after`."""
         ...
 
 
 class OverdueStore(Protocol):
-    async def list_overdue(self, overdue: timedelta, limit: int) -> list[EntryId]:
-        """Entries that are not settled, and changed so long ago, or later than it is now.
+    async def list_overdue(self, overdue: timedelta, limit: int) -> list[RelatedId]:
+        """Those that are not settled, and changed so long ago, or later than it is now.
 
         In no order, so that several processes do not all begin with the same.
         """
@@ -88,10 +99,10 @@ class DriftFinder(Protocol):
     def compare(
         self, pages: AsyncIterator[Sequence[RelationTuple]]
     ) -> AbstractAsyncContextManager[Drift]:
-        """Compares the backend's entry tuples with the rows.
+        """Compares the backend's tuples with the rows.
 
-        Entries with a change that is not settled, or that changed meanwhile, are left out: they
-        are at work, not adrift.
+        Entries and diaries with a change that is not settled, or that changed meanwhile, are left
+        out: they are at work, not adrift.
 
         Raises:
             DatabaseUnavailableError: PostgreSQL gives no answer in time.

@@ -6,34 +6,52 @@ newer one, so they are added to and never changed. Arguments carry ids, never co
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 from uuid import UUID
 
-from diary_mcp.domain.fields import EntryId, Grantee
+from diary_mcp.domain.fields import DiaryId, EntryId, Grantee
 
 PERMISSION_QUEUE = "permissions"
+DIARY_QUEUE = "diaries"
+"""A queue of its own: a process of an older version must not claim what it does not know."""
 INDEXING_QUEUE = "indexing"
 INDEXING_WORKFLOW = "index_entries"
 SIGNATURE_QUEUE = "signatures"
 EXPIRY_WORKFLOW = "expire_signature_request"
-QUEUES = (PERMISSION_QUEUE, INDEXING_QUEUE, SIGNATURE_QUEUE)
+QUEUES = (PERMISSION_QUEUE, DIARY_QUEUE, INDEXING_QUEUE, SIGNATURE_QUEUE)
+PERMISSION_QUEUES = (PERMISSION_QUEUE, DIARY_QUEUE)
 APPLICATION_NAME = "diary-mcp"
 
-PermissionWorkflow = Literal[
+EntryWorkflow = Literal[
     "grant_ownership", "grant_viewer", "revoke_viewer", "remove_entry_relations"
 ]
+DiaryWorkflow = Literal[
+    "grant_diary_ownership",
+    "grant_diary_role",
+    "revoke_diary_role",
+    "transfer_diary",
+    "remove_diary_relations",
+    "move_entry",
+]
+PermissionWorkflow = EntryWorkflow | DiaryWorkflow
+PERMISSION_WORKFLOWS: tuple[PermissionWorkflow, ...] = (
+    *get_args(EntryWorkflow),
+    *get_args(DiaryWorkflow),
+)
+RelatedId = EntryId | DiaryId
+"""What has relation tuples; no entry has the id of a diary."""
 
 
 @dataclass(frozen=True)
 class PermissionChange:
-    """One event that the permission backend must come to agree with.
+    """One event that the permission backend must come to agree with, of entries or a diary.
 
-    `generation` is the entry's, raised in the same transaction. A batch of new entries is one
-    change: all of them are at generation 1, and the first names it.
+    `generation` is the entry's or the diary's, raised in the same transaction. A batch of new
+    entries is one change: all of them are at generation 1, and the first names it.
     """
 
     workflow: PermissionWorkflow
-    entry_ids: tuple[EntryId, ...]
+    ids: tuple[RelatedId, ...]
     generation: int = 1
     grantee: Grantee | None = None
     repetition: str | None = None
@@ -52,7 +70,12 @@ class PermissionChange:
     @property
     def partition(self) -> str:
         """The queue partition: work of one entry runs one at a time."""
-        return str(self.entry_ids[0])
+        return str(self.ids[0])
+
+    @property
+    def queue(self) -> str:
+        """Where its workflow waits."""
+        return PERMISSION_QUEUE if self.workflow in get_args(EntryWorkflow) else DIARY_QUEUE
 
     def arguments(self, trace_parent: str | None = None) -> list[list[str] | str | None]:
         """Positional arguments of the workflow, as JSON values.
@@ -60,9 +83,9 @@ class PermissionChange:
         With a W3C `traceparent` the workflow goes on with the trace of the change; there is no
         third argument otherwise.
         """
-        entry_ids = [str(entry_id) for entry_id in self.entry_ids]
+        ids = [str(each) for each in self.ids]
         trace = [] if trace_parent is None else [trace_parent]
-        return [entry_ids, self.grantee, *trace]
+        return [ids, self.grantee, *trace]
 
 
 class WorkflowQueue(Protocol):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import numpy as np
 
-from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.fields import DiaryId, EntryId
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import SearchReader, SearchRequest, Snapshot
@@ -61,13 +61,24 @@ class DocumentLoader:
             snapshot = await rows.search.read_snapshot(reader, request.filters, names)
             own = await self._own(rows.search, request, snapshot, model)
             shared = await self._shared(rows.search, request, snapshot, model)
-        viewable = np.zeros(shared.documents.size, dtype=np.bool_)
-        if shared.documents.size:
-            granted = await self._permissions.check_view(
-                request.caller, _as_entry_ids(shared.documents.ids)
-            )
-            viewable = _among(shared.documents, _packed(granted))
+        viewable = await self._viewable(request, snapshot, shared)
         return SearchedEntries(_by_then(own, request), _by_then(shared.take(viewable), request))
+
+    async def _viewable(self, request: SearchRequest, snapshot: Snapshot, shared: Part) -> Flags:
+        """Which of others' entries the caller may read.
+
+        What is in its own diaries, what a role on a diary opens, which is asked once for all that
+        is in it, and what is shared by itself.
+        """
+        ids, diaries = as_ids(snapshot.shared_ids), as_ids(snapshot.shared_diaries)
+        viewable = as_flags(snapshot.shared_in_own).copy()
+        asked = [DiaryId(each) for each in _as_uuids(np.unique(diaries[~viewable])) if each.int]
+        if asked:
+            opened = await self._permissions.check_diaries(request.caller, asked)
+            viewable |= np.isin(diaries, _packed(opened))
+        left = _as_entry_ids(ids[~viewable])
+        granted = await self._permissions.check_view(request.caller, left) if left else ()
+        return _among(shared.documents, np.concatenate([ids[viewable], _packed(granted)]))
 
     async def _own(
         self, search: SearchReader, request: SearchRequest, snapshot: Snapshot, model: str | None
@@ -148,10 +159,14 @@ def _among(documents: Documents, ids: Ids) -> Flags:
     return among
 
 
-def _packed(ids: Collection[EntryId]) -> Ids:
-    return as_ids(b"".join(entry_id.bytes for entry_id in ids))
+def _packed(ids: Collection[UUID]) -> Ids:
+    return as_ids(b"".join(each.bytes for each in ids))
 
 
 def _as_entry_ids(ids: Ids) -> list[EntryId]:
+    return [EntryId(each) for each in _as_uuids(ids)]
+
+
+def _as_uuids(ids: Ids) -> list[UUID]:
     packed = ids.tobytes()
-    return [EntryId(UUID(bytes=packed[i : i + 16])) for i in range(0, len(packed), 16)]
+    return [UUID(bytes=packed[i : i + 16]) for i in range(0, len(packed), 16)]

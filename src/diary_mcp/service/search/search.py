@@ -18,7 +18,8 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError, Unavailab
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.entries.listing import Page
+from diary_mcp.service.entries.listing import Page, in_diary
+from diary_mcp.service.entries.places import Looked, Places, within
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
@@ -83,8 +84,11 @@ class SearchService:
         permissions: PermissionReader,
         access: Access,
         embedder: Embedder | None = None,
+        *,
         weights: "Weights | None" = None,
+        places: Places | None = None,
     ) -> None:
+        self._places = places or Places(store, permissions, access)
         self._store = store
         self._permissions = permissions
         self._access = access
@@ -102,6 +106,7 @@ class SearchService:
         mode: SearchMode,
         cursor: str | None,
         limit: int,
+        current: str | None = None,
     ) -> Page[SearchHit]:
         """Entries that answer the query, the best first, then by id.
 
@@ -111,17 +116,22 @@ class SearchService:
 
         Raises:
             InvalidArgumentError: the cursor is damaged or belongs to another search.
+            NotFoundError: there is no such diary that the caller may read.
             PermissionBackendUnavailableError: only shared entries were asked for, and nobody can
                 say which the caller may read.
             UnavailableError: the caller asks for too much at once.
         """
+        filters = in_diary(filters, current)
         listing = f"search:{caller}:{mode}:{filters.model_dump_json()}:{query}"
         position = None if cursor is None else cursors.decode_search(cursor, listing)
         request = SearchRequest(caller, query, filters, mode, limit, position)
         async with self._turns.turn(caller):
-            return await self._search(request, listing)
+            looked = await self._places.look(caller, filters.diary, current)
+            return await self._search(request, listing, looked)
 
-    async def _search(self, request: SearchRequest, listing: str) -> Page[SearchHit]:
+    async def _search(
+        self, request: SearchRequest, listing: str, looked: Looked
+    ) -> Page[SearchHit]:
         caller, filters, position = request.caller, request.filters, request.position
         asked_at = datetime.now(UTC) if position is None else position.created_by
         engine = await self._get_engine()
@@ -131,13 +141,15 @@ class SearchService:
                 if filters.scope == "mine"
                 else await self._access.readership(caller)
             )
-            found = await engine.find(request, reader)
+            found = await engine.find(request, within(reader, looked))
             notices = found.notices
         except PermissionBackendUnavailableError:
             if filters.scope != "all":
                 raise
-            found = await engine.find(_own_only(request), Readership(caller))
+            found = await engine.find(_own_only(request), within(Readership(caller), looked))
             notices = (_SHARED_NOT_SEARCHED, *found.notices)
+        if looked.notice is not None:
+            notices = (looked.notice, *notices)
         seen = request.seen | {SearchPosition.mark(hit.id) for hit in found.hits}
         next_cursor = None
         if found.has_more and len(seen) >= MAX_HITS:

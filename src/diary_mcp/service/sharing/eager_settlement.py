@@ -17,7 +17,7 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
     UnavailableError,
 )
-from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 
 _log = structlog.get_logger()
@@ -36,18 +36,18 @@ class EagerSettlement:
 
     def __init__(
         self,
-        settle: Callable[[Sequence[EntryId]], Awaitable[None]],
+        settle: Callable[[Sequence[RelatedId]], Awaitable[None]],
         telemetry: Telemetry = NO_TELEMETRY,
     ) -> None:
         self._settle = settle
         self._telemetry = telemetry
-        self._waiting: dict[EntryId, str | None] = {}
+        self._waiting: dict[RelatedId, str | None] = {}
         """With the trace of each change."""
 
         self._arrived = anyio.Event()
         self._is_running = False
 
-    def committed(self, entry_ids: Sequence[EntryId]) -> None:
+    def committed(self, entry_ids: Sequence[RelatedId]) -> None:
         """Takes note of a change, unless there are too many already; never waits."""
         if self._is_running and len(self._waiting) + len(entry_ids) <= _MAX_WAITING:
             self._waiting |= dict.fromkeys(entry_ids, self._telemetry.trace_parent)

@@ -18,8 +18,8 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
     UnavailableError,
 )
-from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.settlement import OverdueStore
+from diary_mcp.service.ports.workflows import RelatedId
 
 _log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class OverdueSettlement:
 
     def __init__(
         self,
-        settle: Callable[[Sequence[EntryId]], Awaitable[None]],
+        settle: Callable[[Sequence[RelatedId]], Awaitable[None]],
         store: OverdueStore,
         *,
         overdue: timedelta = OVERDUE,
@@ -45,7 +45,7 @@ class OverdueSettlement:
         self._store = store
         self._overdue = overdue
         self._interval_s = interval_s
-        self._again: set[EntryId] = set()
+        self._again: set[RelatedId] = set()
         """Entries whose locks were lost: what was written has to be looked at once more."""
 
     async def run(self) -> None:
@@ -80,7 +80,7 @@ class OverdueSettlement:
                 settled += sum([await self._try([entry_id]) for entry_id in batch])
         return settled
 
-    async def _try(self, entry_ids: Sequence[EntryId]) -> bool:
+    async def _try(self, entry_ids: Sequence[RelatedId]) -> bool:
         try:
             await self._settle(entry_ids)
         except PermissionRefusedError:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diary_mcp.domain.errors import PermissionRefusedError
-from diary_mcp.domain.fields import EntryId, as_entry_id
+from diary_mcp.domain.fields import as_entry_id
 from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.service.ports.permissions import PermissionWriter
 from diary_mcp.service.ports.settlement import (
@@ -18,6 +18,7 @@ from diary_mcp.service.ports.settlement import (
     SettlementStore,
     UnsettledStore,
 )
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.settlement import settle
 
 # Their locks are held meanwhile, and a backend that is slow is asked about each.
@@ -38,7 +39,7 @@ async def count_drift(finder: DriftFinder, writer: PermissionWriter) -> DriftCou
     Raises:
         PermissionBackendUnavailableError: the backend gives no usable answer.
     """
-    async with finder.compare(writer.scan_entry_tuples()) as drift:
+    async with finder.compare(writer.scan_tuples()) as drift:
         return await drift.count()
 
 
@@ -56,7 +57,7 @@ async def reconcile(
     """
     repair = _Repair(store, writer)
     settled = await _settle_waiting(store, repair)
-    async with finder.compare(writer.scan_entry_tuples()) as drift:
+    async with finder.compare(writer.scan_tuples()) as drift:
         after: str | None = None
         while objects := await drift.list_objects(after, _ENTRIES_AT_ONCE):
             await _repair_objects(objects, drift, repair)
@@ -75,7 +76,7 @@ class _Repair:
         self._store = store
         self._writer = writer
 
-    async def settle(self, entry_ids: Sequence[EntryId]) -> None:
+    async def settle(self, entry_ids: Sequence[RelatedId]) -> None:
         try:
             await settle(entry_ids, self._store, self._writer)
         except PermissionRefusedError as error:
@@ -90,7 +91,7 @@ class _Repair:
 
 async def _settle_waiting(store: UnsettledStore, repair: _Repair) -> int:
     settled = 0
-    after: EntryId | None = None
+    after: RelatedId | None = None
     while waiting := await store.list_unsettled(after, _ENTRIES_AT_ONCE):
         await repair.settle(waiting)
         settled += len(waiting)
@@ -103,7 +104,7 @@ async def _repair_objects(objects: Sequence[str], drift: Drift, repair: _Repair)
     known = [each for name, each in entry_ids.items() if each is not None and str(each) == name]
     if known:
         await repair.settle(known)
-    # What is not even an id was never an entry: nothing can want its tuples.
+    # What is not even an id was never an entry or a diary: nothing can want its tuples.
     for name in objects:
         if str(entry_ids[name]) != name:
             await repair.remove(await drift.list_tuples(name))

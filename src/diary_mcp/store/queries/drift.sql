@@ -1,12 +1,13 @@
 -- name: remember_settled
 -- What was settled before the tuples are read, and at which generation.
 create temporary table settled as
-select permission.entry_id, permission.generation
-from diary.entry_permission as permission
+select permission.id, permission.generation
+from diary.relation_state as permission
 where permission.applied_generation >= permission.generation and permission.refusal is null
 
 -- name: create_present
 create temporary table present (
+    namespace text not null,
     object text not null,
     relation text not null,
     subject_id text,
@@ -17,51 +18,74 @@ create temporary table present (
 
 -- name: copy_present
 copy present (
-    object, relation, subject_id, subject_namespace, subject_object, subject_relation
+    namespace, object, relation, subject_id, subject_namespace, subject_object, subject_relation
 )
 from stdin
 
 -- name: find_drift
--- Entries that were settled all the while, or that no row knows: what the rows want against what
--- the backend has. Whether a share has expired is what the sweep has written, no clock.
+-- Entries and diaries that were settled all the while, or that no row knows: what the rows want
+-- against what the backend has. Whether a share has expired is what the sweep has written, no clock.
 create temporary table drift as
 with quiet as (
-    select permission.entry_id, permission.owner, permission.deleted_at
+    select permission.id, permission.namespace
     from settled
-    inner join diary.entry_permission as permission
-        on permission.entry_id = settled.entry_id and permission.generation = settled.generation
+    inner join diary.relation_state as permission
+        on permission.id = settled.id and permission.generation = settled.generation
+    where permission.deleted_at is null
 ),
-share as (
-    select s.entry_id, s.grantee
-    from diary.share as s
-    where
-        not s.expired
-        and (
-            exists (select from diary.agent as a where a.name = s.grantee)
-            or exists (select from diary.agent_group as g where 'group:' || g.name = s.grantee)
-        )
+known as (
+    select a.name from diary.agent as a
+    union all
+    select 'group:' || g.name from diary.agent_group as g
 ),
 granted as (
-    select quiet.entry_id::text as object, 'owner' as relation, quiet.owner as grantee
+    select quiet.id, quiet.namespace, 'owner' as relation, permission.owner as grantee
     from quiet
-    where quiet.deleted_at is null
+    inner join diary.entry_permission as permission on permission.entry_id = quiet.id
+    where quiet.namespace = 'DiaryEntry'
     union all
-    select quiet.entry_id::text, 'viewer', share.grantee
+    select quiet.id, quiet.namespace, 'viewer', s.grantee
     from quiet
-    inner join share on share.entry_id = quiet.entry_id
-    where quiet.deleted_at is null
+    inner join diary.share as s on s.entry_id = quiet.id
+    where quiet.namespace = 'DiaryEntry' and not s.expired and s.grantee in (select known.name from known)
+    union all
+    select quiet.id, quiet.namespace, 'parent', 'diary:' || e.diary_id
+    from quiet
+    inner join diary.entry as e on e.id = quiet.id
+    where quiet.namespace = 'DiaryEntry' and e.diary_id is not null
+    union all
+    select quiet.id, quiet.namespace, 'owner', d.owner
+    from quiet
+    inner join diary.diary as d on d.id = quiet.id
+    where quiet.namespace = 'Diary'
+    union all
+    select quiet.id, quiet.namespace, r.role, r.grantee
+    from quiet
+    inner join diary.diary as d on d.id = quiet.id
+    inner join diary.diary_role as r on r.diary_id = d.id
+    where
+        quiet.namespace = 'Diary'
+        and not r.expired
+        and r.grantee <> d.owner
+        and r.grantee in (select known.name from known)
 ),
 held as (
     select distinct
+        present.namespace,
         present.object,
         present.relation,
         case
-            -- Only a set of members is a group, whatever an agent is called.
-            when starts_with(present.subject_id, 'group:') then '?' || present.subject_id
+            -- Only a set of members is a group, and only a parent a diary, whatever an agent is
+            -- called.
+            when starts_with(present.subject_id, 'group:') or starts_with(present.subject_id, 'diary:')
+                then '?' || present.subject_id
             when present.subject_id is not null then present.subject_id
             when
                 present.subject_namespace = 'Group' and present.subject_relation = 'member'
                 then 'group:' || present.subject_object
+            when
+                present.subject_namespace = 'Diary' and present.subject_relation = ''
+                then 'diary:' || present.subject_object
             else
                 '?' || concat_ws(
                     '?',
@@ -71,24 +95,31 @@ held as (
     from present
 )
 select
-    coalesce(granted.object, held.object) as object,
+    coalesce(granted.namespace, held.namespace) as namespace,
+    coalesce(granted.id::text, held.object) as object,
     held.object is null as missing
 from granted
 full join held
     on
-        held.object = granted.object
+        held.namespace = granted.namespace
+        and held.object = granted.id::text
         and held.relation = granted.relation
         and held.grantee = granted.grantee
 where
     held.object is null
     or (
-        granted.object is null
+        granted.id is null
         and (
-            held.object in (select quiet.entry_id::text from quiet)
+            (held.namespace, held.object) in (
+                select permission.namespace, permission.id::text
+                from settled
+                inner join diary.relation_state as permission
+                    on permission.id = settled.id and permission.generation = settled.generation
+            )
             or not exists (
                 select
-                from diary.entry_permission as permission
-                where permission.entry_id::text = held.object
+                from diary.relation_state as permission
+                where permission.namespace = held.namespace and permission.id::text = held.object
             )
         )
     )
@@ -108,7 +139,7 @@ limit %(limit)s
 
 -- name: list_tuples
 select distinct
-    'DiaryEntry' as namespace,
+    present.namespace,
     present.object,
     present.relation,
     present.subject_id,

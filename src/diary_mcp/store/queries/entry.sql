@@ -13,13 +13,17 @@ document as (
 insert into diary.entry (
     id, key, owner, author, session, type, title, content, tags, importance, source_keys,
     source_hash, front_matter, version, date, created_at, updated_at, content_hash,
-    wants_signature, imported_version
+    wants_signature, imported_version, diary_id
 )
 values (
     %(id)s, %(key)s, %(owner)s, %(author)s, %(session)s, %(type)s, %(title)s, %(content)s,
     %(tags)s, %(importance)s, %(source_keys)s, %(source_hash)s, %(front_matter)s,
     %(version)s, %(date)s, %(created_at)s, %(updated_at)s, %(content_hash)s,
-    %(wants_signature)s, %(imported_version)s
+    %(wants_signature)s, %(imported_version)s,
+    coalesce(
+        %(diary_id)s,
+        (select d.id from diary.diary as d where d.owner = %(owner)s and d.name = 'main')
+    )
 )
 returning id
 
@@ -113,6 +117,15 @@ from revised
 where document.entry_id = revised.id
 returning true
 
+-- name: move_entry
+-- Into a diary, or into its owner's `main`.
+update diary.entry
+set diary_id = coalesce(
+    %(diary_id)s,
+    (select d.id from diary.diary as d where d.owner = entry.owner and d.name = 'main')
+)
+where id = %(id)s
+
 -- name: delete_entry
 delete from diary.entry
 where id = %(id)s
@@ -146,11 +159,12 @@ returning generation
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing, signed.signature
+    e.content_hash, visible.role, visible.sharing, signed.signature, placed.diary
 from diary.entry as e
 cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
 as visible
 cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
+left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
 where
     (e.id = %(id)s or (e.owner = %(caller)s and e.key = %(key)s))
     and (
@@ -188,6 +202,7 @@ with candidate as (
             and e.owner = %(caller)s
             and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
             and (%(session)s::text is null or e.session = %(session)s)
+            and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
             and (
                 %(include_superseded)s
                 or e.superseded_by is null
@@ -215,6 +230,7 @@ with candidate as (
             and e.owner <> %(caller)s
             and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
             and (%(session)s::text is null or e.session = %(session)s)
+            and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
             and (
                 %(include_superseded)s
                 or not exists (
@@ -235,12 +251,13 @@ with candidate as (
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing, signed.signature, left(e.content, %(snippet)s) as snippet
+    e.content_hash, visible.role, visible.sharing, signed.signature, left(e.content, %(snippet)s) as snippet, placed.diary
 from candidate
 inner join diary.entry as e on e.id = candidate.id
 cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
 as visible
 cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
+left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
 order by e.date desc, e.id
 limit %(limit)s
 
@@ -256,12 +273,26 @@ group by tag.name
 order by count(*) desc, tag.name
 limit %(limit)s
 
+-- name: list_tags_of_diary
+-- The same of one diary, whoever wrote there.
+select
+    tag.name as tag,
+    count(*)::integer as count
+from diary.entry as e
+cross join lateral unnest(e.tags) as tag (name)
+where
+    diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
+    and starts_with(tag.name, %(prefix)s)
+group by tag.name
+order by count(*) desc, tag.name
+limit %(limit)s
+
 -- name: count_entries
 -- The caller's entries, and how many of them it shares at present.
 select
     (select count(*) from diary.entry as e where e.owner = %(caller)s)::integer as entries,
     (
         select count(distinct s.entry_id)
-        from diary.active_share as s
+        from diary.active_entry_share as s
         where s.granted_by = %(caller)s
     )::integer as shared

@@ -1,4 +1,4 @@
--- name: lock_expiring
+-- name: lock_expiring_shares
 -- Entries with a share whose expiry is to be carried out, or to be taken back because a clock was
 -- wrong; locked before their shares as every change of shares does it. Those that are being changed
 -- at this moment wait for the next sweep. The statement's time, because an index is of no use
@@ -19,13 +19,13 @@ order by permission.entry_id
 limit %(limit)s
 for update skip locked
 
--- name: carry_out_expiry
+-- name: carry_out_share_expiry
 -- The permission backend has one more change to agree with. One row for each entry.
 with carried_out as (
     update diary.share
     set expired = not expired
     where
-        entry_id = any(%(entry_ids)s)
+        entry_id = any(%(ids)s)
         and (
             (expires_at <= statement_timestamp() and not expired)
             or (expires_at > statement_timestamp() and expired)
@@ -43,4 +43,47 @@ from (
     group by carried_out.entry_id
 ) as change
 where permission.entry_id = change.entry_id
-returning permission.entry_id, permission.generation, change.grantee, change.expired
+returning permission.entry_id as id, permission.generation, change.grantee, change.expired
+
+-- name: lock_expiring_roles
+-- The same of diaries and the roles on them.
+select permission.diary_id
+from diary.diary_permission as permission
+where
+    permission.diary_id in (
+        select r.diary_id
+        from diary.diary_role as r
+        where r.expires_at <= statement_timestamp() and not r.expired
+        union all
+        select r.diary_id
+        from diary.diary_role as r
+        where r.expires_at > statement_timestamp() and r.expired
+    )
+order by permission.diary_id
+limit %(limit)s
+for update skip locked
+
+-- name: carry_out_role_expiry
+with carried_out as (
+    update diary.diary_role
+    set expired = not expired
+    where
+        diary_id = any(%(ids)s)
+        and (
+            (expires_at <= statement_timestamp() and not expired)
+            or (expires_at > statement_timestamp() and expired)
+        )
+    returning diary_id, grantee, expired
+)
+update diary.diary_permission as permission
+set generation = permission.generation + 1, changed_at = clock_timestamp(), refusal = null
+from (
+    select
+        carried_out.diary_id,
+        min(carried_out.grantee) as grantee,
+        bool_or(carried_out.expired) as expired
+    from carried_out
+    group by carried_out.diary_id
+) as change
+where permission.diary_id = change.diary_id
+returning permission.diary_id as id, permission.generation, change.grantee, change.expired

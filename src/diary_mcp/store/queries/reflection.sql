@@ -35,7 +35,7 @@ limit %(limit)s
 
 -- name: list_newest
 -- Entries that nothing supersedes, the newest first.
-select e.id, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
+select e.id, nullif(e.owner, %(owner)s) as owner, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
 from diary.entry as e
 where
     e.owner = %(owner)s
@@ -48,7 +48,7 @@ limit %(limit)s
 
 -- name: list_most_important
 -- Entries that nothing supersedes, the most important first, the newer of two alike first.
-select e.id, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
+select e.id, nullif(e.owner, %(owner)s) as owner, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
 from diary.entry as e
 where
     e.owner = %(owner)s
@@ -96,7 +96,7 @@ step as (
     where step.depth < %(depth)s
 )
 select
-    step.head_id, e.id, e.type, e.date, e.importance, e.title,
+    step.head_id, e.id, nullif(e.owner, %(owner)s) as owner, e.type, e.date, e.importance, e.title,
     left(e.content, %(opening)s) as opening
 from step
 inner join diary.entry as e on e.owner = %(owner)s and e.id = step.id

@@ -13,8 +13,9 @@ where m.namespace = %(namespace)s and m.relation = %(relation)s
 
 -- name: list_granted
 -- Those of the objects on which a tuple that the granting rules admit names the subject itself, or
--- members that it is among, at most max_depth sets away. The tuples on the objects are few, those
--- of a group may be very many: so these are gathered first.
+-- members that it is among, at most max_depth sets away; or such a tuple on an object that one of
+-- these names as its parent. The tuples on the objects are few, those of a group may be very many: so
+-- these are gathered first.
 with granting as (
     select
         rule.namespace,
@@ -26,6 +27,20 @@ with granting as (
         %(granting_relations)s::text [],
         %(granting_subject_namespaces)s::text [],
         %(granting_subject_relations)s::text []
+    ) as rule (namespace, relation, subject_namespace, subject_relation)
+),
+
+lending as (
+    select
+        rule.namespace,
+        rule.relation,
+        rule.subject_namespace,
+        rule.subject_relation
+    from unnest(
+        %(lending_namespaces)s::text [],
+        %(lending_relations)s::text [],
+        %(lending_subject_namespaces)s::text [],
+        %(lending_subject_relations)s::text []
     ) as rule (namespace, relation, subject_namespace, subject_relation)
 ),
 
@@ -43,6 +58,26 @@ candidate as materialized (
         and t.subject_namespace is not distinct from g.subject_namespace
         and t.subject_relation is not distinct from g.subject_relation
     where t.object = any(%(objects)s::text [])
+    union all
+    select
+        parent.object,
+        t.subject_id,
+        t.subject_namespace,
+        t.subject_object,
+        t.subject_relation
+    from diary.relation_tuple as parent
+    inner join diary.relation_tuple as t
+        on t.namespace = parent.subject_namespace and t.object = parent.subject_object
+    inner join lending as l
+        on t.namespace = l.namespace
+        and t.relation = l.relation
+        and t.subject_namespace is not distinct from l.subject_namespace
+        and t.subject_relation is not distinct from l.subject_relation
+    where
+        parent.object = any(%(objects)s::text [])
+        and parent.namespace = %(parent_namespace)s::text
+        and parent.relation = %(parent_relation)s
+        and parent.subject_namespace = %(lender)s
 )
 
 select distinct c.object

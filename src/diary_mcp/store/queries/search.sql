@@ -22,6 +22,7 @@ select
                 and e.owner = %(caller)s
                 and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
                 and (%(session)s::text is null or e.session = %(session)s)
+                and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
         ), '')
     end as matching,
     coalesce((
@@ -36,7 +37,9 @@ select
     shared.ids as shared_ids,
     shared.revisions as shared_revisions,
     shared.eligible as shared_eligible,
-    shared.named as shared_named
+    shared.named as shared_named,
+    shared.diaries as shared_diaries,
+    shared.in_own as shared_in_own
 from (
     select
         count(*) as documents,
@@ -49,7 +52,9 @@ cross join (
         coalesce(string_agg(uuid_send(candidate.id), ''), '') as ids,
         coalesce(string_agg(int8send(candidate.revision), ''), '') as revisions,
         coalesce(string_agg(boolsend(candidate.eligible), ''), '') as eligible,
-        coalesce(string_agg(boolsend(candidate.named), ''), '') as named
+        coalesce(string_agg(boolsend(candidate.named), ''), '') as named,
+        coalesce(string_agg(uuid_send(candidate.diary), ''), '') as diaries,
+        coalesce(string_agg(boolsend(candidate.in_own), ''), '') as in_own
     from (
         select
             e.id,
@@ -64,12 +69,24 @@ cross join (
                     where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
                 )
             ) as eligible,
-            coalesce(e.key = any(%(names)s::text []), false) as named
+            coalesce(e.key = any(%(names)s::text []), false) as named,
+            coalesce(d.id, '00000000-0000-0000-0000-000000000000') as diary,
+            coalesce(d.owner = %(caller)s, false) as in_own
         from diary.entry as e
         inner join diary.search_document as document on document.entry_id = e.id
+        left join diary.diary as d
+            on
+                d.id = coalesce(
+                    e.diary_id,
+                    (
+                        select main.id from diary.diary as main
+                        where main.owner = e.owner and main.name = 'main'
+                    )
+                )
         where
             %(shared)s
             and e.owner <> %(caller)s
+            and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
             and e.id in (
                 select s.entry_id
                 from diary.active_share as s
@@ -173,11 +190,12 @@ select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
     e.content_hash, visible.role, visible.sharing,
-    jsonb_build_object('state', signed.signature -> 'state') as signature
+    jsonb_build_object('state', signed.signature -> 'state') as signature, placed.diary
 from diary.entry as e
 cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
 as visible
 cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
+left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
 where
     e.id = any(%(ids)s::uuid [])
     and (

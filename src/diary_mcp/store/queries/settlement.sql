@@ -13,10 +13,13 @@ select 1
 -- the lock, so it is no older than what the previous settling wrote. Rows alone and no clock: that
 -- a share has expired is a change of its row like any other, which the sweep makes.
 select
-    permission.entry_id,
+    permission.entry_id as id,
+    'DiaryEntry' as namespace,
     permission.generation,
     permission.deleted_at is null as live,
     permission.owner,
+    e.diary_id as parent,
+    '{}'::text [] as writers,
     array(
         select s.grantee
         from diary.share as s
@@ -29,55 +32,122 @@ select
                     select from diary.agent_group as g where 'group:' || g.name = s.grantee
                 )
             )
-    ) as grantees
+    ) as viewers
 from diary.entry_permission as permission
-where permission.entry_id = any(%(entry_ids)s)
+left join diary.entry as e on e.id = permission.entry_id
+where permission.entry_id = any(%(ids)s)
+union all
+select
+    permission.diary_id,
+    'Diary',
+    permission.generation,
+    permission.deleted_at is null,
+    d.owner,
+    null,
+    coalesce(array_agg(held.grantee) filter (where held.role = 'writer'), '{}'),
+    coalesce(array_agg(held.grantee) filter (where held.role = 'viewer'), '{}')
+from diary.diary_permission as permission
+left join diary.diary as d on d.id = permission.diary_id
+left join lateral (
+    select r.grantee, r.role
+    from diary.diary_role as r
+    where
+        r.diary_id = permission.diary_id
+        and not r.expired
+        and r.grantee <> d.owner
+        and (
+            exists (select from diary.agent as a where a.name = r.grantee)
+            or exists (
+                select from diary.agent_group as g where 'group:' || g.name = r.grantee
+            )
+        )
+) as held on true
+where permission.diary_id = any(%(ids)s)
+group by permission.diary_id, permission.generation, permission.deleted_at, d.owner
 
 -- name: mark_applied
 -- Never back to an older generation; what is right already is not written again. Gives how many
--- seconds ago each entry was changed last.
-update diary.entry_permission as permission
-set
-    applied_generation = greatest(permission.applied_generation, settled.generation),
-    refusal = null
-from unnest(%(entry_ids)s::uuid [], %(generations)s::bigint []) as settled (entry_id, generation)
-where
-    permission.entry_id = settled.entry_id
-    and (
-        permission.applied_generation < settled.generation
-        or permission.refusal is not null
-    )
-returning extract(epoch from clock_timestamp() - permission.changed_at)::double precision
+-- seconds ago each was changed last.
+with settled as (
+    select each.id, each.generation
+    from unnest(%(ids)s::uuid [], %(generations)s::bigint []) as each (id, generation)
+),
+entry as (
+    update diary.entry_permission as permission
+    set
+        applied_generation = greatest(permission.applied_generation, settled.generation),
+        placed_generation = greatest(permission.applied_generation, settled.generation),
+        refusal = null
+    from settled
+    where
+        permission.entry_id = settled.id
+        and (
+            permission.applied_generation < settled.generation
+            or permission.refusal is not null
+        )
+    returning permission.changed_at
+),
+diary as (
+    update diary.diary_permission as permission
+    set
+        applied_generation = greatest(permission.applied_generation, settled.generation),
+        refusal = null
+    from settled
+    where
+        permission.diary_id = settled.id
+        and (
+            permission.applied_generation < settled.generation
+            or permission.refusal is not null
+        )
+    returning permission.changed_at
+)
+select extract(epoch from clock_timestamp() - applied.changed_at)::double precision
+from (
+    select entry.changed_at from entry
+    union all
+    select diary.changed_at from diary
+) as applied
 
 -- name: remove_tombstones
--- The permission backend has forgotten these entries; now so do we.
-delete from diary.entry_permission
+-- The permission backend has forgotten these; now so do we.
+with entry as (
+    delete from diary.entry_permission
+    where
+        entry_id = any(%(ids)s)
+        and deleted_at is not null
+        and applied_generation >= generation
+)
+delete from diary.diary_permission
 where
-    entry_id = any(%(entry_ids)s)
+    diary_id = any(%(ids)s)
     and deleted_at is not null
     and applied_generation >= generation
 
 -- name: mark_refused
--- The time lets the sweep try a refused entry again, but not soon.
-update diary.entry_permission
+-- The time lets the sweep try what was refused again, but not soon.
+with entry as (
+    update diary.entry_permission
+    set refusal = %(reason)s, changed_at = clock_timestamp()
+    where entry_id = any(%(ids)s)
+)
+update diary.diary_permission
 set refusal = %(reason)s, changed_at = clock_timestamp()
-where entry_id = any(%(entry_ids)s)
+where diary_id = any(%(ids)s)
 
 -- name: list_unsettled
--- Entries that the permission backend does not agree with or has refused, in the order of their
--- ids.
-select permission.entry_id
-from diary.entry_permission as permission
+-- What the permission backend does not agree with or has refused, in the order of the ids.
+select permission.id
+from diary.relation_state as permission
 where
     (permission.applied_generation < permission.generation or permission.refusal is not null)
-    and (%(after)s::uuid is null or permission.entry_id > %(after)s)
-order by permission.entry_id
+    and (%(after)s::uuid is null or permission.id > %(after)s)
+order by permission.id
 limit %(limit)s
 
 -- name: list_overdue
 -- What has waited for so long, and what a clock that was set back has left in the future.
-select permission.entry_id
-from diary.entry_permission as permission
+select permission.id
+from diary.relation_state as permission
 where
     permission.applied_generation < permission.generation
     and permission.refusal is null
@@ -93,14 +163,14 @@ limit %(limit)s
 select
     (
         select count(*)
-        from diary.entry_permission as permission
+        from diary.relation_state as permission
         where permission.applied_generation < permission.generation and permission.refusal is null
     )::integer as pending,
     coalesce(
         (
             -- A clock that was set back has left changes of the future, which wait as well.
             select max(greatest(now() - permission.changed_at, permission.changed_at - now()))
-            from diary.entry_permission as permission
+            from diary.relation_state as permission
             where
                 permission.applied_generation < permission.generation
                 and permission.refusal is null
@@ -109,7 +179,7 @@ select
     ) as longest_wait,
     (
         select count(*)
-        from diary.entry_permission as permission
+        from diary.relation_state as permission
         where permission.refusal is not null
     )::integer as refused
 

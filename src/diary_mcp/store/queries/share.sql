@@ -30,7 +30,7 @@ select
     case
         when permission.applied_generation < permission.generation then 'pending' else 'settled'
     end as sharing
-from diary.active_share as s
+from diary.active_entry_share as s
 inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
 where s.entry_id = %(entry_id)s and s.grantee = any(%(grantees)s)
 order by (s.grantee = %(caller)s) desc, s.expires_at desc nulls first, s.grantee
@@ -43,7 +43,7 @@ select
     case
         when permission.applied_generation < permission.generation then 'pending' else 'settled'
     end as sharing
-from diary.active_share as s
+from diary.active_entry_share as s
 inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
 where
     s.granted_by = %(owner)s
@@ -62,17 +62,29 @@ from diary.share as s
 where s.entry_id = %(entry_id)s and starts_with(s.grantee, 'group:') and not s.expired
 
 -- name: may_reach
--- Whether any active share names the agent, or any group.
+-- Whether any active share, or role on a diary, names the agent, or any group.
 select
     exists (
         select
-        from diary.active_share as s
+        from diary.active_entry_share as s
         where
             s.grantee = %(agent)s
     )
     or exists (
         select
-        from diary.active_share as s
+        from diary.active_entry_share as s
         where
             starts_with(s.grantee, 'group:')
+    )
+    or exists (
+        select
+        from diary.active_role as r
+        where
+            r.grantee = %(agent)s
+    )
+    or exists (
+        select
+        from diary.active_role as r
+        where
+            starts_with(r.grantee, 'group:')
     )

@@ -37,6 +37,7 @@ inner join (
 where
     document.words_by is not null
     and e.superseded_by is null
+    and diary.share_diary(e.diary_id, %(diary)s, %(owner)s)
 group by e.id, e.title, document.words
 
 -- name: list_unindexed_before
@@ -58,5 +59,6 @@ from (
     where
         newest.owner = %(owner)s
         and e.superseded_by is null
+        and diary.share_diary(e.diary_id, %(diary)s, %(owner)s)
 ) as waiting
 where waiting.bytes <= 8000

@@ -3,13 +3,13 @@
 select pg_try_advisory_xact_lock(hashtextextended('diary-mcp sweep', 0))
 
 -- name: list_forgotten
--- Entries that the permission backend does not agree with and that nothing waits to settle: their
+-- Entries and diaries that the permission backend does not agree with and that nothing waits to settle: their
 -- workflow failed, was cancelled or is gone. A young change still has its workflow coming.
 with unfinished as materialized (
     select workflow.workflow_uuid
     from dbos.workflow_status as workflow
     where
-        workflow.queue_name = %(queue)s
+        workflow.queue_name = any(%(queues)s)
         and workflow.status in ('ENQUEUED', 'PENDING')
         and workflow.serialization = 'portable_json'
     union all
@@ -17,20 +17,21 @@ with unfinished as materialized (
     select workflow.workflow_uuid
     from dbos.workflow_status as workflow
     where
-        workflow.queue_name = %(queue)s
+        workflow.queue_name = any(%(queues)s)
         and workflow.status = 'DELAYED'
         and workflow.serialization = 'portable_json'
 ),
 waiting as materialized (
-    select jsonb_path_query(input.inputs::jsonb, '$.positionalArgs[0][*]') #>> '{}' as entry_id
+    select jsonb_path_query(input.inputs::jsonb, '$.positionalArgs[0][*]') #>> '{}' as id
     from unfinished
     inner join dbos.workflow_input as input on input.workflow_uuid = unfinished.workflow_uuid
 )
 select
-    permission.entry_id,
+    permission.id,
+    permission.namespace,
     permission.generation,
     permission.deleted_at is not null as deleted
-from diary.entry_permission as permission
+from diary.relation_state as permission
 where
     permission.applied_generation < permission.generation
     and (
@@ -42,7 +43,42 @@ where
         or permission.changed_at > statement_timestamp()
     )
     and not exists (
-        select from waiting where waiting.entry_id = permission.entry_id::text
+        select from waiting where waiting.id = permission.id::text
     )
-order by deleted, permission.entry_id
+order by permission.namespace, deleted, permission.id
 limit %(limit)s
+
+-- name: place_entries
+-- Entries that were in a `main` before it had a row name it from now on, so that the permission
+-- backend knows by itself who may read them. Those that are being changed wait for the next sweep.
+with unplaced as materialized (
+    select e.id, d.id as diary_id
+    from diary.diary as d
+    inner join diary.entry as e on e.owner = d.owner
+    inner join diary.entry_permission as permission on permission.entry_id = e.id
+    where d.name = 'main' and not d.is_placed and e.diary_id is null
+    order by e.id
+    limit %(limit)s
+    for update of permission skip locked
+),
+placed as (
+    update diary.entry
+    set diary_id = unplaced.diary_id
+    from unplaced
+    where entry.id = unplaced.id
+    returning entry.id
+)
+update diary.entry_permission as permission
+set generation = permission.generation + 1, changed_at = clock_timestamp(), refusal = null
+from placed
+where permission.entry_id = placed.id
+returning permission.entry_id as id, permission.generation
+
+-- name: mark_placed
+-- Where no entry of the owner's is left to be placed.
+update diary.diary as d
+set is_placed = true
+where
+    d.name = 'main'
+    and not d.is_placed
+    and not exists (select from diary.entry as e where e.owner = d.owner and e.diary_id is null)

@@ -265,6 +265,7 @@ async def test_the_statements_read_by_an_index(diary: Searching, name: str) -> N
             {
                 "owner": "agent-1",
                 "before": before[0],
+                "diary": None,
                 "counts": Json({"term-1": 1, "term-2": 1}),
                 "rarest": ["term-1", "term-2"],
             },

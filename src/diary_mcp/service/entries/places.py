@@ -1,0 +1,214 @@
+"""Which diary a call is about, and whether its caller may write there.
+
+The owner of a diary is decided by its row. Everybody else needs a role in the rows and a positive
+check of the permission backend. Before it is written into, a diary is held in the very unit of work
+that writes, and the role with it: a role that was taken away opens nothing any more.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from uuid import UUID
+
+from diary_mcp.domain.diaries import (
+    EVERYTHING,
+    MAIN,
+    DiaryName,
+    HeldDiary,
+    parse_diary_name,
+)
+from diary_mcp.domain.entry import EntryDiary
+from diary_mcp.domain.errors import ForbiddenError, NotFoundError, PermissionBackendUnavailableError
+from diary_mcp.domain.fields import AgentName, DiaryId
+from diary_mcp.service.entries.access import Access
+from diary_mcp.service.ports.entries import Place, Readership
+from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.store import Store, UnitOfWork
+from diary_mcp.service.ports.workflows import PermissionChange
+
+# No diary has it: nothing lies there.
+_NOWHERE = DiaryId(UUID(int=0))
+_SUGGESTIONS = 3
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a reading call is about: one diary, or everything where `place` is `None`."""
+
+    place: Place | None
+    reader: Readership
+    """Under which names the caller may read there."""
+
+    notice: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where something is to be written, as far as could be said before the unit of work."""
+
+    name: DiaryName
+    reader: Readership
+    may_be_made: bool
+
+    @property
+    def is_own_main(self) -> bool:
+        return self.name == DiaryName(self.reader.caller, MAIN)
+
+
+class Places:
+    """Finds diaries for one caller at a time."""
+
+    def __init__(self, store: Store, permissions: PermissionReader, access: Access) -> None:
+        self._store = store
+        self._permissions = permissions
+        self._access = access
+
+    async def look(self, caller: AgentName, asked: str | None, current: str | None) -> Looked:
+        """The diary that `asked` names, else the current one, else everything.
+
+        Raises:
+            NotFoundError: there is none that the caller may read.
+            PermissionBackendUnavailableError: it is another agent's, and nobody can say.
+        """
+        text = asked or current
+        if text is None or text == EVERYTHING:
+            return Looked(None, Readership(caller))
+        name = parse_diary_name(text, caller)
+        if name.owner == caller:
+            async with self._store.reading() as rows:
+                own = await rows.diaries.find(Readership(caller), name)
+            if own is not None or name.name == MAIN:
+                return Looked(Place(name.owner, name.name, own and own.id), Readership(caller))
+            if asked is None or asked == current:
+                nowhere = Place(name.owner, name.name, _NOWHERE)
+                return Looked(nowhere, Readership(caller), _nothing_yet(name.name))
+        held = await self.find(caller, name)
+        reader = await self._reader(caller, name)
+        return Looked(Place(held.owner, held.name, held.id), reader)
+
+    async def find(self, caller: AgentName, name: DiaryName) -> HeldDiary:
+        """The diary, with the role that the caller really has.
+
+        Raises:
+            NotFoundError: there is none that the caller may read.
+            PermissionBackendUnavailableError: it is another agent's, and nobody can say.
+        """
+        reader = await self._reader(caller, name)
+        async with self._store.reading() as rows:
+            held = await rows.diaries.find(reader, name)
+        if held is None:
+            raise await self._not_found(reader, name)
+        if held.role == "owner":
+            return held
+        if held.role == "writer" and await self._permissions.check_diaries(
+            caller, [held.id], to_write=True
+        ):
+            return held
+        if not await self._permissions.check_diaries(caller, [held.id]):
+            raise await self._not_found(reader, name)
+        return held.model_copy(update={"role": "viewer"})
+
+    async def target(self, caller: AgentName, asked: str | None, current: str | None) -> Target:
+        """Where the caller writes: what it names, else the current diary, else its `main`.
+
+        Raises:
+            ForbiddenError: the caller may only read there.
+            NotFoundError: there is no such diary that the caller may read.
+        """
+        name = parse_diary_name(asked or current or MAIN, caller)
+        may_be_made = current is not None and name == parse_diary_name(current, caller)
+        if name.owner == caller:
+            if name.name != MAIN and not may_be_made:
+                await self.find(caller, name)
+            return Target(name, Readership(caller), may_be_made=may_be_made)
+        if (await self.find(caller, name)).role == "viewer":
+            raise _read_only(name, caller)
+        return Target(name, await self._reader(caller, name), may_be_made=False)
+
+    async def find_id(self, target: Target) -> DiaryId | None:
+        """Of where something is to be written; of one to be made, that of none."""
+        if target.is_own_main:
+            return None
+        async with self._store.reading() as rows:
+            held = await rows.diaries.find(target.reader, target.name)
+        return _NOWHERE if held is None else held.id
+
+    async def hold(self, unit: UnitOfWork, target: Target) -> EntryDiary | None:
+        """The diary to write into, which does not go before the unit of work ends.
+
+        The current one, where it is the caller's own and not there yet, is made.
+
+        Returns:
+            It, or `None` where it is the caller's `main` without a row.
+
+        Raises:
+            ForbiddenError: the caller may not write there any more.
+            NotFoundError: there is no such diary (any more).
+        """
+        name, caller = target.name, target.reader.caller
+        held = await unit.diaries.hold(target.reader, name)
+        if held is None and target.is_own_main:
+            return None
+        if held is None and target.may_be_made:
+            await make_diary(unit, name)
+            held = await unit.diaries.hold(target.reader, name)
+        if held is None:
+            raise NotFoundError(
+                f"No diary {name.seen_by(caller)!r} that you may read any more; diary_diaries "
+                "lists those that you may."
+            )
+        if held.role == "viewer":
+            raise _read_only(name, caller)
+        return EntryDiary(id=held.id, owner=held.owner, name=held.name)
+
+    async def _reader(self, caller: AgentName, name: DiaryName) -> Readership:
+        return Readership(caller) if name.owner == caller else await self._access.readership(caller)
+
+    async def _not_found(self, reader: Readership, name: DiaryName) -> NotFoundError:
+        """Names what is close among those that the caller may read, and nothing else."""
+        caller = reader.caller
+        async with self._store.reading() as rows:
+            readable = await rows.diaries.list_readable(reader)
+        others = {each.id for each in readable if each.role != "owner" and each.id is not None}
+        opened = set[DiaryId]()
+        with suppress(PermissionBackendUnavailableError):
+            opened = await self._permissions.check_diaries(caller, others)
+        known = [
+            each.full_name.seen_by(caller)
+            for each in readable
+            if each.role == "owner" or each.id in opened
+        ]
+        wanted = name.seen_by(caller)
+        close = get_close_matches(wanted, known, _SUGGESTIONS, cutoff=0.4) or known[:_SUGGESTIONS]
+        return NotFoundError(
+            f"No diary {wanted!r} that you may read. Close to it: {', '.join(close)}. "
+            "diary_diaries lists them, and makes one with open."
+        )
+
+
+async def make_diary(unit: UnitOfWork, name: DiaryName) -> DiaryId | None:
+    """Adds a diary: its row and its `grant_diary_ownership` workflow commit together.
+
+    Returns:
+        Its id, or `None` where there is one of this name.
+    """
+    diary_id = await unit.diaries.insert(name)
+    if diary_id is not None:
+        await unit.workflows.enqueue(PermissionChange("grant_diary_ownership", (diary_id,)))
+    return diary_id
+
+
+def within(reader: Readership, looked: Looked) -> Readership:
+    """The reader, looking into what the call is about."""
+    return replace(reader, place=looked.place)
+
+
+def _nothing_yet(name: str) -> str:
+    return f"The diary {name!r} is empty: the first entry that you write makes it."
+
+
+def _read_only(name: DiaryName, caller: AgentName) -> ForbiddenError:
+    return ForbiddenError(
+        f"You may read the diary {name.seen_by(caller)}, not write into it. Write into one of your "
+        "own, or ask its owner for the role writer."
+    )

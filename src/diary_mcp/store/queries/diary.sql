@@ -1,0 +1,183 @@
+-- name: find_diary
+-- With the highest role that the rows give the reader; no row where they give none.
+select held.id, held.owner, held.name, held.role
+from (
+    select
+        d.id,
+        d.owner,
+        d.name,
+        case
+            when d.owner = %(caller)s then 'owner'
+            else (
+                select max(r.role)
+                from diary.active_role as r
+                where r.diary_id = d.id and r.grantee = any(%(grantees)s)
+            )
+        end as role
+    from diary.diary as d
+    where d.owner = %(owner)s and d.name = %(name)s
+) as held
+where held.role is not null
+
+-- name: hold_diary
+-- Neither renamed, transferred nor removed before this transaction ends.
+select d.id
+from diary.diary as d
+where d.owner = %(owner)s and d.name = %(name)s
+for key share of d
+
+-- name: hold_roles
+-- Not taken away before this transaction ends: whoever takes one away waits for it.
+select r.role
+from diary.diary as d
+inner join diary.diary_role as r on r.diary_id = d.id
+where d.owner = %(owner)s and d.name = %(name)s and r.grantee = any(%(grantees)s)
+order by r.grantee
+for share of r
+
+-- name: list_readable
+-- What the reader owns, and what it has a role on. Entries that name no diary are in the `main` of
+-- their owner.
+with readable as (
+    select d.id, d.owner, d.name, 'owner' as role
+    from diary.diary as d
+    where d.owner = %(caller)s
+    union all
+    select null, %(caller)s, 'main', 'owner'
+    where
+        not exists (
+            select from diary.diary as d where d.owner = %(caller)s and d.name = 'main'
+        )
+    union all
+    select d.id, d.owner, d.name, max(r.role)
+    from diary.active_role as r
+    inner join diary.diary as d on d.id = r.diary_id
+    where r.grantee = any(%(grantees)s) and d.owner <> %(caller)s
+    group by d.id, d.owner, d.name
+)
+select
+    readable.id,
+    readable.owner,
+    readable.name,
+    readable.role,
+    coalesce(placed.entries, 0)::integer + coalesce(unplaced.entries, 0)::integer as entries,
+    greatest(placed.latest, unplaced.latest) as latest
+from readable
+left join lateral (
+    select count(*) as entries, max(e.date) as latest
+    from diary.entry as e
+    where e.diary_id = readable.id
+) as placed on true
+left join lateral (
+    select count(*) as entries, max(e.date) as latest
+    from diary.entry as e
+    where readable.name = 'main' and e.owner = readable.owner and e.diary_id is null
+) as unplaced on true
+order by readable.owner <> %(caller)s, readable.owner, readable.name
+
+-- name: insert_diary
+-- With the state of its permissions, and its owner if it is the owner's first call.
+with owner as (
+    insert into diary.agent (name) values (%(owner)s)
+    on conflict on constraint agent_pkey do nothing
+),
+made as (
+    insert into diary.diary (owner, name) values (%(owner)s, %(name)s)
+    on conflict on constraint diary_name_is_unique_per_owner do nothing
+    returning id
+)
+insert into diary.diary_permission (diary_id)
+select made.id from made
+returning diary_id
+
+-- name: raise_generation
+update diary.diary_permission
+set generation = generation + 1, changed_at = clock_timestamp(), refusal = null
+where diary_id = %(id)s and deleted_at is null
+returning generation
+
+-- name: rename_diary
+update diary.diary
+set name = %(name)s
+where id = %(id)s
+returning true
+
+-- name: transfer_diary
+-- The new owner has a role on it no more, and gives all others from now on.
+with role as (
+    delete from diary.diary_role
+    where diary_id = %(id)s and grantee = %(owner)s
+)
+update diary.diary
+set owner = %(owner)s
+where id = %(id)s
+returning true
+
+-- name: pass_roles_on
+update diary.diary_role
+set granted_by = %(owner)s
+where diary_id = %(id)s
+
+-- name: delete_diary
+delete from diary.diary
+where id = %(id)s
+returning true
+
+-- name: bury_diary
+update diary.diary_permission
+set deleted_at = clock_timestamp()
+where diary_id = %(id)s
+
+-- name: put_role
+insert into diary.diary_role (diary_id, grantee, role, granted_by, expires_at, note)
+values (%(diary_id)s, %(grantee)s, %(role)s, %(granted_by)s, %(expires_at)s, %(note)s)
+on conflict on constraint diary_role_pkey do update
+set
+    role = excluded.role,
+    granted_by = excluded.granted_by,
+    expires_at = excluded.expires_at,
+    expired = false,
+    note = excluded.note
+
+-- name: remove_role
+-- An expired role is gone already, but for its row.
+delete from diary.diary_role
+where diary_id = %(diary_id)s and grantee = %(grantee)s
+returning diary.is_active(expires_at)
+
+-- name: find_share
+select
+    r.diary_id, d.owner, d.name, r.grantee, r.role, r.granted_by, r.created_at, r.expires_at, r.note,
+    case
+        when permission.applied_generation < permission.generation then 'pending' else 'settled'
+    end as sharing
+from diary.diary_role as r
+inner join diary.diary as d on d.id = r.diary_id
+inner join diary.diary_permission as permission on permission.diary_id = r.diary_id
+where r.diary_id = %(diary_id)s and r.grantee = %(grantee)s
+
+-- name: list_shares
+-- Active roles on an owner's diaries, oldest first; on one where it is named.
+select
+    r.diary_id, d.owner, d.name, r.grantee, r.role, r.granted_by, r.created_at, r.expires_at, r.note,
+    case
+        when permission.applied_generation < permission.generation then 'pending' else 'settled'
+    end as sharing
+from diary.active_role as r
+inner join diary.diary as d on d.id = r.diary_id
+inner join diary.diary_permission as permission on permission.diary_id = r.diary_id
+where
+    d.owner = %(owner)s
+    and (%(diary_id)s::uuid is null or r.diary_id = %(diary_id)s)
+    and (
+        %(after_created_at)s::timestamptz is null
+        or (r.created_at, r.diary_id, r.grantee)
+        > (%(after_created_at)s, %(after_diary_id)s::uuid, %(after_grantee)s)
+    )
+order by r.created_at, r.diary_id, r.grantee
+limit %(limit)s
+
+-- name: count_group_roles
+select count(*)::integer
+from diary.diary_role as r
+where r.diary_id = %(diary_id)s and starts_with(r.grantee, 'group:') and not r.expired
