@@ -36,6 +36,8 @@ _COMMANDS = {
     ),
     "export": ("export", "export", "Write all of the agent's entries to a folder."),
     "open": ("open_page", "open_page", "Show the diary in the browser, on this machine only."),
+    "backup": ("backup", "backup", "Write the whole diary, with its keys, into one file."),
+    "restore": ("backup", "restore", "Put such a file into an empty data directory or database."),
     "status": ("status", "status", "Show what is running against what, and whether all is well."),
     "reconcile": ("reconcile", "reconcile", "Compare rows with relation tuples; repair drift."),
     "migrate": ("migrate", "migrate", "Apply pending migrations."),

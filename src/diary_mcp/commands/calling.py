@@ -4,19 +4,17 @@ The tools check the arguments and shape the results, here as there.
 """
 
 import json
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import wraps
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import anyio
 import click
 from pydantic import BaseModel, JsonValue
 
 from diary_mcp.app import Foundation, open_foundation, settle_beside_queue
-from diary_mcp.domain.errors import DiaryError
-from diary_mcp.domain.fields import printable_lines
+from diary_mcp.commands.options import errors_told, fail
 from diary_mcp.server.dispatch import Caller, Dispatcher
 from diary_mcp.server.errors import CallFailedError
 from diary_mcp.server.tools.arguments import Arguments
@@ -139,12 +137,11 @@ class Calls:
 
 def run(settings: Settings, work: Callable[[Calls], Awaitable[AnswerT]]) -> AnswerT:
     """Does the work on the open diary; an error ends the command with its code on stderr."""
-    try:
-        return anyio.run(_work, settings, work)
-    except CallFailedError as error:
-        fail(str(error))
-    except DiaryError as error:
-        fail(f"{error.code}: {error}")
+    with errors_told():
+        try:
+            return anyio.run(_work, settings, work)
+        except CallFailedError as error:
+            fail(str(error))
 
 
 def call(
@@ -156,11 +153,6 @@ def call(
         return await calls.call(name, arguments, kind)
 
     return run(settings, work)
-
-
-def fail(told: str) -> NoReturn:
-    click.echo(printable_lines(told), err=True)
-    sys.exit(1)
 
 
 def echo_json(result: BaseModel) -> None:

@@ -1,14 +1,12 @@
 """`diary-mcp context`: what to know when a session starts. A hook runs it, so it imports little."""
 
 import json
-import sys
 
 import anyio
 import click
 
 from diary_mcp.app import open_foundation
-from diary_mcp.commands.options import with_settings
-from diary_mcp.domain.errors import DiaryError
+from diary_mcp.commands.options import errors_told, with_settings
 from diary_mcp.domain.fields import printable_lines
 from diary_mcp.server.resources.context import read_context
 from diary_mcp.settings import Settings
@@ -19,11 +17,8 @@ from diary_mcp.settings import Settings
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def context(settings: Settings, *, as_json: bool) -> None:
     """Print what an agent should read when a session starts, as Markdown."""
-    try:
+    with errors_told():
         document = anyio.run(load_context, settings)
-    except DiaryError as error:
-        click.echo(f"{error.code}: {printable_lines(str(error))}", err=True)
-        sys.exit(1)
     if as_json:
         click.echo(json.dumps({"context": document}))
     else:

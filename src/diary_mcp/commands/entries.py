@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from diary_mcp.commands.calling import Calls, call, echo_json, fail, run, with_arguments
-from diary_mcp.commands.options import with_settings
+from diary_mcp.commands.calling import Calls, call, echo_json, run, with_arguments
+from diary_mcp.commands.options import fail, with_settings
 from diary_mcp.commands.reading import entry_text, line, list_text, page
 from diary_mcp.server.tools.arguments import (
     CreateArguments,

@@ -1,12 +1,17 @@
-"""The settings as command-line options, the same for every command."""
+"""What every command has: the settings as options, and errors that begin with their code."""
 
 import logging
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
+from diary_mcp.domain.errors import DiaryError
+from diary_mcp.domain.fields import printable_lines
 from diary_mcp.logs import configure_logs
 from diary_mcp.settings import list_relative_folders, list_unknown_variables, load_settings
 
@@ -61,3 +66,17 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         run = option(run)
     return run
+
+
+@contextmanager
+def errors_told() -> Generator[None]:
+    """An error within ends the command with status 1, and stands with its code on stderr."""
+    try:
+        yield
+    except DiaryError as error:
+        fail(f"{error.code}: {error}")
+
+
+def fail(told: str) -> NoReturn:
+    click.echo(printable_lines(told), err=True)
+    sys.exit(1)

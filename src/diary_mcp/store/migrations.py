@@ -42,6 +42,16 @@ async def pending_migrations(url: str) -> list[Migration]:
         return await _pending(connection)
 
 
+async def is_database_empty(url: str) -> bool:
+    """Whether there is no diary in the database, not even one without entries.
+
+    Raises:
+        DatabaseUnavailableError: no answer.
+    """
+    async with _migrating(url) as connection:
+        return not await fetch_flag(connection, _SQL["schema_exists"], {})
+
+
 async def migrate(url: str) -> list[Migration]:
     """Applies what is pending; each file entirely or not at all.
 

@@ -1,0 +1,87 @@
+"""`diary-mcp backup` and `restore`: a whole diary in one file, and from it another."""
+
+import json
+import tarfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from support.clients import environment
+from support.commands import Done, run_command
+from support.sites import own_database
+
+
+@pytest.fixture(scope="module")
+def database(postgres_url: str) -> Generator[str]:
+    with own_database(postgres_url) as url:
+        yield url
+
+
+def run(settings: dict[str, str], *words: str) -> Done:
+    return run_command(*words, settings=settings)
+
+
+def test_a_restored_diary_is_the_one_that_was_backed_up(database: str, tmp_path: Path) -> None:
+    there = environment(database_url=database, data_dir=tmp_path / "there")
+    here = environment(data_dir=tmp_path / "here")
+    run(there, "list", "--agent", "bob")
+    run(there, "write", "first", "--key", "k")
+    run(there, "edit", "k", "--content", "second")
+    run(there, "share", "k", "--with", "bob")
+    shown = json.loads(run(there, "show", "k", "--json").out)
+    file = tmp_path / "diary.backup"
+
+    made = run(there, "backup", str(file))
+    restored = run(here, "restore", str(file))
+
+    assert (made.status, restored.status) == (0, 0), made.err + restored.err
+    assert restored.out == "restored; local has 1 entries\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert json.loads(run(here, "show", "k", "--json").out) == shown
+    assert "first" in run(here, "show", "k", "--version", "1").out
+    assert run(here, "show", shown["id"], "--agent", "bob").status == 0
+    assert run(here, "verify").status == 0
+    signed = json.loads(run(here, "write", "third", "--json").out)
+    assert signed["signature"] == "signed"
+    assert run(here, "restore", str(file)).err.startswith("conflict: ")
+
+
+def test_a_file_that_is_there_is_not_overwritten(database: str, tmp_path: Path) -> None:
+    file = tmp_path / "precious"
+    file.write_text("mine", "utf-8")
+
+    done = run(environment(database_url=database, data_dir=tmp_path), "backup", str(file))
+
+    assert (done.status, done.err.partition(":")[0]) == (1, "invalid_argument")
+    assert file.read_text("utf-8") == "mine"
+
+
+def test_there_is_nothing_to_back_up_where_there_is_nothing(tmp_path: Path) -> None:
+    done = run(environment(data_dir=tmp_path / "data"), "backup", str(tmp_path / "file"))
+
+    assert (done.status, done.err.partition(":")[0]) == (1, "invalid_argument")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_whole_backup_is_refused_and_restores_nothing(
+    database: str, tmp_path: Path
+) -> None:
+    file, damaged = tmp_path / "diary.backup", tmp_path / "damaged"
+    run(environment(database_url=database, data_dir=tmp_path / "a"), "backup", str(file))
+    whole = file.read_bytes()
+    with tarfile.open(file) as archive:
+        middle = archive.getmember("database.dump").offset_data + 1_000
+    here = environment(data_dir=tmp_path / "here")
+
+    for content in (b"", b"nonsense" * 1_000, whole[:middle], _flipped(whole, middle)):
+        damaged.write_bytes(content)
+        done = run(here, "restore", str(damaged))
+        assert (done.status, done.err.partition(":")[0]) == (1, "invalid_argument")
+    missing = run(here, "restore", str(tmp_path / "missing"))
+    assert (missing.status, missing.err.partition(":")[0]) == (1, "invalid_argument")
+    assert not (tmp_path / "here").exists()
+
+
+def _flipped(content: bytes, position: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
