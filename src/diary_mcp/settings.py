@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -98,6 +99,15 @@ def _check_diary(text: str) -> str:
     return text
 
 
+def _keep_as_written(value: object) -> object:
+    """A path with all that `Path` would drop: `./~/x` is no home, and a space may be a slip."""
+    if not isinstance(value, str):
+        return value
+    if value != value.strip():
+        raise ValueError(f"{value!r} begins or ends with white space; give the path without it")
+    return os.path.abspath(value) if value.startswith(("./", "../")) else value  # noqa: PTH100  # `Path` drops `./`
+
+
 def _expand(path: Path) -> Path:
     """As a shell would: what starts a server often hands on what is written, letter by letter."""
     try:
@@ -111,7 +121,7 @@ def _expand(path: Path) -> Path:
     return expanded.absolute()
 
 
-FolderPath = Annotated[Path, AfterValidator(_expand)]
+FolderPath = Annotated[Path, BeforeValidator(_keep_as_written), AfterValidator(_expand)]
 PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 KeysUrl = Annotated[str, AfterValidator(_check_keys_url)]
@@ -244,7 +254,7 @@ def resolve_diary_name(text: str, folder: Path) -> str:
     return name_project(folder) if text == AUTO else text
 
 
-def list_relative_folders(settings: Settings, data_dir: Path | None = None) -> list[str]:
+def list_relative_folders(settings: Settings, data_dir: str | None = None) -> list[str]:
     """Settings that name a folder by where this process was started, each told.
 
     Clients start servers in folders of their own choice.

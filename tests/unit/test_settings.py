@@ -72,7 +72,12 @@ def test_a_folder_is_expanded_as_a_shell_would(
 
 @pytest.mark.parametrize(
     ("given", "complaint"),
-    [("~no-such-user/diary", "no-such-user"), ("${NOT_SET_ANYWHERE}/diary", "NOT_SET_ANYWHERE")],
+    [
+        (" ~/diary", "white space"),
+        ("/tmp/diary ", "white space"),
+        ("~no-such-user/diary", "no-such-user"),
+        ("${NOT_SET_ANYWHERE}/diary", "NOT_SET_ANYWHERE"),
+    ],
 )
 def test_a_folder_that_cannot_be_expanded_is_refused(
     monkeypatch: pytest.MonkeyPatch, given: str, complaint: str
@@ -150,3 +155,13 @@ def test_every_form_of_a_database_url_is_taken(address: str) -> None:
     url = f"postgresql://{address}"
 
     assert load_settings(database_url=url).database_url == url
+
+
+def test_a_folder_called_tilde_is_none_where_its_path_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert load_settings(data_dir="./~/diary").data_dir == tmp_path / "~" / "diary"
+    monkeypatch.setenv("DIARY_MCP_DATA_DIR", "./~")
+    assert load_settings().data_dir == tmp_path / "~"

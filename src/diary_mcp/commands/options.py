@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -18,7 +17,7 @@ from diary_mcp.settings import list_relative_folders, list_unknown_variables, lo
 _OPTIONS = (
     click.option("--database-url", metavar="URL", help="PostgreSQL 15+; embedded if left out."),
     click.option(
-        "--data-dir", type=click.Path(path_type=Path), help="Embedded database, keys, logs."
+        "--data-dir", type=click.Path(path_type=str), help="Embedded database, keys, logs."
     ),
     click.option("--keto-read-url", metavar="URL", help="Ory Keto; embedded if left out."),
     click.option("--keto-write-url", metavar="URL", help="Ory Keto's write API."),
@@ -30,11 +29,11 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Hands a command its settings first, from the options or the environment."""
 
     @wraps(command)
-    def run(flags: Mapping[str, str | Path | None], **arguments: object) -> None:
+    def run(flags: Mapping[str, str | None], **arguments: object) -> None:
         configure_logs(logging.WARNING)
         settings = load_settings(**flags)
         data_dir = flags["data_dir"]
-        given = data_dir if isinstance(data_dir, Path) else None
+        given = data_dir if isinstance(data_dir, str) else None
         for told in [*list_relative_folders(settings, given), *list_unknown_variables()]:
             click.echo(f"diary-mcp: {told}", err=True)
         command(settings, **arguments)
@@ -48,7 +47,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(  # click passes them by name
         database_url: str | None,
-        data_dir: Path | None,
+        data_dir: str | None,
         keto_read_url: str | None,
         keto_write_url: str | None,
         agent: str | None,

@@ -15,6 +15,7 @@ from diary_mcp.domain.fields import (
     EntryType,
     Grantee,
     Importance,
+    Key,
     Label,
     References,
     Tags,
@@ -133,7 +134,7 @@ class EntryDraft(BaseModel):
     date: Time | None = Field(default=None, description="RFC 3339; now if absent.")
     author: Label | None = Field(default=None, description="Who wrote it; you if absent.")
     session: Label | None = Field(default=None, description="The piece of work; has a default.")
-    key: Label | None = Field(default=None, description="Your own unique name for it.")
+    key: Key | None = Field(default=None, description="Your own unique name for it.")
     # Left out where it is not given: what was hashed before there were diaries is hashed so still.
     diary: Label | None = Field(
         default=None, exclude_if=_is_none, description="The current one if absent."

@@ -5,8 +5,9 @@ surrogate cannot be encoded; both are refused in every string, never replaced.
 """
 
 import re
+import unicodedata
 from datetime import UTC, datetime, time
-from typing import Annotated, Literal, NewType, get_args
+from typing import Annotated, Literal, NewType, cast, get_args
 from unicodedata import category
 from uuid import UUID
 
@@ -74,7 +75,11 @@ def _keep_first_of_each(words: list[str]) -> list[str]:
 
 
 def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise ValueError("must be an id or a key, or a list of them")  # noqa: TRY004  # pydantic collects ValueError only
+    return cast("list[object]", value)
 
 
 def parse_time(value: object) -> datetime:
@@ -115,6 +120,11 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def visible(name: str) -> str:
+    """The same for names that people see as the same, however their letters are composed."""
+    return unicodedata.normalize("NFC", name)
+
+
 def printable(text: str) -> str:
     """The text on one line of any terminal: what is no visible character is escaped.
 
@@ -152,6 +162,8 @@ def value_problem(problem: ErrorDetails) -> str:
     if problem["type"] == "string_too_long":
         most = problem.get("ctx", {})["max_length"]
         return f"should have at most {most:,} characters, not {len(str(problem['input'])):,}"
+    if problem["type"] == "dict_type":
+        return "must be a JSON object such as {}, not a string of one"
     text = problem["msg"].replace(" after validation", "")
     for subject in ("Value error, ", "Input ", "String ", "Value ", "List "):
         text = text.removeprefix(subject)
@@ -162,6 +174,9 @@ STORABLE = AfterValidator(_refuse_unstorable)
 """Comes last in a string's annotation, so that its limits are told in characters."""
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=255), STORABLE]
+Key = Annotated[Label, AfterValidator(visible)]
+"""As people see it: macOS takes letters apart, others do not."""
+
 Title = Annotated[str, StringConstraints(max_length=200), STORABLE]
 Content = Annotated[
     str,

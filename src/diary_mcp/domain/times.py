@@ -40,6 +40,8 @@ _TIME = rf"(?:(?:\s*T\s*|,?\s+(?:at\s+)?){_CLOCK}{_ZONE})?"
 _FORMS = (
     rf"(?P<year>\d{{4}})(?P<mark>[-/.])(?P<month>\d\d?)(?P=mark)(?P<day>\d\d?){_TIME}",
     rf"(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d)(?:T?{_BASIC_CLOCK}{_ZONE})?",
+    rf"(?P<year>\d{{4}})-?W(?P<week>\d\d)-?(?P<weekday>[1-7]){_TIME}",
+    rf"(?P<year>\d{{4}})-(?P<ordinal>\d{{3}}){_TIME}",
     rf"{_DAY}(?:\s+of)?[\s-]*(?P<month>{MONTH})\b\.?,?[\s-]*(?P<year>\d{{4}}){_TIME}",
     rf"(?P<month>{MONTH})\b\.?\s*{_DAY},?\s+(?P<year>\d{{4}}){_TIME}",
     rf"(?P<month>{MONTH})\s+(?P<day>\d\d?)\s+{_CLOCK}{_ZONE}\s+(?P<year>\d{{4}})",
@@ -76,10 +78,7 @@ def _compile(form: str) -> re.Pattern[str]:
 
 
 def _read(found: dict[str, str | None]) -> date | datetime:
-    month = found["month"] or ""
-    day = date(
-        int(found["year"] or 0), MONTHS.get(month.lower()) or int(month), int(found["day"] or 0)
-    )
+    day = _read_day(found)
     if found.get("hour") is None:
         return day
     clock, later = _read_clock(found)
@@ -87,6 +86,19 @@ def _read(found: dict[str, str | None]) -> date | datetime:
     if found["second"] == "60" and moment.replace(microsecond=0).time() != time(0):
         raise ValueError("a second 60 is there at midnight only")
     return moment
+
+
+def _read_day(found: dict[str, str | None]) -> date:
+    year = int(found["year"] or 0)
+    if found.get("week"):
+        return date.fromisocalendar(year, int(found["week"] or 0), int(found["weekday"] or 0))
+    if found.get("ordinal"):
+        day = date(year, 1, 1) + timedelta(days=int(found["ordinal"] or 0) - 1)
+        if day.year != year:
+            raise ValueError("a day that the year does not have")
+        return day
+    month = found["month"] or ""
+    return date(year, MONTHS.get(month.lower()) or int(month), int(found["day"] or 0))
 
 
 def _read_clock(found: dict[str, str | None]) -> tuple[time, timedelta]:

@@ -29,6 +29,10 @@ _TOML_CLOSING = re.compile(r"^\+\+\+[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
 _KEY_LINE = re.compile(r"""["']?[\w.-]+["']?[ \t]*[:=](?:\s|$)""")
 _BLANK_AROUND = re.compile(r"[ \t]*\r?\n(?s:.*)\n[ \t]*\r?\n\Z")
 _INNER_LINE = re.compile(r"[ \t]|#|-[ \t]|\r?$")
+# By which a line that cannot be read is known for a slip.
+_COMMON_KEYS = frozenset(
+    {"date", "author", "session", "type", "title", "importance", "tags", "supersedes", "signature"}
+)
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -162,14 +166,25 @@ def _is_front_matter(lines: str, fence: str) -> bool:
         return True
     if _BLANK_AROUND.match(lines):
         return False
+    only = _only_line(lines)
+    if fence == "---" and only is not None and not _KEY_LINE.match(only):
+        return False
     if len(lines) <= MAX_FRONT_MATTER_CHARACTERS:
         try:
             return bool(parse_toml(lines) if fence == "+++" else _read_keys(lines))
         except InvalidArgumentError:
             pass
+    if only is not None:
+        return re.split("[:=]", only)[0].strip("\"' \t").lower() in _COMMON_KEYS
     outer = [line for line in lines.split("\n") if not _INNER_LINE.match(line)]
     keys = sum(_KEY_LINE.match(line) is not None for line in outer)
     return 2 * keys > len(outer)
+
+
+def _only_line(lines: str) -> str | None:
+    """The one line that says something, if it is one: a letterhead has colons too."""
+    said = [line for line in lines.split("\n") if line.strip()]
+    return said[0] if len(said) == 1 else None
 
 
 def read_front_matter(head: str) -> FrontMatter:

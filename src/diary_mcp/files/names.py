@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterable
 from urllib.parse import unquote
 from uuid import UUID
 
-from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.archive.supersession import base_name, visible
+from diary_mcp.domain.fields import EntryId, visible
+from diary_mcp.service.archive.supersession import base_name
 from diary_mcp.service.ports.entries import EntryReference
 
 SUFFIX = ".md"
@@ -21,7 +21,9 @@ _ID_VERSION = 7
 _KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 # What Windows allows in no name, beside what no system does.
 _REFUSED = frozenset('/\\<>:"|?*')
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|con(?:in|out)\$) *(?:\.|\Z)", re.IGNORECASE)
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|(?:com|lpt)[\d¹²³]|con(?:in|out)\$) *(?:\.|\Z)", re.IGNORECASE
+)
 _WIKI_LINK = re.compile(r"\[\[([^\[\]|#^]+)[^\[\]]*\]\]")
 _MARKDOWN_LINK = re.compile(r"\[[^\]]*\]\(<?([^()<>]+?)>?\)")
 

@@ -36,7 +36,9 @@ _MAX_LABEL_CHARACTERS = 255
 _MAX_TITLE_CHARACTERS = 200
 _MAX_TAG_CHARACTERS = 64
 _TYPES: Mapping[str, EntryType] = {entry_type: entry_type for entry_type in ENTRY_TYPES}
-_HASH_WORDS = re.compile(r"(?:#[^\s,#]+[\s,]*)+")
+_HASH_WORDS = re.compile(r"(?:#[^\s,#]+\s*)+")
+# Without quotes; anything else behind `#` is a comment.
+_HASH_LINE = re.compile(r"(?:#[^\s,#]+[\s,]*)+(?:,\s*[^\s,#]+\s*)*")
 _HASH_ITEM = re.compile(r"^[ \t]*-[ \t]+#([^\s#]+)[ \t]*\r?$", re.MULTILINE)
 
 _T = TypeVar("_T")
@@ -168,21 +170,26 @@ def _words(field: Field) -> list[str]:
             # To YAML, `#` begins a comment.
             below = field.text.partition(":")[2]
             line = below.split("\n", 1)[0].strip()
-            return _hashed(line) if _HASH_WORDS.fullmatch(line) else _HASH_ITEM.findall(below)
+            return _separated(line) if _HASH_LINE.fullmatch(line) else _HASH_ITEM.findall(below)
         case str(text) if text.strip().startswith("[") and text.strip().endswith("]"):
             return _listed(text)
-        case str(text) if _HASH_WORDS.fullmatch(text.strip()):
-            return _hashed(text)
         case str(text):
-            return [word.strip() for word in text.split(",")]
+            return _separated(text)
         case tuple(words):
             return list(words)
         case Nested():
             return []
 
 
-def _hashed(text: str) -> list[str]:
-    return re.split(r"[\s,#]+", text)
+def _separated(text: str) -> list[str]:
+    """By commas, and where all words of a part begin with `#` by these too."""
+    parts = [part.strip() for part in text.split(",")]
+    return [
+        word.strip()
+        for part in parts
+        for word in (part.split("#") if _HASH_WORDS.fullmatch(part) else [part])
+        if word.strip()
+    ]
 
 
 def _listed(text: str) -> list[str]:

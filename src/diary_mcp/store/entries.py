@@ -5,6 +5,8 @@ Changes are announced through LISTEN and NOTIFY.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
+from unicodedata import normalize
 from uuid import UUID
 
 from psycopg import errors
@@ -34,6 +36,7 @@ _HISTORY_SQL = load_queries("history")
 _SUGGESTION_SQL = load_queries("suggestion")
 _SIMILAR_SQL = load_queries("similar")
 _ANNOUNCEMENT_SQL = load_queries("announcement")
+_FORMS: Final = ("NFC", "NFD")
 _SNIPPET_CHARACTERS = 240
 _QUIET_S = 20
 
@@ -49,7 +52,12 @@ class PostgresEntries:
         cursor = self._connection.cursor(row_factory=class_row(Entry))
         await cursor.execute(
             _SQL["find_entry"],
-            {**reader_parameters(reader), "id": as_entry_id(reference), "key": reference},
+            {
+                **reader_parameters(reader),
+                "id": as_entry_id(reference),
+                # Releases before kept letters as they came.
+                "keys": [reference, *(normalize(form, reference) for form in _FORMS)],
+            },
         )
         return await cursor.fetchone()
 

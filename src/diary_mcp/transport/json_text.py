@@ -82,7 +82,9 @@ def read_message(raw: bytes) -> JSONRPCMessage | Refusal | None:
         return refuse("Invalid request: a message is a JSON object.")
     value = _with_objects(value)
     if "method" in value and "id" in value and _readable_id(value) is None:
-        return refuse('Invalid request: "id" must be a string or an integer.')
+        return refuse(
+            'Invalid request: "id" must be an integer, or a string without NUL and lone surrogates.'
+        )
     try:
         return jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
@@ -144,6 +146,9 @@ def _refusal(value: dict[str, JsonValue]) -> Refusal | None:
 def _readable_id(value: dict[str, JsonValue]) -> str | int | None:
     match value.get("id"):
         case bool():
+            return None
+        case str(request_id) if "\0" in request_id:
+            # Whoever sent a lone surrogate would not know its own id again.
             return None
         case str() | int() as request_id:
             return request_id

@@ -17,6 +17,9 @@ MORNING = datetime(2024, 3, 5, 8, 30, tzinfo=UTC)
     "text",
     [
         "2024-03-05 09:30:00 +0100",
+        "2024-W10-2T09:30:00+01:00",
+        "2024W102T08:30Z",
+        "2024-065 08:30",
         "2024-03-05 09:30:00 +01:00",
         "2024-03-05T09:30:00+01",
         "2024-03-05T09:30:00.000+0100",
@@ -54,7 +57,8 @@ def test_every_form_that_names_one_instant_is_read(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2024-03-05", "2024/03/05", "2024-3-5", "20240305", "5 March 2024", "5th of Mar. 2024",
+    ["2024-W10-2", "2024-065",
+     "2024-03-05", "2024/03/05", "2024-3-5", "20240305", "5 March 2024", "5th of Mar. 2024",
      "March 5, 2024", "Tue, 5 Mar 2024", "5-Mar-2024"],
 )  # fmt: skip
 def test_a_day_in_any_form_lasts_until_its_end(text: str) -> None:
@@ -89,6 +93,10 @@ def test_the_edges_of_the_clock_and_the_calendar(text: str, moment: str | None) 
         "5 March",
         "March 2024",
         "2024-03",
+        "2024-W10",
+        "2023-W53-1",
+        "2023-366",
+        "2024-000",
         "2024-03/05",
         "2024-03-05T09:30:00 CST",
         "2024-03-05T09:30:60Z",

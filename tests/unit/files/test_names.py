@@ -33,6 +33,7 @@ def _name(key: str | None) -> str:
         pytest.param("Projects/Diary", "Projects%2FDiary", id="folder"),
         pytest.param('a: "b"?', "a%3A %22b%22%3F", id="not on Windows"),
         pytest.param("con", "%63on", id="device"),
+        pytest.param("COM¹.x", "%43OM¹.x", id="device of a small digit"),
         pytest.param("AUX.2024", "%41UX.2024", id="device with a suffix"),
         pytest.param("conference", "conference", id="no device"),
         pytest.param("etc.", "etc%2E", id="trailing dot"),

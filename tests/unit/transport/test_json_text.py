@@ -20,6 +20,7 @@ REQUEST = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":%b}'
         (b'{"jsonrpc":"2.0","id":%b,"method":"ping"}' % (b"9" * 5_000), -32700, None),
         (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600, None),
         (b'"text"', -32600, None),
+        (b'{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}', -32600, None),
         (b"{}", -32600, None),
         (b'{"id":1,"method":"ping"}', -32600, 1),
         (b'{"jsonrpc":"1.0","id":"a","method":"ping"}', -32600, "a"),

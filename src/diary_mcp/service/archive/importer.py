@@ -14,13 +14,12 @@ from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import ConflictError
-from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.fields import AgentName, EntryId, visible
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, write_version
 from diary_mcp.service.archive.supersession import (
     base_name,
     choose_supersessions,
     names_superseded,
-    visible,
 )
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.chain.proofs import with_proofs

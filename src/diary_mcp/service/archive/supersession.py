@@ -4,10 +4,9 @@ An entry is superseded by at most one, so links form trees; a claim within one t
 circle, or give an entry two ways to the same.
 """
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
-from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.fields import EntryId, visible
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.service.ports.archive import Claim, Supersession
 from diary_mcp.service.ports.entries import EntryReference
@@ -16,11 +15,6 @@ from diary_mcp.service.ports.entries import EntryReference
 def base_name(claim: str) -> str:
     """The claim without the folders before the name."""
     return claim.rsplit("/", 1)[-1]
-
-
-def visible(name: str) -> str:
-    """The same for names that people see as the same: macOS takes letters apart, others do not."""
-    return unicodedata.normalize("NFC", name)
 
 
 def choose_supersessions(

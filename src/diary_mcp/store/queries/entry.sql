@@ -155,7 +155,7 @@ where entry_id = %(id)s and owner = %(owner)s and deleted_at is null
 returning generation
 
 -- name: find_entry
--- By id, or by a key of the reader's own.
+-- By id, or by a key of the reader's own, the first of several forms of it that is there.
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
@@ -166,7 +166,7 @@ as visible
 cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
 left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
 where
-    (e.id = %(id)s or (e.owner = %(caller)s and e.key = %(key)s))
+    (e.id = %(id)s or (e.owner = %(caller)s and e.key = any(%(keys)s::text [])))
     and (
         e.owner = %(caller)s
         or exists (
@@ -177,7 +177,7 @@ where
                 and s.grantee = any(%(grantees)s)
         )
     )
-order by (e.id = %(id)s) desc nulls last
+order by (e.id = %(id)s) desc nulls last, array_position(%(keys)s::text [], e.key)
 limit 1
 
 -- name: was_owned_by

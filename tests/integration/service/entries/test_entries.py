@@ -1,6 +1,7 @@
 """Writing, reading, correcting and deleting entries, on PostgreSQL."""
 
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from pydantic import ValidationError
@@ -173,3 +174,22 @@ async def test_a_repeated_call_is_known_by_the_one_entry_that_it_supersedes(
     again = await entries.create(ALICE, draft, idempotency_key="call")
 
     assert again.id == first.id
+
+
+async def test_a_key_is_the_same_however_its_letters_are_composed(foundation: Foundation) -> None:
+    entries = foundation.diary.entries
+    composed = "café-réunion"
+    apart = normalize("NFD", composed)
+
+    created = await entries.create(ALICE, EntryDraft(content="x", key=apart))
+
+    assert created.key == composed
+    assert (await entries.get(ALICE, apart)).id == (await entries.get(ALICE, composed)).id
+    with pytest.raises(ConflictError):
+        await entries.create(ALICE, EntryDraft(content="y", key=composed))
+    newer = await entries.create(ALICE, EntryDraft(content="z", supersedes=[apart]))
+    assert newer.supersedes == (created.id,)
+    await query(
+        foundation, f"update diary.entry set key = normalize(key, NFD) where id = '{created.id}'"
+    )
+    assert (await entries.get(ALICE, composed)).id == created.id
