@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from diary_mcp.commands.options import with_settings
 from diary_mcp.plugins.client_files import SERVER, InstalledClient, Object, to_toml
-from diary_mcp.settings import ENVIRONMENT_PREFIX, Settings
+from diary_mcp.settings import AUTO, ENVIRONMENT_PREFIX, Settings
 
 ClientName = InstalledClient | Literal["inspector"]
 _WHERE: Mapping[ClientName, str] = MappingProxyType(
@@ -30,7 +30,7 @@ _WHERE: Mapping[ClientName, str] = MappingProxyType(
 
 CLIENTS: tuple[str, ...] = (*get_args(InstalledClient), "inspector")
 _WITHOUT_TYPE = frozenset({"claude-desktop", "codex", "gemini"})
-_IN_PROJECTS = frozenset({"claude-code", "codex"})
+_IN_PROJECTS = frozenset({"claude-code", "codex", "vscode", "cursor"})
 
 
 @click.command()
@@ -54,7 +54,7 @@ def config(settings: Settings, *, client: ClientName) -> None:
 def client_configuration(client: ClientName, settings: Settings) -> Object:
     """The configuration as the client keeps it in its file."""
     section = {"vscode": "servers", "codex": "mcp_servers"}.get(client, "mcpServers")
-    return {section: {SERVER: server_entry(client, _environment(settings))}}
+    return {section: {SERVER: server_entry(client, environment_of(client, settings))}}
 
 
 def server_entry(client: ClientName, environment: Mapping[str, str]) -> Object:
@@ -69,13 +69,13 @@ def server_entry(client: ClientName, environment: Mapping[str, str]) -> Object:
 
 
 def environment_of(client: ClientName, settings: Settings) -> dict[str, str]:
-    """The settings with which an installed client starts the server.
+    """The settings with which the client starts the server.
 
     What starts it in the folder of a project gets the project's diary, unless another is set.
     """
     environment = _environment(settings)
-    if client in _IN_PROJECTS and "diary" in Settings.model_fields:
-        environment.setdefault(f"{ENVIRONMENT_PREFIX}DIARY", "auto")
+    if client in _IN_PROJECTS:
+        environment.setdefault(f"{ENVIRONMENT_PREFIX}DIARY", AUTO)
     return environment
 
 

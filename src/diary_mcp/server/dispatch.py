@@ -44,8 +44,10 @@ class Caller:
         name = DiaryName(entry.owner, MAIN)
         if diary is not None:
             name = DiaryName(diary.owner, diary.name)
-        current = parse_diary_name(self.diary or MAIN, self.agent)
-        return None if name == current else name.seen_by(self.agent)
+        if self.diary is None:
+            return None if name == DiaryName(entry.owner, MAIN) else name.seen_by(self.agent)
+        is_current = name == parse_diary_name(self.diary, self.agent)
+        return None if is_current else name.seen_by(self.agent)
 
     def require(self, scope: TokenScope, what: str) -> None:
         """Makes sure that the caller may do `what`.

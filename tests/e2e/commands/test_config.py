@@ -13,6 +13,7 @@ from support.in_memory import good
 
 pytestmark = pytest.mark.anyio
 
+IN_PROJECTS = {"claude-code", "codex", "vscode", "cursor"}
 CLIENTS = {
     "claude-desktop": "mcpServers",
     "claude-code": "mcpServers",
@@ -53,7 +54,7 @@ async def test_what_is_printed_starts_this_installation(
     assert Path(server["command"]).is_absolute()
     assert server["env"] == {
         name: value for name, value in settings.items() if name.startswith("DIARY_MCP_")
-    }
+    } | ({"DIARY_MCP_DIARY": "auto"} if client in IN_PROJECTS else {})
     assert (identity["agent"], identity["backends"]["database"]) == ("alice", "postgresql")
 
 

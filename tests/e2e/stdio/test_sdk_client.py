@@ -24,6 +24,7 @@ NAMES = {
     "diary_share",
     "diary_unshare",
     "diary_shares",
+    "diary_diaries",
     "diary_tags",
     "diary_whoami",
 }

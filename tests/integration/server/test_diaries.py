@@ -312,7 +312,9 @@ async def test_a_main_that_is_shared_opens_what_was_in_it_before(memory: InMemor
         everything = {old["id"], new["id"], guest["id"]}
         assert ids(await good(bob, "diary_list", diary="ann/main"), "entries") == everything
         assert ids(await good(ann, "diary_list", diary="main"), "entries") == everything
-        assert (await good(bob, "diary_get", entry_id=old["id"]))["diary"] == "ann/main"
+        assert (await good(bob, "diary_get", entry_id=guest["id"]))["diary"] == "ann/main"
+        # Whose `main` it is in, its owner says.
+        assert "diary" not in await good(bob, "diary_get", entry_id=old["id"])
 
 
 async def test_calls_that_name_no_diary_are_about_the_current_one(memory: InMemory) -> None:

@@ -192,7 +192,7 @@ async def test_a_diary_that_is_not_up_is_unavailable_and_the_server_answers(era:
         listed = await client.list_tools()
         text = await refusal(client, "diary_list")
 
-    assert len(listed.tools) == 13
+    assert len(listed.tools) == 14
     assert text == "unavailable: PostgreSQL is on holiday."
 
 

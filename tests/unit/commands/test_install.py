@@ -37,7 +37,7 @@ def test_what_is_installed_starts_this_installation(
 
     installed = tomllib.loads((tmp_path / "home/.codex/config.toml").read_text("utf-8"))
     server = installed["mcp_servers"]["diary"]
-    assert server["env"].pop("DIARY_MCP_DIARY", "auto") == "auto"
+    assert server["env"]["DIARY_MCP_DIARY"] == "auto"
     assert installed == printed
     hooks = json.loads((tmp_path / "home/.codex/hooks.json").read_text("utf-8"))["hooks"]
     command = hooks["Stop"][0]["hooks"][0]["command"]

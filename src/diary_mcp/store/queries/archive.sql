@@ -16,7 +16,7 @@ with found as (
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     older.ids as supersedes, older.keys as superseded_keys, e.version, e.date, e.created_at,
-    e.updated_at, e.content_hash, e.source_keys, e.source_hash, e.front_matter, e.wants_signature,
+    e.updated_at, e.content_hash, coalesce(e.source_keys, '{}') as source_keys, e.source_hash, e.front_matter, e.wants_signature,
     e.imported_version, origin.proof as origin
 from found
 inner join diary.entry as e on e.id = found.id
@@ -40,7 +40,7 @@ where p.entry_id = any(%(ids)s::uuid [])
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     older.ids as supersedes, older.keys as superseded_keys, e.version, e.date, e.created_at,
-    e.updated_at, e.content_hash, e.source_keys, e.source_hash, e.front_matter, e.wants_signature,
+    e.updated_at, e.content_hash, coalesce(e.source_keys, '{}') as source_keys, e.source_hash, e.front_matter, e.wants_signature,
     e.imported_version, origin.proof as origin
 from diary.entry as e
 cross join lateral (

@@ -188,7 +188,7 @@ async def test_lines_are_imported_like_files(foundation: Foundation, tmp_path: P
     assert (second.imported, second.unchanged) == (0, 2)
     assert [rejection.path for rejection in second.rejected] == [f"{path}:3"]
     older, newer = sorted(await list_entries(foundation), key=lambda entry: entry.content)
-    assert newer.supersedes == older.id
+    assert newer.supersedes == [older.id]
 
 
 async def test_progress_is_told_in_files(foundation: Foundation, tmp_path: Path) -> None:
