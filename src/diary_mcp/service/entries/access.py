@@ -6,7 +6,7 @@ permission backend. Rows are loaded first and checked after, and the loaded rows
 answer: the other order would show a removed viewer what was written after the removal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 import structlog
@@ -46,12 +46,13 @@ class Access:
         """
         try:
             entry = await self._find(caller, reference)
-            if entry is None or not await self.keep_readable(caller, [entry]):
-                raise not_found(reference)
+            readable = [] if entry is None else await self.keep_readable(caller, [entry])
         except PermissionBackendUnavailableError as error:
             _log.warning("access.undecided", reason=str(error))
             raise _undecided(reference) from error
-        return entry
+        if not readable:
+            raise not_found(reference)
+        return readable[0]
 
     async def refusal(self, caller: AgentName, reference: str) -> DiaryError:
         """Why somebody who is not the owner may not change an entry.
@@ -80,6 +81,8 @@ class Access:
     async def keep_readable(self, caller: AgentName, rows: Sequence[Listed]) -> list[Listed]:
         """Those of the rows that the caller may read now, in their order.
 
+        Of what another's entry supersedes and is superseded by, they name what it may read too.
+
         Raises:
             PermissionBackendUnavailableError: some are shared, and nobody can say.
         """
@@ -94,7 +97,12 @@ class Access:
         left = [row.id for row in shared if row.diary is None or row.diary.id not in opened]
         viewable = await self._permissions.check_view(caller, left) if left else set[EntryId]()
         denied = set(left) - viewable
-        return [row for row in rows if row.id not in denied]
+        kept = [row for row in rows if row.id not in denied]
+        known = {row.id for row in kept}
+        unknown = {linked for row in shared for linked in _links(row)} - known
+        if unknown:
+            known |= await self._permissions.check_view(caller, unknown)
+        return [row if row.role == "owner" else _with_links(row, known) for row in kept]
 
     async def _find(self, caller: AgentName, reference: str) -> Entry | None:
         """What the rows show the caller.
@@ -120,6 +128,20 @@ class Access:
     async def _with_groups(self, caller: AgentName) -> Readership:
         groups = sorted(await self._permissions.list_groups(caller))
         return Readership(caller, tuple(map(group_grantee, groups)))
+
+
+def _links(row: EntryFields) -> list[EntryId]:
+    return [*row.supersedes, *([] if row.superseded_by is None else [row.superseded_by])]
+
+
+def _with_links(row: Listed, known: Collection[EntryId]) -> Listed:
+    """The row, naming no entry but those that are known."""
+    return row.model_copy(
+        update={
+            "supersedes": tuple(older for older in row.supersedes if older in known),
+            "superseded_by": row.superseded_by if row.superseded_by in known else None,
+        }
+    )
 
 
 def _is_in_own(row: EntryFields, caller: AgentName) -> bool:

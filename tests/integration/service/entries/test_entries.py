@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import CreatedEntry, EntryChanges, EntryDraft
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
-from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.fields import AgentName, Grantee
 from diary_mcp.files.import_paths import import_paths
+from diary_mcp.service.sharing.settlement import settle
 from support.diary_files import query
 
 pytestmark = pytest.mark.anyio
@@ -193,3 +194,24 @@ async def test_a_key_is_the_same_however_its_letters_are_composed(foundation: Fo
         foundation, f"update diary.entry set key = normalize(key, NFD) where id = '{created.id}'"
     )
     assert (await entries.get(ALICE, composed)).id == created.id
+
+
+async def test_a_viewer_learns_of_no_correction_before_the_backend_lets_it_read_that_one(
+    foundation: Foundation,
+) -> None:
+    entries, sharing = foundation.diary.entries, foundation.diary.sharing
+    await foundation.diary.agents.register(BOB)
+    old = await entries.create(ALICE, EntryDraft(content="old"))
+    new = await entries.create(ALICE, EntryDraft(content="new", supersedes=[str(old.id)]))
+    for entry in (old, new):
+        await sharing.share(ALICE, str(entry.id), Grantee("bob"))
+    await settle([old.id], foundation.settlements, foundation.permissions)
+
+    with pytest.raises(NotFoundError):
+        await entries.get(BOB, str(new.id))
+    before = await entries.get(BOB, str(old.id))
+    await settle([new.id], foundation.settlements, foundation.permissions)
+    after = await entries.get(BOB, str(old.id))
+
+    assert (before.superseded_by, after.superseded_by) == (None, new.id)
+    assert (await entries.get(BOB, str(new.id))).supersedes == (old.id,)
