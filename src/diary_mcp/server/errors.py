@@ -133,7 +133,8 @@ def _problem(details: ErrorDetails, known: Iterable[str]) -> str:
         case "string_unicode":
             return f"{path} must not contain lone surrogates"
         case _:
-            return f"{path} {value_problem(details)}"
+            # What is wrong with several arguments together belongs to none of them.
+            return f"{path} {value_problem(details)}".lstrip()
 
 
 def _probably_meant(name: str, known: Iterable[str]) -> str:
