@@ -13,13 +13,14 @@ import structlog
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import ServerRequestContext
 from pydantic import ValidationError
+from starlette.types import ASGIApp
 
 from diary_mcp.domain.errors import DiaryError, InvalidArgumentError
 from diary_mcp.identity.issuer_keys import IssuerKeys, fetch_keys
 from diary_mcp.identity.issuer_tokens import Issuer, IssuerTokenReader
 from diary_mcp.logs import configure_logs
 from diary_mcp.server.build import build_server
-from diary_mcp.server.dispatch import Caller, CallerOf, signed_in_caller
+from diary_mcp.server.dispatch import Caller, CallerOf, Dispatcher, signed_in_caller
 from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.server.telemetry import observe
 from diary_mcp.service.agents.authentication import AnyTokenReader, IssuedTokenReader, TokenReader
@@ -32,6 +33,9 @@ from diary_mcp.transport.http.draining import ConnectionDrain
 from diary_mcp.transport.http.hosts import security_settings
 from diary_mcp.transport.http.listening import is_loopback, listen, serve_http
 from diary_mcp.transport.inflight import InFlight
+from diary_mcp.web.app import page_app
+from diary_mcp.web.signing_in import TokenDoor
+from diary_mcp.web.visits import Desk
 
 _log = structlog.get_logger()
 
@@ -149,13 +153,22 @@ def _caller_of(settings: Settings, options: HttpOptions) -> CallerOf:
 
 def _surface(host: DiaryHost, settings: Settings, options: HttpOptions) -> Surface:
     issued = IssuedTokenReader(host.tokens)
+    reader = None if options.without_auth else AnyTokenReader(issued, _issuer_reader(settings))
     return Surface(
         security=security_settings(options.host, options.allowed_hosts),
-        reader=None if options.without_auth else AnyTokenReader(issued, _issuer_reader(settings)),
+        reader=reader,
         issuer=None if options.without_auth else _advertised_issuer(settings),
         with_sse=options.with_sse,
         look=host.look,
+        page=None if reader is None else _page(host, settings, reader),
     )
+
+
+def _page(host: DiaryHost, settings: Settings, reader: TokenReader) -> ASGIApp:
+    """The page for people, who sign in with a token; never without."""
+    # Who asks is told by the door, with each request.
+    dispatcher = Dispatcher(host, partial(signed_in_caller, session=settings.session))
+    return page_app(Desk(dispatcher, TokenDoor(reader, settings.session)))
 
 
 def _issuer_reader(settings: Settings) -> TokenReader | None:
@@ -202,9 +215,11 @@ def _greet(settings: Settings, options: HttpOptions, url: str) -> None:
         if options.without_auth
         else "bearer token, from `diary-mcp agent token NAME`"
     )
+    for_people = "" if options.without_auth else f"  for people   {url}/, with the same token\n"
     sys.stderr.write(
         f"diary-mcp: an MCP server at {url}/{'sse and /mcp' if options.with_sse else 'mcp'}\n"
         f"  sign-in      {sign_in}\n"
+        f"{for_people}"
         f"  health       {url}/health and {url}/ready\n"
         "  stop         Ctrl-C\n"
     )

@@ -12,8 +12,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import DiaryError
 from diary_mcp.web import reading, writing
-from diary_mcp.web.signing_in import cookie_of, keep_cookie
-from diary_mcp.web.visits import Desk, View, for_signed_in, show_error
+from diary_mcp.web.signing_in import cookie_of, drop_cookie, keep_cookie
+from diary_mcp.web.visits import (
+    Desk,
+    Endpoint,
+    View,
+    Visit,
+    for_signed_in,
+    read_form,
+    show_error,
+    show_signed_out,
+)
 
 # Nothing runs, nothing is loaded from elsewhere, nothing is sent elsewhere, nobody frames it.
 _CONTENT_SECURITY_POLICY = (
@@ -70,7 +79,8 @@ def _routes(desk: Desk) -> list[BaseRoute]:
         return Route(path, for_signed_in(desk, view), methods=["POST"])
 
     return [
-        Route("/sign-in", _sign_in(desk), methods=["GET"]),
+        *_sign_in(desk),
+        form("/sign-out", _sign_out),
         *(_static(name, media_type) for name, media_type in _STATIC.items()),
         page("/", reading.timeline),
         page("/search", reading.search),
@@ -90,23 +100,50 @@ def _routes(desk: Desk) -> list[BaseRoute]:
     ]
 
 
-def _sign_in(desk: Desk):  # noqa: ANN202  # an endpoint, as Starlette takes it
-    """Where the link leads that lets one in."""
+def _sign_in(desk: Desk) -> list[Route]:
+    """Where the link leads that lets one in, and the form that takes a token."""
 
-    async def answer(request: Request) -> Response:
-        try:
-            cookie = cookie_of(request)
-            if cookie is not None and await desk.door.identify(cookie) is not None:
-                return desk.show("signed_in.html")
-            cookie = await desk.door.exchange(request.query_params.get("link", ""))
-        except DiaryError as error:
-            return show_error(desk, error)
+    async def follow_link(request: Request) -> Response:
+        cookie = cookie_of(request)
+        if cookie is not None and await desk.door.identify(cookie) is not None:
+            return desk.show("signed_in.html")
+        if desk.door.takes_tokens:
+            return show_signed_out(desk, 200)
+        return await let_in(request, request.query_params.get("link", ""))
+
+    async def take_token(request: Request) -> Response:
+        token = (await read_form(request)).get("token", "")
+        return await let_in(request, token.strip() if desk.door.takes_tokens else "")
+
+    async def let_in(request: Request, secret: str) -> Response:
+        cookie = await desk.door.exchange(secret)
         if cookie is None:
-            return desk.show("signed_out.html", 403, is_refused=True)
+            return show_signed_out(desk, 403, is_refused=True)
         # Not a redirect: what was begun by another program's page would come without the cookie.
         response = desk.show("signed_in.html")
-        keep_cookie(response, cookie, desk.base)
+        is_secure = request.headers.get("origin", "").startswith("https:")
+        keep_cookie(response, cookie, desk.base, is_secure=is_secure)
         return response
+
+    return [
+        Route("/sign-in", _telling(desk, follow_link), methods=["GET"]),
+        Route("/sign-in", _telling(desk, take_token), methods=["POST"]),
+    ]
+
+
+async def _sign_out(visit: Visit) -> Response:
+    await visit.form()
+    response = show_signed_out(visit.desk, 200)
+    drop_cookie(response, visit.desk.base)
+    return response
+
+
+def _telling(desk: Desk, endpoint: Endpoint) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except DiaryError as error:
+            return show_error(desk, error)
 
     return answer
 

@@ -5,17 +5,26 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.server.dispatch import Caller
+from diary_mcp.service.agents.authentication import TokenReader, TokenRefusedError
 
 _COOKIE = "diary"
 _SECRET_BYTES = 32
+_LOOK_UP_S = 15
 
 
 class Door(Protocol):
     """Decides who comes in."""
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether whoever has a token may sign in; else a link is needed."""
+        ...
 
     async def exchange(self, secret: str) -> str | None:
         """The value of the cookie for whoever brings this secret; `None` refuses it."""
@@ -32,6 +41,7 @@ class LinkDoor:
 
     caller: Caller
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(_SECRET_BYTES), repr=False)
+    takes_tokens = False
     _session: str | None = field(default=None, repr=False)
 
     async def exchange(self, secret: str) -> str | None:
@@ -45,18 +55,55 @@ class LinkDoor:
         return self.caller if is_known else None
 
 
+@dataclass(frozen=True)
+class TokenDoor:
+    """Lets agents in by their bearer tokens, each of which is looked up with every request.
+
+    The token itself is the cookie: a replica that never saw the sign-in reads it too, and it is
+    worth nothing from the moment on in which it is revoked.
+    """
+
+    reader: TokenReader
+    session: str | None = None
+    takes_tokens = True
+
+    async def exchange(self, secret: str) -> str | None:
+        return None if await self.identify(secret) is None else secret
+
+    async def identify(self, cookie: str) -> Caller | None:
+        try:
+            with anyio.fail_after(_LOOK_UP_S):
+                identity = await self.reader.identify(cookie)
+        except TokenRefusedError:
+            return None
+        except TimeoutError as error:
+            raise UnavailableError(
+                "The token cannot be checked at the moment. Try again."
+            ) from error
+        if not identity.scopes:
+            return None
+        return Caller(identity.agent, identity.scopes, self.session)
+
+
 def cookie_of(request: Request) -> str | None:
     """The cookie that came with a request."""
     return request.cookies.get(_COOKIE)
 
 
-def keep_cookie(response: Response, value: str, base: str) -> None:
+def keep_cookie(response: Response, value: str, base: str, *, is_secure: bool = False) -> None:
     """Hands the browser its cookie: no script reads it, and no other site's page sends it.
 
     Browsers send a cookie to every port of a host, so another user's server on this machine could
     collect it; they send it to no other path, and `base` is not to be guessed.
     """
-    response.set_cookie(_COOKIE, value, path=base or "/", httponly=True, samesite="strict")
+    response.set_cookie(
+        _COOKIE, value, path=base or "/", secure=is_secure, httponly=True, samesite="strict"
+    )
+
+
+def drop_cookie(response: Response, base: str) -> None:
+    """Lets the browser forget who it was."""
+    response.delete_cookie(_COOKIE, path=base or "/", httponly=True, samesite="strict")
 
 
 def csrf_token(cookie: str) -> str:

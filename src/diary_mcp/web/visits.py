@@ -107,6 +107,7 @@ class Visit:
             agent=self.caller.agent,
             csrf=csrf_token(self.cookie),
             here=self._here(),
+            can_sign_out=self.desk.door.takes_tokens,
             link=self.link,
             done=_DONE.get(self.request.query_params.get("done", "")),
             **shown,
@@ -123,27 +124,34 @@ class Visit:
             ForbiddenError: another site's page may have sent it.
             InvalidArgumentError: it is too long, or not a form.
         """
-        # Browsers always send it with a form. What is allowed at the door has any port.
-        origin = self.request.headers.get("origin", "")
-        if urlsplit(origin).netloc != self.request.headers.get("host"):
-            raise _from_elsewhere()
-        fields = _fields(await self._body())
+        fields = await read_form(self.request)
         if not is_csrf_token(fields.pop("csrf", ""), self.cookie):
             raise _from_elsewhere()
         return fields
 
-    async def _body(self) -> bytes:
-        body = bytearray()
-        async for part in self.request.stream():
-            body += part
-            if len(body) > _MAX_BODY_BYTES:
-                raise InvalidArgumentError(
-                    f"A form has at most {_MAX_BODY_BYTES >> 20} MiB. Make it shorter."
-                )
-        return bytes(body)
-
     def _here(self) -> str:
         return self.request.url.path.removeprefix(self.desk.base)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form that came from this very origin.
+
+    Raises:
+        ForbiddenError: it came from another.
+        InvalidArgumentError: it is too long, or not a form.
+    """
+    # Browsers always send it with a form. What is allowed at the door has any port.
+    origin = request.headers.get("origin", "")
+    if urlsplit(origin).netloc != request.headers.get("host"):
+        raise _from_elsewhere()
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _MAX_BODY_BYTES:
+            raise InvalidArgumentError(
+                f"A form has at most {_MAX_BODY_BYTES >> 20} MiB. Make it shorter."
+            )
+    return _fields(bytes(body))
 
 
 View = Callable[[Visit], Awaitable[Response]]
@@ -159,7 +167,7 @@ def for_signed_in(desk: Desk, view: View) -> Endpoint:
         try:
             caller = None if cookie is None else await desk.door.identify(cookie)
             if caller is None or cookie is None:
-                return desk.show("signed_out.html", 401)
+                return show_signed_out(desk, 401)
             return await view(Visit(desk, request, caller, cookie))
         except ClientDisconnect:
             raise
@@ -167,6 +175,12 @@ def for_signed_in(desk: Desk, view: View) -> Endpoint:
             return show_error(desk, error, None if caller is None else caller.agent)
 
     return answer
+
+
+def show_signed_out(desk: Desk, status: int, *, is_refused: bool = False) -> HTMLResponse:
+    """A page that says how one signs in."""
+    takes_tokens = desk.door.takes_tokens
+    return desk.show("signed_out.html", status, is_refused=is_refused, takes_tokens=takes_tokens)
 
 
 def show_error(desk: Desk, error: Exception, agent: str | None = None) -> HTMLResponse:

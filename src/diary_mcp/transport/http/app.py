@@ -49,6 +49,8 @@ class Surface:
 
     with_sse: bool
     look: Callable[[], Awaitable[Readiness]]
+    page: ASGIApp | None = None
+    """What people see at every other path."""
 
 
 @asynccontextmanager
@@ -80,6 +82,8 @@ async def http_app(
     ]
     if surface.with_sse:
         routes += _sse_routes(server, surface.security, authenticated, in_flight)
+    if surface.page is not None:
+        routes.append(Mount("", app=surface.page))
     async with manager.run():
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False
