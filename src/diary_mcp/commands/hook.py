@@ -68,7 +68,7 @@ class _NeverRefused(click.Command):
 def hook(flags: Flags, *, words: tuple[str, ...]) -> None:
     """Answer a hook of CLIENT (claude-code, codex), whose JSON comes on standard input."""
     event = words[1] if len(words) > 1 else ""
-    with _over_in_time(event):
+    with _over_in_time(event, flags):
         state: HookState | None = None
         try:
             configure_logs(logging.WARNING)
@@ -85,12 +85,15 @@ def hook(flags: Flags, *, words: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _over_in_time(event: str) -> Generator[None]:
+def _over_in_time(event: str, flags: Flags) -> Generator[None]:
     """Ends the process, with status 0, where the block takes too long."""
 
     def end() -> None:
-        os.write(2, f"diary-mcp: hook {event!a} took too long and was left out.\n".encode())
-        os._exit(0)
+        try:
+            os.write(2, f"diary-mcp: hook {event!a} took too long and was left out.\n".encode())
+            HookState(load_settings(**flags).data_dir).count_failure(event, "took too long")
+        finally:
+            os._exit(0)
 
     timer = threading.Timer(_MAX_S, end)
     timer.daemon = True
@@ -158,7 +161,13 @@ _ANSWERS: Mapping[str, Callable[[Given, Settings, HookState], Given | None]] = M
 
 
 def _tell_failure(event: str, error: BaseException, state: HookState | None) -> None:
-    reason = f"{error.code}: {error}" if isinstance(error, DiaryError) else type(error).__name__
+    match error:
+        case DiaryError():
+            reason = f"{error.code}: {error}"
+        case SystemExit():
+            reason = "took too long, and was ended by the client"
+        case _:
+            reason = type(error).__name__
     with suppress(OSError, ValueError):
         click.echo(f"diary-mcp: hook {event!a}: {reason!a}", err=True)
     with suppress(OSError):

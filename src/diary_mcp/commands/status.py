@@ -31,7 +31,7 @@ class Status(BaseModel):
     data_dir: str
     agent: str
     diary: str | None = None
-    """The current one."""
+    """The current one, if there is one."""
     entries: int | None = None
     """The agent's own."""
     pending_migrations: int | None = None

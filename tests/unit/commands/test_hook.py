@@ -150,12 +150,12 @@ def test_a_setting_that_cannot_be_used_breaks_nothing(hook: Hook) -> None:
 
 
 def test_status_makes_nothing_where_there_is_nothing(tmp_path: Path) -> None:
-    settings = environment(data_dir=tmp_path / "data", agent="alice")
+    settings = environment(data_dir=tmp_path / "data", agent="alice") | {"DIARY_MCP_DIARY": "app"}
 
     done = run_command("status", "--json", settings=settings)
 
     report = json.loads(done.out)
     assert (done.status, report["ok"], report["entries"], report["pending"]) == (0, True, 0, 0)
     assert (report["data_dir"], report["agent"]) == (str(tmp_path / "data"), "alice")
-    assert report["diary"] is None
+    assert report["diary"] == "app"
     assert not (tmp_path / "data").exists()
