@@ -169,7 +169,9 @@ def timings(durations: Sequence[float]) -> str:
 
 def service(foundation: Foundation, weights: Weights, embedder: OfflineEmbedder) -> SearchService:
     access = Access(foundation.store, foundation.permissions)
-    return SearchService(foundation.store, foundation.permissions, access, embedder, weights)
+    return SearchService(
+        foundation.store, foundation.permissions, access, embedder, weights=weights
+    )
 
 
 async def compare(
