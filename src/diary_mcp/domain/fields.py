@@ -163,7 +163,7 @@ def value_problem(problem: ErrorDetails) -> str:
         most = problem.get("ctx", {})["max_length"]
         return f"should have at most {most:,} characters, not {len(str(problem['input'])):,}"
     if problem["type"] == "dict_type":
-        return "must be a JSON object such as {}, not a string of one"
+        return "must be a JSON object such as {}"
     text = problem["msg"].replace(" after validation", "")
     for subject in ("Value error, ", "Input ", "String ", "Value ", "List "):
         text = text.removeprefix(subject)
