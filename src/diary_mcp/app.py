@@ -55,6 +55,7 @@ from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.takeover import PostgresExecutors, PostgresStandby
 from diary_mcp.store.tokens import PostgresTokens
+from diary_mcp.workflows.chores import queue_chores
 from diary_mcp.workflows.loop import end_tasks
 from diary_mcp.workflows.ports import RuntimeStore, Settle, Work
 
@@ -215,7 +216,7 @@ async def settle_beside_queue(foundation: Foundation) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def standing_by(foundation: Foundation) -> AsyncGenerator[PostgresStandby]:
-    """Tells this process, for as long as the block runs, whether it should run the queue."""
+    """Tells this process, for as long as the block runs, what it should do for all."""
     standby = PostgresStandby(foundation.database_url, QUEUES)
     try:
         yield standby
@@ -231,19 +232,29 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
         DatabaseUnavailableError: PostgreSQL does not answer now; this can be tried again.
     """
     runtime = await anyio.to_thread.run_sync(_import_runtime)
-    url, settling_database = foundation.database_url, foundation.settling_database
-    running = runtime(
-        partial(open_blocking_connection, url, _ACCOUNT_LIMITS),
-        RuntimeStore(
-            PostgresExecutors(url),
-            PostgresSweep(settling_database),
-            PostgresHousekeeping(settling_database),
-        ),
-        Work(_settle_on(foundation), foundation.indexer, foundation.diary.signing.expire),
-        telemetry=foundation.telemetry,
-    )
-    async with running:
+    connect = partial(open_blocking_connection, foundation.database_url, _ACCOUNT_LIMITS)
+    store, work = _runtime_store(foundation), _work(foundation)
+    async with runtime(connect, store, work, telemetry=foundation.telemetry):
         yield
+
+
+@asynccontextmanager
+async def watch_queue(foundation: Foundation) -> AsyncGenerator[None]:
+    """Does the chores of the queue without running anything from it; DBOS is not needed."""
+    async with queue_chores(_runtime_store(foundation), _work(foundation)):
+        yield
+
+
+def _runtime_store(foundation: Foundation) -> RuntimeStore:
+    return RuntimeStore(
+        PostgresExecutors(foundation.database_url),
+        PostgresSweep(foundation.settling_database),
+        PostgresHousekeeping(foundation.settling_database),
+    )
+
+
+def _work(foundation: Foundation) -> Work:
+    return Work(_settle_on(foundation), foundation.indexer, foundation.diary.signing.expire)
 
 
 def _settle_on(foundation: Foundation) -> Settle:

@@ -5,7 +5,7 @@ database driver and everything behind it.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
@@ -21,16 +21,15 @@ from diary_mcp.transport.http.health import Readiness
 
 if TYPE_CHECKING:
     from diary_mcp.app import Foundation
+    from diary_mcp.service.ports.workflows import Duty
     from diary_mcp.store.takeover import PostgresStandby
 
 _log = structlog.get_logger()
 
 _RETRY_S = 1.0
 _LOOK_S = 2.0
-# Work of a killed process is to be taken over within five seconds; whoever runs workflows already
-# need not look that often.
+# Work of a killed process is to be taken over within five seconds.
 _STANDBY_LOOK_S = 1.0
-_FIRST_LOOK_S = 5.0
 # A client that has not said anything by then is not kept waiting either.
 _FIRST_WORD_S = 0.5
 
@@ -112,35 +111,38 @@ class DiaryHost:
         return self._foundation
 
     async def _keep_workflows_running(self, foundation: "Foundation") -> None:
-        """Runs workflows where this process is the one that should, and stands by otherwise."""
+        """Does what falls to this process: runs workflows, watches for work, or rests."""
         app = _import_app()
+        doing = {"run": app.run_queue, "watch": app.watch_queue, "rest": nullcontext}
         async with app.standing_by(foundation) as standby:
             while True:
                 try:
-                    if await standby.is_needed():
-                        async with app.run_queue(foundation):
-                            _log.info("workflows.up")
-                            self._workflows_are_running = True
-                            await _until_others_do(standby)
-                        _log.info("workflows.left_to_others")
-                    self._workflows_are_running = True
-                    await anyio.sleep(_STANDBY_LOOK_S)
+                    duty = await standby.look()
+                    async with doing[duty](foundation):
+                        _log.info("workflows.up", duty=duty)
+                        self._workflows_are_running = True
+                        await _while_it_is(duty, standby)
                 except UnavailableError as error:
                     _log.warning("workflows.down", reason=str(error))
                     self._workflows_are_running = False
                     await anyio.sleep(_RETRY_S)
 
 
-async def _until_others_do(standby: "PostgresStandby") -> None:
-    """Returns when somebody else runs workflows and nothing waits.
+async def _while_it_is(duty: "Duty", standby: "PostgresStandby") -> None:
+    """Returns when another duty falls to this process.
 
-    An outage is no reason: what runs waits for its end.
+    Raises:
+        DatabaseUnavailableError: PostgreSQL does not answer. No reason to end workflows that run:
+            they wait for the end of an outage by themselves.
     """
-    is_needed = True
-    while is_needed:
-        await anyio.sleep(_FIRST_LOOK_S)
-        with suppress(UnavailableError):
-            is_needed = await standby.is_needed()
+    found = duty
+    while found == duty:
+        await anyio.sleep(_STANDBY_LOOK_S)
+        try:
+            found = await standby.look()
+        except UnavailableError:
+            if duty != "run":
+                raise
 
 
 async def _answers(check: Callable[[], Awaitable[None]]) -> bool:

@@ -1,7 +1,7 @@
 """Which processes run workflows, and what happens to the work of one that dies.
 
-One process is enough, and the others stand by: polling costs the same whether there is work or not.
-Nothing depends on there being only one, and where work waits, others come to help.
+One process is enough, and that only while there is work: polling costs the same whether there is
+any or not. Nothing depends on there being only one, and where work waits, others come to help.
 
 Every process holds an advisory lock in the name of its executor for as long as its connection
 lives. PostgreSQL frees the lock however the process ends, and keeps it while the process is
@@ -17,7 +17,7 @@ from types import MappingProxyType
 from psycopg.rows import scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, QUEUES, PollRates
+from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, QUEUES, Duty, PollRates
 from diary_mcp.store.connecting import Connection, open_connection
 from diary_mcp.store.database import fetch_flag, translate_errors
 from diary_mcp.store.sql import load_queries
@@ -44,7 +44,8 @@ _LONGEST_WAIT_S = 10.0
 # also in a burst.
 _LATE = timedelta(seconds=4)
 _VERY_LATE = timedelta(seconds=60)
-_HELP_S = 60.0
+# Somebody who has written something often writes more.
+_GO_ON_S = 60.0
 # This end of a broken network must not take itself for alive much longer than the other end does.
 _TRANSPORT = MappingProxyType(
     {
@@ -57,7 +58,7 @@ _TRANSPORT = MappingProxyType(
 
 
 class PostgresStandby:
-    """Whether this process should run workflows; the one that does so holds an advisory lock.
+    """What this process should do for all; the one that does it holds an advisory lock.
 
     PostgreSQL frees the lock with the process that holds it, and not where that merely sleeps.
     Then work waits, and others run workflows beside it, for as long as some does and then a while.
@@ -68,24 +69,25 @@ class PostgresStandby:
         self._parameters = {"queues": list(queues), "late": _LATE, "very_late": _VERY_LATE}
         self._connection: Connection | None = None
         self._is_first = False
-        self._helps_until = float("-inf")
+        self._runs_until = float("-inf")
 
-    async def is_needed(self) -> bool:
-        """To be asked again and again; once this process is the one, it stays that.
+    async def look(self) -> Duty:
+        """To be asked again and again. Whoever is the first stays that.
 
         Raises:
-            DatabaseUnavailableError: PostgreSQL gives no answer. Whoever was the one may not be it
-                any more.
+            DatabaseUnavailableError: PostgreSQL gives no answer. Whoever was the first may not be
+                it any more.
         """
         with translate_errors():
             connection = await self._connected()
-            question = "is_still_there" if self._is_first else "be_first"
-            self._is_first = await fetch_flag(connection, _SQL[question], {})
-            if self._is_first:
-                return True
-            if await fetch_flag(connection, _SQL["is_work_waiting"], self._parameters):
-                self._helps_until = time.monotonic() + _HELP_S
-        return time.monotonic() < self._helps_until
+            if not self._is_first:
+                self._is_first = await fetch_flag(connection, _SQL["be_first"], {})
+            waiting = "is_work_there" if self._is_first else "is_work_waiting"
+            if await fetch_flag(connection, _SQL[waiting], self._parameters):
+                self._runs_until = time.monotonic() + _GO_ON_S
+        if time.monotonic() < self._runs_until:
+            return "run"
+        return "watch" if self._is_first else "rest"
 
     async def close(self) -> None:
         """Lets another be the one."""

@@ -6,7 +6,7 @@ from the queue, takes over what dead ones leave, and does whatever chore nobody 
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +25,9 @@ from diary_mcp.service.ports.workflows import (
     PollRates,
 )
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
+from diary_mcp.workflows.chores import ChoreIntervals, in_background, queue_chores
 from diary_mcp.workflows.dbos_process import PACES, destroy_dbos, launch_dbos, open_engine
-from diary_mcp.workflows.loop import ApplicationLoop, end_tasks
+from diary_mcp.workflows.loop import ApplicationLoop
 from diary_mcp.workflows.ports import Connect, Executor, RuntimeStore, Work
 from diary_mcp.workflows.retrying import DEFAULT_RETRIES, RetryPolicy
 from diary_mcp.workflows.workflows import Workflows
@@ -35,22 +36,17 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Intervals:
+class Intervals(ChoreIntervals):
     """How often the runtime does what it does, in seconds; `poll_rates` for the queues."""
 
     poll_rates: PollRates = PACES
     takeover_s: float = 1
-    sweep_s: float = 20
-    housekeeping_s: float = 3600
-    first_housekeeping_s: float = 30
     orphaned_after_s: float = 15
     reconnect_s: float = 0.2
     stop_s: float = 1
 
 
 DEFAULT_INTERVALS = Intervals()
-# One connection does for both.
-_AFTER_SWEEP_S = 1
 _ENDING = "dbos-destroy"
 # DBOS waits ten seconds for each of its threads.
 _LONGEST_END_S = 120
@@ -92,9 +88,8 @@ async def workflow_runtime(
     async with store.executors.living(executor_id) as executor:
         try:
             await anyio.to_thread.run_sync(launch)
-            async with _background(
-                _stay_alive(executor, loop, intervals), *_chores(store, work, intervals)
-            ):
+            alive = _stay_alive(executor, loop, intervals)
+            async with in_background(alive), queue_chores(store, work, intervals):
                 yield executor_id
         finally:
             with anyio.CancelScope(shield=True):
@@ -107,21 +102,6 @@ def _queues(work: Work) -> list[str]:
         *([] if work.indexer is None else [INDEXING_QUEUE]),
         *([] if work.expire is None else [SIGNATURE_QUEUE]),
     ]
-
-
-def _chores(
-    store: RuntimeStore, work: Work, intervals: Intervals
-) -> Iterator[Coroutine[None, None, None]]:
-    yield _repeat("sweep", store.sweep.sweep, intervals.sweep_s)
-    if work.indexer is not None:
-        request = work.indexer.request_if_waiting
-        yield _repeat("indexing", request, intervals.sweep_s, after_s=_AFTER_SWEEP_S)
-    yield _repeat(
-        "housekeeping",
-        store.housekeeping.tidy,
-        intervals.housekeeping_s,
-        after_s=intervals.first_housekeeping_s,
-    )
 
 
 async def _stay_alive(executor: Executor, loop: ApplicationLoop, intervals: Intervals) -> None:
@@ -159,33 +139,6 @@ async def _announce_again(executor: Executor, intervals: Intervals) -> None:
         else:
             _log.info("executor.alive_again")
             return
-
-
-async def _repeat(
-    chore: str, run: Callable[[], Awaitable[int]], interval_s: float, *, after_s: float = 0
-) -> None:
-    await asyncio.sleep(after_s)
-    while True:
-        try:
-            count = await run()
-        except DatabaseUnavailableError as error:
-            _log.warning("chore.put_off", chore=chore, reason=str(error))
-        except Exception:  # noqa: BLE001  # a chore must outlive its own mistakes
-            _log.exception("chore.failed", chore=chore)
-        else:
-            if count:
-                _log.info("chore.done", chore=chore, count=count)
-        await asyncio.sleep(interval_s)
-
-
-@asynccontextmanager
-async def _background(*chores: Coroutine[None, None, None]) -> AsyncGenerator[None]:
-    """Runs the chores beside the block. They never end, and never raise."""
-    tasks = [asyncio.create_task(chore) for chore in chores]
-    try:
-        yield
-    finally:
-        await end_tasks(tasks)
 
 
 async def _wait_for_the_last() -> None:

@@ -28,53 +28,57 @@ async def standby(diary: Diary) -> AsyncGenerator[PostgresStandby]:
         await opened.close()
 
 
-async def test_of_several_processes_one_is_needed_and_then_the_next(diary: Diary) -> None:
+async def test_of_several_processes_one_watches_and_then_the_next(diary: Diary) -> None:
     async with standby(diary) as second:
         async with standby(diary) as first:
-            assert [await first.is_needed(), await second.is_needed()] == [True, False]
-            assert [await first.is_needed(), await second.is_needed()] == [True, False]
+            assert [await first.look(), await second.look()] == ["watch", "rest"]
+            assert [await first.look(), await second.look()] == ["watch", "rest"]
 
-        assert await second.is_needed()
+        assert await second.look() == "watch"
+
+
+async def test_whoever_watches_runs_workflows_where_there_is_one(diary: Diary) -> None:
+    async with standby(diary) as first, standby(diary) as second:
+        assert await first.look() == "watch"
+        await diary.settle([await diary.create()])
+
+        assert [await first.look(), await second.look()] == ["run", "rest"]
 
 
 async def test_others_come_where_the_one_leaves_an_entry_unsettled(diary: Diary) -> None:
     async with standby(diary) as first, standby(diary) as second:
-        assert await first.is_needed()
         entry_id = await diary.create()
         await diary.share(entry_id, BOB)
-        assert not await second.is_needed()
+        assert [await first.look(), await second.look()] == ["run", "rest"]
 
         await diary.query(
             "update diary.entry_permission set changed_at = now() - interval '5 s' returning 1"
         )
 
-        assert await second.is_needed()
+        assert await second.look() == "run"
         await diary.settle([entry_id])
-        assert await second.is_needed(), "others go on for a while"
+        assert await second.look() == "run", "others go on for a while"
 
 
 async def test_others_come_where_any_workflow_waits_for_very_long(diary: Diary) -> None:
     async with standby(diary) as first, standby(diary) as second:
-        assert await first.is_needed()
         await diary.settle([await diary.create()])
-        assert not await second.is_needed()
+        assert [await first.look(), await second.look()] == ["run", "rest"]
 
         await diary.query(
             "update dbos.workflow_status set created_at = created_at - 61000 returning 1"
         )
 
-        assert await second.is_needed()
+        assert await second.look() == "run"
 
 
 async def test_who_has_lost_the_connection_asks_again_whether_it_is_the_one(diary: Diary) -> None:
     ended = "select pg_terminate_backend(pid) from pg_stat_activity"
     async with standby(diary) as first, standby(diary) as second:
-        assert await first.is_needed()
-        assert not await second.is_needed()
+        assert [await first.look(), await second.look()] == ["watch", "rest"]
         await diary.query(f"{ended} where application_name = 'diary-mcp standby'")
         for each in (first, second):
             with pytest.raises(DatabaseUnavailableError):
-                await each.is_needed()
+                await each.look()
 
-        assert await second.is_needed()
-        assert not await first.is_needed()
+        assert [await second.look(), await first.look()] == ["watch", "rest"]

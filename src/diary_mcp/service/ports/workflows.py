@@ -22,6 +22,9 @@ QUEUES = (PERMISSION_QUEUE, DIARY_QUEUE, INDEXING_QUEUE, SIGNATURE_QUEUE)
 PERMISSION_QUEUES = (PERMISSION_QUEUE, DIARY_QUEUE)
 APPLICATION_NAME = "diary-mcp"
 
+Duty = Literal["run", "watch", "rest"]
+"""What a process does for all: run workflows, watch for work, or leave both to another one."""
+
 EntryWorkflow = Literal[
     "grant_ownership", "grant_viewer", "revoke_viewer", "remove_entry_relations"
 ]

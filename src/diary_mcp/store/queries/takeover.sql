@@ -2,16 +2,28 @@
 -- The lock of the one whose process runs workflows. It goes with the connection.
 select pg_try_advisory_lock(hashtextextended('diary-mcp workflows', 0))
 
--- name: is_still_there
-select true
+-- name: is_work_there
+-- Whether there is any workflow to be run, or that somebody runs: it may have to be taken over.
+select exists (
+    select
+    from unnest(%(queues)s::text []) as queue (name)
+    cross join lateral (
+        select
+        from dbos.workflow_status as workflow
+        where
+            workflow.queue_name = queue.name
+            and workflow.status = any(array['ENQUEUED', 'PENDING'])
+        limit 1
+    ) as found
+)
 
 -- name: is_work_waiting
--- Whether an entry was not settled, or a workflow not run, for longer than it takes while somebody
+-- Whether an entry or a diary was not settled, or a workflow not run, for longer than it takes while somebody
 -- runs workflows; no matter which way a clock was set.
 select
     (
         select greatest(now() - min(permission.changed_at), max(permission.changed_at) - now())
-        from diary.entry_permission as permission
+        from diary.relation_state as permission
         where permission.applied_generation < permission.generation and permission.refusal is null
     ) > %(late)s::interval
     or exists (
