@@ -18,8 +18,8 @@ select exists (
 )
 
 -- name: is_work_waiting
--- Whether an entry or a diary was not settled, or a workflow not run, for longer than it takes while somebody
--- runs workflows; no matter which way a clock was set.
+-- Whether an entry or a diary was not settled, or a workflow not run, for longer than it takes while
+-- somebody runs workflows; no matter which way a clock was set.
 select
     (
         select greatest(now() - min(permission.changed_at), max(permission.changed_at) - now())
