@@ -28,7 +28,7 @@ import diary_mcp
 from diary_mcp.app import open_foundation
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.build import build_server
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings
 

@@ -22,7 +22,7 @@ from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.files.markdown import read_markdown
 from diary_mcp.server.build import build_server
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.service.archive.importer import EntryImport, ImportedEntry
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings

@@ -10,7 +10,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
 from diary_mcp.server.build import build_server
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.sharing.settlement import settle
 from support.clients import Era, Json

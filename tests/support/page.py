@@ -10,7 +10,8 @@ import httpx
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
-from diary_mcp.server.dispatch import Caller, Dispatcher
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.transport.http.hosts import HostCheck, only_from

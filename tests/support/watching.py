@@ -20,7 +20,7 @@ from mcp_types import (
 from diary_mcp.app import Foundation
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.build import build_server
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.service.diary import Diary
 from support.clients import Era

@@ -15,7 +15,8 @@ from pydantic import BaseModel, JsonValue
 
 from diary_mcp.app import Foundation, open_foundation, settle_beside_queue
 from diary_mcp.commands.options import errors_told, fail
-from diary_mcp.server.dispatch import Caller, Dispatcher
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.server.errors import CallFailedError
 from diary_mcp.server.tools.arguments import Arguments
 from diary_mcp.server.tools.calls import ToolCalls

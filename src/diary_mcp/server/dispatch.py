@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import anyio
@@ -10,11 +9,10 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.context import ServerRequestContext
 from starlette.requests import HTTPConnection
 
-from diary_mcp.domain.diaries import MAIN, DiaryName, parse_diary_name
-from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.errors import ForbiddenError, UnavailableError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope, known_scopes
+from diary_mcp.domain.tokens import TokenScope, known_scopes
+from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
 
 REQUEST_TIMEOUT_S = 30
@@ -22,45 +20,6 @@ REQUEST_TIMEOUT_S = 30
 _START_TIMEOUT_S = 45
 
 RequestContext = ServerRequestContext[object]
-
-
-@dataclass(frozen=True)
-class Caller:
-    """An agent, with the scopes of its token; on stdio there is no token, and nothing is held back.
-
-    Scopes narrow what the agent may ask for. Which entries it reaches is decided elsewhere.
-    """
-
-    agent: AgentName
-    scopes: frozenset[TokenScope] = frozenset(TOKEN_SCOPES)
-    session: str | None = None
-    """That of entries which are written without one."""
-    diary: str | None = None
-    """The current one: where calls write and read that name none."""
-
-    def name_of(self, entry: EntryFields) -> str | None:
-        """The diary of an entry as the caller names it; `None` where that goes without saying."""
-        diary = entry.diary
-        name = DiaryName(entry.owner, MAIN)
-        if diary is not None:
-            name = DiaryName(diary.owner, diary.name)
-        if self.diary is None:
-            return None if name == DiaryName(entry.owner, MAIN) else name.seen_by(self.agent)
-        is_current = name == parse_diary_name(self.diary, self.agent)
-        return None if is_current else name.seen_by(self.agent)
-
-    def require(self, scope: TokenScope, what: str) -> None:
-        """Makes sure that the caller may do `what`.
-
-        Raises:
-            ForbiddenError: its token lacks the scope.
-        """
-        if scope not in self.scopes:
-            raise ForbiddenError(
-                f"{what} needs a token with the scope {scope}; yours has "
-                f"{', '.join(sorted(self.scopes)) or 'none'}. Go on without it, or ask the "
-                "operator for another token."
-            )
 
 
 CallerOf = Callable[[RequestContext], Caller]

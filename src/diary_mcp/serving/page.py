@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from diary_mcp.logs import configure_logs
-from diary_mcp.server.dispatch import Caller, Dispatcher
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.serving.host import DiaryHost
 from diary_mcp.settings import Settings
 from diary_mcp.transport.http.draining import ConnectionDrain

@@ -11,7 +11,7 @@ from mcp.server.context import ServerRequestContext
 
 from diary_mcp.logs import configure_logs
 from diary_mcp.server.build import build_server
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.server.telemetry import observe
 from diary_mcp.service.telemetry import Telemetry

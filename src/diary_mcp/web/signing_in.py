@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from diary_mcp.domain.errors import UnavailableError
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.service.agents.authentication import TokenReader, TokenRefusedError
 
 _COOKIE = "diary"

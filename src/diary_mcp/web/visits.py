@@ -13,7 +13,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from diary_mcp.domain.errors import DiaryError, ErrorCode, ForbiddenError, InvalidArgumentError
 from diary_mcp.domain.tokens import TokenScope
-from diary_mcp.server.dispatch import Caller, Dispatcher
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.server.errors import tell
 from diary_mcp.service.diary import Diary
 from diary_mcp.web.names import plain_name, show_name, show_time

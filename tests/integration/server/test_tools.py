@@ -11,7 +11,7 @@ from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.server.build import build_server
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
 from support.clients import ERAS
 from support.in_memory import InMemory, good, refusal, texts

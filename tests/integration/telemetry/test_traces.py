@@ -11,7 +11,8 @@ from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.server.build import build_server
-from diary_mcp.server.dispatch import Caller, RequestContext
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import RequestContext
 from diary_mcp.server.telemetry import observe
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings

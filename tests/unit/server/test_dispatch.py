@@ -5,7 +5,8 @@ import pytest
 
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.server.dispatch import Caller, Dispatcher
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.service.diary import Diary
 
 pytestmark = pytest.mark.anyio

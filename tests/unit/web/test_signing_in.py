@@ -1,7 +1,7 @@
 import pytest
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.web.signing_in import LinkDoor, csrf_token, is_csrf_token
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.server.dispatch import Caller, Dispatcher, RequestContext
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.prompts.prompt_files import PromptFile, load_prompts
 from diary_mcp.server.resources.context import read_context

@@ -24,7 +24,8 @@ from pydantic import BaseModel
 from diary_mcp.domain.entry import EntryFilters, EntrySummary
 from diary_mcp.domain.errors import NotFoundError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import format_time
-from diary_mcp.server.dispatch import Caller, Dispatcher, RequestContext
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.resources.context import read_context
 from diary_mcp.server.resources.documents import (

@@ -20,7 +20,8 @@ from mcp_types import (
 
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.server.dispatch import Caller, Dispatcher, RequestContext
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.resources.resources import find_entry_reference
 from diary_mcp.server.resources.watchers import Tell, Watchers

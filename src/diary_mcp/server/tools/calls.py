@@ -14,7 +14,8 @@ from mcp_types import (
 )
 from pydantic import BaseModel, ValidationError
 
-from diary_mcp.server.dispatch import Caller, Dispatcher, RequestContext
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import CallFailedError, error_result, invalid_arguments, unknown_tool
 from diary_mcp.server.tools.results import as_json
 from diary_mcp.server.tools.tool import AnyTool, Tools

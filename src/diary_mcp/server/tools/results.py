@@ -26,7 +26,7 @@ from diary_mcp.domain.entry import (
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time
 from diary_mcp.domain.reflection import ReceivedEntry
 from diary_mcp.domain.version import EntryVersion
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
 
 DEFAULT_IMPORTANCE = 0.5

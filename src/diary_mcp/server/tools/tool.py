@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
-from diary_mcp.server.dispatch import Caller
+from diary_mcp.server.caller import Caller
 from diary_mcp.server.tools.arguments import Arguments
 from diary_mcp.server.tools.schemas import input_schema, output_schema
 from diary_mcp.service.diary import Diary
