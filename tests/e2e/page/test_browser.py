@@ -11,6 +11,8 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -57,11 +59,19 @@ def fill(browser: Chrome, **fields: str) -> None:
 
 
 def press(browser: Chrome, button: str) -> None:
-    browser.find_element(By.XPATH, f"//main//button[normalize-space()='{button}']").click()
+    path = f"//main//button[normalize-space()='{button}']"
+    leave_by(browser, browser.find_element(By.XPATH, path))
 
 
 def follow(browser: Chrome, link: str) -> None:
-    browser.find_element(By.LINK_TEXT, link).click()
+    leave_by(browser, browser.find_element(By.LINK_TEXT, link))
+
+
+def leave_by(browser: Chrome, element: WebElement) -> None:
+    """Clicks, and waits until this page has gone: a click returns before the browser leaves."""
+    page = browser.find_element(By.TAG_NAME, "html")
+    element.click()
+    WebDriverWait(browser, _DEADLINE_S).until(staleness_of(page))
 
 
 def text_of(browser: Chrome) -> str:
