@@ -150,7 +150,7 @@ async def test_two_owners_import_the_same_files_beside_each_other(foundation: Fo
 async def test_what_cannot_be_imported_is_named_and_the_others_go_on(
     foundation: Foundation, tmp_path: Path
 ) -> None:
-    folder = write_files(tmp_path / "in", {"a": "good", "b": "---\nx: [\n---\n", "c": "good"})
+    folder = write_files(tmp_path / "in", {"a": "good", "b": "---\ntags: [\n---\n", "c": "good"})
 
     report = await run_import(foundation, folder, tmp_path / "missing")
 
@@ -161,7 +161,7 @@ async def test_what_cannot_be_imported_is_named_and_the_others_go_on(
 async def test_a_dry_run_reports_the_same_and_writes_nothing(
     foundation: Foundation, tmp_path: Path
 ) -> None:
-    folder = write_files(tmp_path / "in", {"a": "one", "b": "two", "c": "---\nx: [\n---\n"})
+    folder = write_files(tmp_path / "in", {"a": "one", "b": "two", "c": "---\ntags: [\n---\n"})
     await run_import(foundation, folder / "a.md", folder / "b.md")
     write_files(folder, {"b": "changed", "d": "new"})
     before = await list_entries(foundation)
