@@ -13,6 +13,7 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
 )
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.workflows.loop import ApplicationLoop
 from diary_mcp.workflows.ports import Work
 from diary_mcp.workflows.retrying import RetryPolicy
@@ -29,9 +30,9 @@ class Backend:
 
     def __init__(self, *faults: Exception) -> None:
         self.faults = list(faults)
-        self.calls: list[Sequence[EntryId]] = []
+        self.calls: list[Sequence[RelatedId]] = []
 
-    async def settle(self, entry_ids: Sequence[EntryId]) -> None:
+    async def settle(self, entry_ids: Sequence[RelatedId]) -> None:
         self.calls.append(entry_ids)
         if self.faults:
             raise self.faults.pop(0)
@@ -85,7 +86,7 @@ async def test_a_mistake_is_not_tried_again() -> None:
 async def test_what_runs_is_known_by_its_workflow_until_it_is_stopped() -> None:
     started, let_go = anyio.Event(), anyio.Event()
 
-    async def settle(_entry_ids: Sequence[EntryId]) -> None:
+    async def settle(_entry_ids: Sequence[RelatedId]) -> None:
         started.set()
         try:
             await anyio.sleep_forever()

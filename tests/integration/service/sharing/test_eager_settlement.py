@@ -9,6 +9,7 @@ import pytest
 
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 from diary_mcp.store.postgres import PostgresStore
 from support.workflows import BOB, Diary, add_entry, eventually, open_diary
@@ -96,7 +97,7 @@ async def test_it_outlives_an_error_that_nobody_has_thought_of(database_url: str
 
 async def test_only_what_was_committed_is_told(database_url: str) -> None:
     async with open_diary(database_url) as diary:
-        told: list[EntryId] = []
+        told: list[RelatedId] = []
         store = PostgresStore(diary.database, committed=told.extend)
 
         async def create_and_fail() -> None:

@@ -11,8 +11,8 @@ from diary_mcp.domain.errors import (
     PermissionBackendUnavailableError,
     PermissionRefusedError,
 )
-from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.relations import owner_tuple
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
 from diary_mcp.store.takeover import PostgresExecutors
 from support.dbos_processes import claim
@@ -103,9 +103,9 @@ async def test_what_it_wrote_when_it_had_lost_its_locks_is_looked_at_again(
     async with open_diary(database_url) as diary:
         entry_id = await diary.create()
         await change_at(diary, -timedelta(minutes=3))
-        looked_at: list[Sequence[EntryId]] = []
+        looked_at: list[Sequence[RelatedId]] = []
 
-        async def settle(entry_ids: Sequence[EntryId]) -> None:
+        async def settle(entry_ids: Sequence[RelatedId]) -> None:
             looked_at.append(entry_ids)
             # Another process has settled it by the time that this one notices.
             await diary.settle(entry_ids)

@@ -15,6 +15,7 @@ from diary_mcp.domain.errors import (
     PermissionRefusedError,
 )
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 
 pytestmark = pytest.mark.anyio
@@ -27,14 +28,14 @@ class Backend:
 
     def __init__(self, *faults: Exception) -> None:
         self.faults = list(faults)
-        self.calls = asyncio.Queue[Sequence[EntryId]]()
+        self.calls = asyncio.Queue[Sequence[RelatedId]]()
 
-    async def settle(self, entry_ids: Sequence[EntryId]) -> None:
+    async def settle(self, entry_ids: Sequence[RelatedId]) -> None:
         self.calls.put_nowait(entry_ids)
         if self.faults:
             raise self.faults.pop(0)
 
-    async def next_call(self) -> Sequence[EntryId]:
+    async def next_call(self) -> Sequence[RelatedId]:
         with anyio.fail_after(60):
             return await self.calls.get()
 
