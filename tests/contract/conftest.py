@@ -1,8 +1,9 @@
 """Both permission backends, one after the other."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.permissions.keto import open_keto
@@ -20,18 +21,21 @@ BACKENDS = [
 ]
 
 
+# Not async: anyio would take the thread of every test to the end of the session for asynchronous.
 @pytest.fixture(scope="session")
-async def keto_address(
+def keto_address(
     postgres_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[KetoAddress]:
-    async with some_keto(postgres_url, tmp_path_factory.mktemp("keto")) as address:
+) -> Generator[KetoAddress]:
+    keto = some_keto(postgres_url, tmp_path_factory.mktemp("keto"))
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(keto) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
-async def tuples_url(postgres_url: str) -> AsyncGenerator[str]:
+def tuples_url(postgres_url: str) -> Generator[str]:
     """A database whose tuples are all that changes."""
-    async with fresh_database(postgres_url) as url:
+    database = fresh_database(postgres_url)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(database) as url:
         yield url
 
 
