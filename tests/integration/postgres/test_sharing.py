@@ -89,20 +89,6 @@ def test_a_user_killed_with_sigkill_does_not_keep_the_server_running(used_data_d
     wait_until_stopped(used_data_dir)
 
 
-def test_a_server_left_behind_by_killed_users_is_found_again(used_data_dir: Path) -> None:
-    started = "select pg_postmaster_start_time()::text"
-    with users(used_data_dir, 1) as (killed,):
-        before = ask(killed.url(), started)
-        killed.kill()
-
-    with users(used_data_dir, 1) as (later,):
-        after = ask(later.url(), started)
-        later.leave()
-
-    assert before == after
-    wait_until_stopped(used_data_dir)
-
-
 @needs_other_accounts
 @pytest.mark.parametrize("folder", ["short", "long" * 30], ids=["own socket", "temporary socket"])
 def test_another_account_is_refused(tmp_path: Path, folder: str) -> None:

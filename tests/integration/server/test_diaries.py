@@ -368,6 +368,7 @@ async def test_a_writer_corrects_what_another_wrote_in_the_diary_of_both(team: T
     correction = await good(
         wim, "diary_create", content="It is black.", supersedes=[team.ann], diary="ann/team"
     )
+    await team.memory.settle_all()
 
     assert (await good(viewer, "diary_get", entry_id=team.ann))["superseded_by"] == correction["id"]
     chain = await good(viewer, "diary_reflect", diary="ann/team")
