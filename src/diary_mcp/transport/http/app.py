@@ -82,11 +82,12 @@ async def http_app(
     ]
     if surface.with_sse:
         routes += _sse_routes(server, surface.security, authenticated, in_flight)
-    if surface.page is not None:
-        routes.append(Mount("", app=surface.page))
     async with manager.run():
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False
+        if surface.page is not None:
+            # Not a route: that would also take what other paths refuse by their method.
+            app.router.default = surface.page
         for_web_pages = _for_web_pages(_unstored(app), surface.security)
         yield HostCheck(connection_drain.watch(for_web_pages), surface.security, _OPEN_PATHS)
 
