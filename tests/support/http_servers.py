@@ -1,5 +1,6 @@
 """`diary-mcp serve --transport http` for tests, and ways to talk to it: bytes, httpx, the SDK."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,7 +10,6 @@ from collections.abc import AsyncGenerator, Collection, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
-import anyio
 import httpx
 import httpx2
 from mcp.client.client import Client
@@ -113,7 +113,8 @@ def issue_token(
             tokens = TokenService(PostgresTokens(database))
             return await tokens.issue(AgentName(agent), scopes=scopes, lifetime=lifetime)
 
-    return anyio.run(issue)
+    # Not anyio's: with sniffio installed it refuses where a fixture of the module has a loop.
+    return asyncio.run(issue())
 
 
 def bearer(token: str) -> dict[str, str]:
