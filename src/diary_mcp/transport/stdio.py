@@ -43,8 +43,10 @@ _log = structlog.get_logger()
 _MAX_LINE_BYTES = 16 << 20
 # So much is read, then everything is answered before more is read.
 _MAX_UNANSWERED_BYTES = 32 << 20
-# Clients wait two seconds for a server whose stdin they closed before they kill it.
-_LAST_ANSWERS_S = 1.0
+# Whoever closes stdin wants what was asked before, and has signals to hurry with: clients wait two
+# seconds before they send one.
+_LAST_ANSWERS_S = 4.0
+_LAST_ANSWERS_ON_SIGNAL_S = 1.0
 
 
 async def serve_stdio(
@@ -142,15 +144,17 @@ class _LastAnswers:
         """
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as limits:
-                limits.start_soon(_limit, scope, self.came_up)
-                limits.start_soon(_limit, scope, self.signalled)
+                limits.start_soon(_limit, scope, self.came_up, _LAST_ANSWERS_S)
+                limits.start_soon(_limit, scope, self.signalled, _LAST_ANSWERS_ON_SIGNAL_S)
                 await self.in_flight.wait_until_idle()
                 limits.cancel_scope.cancel()
 
 
-async def _limit(scope: anyio.CancelScope, begins: Callable[[], Awaitable[None]]) -> None:
+async def _limit(
+    scope: anyio.CancelScope, begins: Callable[[], Awaitable[None]], seconds: float
+) -> None:
     await begins()
-    scope.deadline = min(scope.deadline, anyio.current_time() + _LAST_ANSWERS_S)
+    scope.deadline = min(scope.deadline, anyio.current_time() + seconds)
 
 
 async def _read_line(stdin: asyncio.StreamReader) -> bytes | Refusal:

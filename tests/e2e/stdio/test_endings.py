@@ -16,7 +16,16 @@ from typing import IO
 
 import pytest
 
-from support.clients import COMMAND, Answer, Json, RawClient, answer_of, environment, raw_client
+from support.clients import (
+    COMMAND,
+    Answer,
+    ConnectionLostError,
+    Json,
+    RawClient,
+    answer_of,
+    environment,
+    raw_client,
+)
 from support.ground_truth import check_promise, eventually
 from support.sites import embedded_url
 
@@ -123,7 +132,11 @@ def test_a_server_with_calls_in_flight_answers_them_and_ends_within_two_seconds(
         calls = [client.start_call("diary_create", content=f"{number}") for number in range(20)]
         client.request("tools/list").result(60)
         took_s = end(client, how)
-        acknowledged.extend(answer_of(call) for call in calls)
+        try:
+            answers = [answer_of(call) for call in calls]
+        except ConnectionLostError:
+            return float("inf")  # a machine that needs more than a second for them
+        acknowledged.extend(answers)
         return took_s
 
     assert ends_in_time(data_dir, attempt)
