@@ -67,7 +67,7 @@ class Desk:
 
     def show(self, template: str, status: int = 200, /, **shown: object) -> HTMLResponse:
         """A page."""
-        html = _templates().get_template(template).render(base=self.base, **shown)
+        html = _TEMPLATES.get_template(template).render(base=self.base, **shown)
         return HTMLResponse(html, status)
 
 
@@ -194,10 +194,6 @@ def told(error: DiaryError | ValidationError) -> tuple[int, str]:
     """The status, and the words, of an error that is shown beside the form it is about."""
     code, text = tell(error, "This form")
     return _STATUS[code], text
-
-
-def _templates() -> jinja2.Environment:
-    return _TEMPLATES
 
 
 def _fields(body: bytes) -> dict[str, str]:
