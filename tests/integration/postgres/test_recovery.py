@@ -157,9 +157,11 @@ def test_a_busy_backend_that_outlived_its_postmaster_is_no_obstacle(used_data_di
         busy = "select count(*) from pg_stat_activity where query like 'do %' and state = 'active'"
         while ask(url, busy) != 1:
             assert user.process.poll() is None
+        postmaster = find_postmaster(used_data_dir / "postgres")
+        assert postmaster is not None
+        # Or its keeper has it end the backend in good order, now that the last user has gone.
+        postmaster.suspend()
         user.kill()
-    postmaster = find_postmaster(used_data_dir / "postgres")
-    assert postmaster is not None
     postmaster.kill()
     while len(left := server_processes_of(used_data_dir)) > 1:
         time.sleep(0.01)
@@ -263,6 +265,7 @@ def test_a_server_whose_installation_is_gone_is_replaced_and_everybody_goes_on(
     with users(used_data_dir, 1, through=("env", f"PYTHONPATH={other_installation}")) as (old,):
         url = old.url()
         create(url, "create table remark (n int)")
+        old.process.send_signal(signal.SIGSTOP)  # or it may notice before this test has looked
         for installed in other_installation.iterdir():
             shutil.rmtree(installed)
         # This process has not loaded PL/pgSQL, and from there it never will.
@@ -271,6 +274,7 @@ def test_a_server_whose_installation_is_gone_is_replaced_and_everybody_goes_on(
 
         with users(used_data_dir, 1) as (new,):
             create(new.url(), "do 'begin end'")
+            old.process.send_signal(signal.SIGCONT)
             old.tell("select count(*) from remark")
             assert old.next_line() == "0"
 
