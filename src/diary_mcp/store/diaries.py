@@ -10,8 +10,8 @@ from psycopg.rows import args_row, class_row
 from diary_mcp.domain.diaries import DiaryName, DiaryShare, DiarySummary, GivenRole, HeldDiary
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, DiaryId, Grantee
-from diary_mcp.service.ports.diaries import RolePosition
 from diary_mcp.service.ports.entries import Readership
+from diary_mcp.service.ports.shares import SharePosition
 from diary_mcp.store.database import Connection, fetch_count, fetch_flag
 from diary_mcp.store.entries import reader_parameters
 from diary_mcp.store.sql import load_queries
@@ -46,7 +46,7 @@ class PostgresDiaries:
         self,
         owner: AgentName,
         diary_id: DiaryId | None,
-        after: RolePosition | None,
+        after: SharePosition | None,
         limit: int,
     ) -> list[DiaryShare]:
         cursor = self._connection.cursor(row_factory=class_row(DiaryShare))
@@ -56,7 +56,7 @@ class PostgresDiaries:
                 "owner": owner,
                 "diary_id": diary_id,
                 "after_created_at": after and after.created_at,
-                "after_diary_id": after and after.diary_id,
+                "after_diary_id": after and after.shared_id,
                 "after_grantee": after and after.grantee,
                 "limit": limit,
             },

@@ -45,7 +45,7 @@ class PostgresShares:
                 "owner": owner,
                 "entry_id": entry_id,
                 "after_created_at": after and after.created_at,
-                "after_entry_id": after and after.entry_id,
+                "after_entry_id": after and after.shared_id,
                 "after_grantee": after and after.grantee,
                 "limit": limit,
             },

@@ -382,3 +382,96 @@ async def test_a_writer_corrects_what_another_wrote_in_the_diary_of_both(team: T
     ):
         told = await refusal(wim, "diary_create", content="Not that.", **arguments)
         assert told.startswith("not_found")
+
+
+async def test_a_writer_closes_afterwards_what_another_wrote_in_the_diary_of_both(
+    team: Team,
+) -> None:
+    ann, wim = team.clients["ann"], team.clients["wim"]
+    private = await good(ann, "diary_create", content="Of ann alone.", type="problem")
+    for older in (private["id"], team.wim):
+        told = await refusal(
+            wim, "diary_update", entry_id=team.wim, expected_version=1, supersedes=older
+        )
+        assert told.startswith("not_found" if older == private["id"] else "invalid_argument")
+
+    await good(wim, "diary_update", entry_id=team.wim, expected_version=1, supersedes=team.ann)
+
+    assert (await good(ann, "diary_get", entry_id=team.ann))["superseded_by"] == team.wim
+    # As it moves into the diary, and not outside of it.
+    note = await good(ann, "diary_create", content="It is cheese.")
+    changes: Json = {"entry_id": note["id"], "expected_version": 1, "supersedes": [team.wim]}
+    assert (await refusal(ann, "diary_update", **changes)).startswith("not_found")
+    await good(ann, "diary_update", **changes, diary="team")
+    for client in (ann, wim):
+        chain = await good(client, "diary_verify")
+        totals = cast("Json", chain["totals"])
+        assert (totals["hash_mismatches"], totals.get("invalid_signatures", 0)) == (0, 0)
+        assert "broken" not in cast("Json", chain["chain"])
+        assert not chain.get("entries")
+
+
+async def test_who_may_write_no_more_supersedes_only_its_own(team: Team) -> None:
+    wim = team.clients["wim"]
+    own = await good(wim, "diary_create", content="Of wim alone.")
+    await good(team.clients["ann"], "diary_unshare", diary="team", with_="wim")
+    changes: Json = {"entry_id": team.wim, "expected_version": 1}
+
+    told = await refusal(wim, "diary_update", **changes, supersedes=team.ann)
+
+    assert told.startswith("not_found")
+    assert await good(wim, "diary_update", **changes, supersedes=own["id"])
+
+
+async def test_the_shares_that_an_agent_gave_are_those_of_entries_and_of_diaries(
+    team: Team,
+) -> None:
+    ann = team.clients["ann"]
+    own = await good(ann, "diary_create", content="Of ann alone.")
+    await good(ann, "diary_share", entry_id=own["id"], with_="stranger")
+
+    whole = cast("list[Json]", (await good(ann, "diary_shares"))["shares"])
+
+    assert [(share.get("diary", share.get("entry_id")), share["with"]) for share in whole] == [
+        ("team", "wim"), ("team", "group:all"), ("team", "viewer"), (own["id"], "stranger"),
+    ]  # fmt: skip
+    paged: list[Json] = []
+    more: Json = {}
+    while len(paged) < len(whole):
+        page = await good(ann, "diary_shares", limit=1, **more)
+        paged += cast("list[Json]", page["shares"])
+        more = {"cursor": page.get("next_cursor")}
+    assert (paged, more) == (whole, {"cursor": None})
+    told = await refusal(ann, "diary_shares", entry_id=own["id"], diary="team")
+    assert told.startswith("invalid_argument")
+
+
+async def test_the_current_diary_is_named_in_full_too_and_moving_into_it_makes_it(
+    memory: InMemory,
+) -> None:
+    async with memory.client("ann", diary="work") as work:
+        for name in ("work", "ann/work"):
+            empty = await good(work, "diary_list", diary=name)
+            assert (empty["entries"], "work" in str(empty["notice"])) == ([], True)
+        home = await good(work, "diary_create", content="At home.", diary="main")
+
+        await good(work, "diary_update", entry_id=home["id"], expected_version=1, diary="work")
+
+        assert ids(await good(work, "diary_list"), "entries") == {home["id"]}
+
+
+async def test_a_scope_narrows_the_current_diary(team: Team) -> None:
+    async with team.memory.client("wim", diary="ann/team") as wim:
+        for scope, expected in (
+            ("mine", {team.wim}), ("shared", {team.ann}), ("all", {team.ann, team.wim}),
+        ):  # fmt: skip
+            listed = await good(wim, "diary_list", scope=scope)
+            found = await good(wim, "diary_search", query="moon", scope=scope)
+            assert ids(listed, "entries") == ids(found, "hits") == expected
+        assert ids(await good(wim, "diary_list"), "entries") == {team.ann, team.wim}
+
+
+async def test_what_is_close_may_be_open_through_a_group(team: Team) -> None:
+    told = await refusal(team.clients["group-writer"], "diary_list", diary="tem")
+
+    assert "ann/team" in told

@@ -191,8 +191,12 @@ class _SharedThing(Arguments):
     @model_validator(mode="after")
     def _check_one(self) -> Self:
         if (self.entry_id is None) == (self.diary is None):
-            raise PydanticCustomError("one_of_two", "give either entry_id or diary")
+            raise _not_one_of_two()
         return self
+
+
+def _not_one_of_two() -> PydanticCustomError:
+    return PydanticCustomError("one_of_two", "give either entry_id or diary")
 
 
 class ShareArguments(_SharedThing):
@@ -211,6 +215,12 @@ class SharesArguments(Arguments):
     diary: Label | None = None
     limit: int = Field(default=20, ge=1, le=100)
     cursor: Cursor | None = None
+
+    @model_validator(mode="after")
+    def _check_not_both(self) -> Self:
+        if self.entry_id is not None and self.diary is not None:
+            raise _not_one_of_two()
+        return self
 
 
 class DiariesArguments(Arguments):

@@ -5,7 +5,8 @@ A tool's description is written for the model that chooses it.
 
 from uuid import UUID
 
-from diary_mcp.domain.diaries import parse_diary_name
+from diary_mcp.domain.diaries import DiaryShare, parse_diary_name
+from diary_mcp.domain.entry import Share
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import Grantee
 from diary_mcp.domain.reflection import Reflection
@@ -59,6 +60,7 @@ from diary_mcp.server.tools.results import (
     whoami_of,
 )
 from diary_mcp.server.tools.tool import Call, DiaryTool
+from diary_mcp.service.entries.listing import Page
 from diary_mcp.service.ports.reflection import EntrySelection
 from diary_mcp.service.signing.signatures import Wanted, sign_command
 
@@ -118,8 +120,9 @@ async def _search(call: Call[SearchArguments]) -> SearchResult:
 
 
 async def _update(call: Call[UpdateArguments]) -> UpdatedResult:
+    asked = call.arguments
     entry = await call.diary.entries.update(
-        call.agent, call.arguments.entry_id, call.arguments.expected_version, call.arguments.changes
+        call.agent, asked.entry_id, asked.expected_version, asked.changes, current=call.current
     )
     return show_updated(entry)
 
@@ -175,16 +178,21 @@ async def _diaries(call: Call[DiariesArguments]) -> DiariesResult:
 
 
 async def _shares(call: Call[SharesArguments]) -> SharesResult:
-    if call.arguments.diary is not None:
-        roles = await call.diary.diaries.list_shares(
-            call.agent, call.arguments.diary, call.arguments.cursor, call.arguments.limit
+    asked = call.arguments
+    page: Page[Share] | Page[Share | DiaryShare]
+    if asked.entry_id is not None:
+        page = await call.diary.listing.list_shares(
+            call.agent, asked.entry_id, asked.cursor, asked.limit
         )
-        shown = [show_diary_share(each, call.agent) for each in roles.rows]
-        return SharesResult(shares=shown, next_cursor=roles.next_cursor)
-    page = await call.diary.listing.list_shares(
-        call.agent, call.arguments.entry_id, call.arguments.cursor, call.arguments.limit
-    )
-    return SharesResult(shares=list(map(show_share, page.rows)), next_cursor=page.next_cursor)
+    else:
+        page = await call.diary.diaries.list_shares(
+            call.agent, asked.diary, asked.cursor, asked.limit
+        )
+    shown = [
+        show_share(each) if isinstance(each, Share) else show_diary_share(each, call.agent)
+        for each in page.rows
+    ]
+    return SharesResult(shares=shown, next_cursor=page.next_cursor)
 
 
 async def _tags(call: Call[TagsArguments]) -> TagsResult:
@@ -350,7 +358,7 @@ SHARES = DiaryTool(
     name="diary_shares",
     title="List shares",
     description=(
-        "List the shares of entries you gave, or of one entry or diary. What others shared with "
+        "List the shares you gave, or those of one entry or diary. What others shared with "
         "you: diary_list with scope=shared."
     ),
     effect="reads",

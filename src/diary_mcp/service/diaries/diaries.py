@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime
 
 from diary_mcp.domain.diaries import (
@@ -13,6 +14,7 @@ from diary_mcp.domain.diaries import (
     HeldDiary,
     parse_diary_name,
 )
+from diary_mcp.domain.entry import Share
 from diary_mcp.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -23,9 +25,8 @@ from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, DiaryId,
 from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.credentials import CredentialDoor
-from diary_mcp.service.entries.listing import Page
+from diary_mcp.service.entries.listing import Page, share_page, share_position
 from diary_mcp.service.entries.places import Places, make_diary
-from diary_mcp.service.ports.diaries import RolePosition
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store, UnitOfWork
@@ -227,28 +228,28 @@ class DiaryService:
 
     async def list_shares(
         self, caller: AgentName, text: str | None, cursor: str | None, limit: int
-    ) -> Page[DiaryShare]:
-        """Active roles that the caller gave, oldest first; on one diary where it is named.
+    ) -> Page[DiaryShare | Share]:
+        """Active roles on a diary of the caller's, or all shares that it gave; oldest first.
 
         Raises:
             ForbiddenError: it is another agent's.
             NotFoundError: there is none that the caller may read.
         """
         listing = f"roles:{caller}:{text}"
-        after = None if cursor is None else cursors.decode_roles(cursor, listing)
+        after = None if cursor is None else cursors.decode_shares(cursor, listing)
         name = None if text is None else await self._require_own(caller, text)
+        shares: list[Share] = []
         async with self._store.reading() as rows:
             diary = name and await rows.diaries.find(Readership(caller), name)
             if name is not None and diary is None:
                 return Page((), None)
-            shares = await rows.diaries.list_shares(
+            roles = await rows.diaries.list_shares(
                 caller, diary.id if diary else None, after, limit + 1
             )
-        if len(shares) <= limit:
-            return Page(shares, None)
-        last = shares[limit - 1]
-        position = RolePosition(last.created_at, last.diary_id, last.grantee)
-        return Page(shares[:limit], cursors.encode_roles(position, listing))
+            if name is None:
+                shares = await rows.shares.list_page(caller, None, after, limit + 1)
+        given = sorted([*roles, *shares], key=lambda each: astuple(share_position(each)))
+        return share_page(given, limit, listing)
 
     async def _require_own(self, caller: AgentName, text: str) -> DiaryName:
         name = parse_diary_name(text, caller)

@@ -19,9 +19,8 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import NAME_PATTERN, DiaryId, EntryId, Grantee, format_time
+from diary_mcp.domain.fields import NAME_PATTERN, EntryId, Grantee, format_time
 from diary_mcp.domain.relations import group_of
-from diary_mcp.service.ports.diaries import RolePosition
 from diary_mcp.service.ports.entries import EntryPosition
 from diary_mcp.service.ports.search import SearchPosition
 from diary_mcp.service.ports.shares import SharePosition
@@ -69,30 +68,17 @@ def decode_search(cursor: str, listing: str) -> SearchPosition:
 def encode_shares(position: SharePosition, listing: str) -> str:
     """A cursor after a share of the list that `listing` describes."""
     return _encode(
-        [format_time(position.created_at), str(position.entry_id), position.grantee], listing
+        [format_time(position.created_at), str(position.shared_id), position.grantee], listing
     )
 
 
 def decode_shares(cursor: str, listing: str) -> SharePosition:
     """Raises: InvalidArgumentError: the cursor is damaged, or belongs to another list."""
     with _read_strictly():
-        created_at, entry_id, grantee = _decode(cursor, listing, 3)
+        created_at, shared_id, grantee = _decode(cursor, listing, 3)
         if not re.fullmatch(NAME_PATTERN, group_of(Grantee(grantee)) or grantee):
             raise ValueError(grantee)
-        return SharePosition(_time(created_at), EntryId(UUID(entry_id)), Grantee(grantee))
-
-
-def encode_roles(position: RolePosition, listing: str) -> str:
-    """A cursor after a role of the list that `listing` describes."""
-    return _encode(
-        [format_time(position.created_at), str(position.diary_id), position.grantee], listing
-    )
-
-
-def decode_roles(cursor: str, listing: str) -> RolePosition:
-    """Raises: InvalidArgumentError: the cursor is damaged, or belongs to another list."""
-    share = decode_shares(cursor, listing)
-    return RolePosition(share.created_at, DiaryId(share.entry_id), share.grantee)
+        return SharePosition(_time(created_at), UUID(shared_id), Grantee(grantee))
 
 
 def _encode(values: Sequence[str], listing: str) -> str:

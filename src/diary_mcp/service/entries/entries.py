@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,7 +18,12 @@ from diary_mcp.domain.entry import (
     EntryDraft,
     Signature,
 )
-from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, NotFoundError
+from diary_mcp.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, text_of
 from diary_mcp.service.chain.links import ChainSigning, signable
@@ -131,11 +137,18 @@ class EntryService:
         return await self._access.get(caller, reference)
 
     async def update(
-        self, caller: AgentName, reference: str, expected_version: int, changes: EntryChanges
+        self,
+        caller: AgentName,
+        reference: str,
+        expected_version: int,
+        changes: EntryChanges,
+        *,
+        current: str | None = None,
     ) -> Entry:
         """Makes the next version; the present one stays in the history.
 
-        With a diary the entry moves there, and its `move_entry` workflow commits with it. The
+        With a diary the entry moves there, and its `move_entry` workflow commits with it; into the
+        current one also where it is not there yet. The
         owner of a diary may put another's entry out of it: into the `main` of whose it is. That
         makes no version, since only its owner could sign one.
 
@@ -145,7 +158,7 @@ class EntryService:
             ForbiddenError: the caller may only read it, or the diary that it is to move to.
             InvalidArgumentError: nothing changes, or it holds what looks like a credential.
             NotFoundError: there is none that the caller may read, or `changes.supersedes` names
-                none of the caller's.
+                none of the caller's, nor any in the diary that the entry is in or moves to.
         """
         if not changes.model_fields_set:
             raise InvalidArgumentError(
@@ -155,15 +168,18 @@ class EntryService:
         target = (
             None
             if changes.diary is None
-            else await self._places.target(caller, changes.diary, None)
+            else await self._places.target(caller, changes.diary, current)
         )
+        beside = target or await self._find_beside(caller, reference, changes.supersedes or ())
         await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
                 revised = _revised(entry, self._door.admit_changes(entry, changes))
+                diary = None if beside is None else await self._places.hold(unit, beside)
                 if changes.supersedes:
-                    older = await _find_superseded(unit, Readership(caller), changes.supersedes)
+                    reader = Readership(caller) if beside is None else beside.reader
+                    older = await _find_superseded(unit, reader, changes.supersedes, diary)
                     _check_may_supersede(entry, older)
                     revised = revised.model_copy(update={"supersedes": older})
                 is_expected = entry.version == expected_version
@@ -172,7 +188,7 @@ class EntryService:
                 if changes.supersedes:
                     await unit.entry_changes.supersede(entry.id, revised.supersedes)
                 if target is not None:
-                    revised = await self._move(unit, revised, target)
+                    revised = await _move(unit, revised, diary)
                 await unit.workflows.request_indexing()
                 signatures = await self._signing.sign_versions(
                     unit.chain, caller, [signable(revised)]
@@ -182,12 +198,22 @@ class EntryService:
             return await self._put_out(caller, reference, expected_version)
         raise await self._access.refusal(caller, reference)
 
-    async def _move(self, unit: UnitOfWork, entry: Entry, target: Target) -> Entry:
-        generation = await raise_generation(unit, entry.owner, entry)
-        diary = await self._places.hold(unit, target)
-        await unit.entry_changes.move(entry.id, diary and diary.id)
-        await unit.workflows.enqueue(PermissionChange("move_entry", (entry.id,), generation))
-        return entry.model_copy(update={"diary": diary, "sharing": "pending"})
+    async def _find_beside(
+        self, caller: AgentName, reference: str, superseded: Sequence[str]
+    ) -> Target | None:
+        """The diary that an entry of the caller's is in, where another's there is superseded."""
+        own = Readership(caller)
+        async with self._store.reading() as rows:
+            older = [await rows.entries.find(own, each) for each in superseded]
+            if all(each is not None and each.role == "owner" for each in older):
+                return None
+            entry = await rows.entries.find(own, reference)
+        if entry is None or entry.role != "owner" or entry.diary is None:
+            return None
+        name = DiaryName(entry.diary.owner, entry.diary.name)
+        with suppress(ForbiddenError, NotFoundError):
+            return await self._places.target(caller, name.seen_by(caller), None)
+        return None
 
     async def _put_out(self, caller: AgentName, reference: str, expected_version: int) -> Entry:
         """Puts another's entry out of a diary of the caller's."""
@@ -251,6 +277,13 @@ class EntryService:
             ) from error
 
 
+async def _move(unit: UnitOfWork, entry: Entry, diary: EntryDiary | None) -> Entry:
+    generation = await raise_generation(unit, entry.owner, entry)
+    await unit.entry_changes.move(entry.id, diary and diary.id)
+    await unit.workflows.enqueue(PermissionChange("move_entry", (entry.id,), generation))
+    return entry.model_copy(update={"diary": diary, "sharing": "pending"})
+
+
 async def find_own(unit: UnitOfWork, caller: AgentName, reference: str) -> Entry | None:
     """The caller's own entry, or `None` where it has none of this id or key."""
     entry = await unit.entries.find(Readership(caller), reference)
@@ -309,7 +342,7 @@ async def _find_superseded(
         if entry is None or not (entry.role == "owner" or is_there):
             raise NotFoundError(
                 f"`supersedes` names no entry of yours: {reference!r}. Give the id or key of an "
-                "entry that you own, or the id of one in the diary that you write this entry to; "
+                "entry that you own, or the id of one in the diary that this entry is in; "
                 "diary_list shows them."
             )
         found.add(entry.id)

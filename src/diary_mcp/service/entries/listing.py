@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from diary_mcp.domain.diaries import DiaryShare
 from diary_mcp.domain.entry import EntryFilters, EntrySummary, Share
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
@@ -26,6 +27,7 @@ from diary_mcp.service.ports.shares import SharePosition
 from diary_mcp.service.ports.store import Store
 
 Row = TypeVar("Row")
+Given = TypeVar("Given", bound=Share | DiaryShare)
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,9 @@ class ListingService:
         return tags, looked.notice
 
     async def list_shares(
-        self, caller: AgentName, reference: str | None, cursor: str | None, limit: int
+        self, caller: AgentName, reference: str, cursor: str | None, limit: int
     ) -> Page[Share]:
-        """Active shares that the caller gave, oldest first; of one entry where it is named.
+        """Active shares of one entry of the caller's, oldest first.
 
         Raises:
             ForbiddenError: the entry is somebody else's, and shared with the caller.
@@ -131,11 +133,10 @@ class ListingService:
         listing = f"shares:{caller}:{reference}"
         after = None if cursor is None else cursors.decode_shares(cursor, listing)
         async with self._store.reading() as rows:
-            entry = reference and await rows.entries.find(Readership(caller), reference)
-            if not reference or (entry and entry.role == "owner"):
-                entry_id = entry.id if entry else None
-                shares = await rows.shares.list_page(caller, entry_id, after, limit + 1)
-                return _share_page(shares, limit, listing)
+            entry = await rows.entries.find(Readership(caller), reference)
+            if entry is not None and entry.role == "owner":
+                shares = await rows.shares.list_page(caller, entry.id, after, limit + 1)
+                return share_page(shares, limit, listing)
         raise await self._access.refusal(caller, reference)
 
     async def whoami(self, caller: AgentName) -> Whoami:
@@ -208,9 +209,15 @@ def in_diary(filters: EntryFilters, current: str | None) -> EntryFilters:
     return filters.model_copy(update={"diary": diary, **whole})
 
 
-def _share_page(shares: list[Share], limit: int, listing: str) -> Page[Share]:
+def share_page(shares: Sequence[Given], limit: int, listing: str) -> Page[Given]:
+    """A page of shares, of which there may be one more than are shown."""
     if len(shares) <= limit:
         return Page(shares, None)
-    last = shares[limit - 1]
-    position = SharePosition(last.created_at, last.entry_id, last.grantee)
+    position = share_position(shares[limit - 1])
     return Page(shares[:limit], cursors.encode_shares(position, listing))
+
+
+def share_position(share: Share | DiaryShare) -> SharePosition:
+    """By which shares are sorted, of entries and diaries alike."""
+    shared_id = share.entry_id if isinstance(share, Share) else share.diary_id
+    return SharePosition(share.created_at, shared_id, share.grantee)

@@ -79,7 +79,7 @@ class Places:
                 own = await rows.diaries.find(Readership(caller), name)
             if own is not None or name.name == MAIN:
                 return Looked(Place(name.owner, name.name, own and own.id), Readership(caller))
-            if asked is None or asked == current:
+            if current is not None and name == parse_diary_name(current, caller):
                 nowhere = Place(name.owner, name.name, _NOWHERE)
                 return Looked(nowhere, Readership(caller), _nothing_yet(name.name))
         held = await self.find(caller, name)
@@ -167,6 +167,8 @@ class Places:
     async def _not_found(self, reader: Readership, name: DiaryName) -> NotFoundError:
         """Names what is close among those that the caller may read, and nothing else."""
         caller = reader.caller
+        with suppress(PermissionBackendUnavailableError):
+            reader = await self._access.readership(caller)
         async with self._store.reading() as rows:
             readable = await rows.diaries.list_readable(reader)
         others = {each.id for each in readable if each.role != "owner" and each.id is not None}

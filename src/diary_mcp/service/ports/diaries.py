@@ -1,22 +1,13 @@
 """Diaries and the roles on them, as rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from diary_mcp.domain.diaries import DiaryName, DiaryShare, DiarySummary, GivenRole, HeldDiary
 from diary_mcp.domain.fields import AgentName, DiaryId, Grantee
 from diary_mcp.service.ports.entries import Readership
-
-
-@dataclass(frozen=True)
-class RolePosition:
-    """Where a list of roles goes on: after this one."""
-
-    created_at: datetime
-    diary_id: DiaryId
-    grantee: Grantee
+from diary_mcp.service.ports.shares import SharePosition
 
 
 class DiaryReader(Protocol):
@@ -34,7 +25,7 @@ class DiaryReader(Protocol):
         self,
         owner: AgentName,
         diary_id: DiaryId | None,
-        after: RolePosition | None,
+        after: SharePosition | None,
         limit: int,
     ) -> list[DiaryShare]:
         """Active roles on the owner's diaries, oldest first; on one where it is named."""

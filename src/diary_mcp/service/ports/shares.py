@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from diary_mcp.domain.entry import Share
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
@@ -11,10 +12,10 @@ from diary_mcp.service.ports.entries import Readership
 
 @dataclass(frozen=True)
 class SharePosition:
-    """Where a list of shares goes on: after this one."""
+    """Where a list of shares goes on: after this one, of an entry or a diary."""
 
     created_at: datetime
-    entry_id: EntryId
+    shared_id: UUID
     grantee: Grantee
 
 
