@@ -56,7 +56,8 @@ class EntryRecord(Version):
     """The names of what an imported file says it supersedes, whether that is linked or not."""
     source_hash: str | None = None
     front_matter: str | None = None
-    """Everything that stood before the content in the imported file; `None`: no file was."""
+    """Everything that stood before the content in the imported file, or what a line of JSON said
+    beside the entry, as an object; `None`: nothing was imported, or nothing said."""
     wants_signature: bool = False
     imported_version: int | None = None
     """The version that an import made last."""

@@ -20,6 +20,7 @@ from diary_mcp.domain.version import EntryRecord, EntryVersion
 from diary_mcp.files.bundle import export_bundle
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.files.json_lines import render_line
+from diary_mcp.files.kept import is_json
 from diary_mcp.files.markdown import read_markdown, render_markdown
 from diary_mcp.files.names import SUFFIX, file_names
 from diary_mcp.files.sources import Rejection, shown
@@ -148,7 +149,7 @@ async def _has_all_of(file: _File, present: bytes, export: EntryExport) -> bool:
 
 def _unknown(said: ImportedEntry, file: _File) -> set[str]:
     """What a file says beyond its entry; of its signature an imported entry keeps every word."""
-    was_imported = file.entry.front_matter is not None
+    was_imported = file.entry.front_matter is not None and not is_json(file.entry.front_matter)
     lines = said.unknown_keys
     return {line for line in lines if not (was_imported and _SIGNATURE.match(line))}
 

@@ -95,7 +95,12 @@ class FrontMatter:
         if present is not None and keeps_old:
             below = _commented(present.text.removesuffix(below)) + below
         text = f"{self.indent}{name}{self._written(value)}{newline}{below}"
-        field = Field(name, str(value) if isinstance(value, float | int) else value, text)
+        said = str(value) if isinstance(value, float | int) else value
+        return self.with_field(Field(name, said, text))
+
+    def with_field(self, field: Field) -> "FrontMatter":
+        """The same with this key: in the place of the one of its name, or else at the end."""
+        present = self.find(field.name)
         if present is None:
             at = sum(each.name != "" for each in self.fields)
             fields = (*self.fields[:at], field, *self.fields[at:])
@@ -103,7 +108,7 @@ class FrontMatter:
         fields = tuple(
             field if old is present else old
             for old in self.fields
-            if old is present or old.name != name
+            if old is present or old.name != field.name
         )
         return replace(self, fields=fields)
 

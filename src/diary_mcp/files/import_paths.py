@@ -7,10 +7,13 @@ from pathlib import Path
 import anyio.to_thread
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.files.markdown import is_own_export
+from diary_mcp.domain.version import EntryRecord
+from diary_mcp.files.drafts import source_hash
+from diary_mcp.files.json_lines import render_line
+from diary_mcp.files.markdown import render_markdown
 from diary_mcp.files.reading import CLOSED_DOOR, read_batches
 from diary_mcp.files.sources import Rejection, Source, find_sources
-from diary_mcp.service.archive.importer import EntryImport
+from diary_mcp.service.archive.importer import EntryImport, ImportedEntry
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.ports.store import Store
@@ -75,3 +78,12 @@ async def import_paths(
     if not dry_run:
         await run.link()
     return report
+
+
+def is_own_export(entry: ImportedEntry, stored: EntryRecord) -> bool:
+    """Whether a file or line is, to the byte, what an export of the stored entry gives now."""
+    if entry.name is None:
+        exported = render_line(stored).strip()
+    else:
+        exported = render_markdown(stored, name=entry.name)
+    return source_hash(exported) == entry.source_hash

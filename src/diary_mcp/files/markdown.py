@@ -19,6 +19,7 @@ from diary_mcp.files.front_matter import (
     read_front_matter,
     split_front_matter,
 )
+from diary_mcp.files.kept import is_json, read_kept, with_kept
 from diary_mcp.files.names import SUFFIX, file_name, find_entry_id
 from diary_mcp.files.said import Said, read_said, write_tags
 from diary_mcp.service.archive.importer import ImportedEntry
@@ -91,13 +92,6 @@ def render_markdown(
     return (front_matter.text_before(entry.content) + entry.content).encode()
 
 
-def is_own_export(entry: ImportedEntry, stored: EntryRecord) -> bool:
-    """Whether a Markdown file is, to the byte, what an export of the stored entry gives now."""
-    if entry.name is None:
-        return False
-    return source_hash(render_markdown(stored, name=entry.name)) == entry.source_hash
-
-
 def _read_origin(front_matter: FrontMatter) -> str | None:
     """What the file says of its signature, where that can be checked."""
     field = front_matter.find("signature")
@@ -120,9 +114,9 @@ def _unknown_keys(front_matter: FrontMatter, said: Said) -> frozenset[str]:
 
 def _initial(entry: EntryRecord) -> FrontMatter:
     """The front matter that was imported; where none was, one with every key."""
-    if entry.front_matter is not None:
+    if entry.front_matter is not None and not is_json(entry.front_matter):
         return read_front_matter(entry.front_matter)
-    return (
+    head = (
         FrontMatter()
         .with_value("date", format_time(entry.date))
         .with_value("author", entry.author)
@@ -133,6 +127,7 @@ def _initial(entry: EntryRecord) -> FrontMatter:
         .with_value("supersedes", None)
         .with_value("signature", entry.proof or _UNSIGNED)
     )
+    return with_kept(head, read_kept(entry))
 
 
 def _with_signature(front_matter: FrontMatter, entry: EntryRecord) -> FrontMatter:

@@ -83,7 +83,7 @@ def _read_all(paths: Iterable[Path]) -> Generator[Found | Rejection]:
 def _with_proofs(found: Found) -> _Read:
     entry = found.entry
     proof = read_proof(entry.origin)
-    if entry.front_matter is None:
+    if entry.is_line:
         said = entry.told.get("signature")
         members = said if isinstance(said, JsonObject) else JsonObject()
         own = model_of(Proof, members.get("import"))
@@ -91,7 +91,7 @@ def _with_proofs(found: Found) -> _Read:
             own is None and members.get("import") is not None
         )
         return _Read(found.origin, entry, proof, own, is_damaged=damaged)
-    field = read_front_matter(entry.front_matter).find("signature")
+    field = read_front_matter(entry.front_matter or "").find("signature")
     value = None if field is None else field.value
     is_foreign_word = isinstance(value, str) and not value.lstrip().startswith("{")
     looks_signed = value is not None and not is_foreign_word
@@ -225,11 +225,11 @@ def _not_covered(read: _Read, proof: Proof, together: _Together) -> Generator[st
     for claim in read.entry.draft.supersedes:
         if together.find_id(claim) is None:
             yield f"supersedes {quoted(claim)}, which is none of these files"
-    if read.entry.front_matter is not None:
-        yield from _unread(read.entry.front_matter, read.entry.draft.key)
+    if not read.entry.is_line:
+        yield from _unread(read.entry.front_matter or "", read.entry.draft.key)
     covered: set[str] = {*_covered(proof, read.entry.draft), "signature"}
     is_own = read.own is not None or _state(told) == "signed"
-    yield from sorted(name for name in told if not is_own or name not in covered)
+    yield from sorted(quoted(name) for name in told if not is_own or name not in covered)
 
 
 def _unread(head: str, key: str | None) -> Generator[str]:

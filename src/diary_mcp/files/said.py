@@ -211,7 +211,7 @@ def _claims(fields: _Fields) -> tuple[str, ...]:
             named = texts
         case Nested() if field is not None:
             # Without quotes, a link in double brackets is a list in a list.
-            named = find_links(field.text)
+            named = find_links(field.text.replace('"', ""))
         case _:
             named = ()
     found = [find_claim(name) for name in named]

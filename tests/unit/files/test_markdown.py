@@ -12,7 +12,8 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import ENTRY_TYPES, EntryId
 from diary_mcp.domain.version import EntryRecord
-from diary_mcp.files.markdown import is_own_export, read_markdown, render_markdown
+from diary_mcp.files.import_paths import is_own_export
+from diary_mcp.files.markdown import read_markdown, render_markdown
 from diary_mcp.service.archive.importer import ImportedEntry
 from support.journal import MODIFIED_AT, SAMPLES, real_journal, stored
 from support.paths import ROOT

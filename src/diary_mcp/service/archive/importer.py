@@ -47,7 +47,12 @@ class ImportedEntry:
     origin: str | None = None
     """What the file says of its own signature, as canonical JSON."""
     told: Mapping[str, object] = field(default_factory=dict[str, object])
-    """What a line says that the diary decides itself. It is not believed, only checked."""
+    """What a line says beside what makes an entry. It is not believed, only checked."""
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is a line of JSON: that has no file of its own, and so no name."""
+        return self.name is None
 
 
 @dataclass(frozen=True)
@@ -176,10 +181,13 @@ class EntryImport:
     def _changes_nothing(self, entry: ImportedEntry, stored: EntryRecord) -> bool:
         if entry.source_hash == stored.source_hash:
             return True
-        if entry.front_matter is not None and self._is_own_export(entry, stored):
+        if self._is_own_export(entry, stored):
             return True
         was_imported = stored.source_hash is not None
-        says_more = entry.front_matter is not None and (was_imported or bool(entry.unknown_keys))
+        if entry.is_line:
+            says_more = entry.front_matter not in {None, stored.front_matter}
+        else:
+            says_more = was_imported or bool(entry.unknown_keys)
         return not says_more and _says_the_same(entry.draft, stored)
 
 
