@@ -96,9 +96,11 @@ class PageSite:
         await settle([entry_id], self.foundation.settlements, self.foundation.permissions)
 
     @asynccontextmanager
-    async def stranger(self, agent: str = "alice") -> AsyncGenerator[Browser]:
+    async def stranger(
+        self, agent: str = "alice", current: str | None = None
+    ) -> AsyncGenerator[Browser]:
         """A browser of somebody who has not signed in to this agent's page."""
-        caller = Caller(AgentName(agent))
+        caller = Caller(AgentName(agent), diary=current)
         door = LinkDoor(caller)
         desk = Desk(Dispatcher(self._provide, lambda _context: caller), door, BASE)
         app = HostCheck(page_app(desk), only_from("127.0.0.1:4000"))
@@ -107,9 +109,11 @@ class PageSite:
             yield Browser(client, door)
 
     @asynccontextmanager
-    async def browser(self, agent: str = "alice") -> AsyncGenerator[Browser]:
+    async def browser(
+        self, agent: str = "alice", current: str | None = None
+    ) -> AsyncGenerator[Browser]:
         """A browser that is signed in."""
-        async with self.stranger(agent) as browser:
+        async with self.stranger(agent, current) as browser:
             await browser.sign_in()
             yield browser
 

@@ -169,7 +169,7 @@ def _page(host: DiaryHost, settings: Settings, reader: TokenReader) -> ASGIApp:
     """The page for people, who sign in with a token; never without."""
     # Who asks is told by the door, with each request.
     dispatcher = Dispatcher(host, partial(signed_in_caller, session=settings.session))
-    return page_app(Desk(dispatcher, TokenDoor(reader, settings.session)))
+    return page_app(Desk(dispatcher, TokenDoor(reader, settings.session, settings.current_diary)))
 
 
 def _issuer_reader(settings: Settings) -> TokenReader | None:

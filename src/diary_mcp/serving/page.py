@@ -32,7 +32,7 @@ async def serve_page(
         The process's exit status: 128 and the signal's number.
     """
     configure_logs(logging.WARNING)
-    caller = Caller(settings.agent, session=settings.session)
+    caller = Caller(settings.agent, session=settings.session, diary=settings.current_diary)
     host = DiaryHost(settings, with_keys=True)
     door = LinkDoor(caller)
     base = f"/{secrets.token_urlsafe(_BASE_BYTES)}"

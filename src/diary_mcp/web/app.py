@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import DiaryError
-from diary_mcp.web import reading, writing
+from diary_mcp.web import diaries, reading, writing
 from diary_mcp.web.signing_in import cookie_of, drop_cookie, keep_cookie
 from diary_mcp.web.visits import (
     Desk,
@@ -97,6 +97,15 @@ def _routes(desk: Desk) -> list[BaseRoute]:
         form("/entries/{entry_id}/delete", writing.delete),
         form("/entries/{entry_id}/share", writing.share),
         form("/entries/{entry_id}/unshare", writing.unshare),
+        form("/entries/{entry_id}/move", diaries.move),
+        page("/diaries", diaries.diaries),
+        form("/diaries", diaries.make),
+        page("/diary", diaries.diary),
+        form("/diary/share", diaries.share),
+        form("/diary/unshare", diaries.unshare),
+        form("/diary/rename", diaries.rename),
+        form("/diary/transfer", diaries.transfer),
+        form("/diary/remove", diaries.remove),
     ]
 
 

@@ -8,10 +8,12 @@ import anyio.to_thread
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from diary_mcp.domain.entry import Entry, EntrySummary, Scope, Share
+from diary_mcp.domain.diaries import EVERYTHING, MAIN, DiaryName
+from diary_mcp.domain.entry import Entry, EntrySummary, Share
 from diary_mcp.domain.errors import DiaryError, NotFoundError
 from diary_mcp.domain.fields import ENTRY_TYPES, AgentName, EntryId
-from diary_mcp.server.tools.arguments import ListArguments, SearchArguments
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.tools.arguments import ListArguments, SearchArguments, TagsArguments
 from diary_mcp.service.diary import Diary
 from diary_mcp.web.comparison import compare
 from diary_mcp.web.markdown import render_markdown
@@ -29,13 +31,13 @@ _FILTERS = ("type", "tag", "session", "author", "since", "until")
 
 
 async def timeline(visit: Visit) -> Response:
-    """The caller's own entries, by day."""
-    return await _list(visit, "mine", "timeline.html")
+    """A diary by day, or the caller's own entries where none is named."""
+    return await _list(visit, {}, "timeline.html")
 
 
 async def shared(visit: Visit) -> Response:
-    """What others let the caller read, by day."""
-    return await _list(visit, "shared", "shared.html")
+    """What others let the caller read, by day, in whichever diary it is."""
+    return await _list(visit, {"scope": "shared", "diary": EVERYTHING}, "shared.html")
 
 
 async def search(visit: Visit) -> Response:
@@ -47,6 +49,7 @@ async def search(visit: Visit) -> Response:
         {
             "query": given["query"],
             "include_superseded": "superseded" in given,
+            **visit.keep,
             **({"types": [given["type"]]} if "type" in given else {}),
             **{name: given[name] for name in ("mode", "cursor") if name in given},
         }
@@ -59,6 +62,7 @@ async def search(visit: Visit) -> Response:
             mode=asked.mode,
             cursor=asked.cursor,
             limit=asked.limit,
+            current=visit.caller.diary,
         )
     )
     return visit.show("search.html", given=given, types=ENTRY_TYPES, page=page)
@@ -98,22 +102,47 @@ async def show_entry(
             superseded_by=await _related(diary, visit, found.superseded_by),
             received=None if is_own else await diary.sharing.find_received(agent, found),
             signature=say_signature(found, report),
+            lies_in=lies_in(found, agent),
             problem=problem,
             typed=given,
-            **(await _of_owner(diary, agent, found) if is_own else {}),
+            **(await _of_owner(diary, visit.caller, found) if is_own else {}),
         )
 
     return await visit.read(look)
 
 
-async def _of_owner(diary: Diary, agent: AgentName, entry: Entry) -> dict[str, object]:
+async def _of_owner(diary: Diary, caller: Caller, entry: Entry) -> dict[str, object]:
     """What only the owner sees of an entry."""
+    agent = caller.agent
     history = await diary.history.list_versions(agent, str(entry.id))
     return {
         "shares": await list_all_shares(diary, agent, entry),
         "earlier": history.earlier,
-        "names": await diary.suggestions.list_names("", _MOST_NAMES),
+        "names": await list_names(diary),
+        "diaries": await list_writable(diary, caller),
     }
+
+
+async def list_names(diary: Diary) -> list[str]:
+    """Whom one may share with, to choose from while one types."""
+    return await diary.suggestions.list_names("", _MOST_NAMES)
+
+
+async def list_writable(diary: Diary, caller: Caller) -> list[str]:
+    """The diaries that the caller may write into, the current one first."""
+    found = await diary.diaries.list(caller.agent, caller.diary)
+    names = [each.full_name.seen_by(caller.agent) for each in found if each.role != "viewer"]
+    current = caller.diary
+    if current is None or current in names or "/" in current:
+        return names
+    return [current, *names]  # Its first entry makes it.
+
+
+def lies_in(entry: Entry, agent: AgentName) -> str | None:
+    """The diary of an entry as the agent names it; `None` where it is not to know."""
+    if entry.diary is not None:
+        return DiaryName(entry.diary.owner, entry.diary.name).seen_by(agent)
+    return MAIN if entry.role == "owner" else None
 
 
 async def list_all_shares(diary: Diary, agent: AgentName, entry: Entry) -> list[Share]:
@@ -157,10 +186,17 @@ async def comparison(visit: Visit) -> Response:
 async def tags(visit: Visit) -> Response:
     """The caller's tags, the most used first."""
     prefix = visit.query("prefix").get("prefix", "")
-    found, _ = await visit.read(
-        lambda diary: diary.listing.list_tags(visit.caller.agent, prefix, _MOST_TAGS)
+    asked = TagsArguments.model_validate({"prefix": prefix, "limit": _MOST_TAGS, **visit.keep})
+    found, notice = await visit.read(
+        lambda diary: diary.listing.list_tags(
+            visit.caller.agent,
+            asked.prefix,
+            asked.limit,
+            diary=asked.diary,
+            current=visit.caller.diary,
+        )
     )
-    return visit.show("tags.html", tags=found, prefix=prefix, most=_MOST_TAGS)
+    return visit.show("tags.html", tags=found, prefix=prefix, most=_MOST_TAGS, notice=notice)
 
 
 async def status(visit: Visit) -> Response:
@@ -178,12 +214,13 @@ async def status(visit: Visit) -> Response:
     return await visit.read(look)
 
 
-async def _list(visit: Visit, scope: Scope, template: str) -> Response:
+async def _list(visit: Visit, fixed: Mapping[str, str], template: str) -> Response:
     given = visit.query(*_FILTERS, "cursor")
     asked = ListArguments.model_validate(
         {
-            "scope": scope,
             "limit": _ENTRIES_A_PAGE,
+            **visit.keep,
+            **fixed,
             **({"types": [given["type"]]} if "type" in given else {}),
             **({"tags": [given["tag"]]} if "tag" in given else {}),
             **{
@@ -195,7 +232,11 @@ async def _list(visit: Visit, scope: Scope, template: str) -> Response:
     )
     page = await visit.read(
         lambda diary: diary.listing.list_entries(
-            visit.caller.agent, asked.filters, asked.cursor, asked.limit
+            visit.caller.agent,
+            asked.filters,
+            asked.cursor,
+            asked.limit,
+            current=visit.caller.diary,
         )
     )
     days = _by_day(page.rows)

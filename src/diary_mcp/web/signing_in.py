@@ -65,6 +65,7 @@ class TokenDoor:
 
     reader: TokenReader
     session: str | None = None
+    diary: str | None = None
     takes_tokens = True
 
     async def exchange(self, secret: str) -> str | None:
@@ -82,7 +83,7 @@ class TokenDoor:
             ) from error
         if not identity.scopes:
             return None
-        return Caller(identity.agent, identity.scopes, self.session)
+        return Caller(identity.agent, identity.scopes, self.session, self.diary)
 
 
 def cookie_of(request: Request) -> str | None:

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from diary_mcp.domain.diaries import DiaryName
+from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.errors import DiaryError, ErrorCode, ForbiddenError, InvalidArgumentError
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.server.caller import Caller
@@ -21,6 +23,8 @@ from diary_mcp.web.names import plain_name, show_name, show_time
 from diary_mcp.web.signing_in import Door, cookie_of, csrf_token, is_csrf_token
 
 Answer = TypeVar("Answer")
+Refusal = (DiaryError, ValidationError)
+"""What is told beside the form that it is about."""
 
 _MAX_BODY_BYTES = 2 << 20
 _MAX_FIELDS = 50
@@ -42,6 +46,13 @@ _DONE = MappingProxyType(
         "deleted": "Deleted for good.",
         "shared": "Shared. The other agent can read it in a moment.",
         "unshared": "Not shared any more, from now on.",
+        "made": "The diary is there.",
+        "moved": "Moved. Who may read the diary can read it in a moment.",
+        "given": "Given. The role holds in a moment.",
+        "taken": "Taken back, from now on.",
+        "renamed": "Renamed.",
+        "transferred": "Given away.",
+        "removed": "Removed.",
     }
 )
 
@@ -90,6 +101,23 @@ class Visit:
         """What the diary answers to somebody who only looks."""
         return await self.ask("diary:read", "Reading this page", use_case)
 
+    @property
+    def keep(self) -> dict[str, str]:
+        """The diary that the address names, which links to other pages name too."""
+        return self.query("diary")
+
+    @property
+    def place(self) -> str | None:
+        """The diary that is looked into; `None`: whatever is the agent's own."""
+        return self.keep.get("diary", self.caller.diary)
+
+    def diary_of(self, entry: EntryFields) -> str | None:
+        """The diary of an entry, unless that goes without saying here."""
+        if entry.diary is None:
+            return None
+        name = DiaryName(entry.diary.owner, entry.diary.name).seen_by(self.caller.agent)
+        return None if name == self.place else name
+
     def query(self, *names: str) -> dict[str, str]:
         """Those of the address's parameters that say something."""
         given = self.request.query_params
@@ -110,6 +138,9 @@ class Visit:
             here=self._here(),
             can_sign_out=self.desk.door.takes_tokens,
             link=self.link,
+            keep=self.keep,
+            place=self.place,
+            diary_of=self.diary_of,
             done=_DONE.get(self.request.query_params.get("done", "")),
             **shown,
         )

@@ -12,6 +12,7 @@ import anyio.to_thread
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from diary_mcp.domain.diaries import EVERYTHING, MAIN
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import ConflictError, DiaryError
 from diary_mcp.domain.fields import ENTRY_TYPES, Grantee
@@ -25,10 +26,15 @@ from diary_mcp.server.tools.arguments import (
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.entries.versions import as_version
 from diary_mcp.web.comparison import Line, compare
-from diary_mcp.web.reading import list_all_shares, number, show_entry
-from diary_mcp.web.visits import Visit, told
+from diary_mcp.web.reading import (
+    lies_in,
+    list_all_shares,
+    list_writable,
+    number,
+    show_entry,
+)
+from diary_mcp.web.visits import Refusal, Visit, told
 
-Refusal = (DiaryError, ValidationError)
 _DEFAULT_IMPORTANCE = "0.5"
 
 
@@ -36,15 +42,16 @@ async def write(visit: Visit) -> Response:
     """An empty form, or one for a correction of the entry that the address names."""
     reference = visit.query("supersedes").get("supersedes")
     if reference is None:
-        return _show_draft(visit, {"type": "note"}, None)
+        return await _show_draft(visit, {"type": "note"}, None)
     corrected = await _get(visit, reference)
     given = {
         "type": "correction",
         "title": corrected.title or "",
         "tags": "\n".join(corrected.tags),
         "supersedes": str(corrected.id),
+        "diary": lies_in(corrected, visit.caller.agent) or MAIN,
     }
-    return _show_draft(visit, given, corrected)
+    return await _show_draft(visit, given, corrected)
 
 
 async def write_entry(visit: Visit) -> Response:
@@ -60,6 +67,7 @@ async def write_entry(visit: Visit) -> Response:
                 "importance": _importance(given),
                 "supersedes": given.get("supersedes") or [],
                 "key": given.get("key", "").strip() or None,
+                "diary": given.get("diary") or None,
                 "idempotency_key": given.get("once") or None,
                 "allow_secret": "allow_secret" in given,
             }
@@ -72,13 +80,14 @@ async def write_entry(visit: Visit) -> Response:
                 asked.draft,
                 idempotency_key=asked.idempotency_key,
                 session=visit.caller.session,
+                current=visit.caller.diary,
                 allow_secret=asked.allow_secret,
             ),
         )
     except Refusal as error:
         reference = given.get("supersedes")
         corrected = await _get(visit, reference) if reference else None
-        return _show_draft(visit, given, corrected, error)
+        return await _show_draft(visit, given, corrected, error)
     return visit.go(f"/entries/{written.id}", done="written")
 
 
@@ -182,17 +191,25 @@ class _Conflict:
     lines: list[Line]
 
 
-def _show_draft(
+async def _show_draft(
     visit: Visit,
     given: Mapping[str, str],
     corrected: Entry | None,
     error: DiaryError | ValidationError | None = None,
 ) -> Response:
     status, problem = (200, None) if error is None else told(error)
+    place = visit.place
+    shown = {
+        "importance": _DEFAULT_IMPORTANCE,
+        "once": str(uuid4()),
+        "diary": MAIN if place in {None, EVERYTHING} else place,
+        **given,
+    }
     return visit.show(
         "write.html",
         status,
-        given={"importance": _DEFAULT_IMPORTANCE, "once": str(uuid4()), **given},
+        given=shown,
+        diaries=await visit.read(lambda diary: list_writable(diary, visit.caller)),
         corrected=corrected,
         types=ENTRY_TYPES,
         problem=problem,

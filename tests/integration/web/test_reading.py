@@ -127,12 +127,12 @@ async def test_another_agent_sees_what_is_shared_with_it_and_no_more(pages: Page
 
 
 async def test_tags_and_status_say_how_things_are(pages: PageSite) -> None:
-    await pages.write("x", tags=["used"])
+    await pages.write("x", "ted", tags=["used"])
 
-    async with pages.browser() as browser:
+    async with pages.browser("ted") as browser:
         tags = await browser.get("/tags")
         status = await browser.get("/status")
 
     assert "used 1" in tags.text
-    assert "Agent alice" in status.text
+    assert "Agent ted" in status.text
     assert "Entries 1, 0 of them shared" in status.text
