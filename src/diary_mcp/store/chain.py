@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg.rows import args_row, class_row
 from psycopg.types.json import Json
 
+from diary_mcp.domain.chain import SupersededEntry
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import Version
 from diary_mcp.service.ports.chain import (
@@ -69,6 +70,11 @@ class PostgresChain:
     ) -> list[LastLink]:
         cursor = self._connection.cursor(row_factory=class_row(LastLink))
         await cursor.execute(_SQL["find_last_links"], {"owner": owner, "ids": list(entry_ids)})
+        return await cursor.fetchall()
+
+    async def find_superseded(self, entry_ids: Collection[EntryId]) -> list[SupersededEntry]:
+        cursor = self._connection.cursor(row_factory=class_row(SupersededEntry))
+        await cursor.execute(_SQL["find_superseded"], {"ids": list(entry_ids)})
         return await cursor.fetchall()
 
     async def find_to_sign(

@@ -220,7 +220,7 @@ class ChainSigning:
         if found is None:
             return [self._unsigned] * len(to_sign)
         drafting, key = found
-        drafting.supersedable = await find_supersedable(chain, owner, to_sign)
+        drafting.supersedable = await find_supersedable(chain, to_sign)
         links: list[NewLink] = []
         signatures: list[Signature] = []
         for version in to_sign:
@@ -421,23 +421,12 @@ async def find_last_statement(
 
 
 async def find_supersedable(
-    chain: ChainReader, owner: AgentName, to_sign: Sequence[VersionToSign]
+    chain: ChainReader, to_sign: Sequence[VersionToSign]
 ) -> dict[EntryId, SupersededEntry]:
-    """By what the entries that the versions supersede are known."""
+    """By what the entries that the versions supersede are known, whosever they are."""
     ids = {older for version in to_sign for older in version.supersedes}
-    if not ids:
-        return {}
-    unsigned = {
-        version.entry_id: SupersededEntry(
-            content_hash=version.content_hash, entry=version.entry_id, link=None
-        )
-        for version in await chain.find_to_sign(owner, ids)
-    }
-    signed = {
-        last.entry_id: SupersededEntry(content_hash=None, entry=last.entry_id, link=last.hash)
-        for last in await chain.find_last_links(owner, ids)
-    }
-    return {**unsigned, **signed}
+    found = await chain.find_superseded(ids) if ids else ()
+    return {each.entry: each for each in found}
 
 
 def _signature(statement: Statement, link: NewLink) -> Signature:

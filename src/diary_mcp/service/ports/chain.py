@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from diary_mcp.domain.chain import Act, PublicKey
+from diary_mcp.domain.chain import Act, PublicKey, SupersededEntry
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import Version
 
@@ -165,6 +165,10 @@ class ChainReader(Protocol):
         self, owner: AgentName, entry_ids: Collection[EntryId]
     ) -> list[LastLink]:
         """Of those that have one."""
+        ...
+
+    async def find_superseded(self, entry_ids: Collection[EntryId]) -> Sequence[SupersededEntry]:
+        """By what entries of any owner are known where they are superseded."""
         ...
 
     async def find_to_sign(

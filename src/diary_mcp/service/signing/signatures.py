@@ -311,7 +311,7 @@ async def _draft_of_entry(unit: UnitOfWork, drafting: Drafting, reference: str) 
     versions = await unit.chain.find_to_sign(drafting.owner, [entry.id])
     if not versions:
         raise not_found(reference)
-    drafting.supersedable = await find_supersedable(unit.chain, drafting.owner, versions)
+    drafting.supersedable = await find_supersedable(unit.chain, versions)
     return drafting.version(versions[0])
 
 
@@ -342,7 +342,7 @@ async def _matches(
     opening = Opening(
         created_at=version.created_at, key=version.key, salt=salt, updated_at=version.updated_at
     )
-    supersedable = await find_supersedable(chain, statement.owner, found)
+    supersedable = await find_supersedable(chain, found)
     known = map(supersedable.get, version.supersedes)
     return (statement.version, statement.commitment, statement.supersedes) == (
         version.version,

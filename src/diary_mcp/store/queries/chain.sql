@@ -44,6 +44,22 @@ cross join lateral (
     limit 1
 ) as last
 
+-- name: find_superseded
+-- By what entries of any owner are known that are superseded: their last link, else their content.
+select
+    e.id as entry,
+    case when last.hash is null then e.content_hash end as content_hash,
+    last.hash as link
+from diary.entry as e
+left join lateral (
+    select l.hash
+    from diary.link as l
+    where l.owner = e.owner and l.entry_id = e.id
+    order by l.sequence desc
+    limit 1
+) as last on true
+where e.id = any(%(ids)s::uuid [])
+
 -- name: find_to_sign
 -- What a link says of entries as they are now.
 select

@@ -10,23 +10,27 @@ import pytest
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.commands.keys import rotate
 from diary_mcp.domain.chain import PublicKey
-from diary_mcp.domain.entry import EntryChanges
+from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
 from diary_mcp.domain.errors import ConflictError, NotFoundError, SigningKeyError
-from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.fields import AgentName, Grantee
+from diary_mcp.files.bundle import BUNDLE_NAME, export_bundle
 from diary_mcp.files.export_folder import export_entries
 from diary_mcp.files.import_paths import import_paths
 from diary_mcp.files.proof_check import check_files
 from diary_mcp.keys.ed25519 import check_signature
 from diary_mcp.keys.key_files import AgentKeys
 from diary_mcp.service.chain.links import KeyChange
+from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.settings import Settings
 from support.diary_files import contents, list_entries, write_files
+from support.independent_check import check_bundle
 from support.signed_diaries import (
     ALICE,
     check_elsewhere,
     first_broken,
     run_sql,
     signed_diary,
+    silent,
     statements,
     verify,
     write,
@@ -369,3 +373,59 @@ async def _import(foundation: Foundation, directory: Path) -> None:
 def _key(text: str | None) -> PublicKey:
     assert text is not None
     return PublicKey(text)
+
+
+async def test_chains_of_corrections_across_owners_verify(
+    diary: Foundation, database_url: str, tmp_path: Path
+) -> None:
+    bob = AgentName("bob")
+    alices = diary.diary
+    await alices.agents.register(bob)
+    await alices.diaries.open(ALICE, "team")
+    await alices.diaries.share(ALICE, "team", Grantee(bob), role="writer")
+    waiting = await diary.settlements.list_unsettled(None, 10)
+    await settle(waiting, diary.settlements, diary.permissions)
+    signed, other = [
+        await write(diary, f"Alice's {each}.", diary="team", type="problem") for each in "ab"
+    ]
+    # As over HTTP, where the server has no keys.
+    unsigned = await bare_write(database_url, "Alice's c.", "team")
+    async with signed_diary(database_url, tmp_path / "bob", bob) as bobs:
+        entries = bobs.diary.entries
+        by_create = await entries.create(
+            bob,
+            EntryDraft(
+                content="Solved.",
+                type="progress",
+                diary="alice/team",
+                supersedes=[str(signed.id), str(unsigned.id)],
+            ),
+        )
+        later = await entries.create(bob, EntryDraft(content="Solved too.", diary="alice/team"))
+        await entries.update(bob, str(later.id), 1, EntryChanges(supersedes=[str(other.id)]))
+
+        for entry in (by_create, later):
+            read = await entries.get(bob, str(entry.id))
+            assert read.signature.state == "signed"
+            assert len(read.supersedes) in {1, 2}
+        assert await bobs_are_sound(bobs, tmp_path / "before")
+        assert await is_sound(diary)
+        for entry in (signed, other, unsigned):
+            await alices.entries.delete(ALICE, str(entry.id))
+        assert await bobs_are_sound(bobs, tmp_path / "after"), "what they corrected is gone"
+
+
+async def bare_write(database_url: str, content: str, name: str) -> Entry:
+    async with open_foundation(Settings(database_url=database_url)) as without_keys:
+        return await without_keys.diary.entries.create(
+            ALICE, EntryDraft(content=content, diary=name)
+        )
+
+
+async def bobs_are_sound(bobs: Foundation, directory: Path) -> bool:
+    report = await bobs.diary.verification.verify_all(AgentName("bob"), silent)
+    await export_bundle(directory, owner=AgentName("bob"), store=bobs.store)
+    found = check_bundle((directory / BUNDLE_NAME).read_text("utf-8"))
+    assert (found.broken, found.bad, found.unsigned) == ([], set(), set())
+    assert report.chain is not None
+    return report.chain.broken is None and not report.totals.invalid_signatures
