@@ -14,7 +14,7 @@ import pytest
 
 from support.clients import RawClient, environment
 from support.ground_truth import check_promise, eventually
-from support.load import GRANTEES, Author, read_notes
+from support.load import Author, Logbook
 from support.postgres_users import server_processes_of
 from support.sites import add_agents, embedded_url
 
@@ -28,13 +28,24 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def authors(data_dir: Path) -> Generator[list[Author[RawClient]]]:
+def logbook() -> Logbook:
+    return Logbook()
+
+
+@pytest.fixture
+def authors(data_dir: Path, logbook: Logbook) -> Generator[list[Author[RawClient]]]:
     writing = [
-        Author(name, partial(RawClient, environment(agent=name, data_dir=data_dir)), seed)
+        Author(
+            name,
+            partial(RawClient, environment(agent=name, data_dir=data_dir)),
+            seed,
+            logbook,
+            grantees=(AUTHORS[1 - seed], "cleo"),
+        )
         for seed, name in enumerate(AUTHORS)
     ]
     writing[0].client.wait_until_up()
-    add_agents(embedded_url(data_dir), *GRANTEES)
+    add_agents(embedded_url(data_dir), *AUTHORS, "cleo")
     for author in writing:
         author.start()
     try:
@@ -54,13 +65,13 @@ def kill_database(data_dir: Path) -> None:
 
 def let_work(authors: list[Author[RawClient]]) -> None:
     """Returns when every author has got some more done."""
-    done = {author: author.knowledge.acknowledged for author in authors}
-    eventually(lambda: all(author.knowledge.acknowledged > done[author] + 20 for author in authors))
+    done = {author: author.acknowledged for author in authors}
+    eventually(lambda: all(author.acknowledged > done[author] + 20 for author in authors))
 
 
 @pytest.mark.xdist_group("database-kills")
 def test_servers_outlive_a_killed_database_and_lose_nothing_acknowledged(
-    data_dir: Path, authors: list[Author[RawClient]]
+    data_dir: Path, authors: list[Author[RawClient]], logbook: Logbook
 ) -> None:
     servers = [author.client.process.pid for author in authors]
     for _ in range(KILLS):
@@ -72,6 +83,5 @@ def test_servers_outlive_a_killed_database_and_lose_nothing_acknowledged(
 
     url = embedded_url(data_dir)
     check_promise(url, within_s=90)
-    for author in authors:
-        author.knowledge.check(read_notes(url, author.agent))
+    logbook.check(url)
     assert [author.client.process.pid for author in authors] == servers

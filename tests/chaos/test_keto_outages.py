@@ -20,7 +20,7 @@ from support.clients import Answer, Json, RawClient, answer_of, environment, raw
 from support.fake_keto import Reply, reply
 from support.ground_truth import ask, eventually, list_keto_tuples
 from support.keto_proxy import Fault
-from support.load import GRANTEES, Author, read_notes
+from support.load import GRANTEES, Author, Logbook
 from support.sites import KetoSite, add_agents, keto_site
 
 pytestmark = pytest.mark.xdist_group("keto-outages")
@@ -244,18 +244,19 @@ def test_a_server_that_starts_without_keto_works_and_settles_once_keto_is_there(
 
 def test_keto_is_killed_and_started_while_authors_write(diary: Diary) -> None:
     agent = f"author-{uuid4().hex[:8]}"
-    author = Author(agent, partial(RawClient, diary.site.environment(agent)), seed=5)
+    logbook = Logbook()
+    author = Author(agent, partial(RawClient, diary.site.environment(agent)), 5, logbook)
     author.start()
     try:
         for _ in range(3):
-            done = author.knowledge.acknowledged
-            eventually(lambda done=done: author.knowledge.acknowledged > done + 10)
+            done = author.acknowledged
+            eventually(lambda done=done: author.acknowledged > done + 10)
             diary.site.keto.kill()
-            eventually(lambda done=done: author.knowledge.acknowledged > done + 20)
+            eventually(lambda done=done: author.acknowledged > done + 20)
             diary.site.keto.start()
         author.rest()
 
         diary.site.check(within_s=90)
-        author.knowledge.check(read_notes(diary.site.url, agent))
+        logbook.check(diary.site.url)
     finally:
         author.stop()

@@ -27,7 +27,7 @@ from support.clients import RawClient, answer_of
 from support.ground_truth import ask, eventually, is_settled, list_keto_tuples
 from support.http_servers import issue_token
 from support.keto_proxy import Fault
-from support.load import GRANTEES, Author, read_notes
+from support.load import Author, Logbook
 from support.replicas import (
     HttpClient,
     Replicas,
@@ -50,7 +50,7 @@ TAKEOVER_S = 60
 @pytest.fixture(scope="module")
 def site(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[KetoSite]:
     with keto_site(postgres_url, tmp_path_factory.mktemp("keto")) as opened:
-        add_agents(opened.url, *GRANTEES)
+        add_agents(opened.url, "bob")
         yield opened
 
 
@@ -87,7 +87,7 @@ def at_work(authors: Sequence[Author[HttpClient] | Author[RawClient]]) -> Genera
 
 
 def acknowledged(authors: Sequence[Author[HttpClient] | Author[RawClient]]) -> int:
-    return sum(author.knowledge.acknowledged for author in authors)
+    return sum(author.acknowledged for author in authors)
 
 
 def disturb(running: Replicas, stdio: Author[RawClient], random: Random) -> None:
@@ -114,13 +114,17 @@ def test_replicas_that_are_killed_and_stopped_lose_nothing_and_do_nothing_twice(
     site: KetoSite, number: int
 ) -> None:
     random = Random(SEED + number)
+    one, two, three = names = [f"http-{number}-1", f"http-{number}-2", f"stdio-{number}"]
+    add_agents(site.url, *names)
+    logbook = Logbook()
     with replicas(site, number) as running:
+        # Each shares with another, and nobody with the third.
         over_http = [
-            Author(name, partial(connect, running, name), SEED)
-            for name in (f"http-{number}-{each}" for each in range(2))
+            Author(name, partial(connect, running, name), SEED, logbook, grantees=(other, "bob"))
+            for name, other in ((one, two), (two, three))
         ]
-        servers = StdioServers(running, f"stdio-{number}")
-        over_stdio = Author(f"stdio-{number}", servers.connect, SEED)
+        servers = StdioServers(running, three)
+        over_stdio = Author(three, servers.connect, SEED, logbook, grantees=(one, "bob"))
         authors = [*over_http, over_stdio]
         with at_work(authors):
             for _ in range(KILLS):
@@ -135,8 +139,7 @@ def test_replicas_that_are_killed_and_stopped_lose_nothing_and_do_nothing_twice(
             f"seed {SEED}: {KILLS} disturbances of {number} replicas,"
             f" {acknowledged(authors)} changes acknowledged\n"
         )
-        for author in authors:
-            author.knowledge.check(read_notes(site.url, author.agent))
+        logbook.check(site.url)
         found = [runs(each, running.deaths) for each in site.proxy.by_entry().values()]
         assert len({run.who for each in found for run in each}) >= number
         assert [pair for each in found for pair in overlapping(each)] == []

@@ -1,86 +1,63 @@
-"""Load: authors that write, change, share, unshare and delete all the time, through servers that
-may die under them, and a record of what they must find afterwards.
-
-What an author knows of a note is the set of states that it may be in. An acknowledged change
-leaves the states that it leads to, a refused one those that it cannot start from, and one whose
-answer was lost leaves both. Whatever is in the rows must be one of them.
+"""Load: authors that write, change, share, unshare, delete and read all the time, through servers
+that may die under them, and a logbook in which every call and its answer is.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Generic, Protocol, TypeVar
 
 from support.clients import Answer, ConnectionLostError, Json, answer_of
-from support.ground_truth import ask
+from support.histories import History, Record
+from support.notes import (
+    Change,
+    Found,
+    Note,
+    Reading,
+    State,
+    create,
+    delete,
+    name_in,
+    read_notes,
+    share,
+    unshare,
+    update,
+)
 
 GRANTEES = ("bob", "cleo")
-_CALLS_AT_ONCE = 4
-_LIVE_NOTES = 8
-_REPEATED_SHARE = 0.5
-
-
-@dataclass(frozen=True)
-class Note:
-    """One state of a note."""
-
-    version: int = 1
-    content: str = ""
-    grantees: frozenset[str] = frozenset()
-
-
-State = Note | None
-"""`None`: there is no such note."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """A tool call on the note with this key, and where it leads from each state."""
-
-    key: str
-    tool: str
-    arguments: Json
-    lead: Callable[[State], Sequence[State]]
-    """The state after; none where the call has to be refused."""
+_CHANGES_AT_ONCE = 4
+_READINGS_AT_ONCE = 3
+_LIVE_NOTES = 6
+_RECENT_NOTES = 9
+_REPEATED = 0.5
+_LISTED = 0.2
 
 
 @dataclass
-class Knowledge:
-    """What an author may find, note by note."""
+class Logbook:
+    """What the authors of a test have done together."""
 
-    states: dict[str, frozenset[State]]
-    acknowledged: int = 0
+    history: History[State] = field(default_factory=lambda: History(None))
+    authors: set[str] = field(default_factory=set[str])
+    notes: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """Every note that was acknowledged, by its entry's id: its name, and its owner.
 
-    def of(self, key: str) -> frozenset[State]:
-        return self.states.get(key, frozenset({None}))
+    Those that were changed last come last.
+    """
 
-    def learn(self, change: Change, answer: Answer | None) -> None:
-        """Takes in an answer; `None` is one that was lost."""
-        before = self.of(change.key)
-        after = frozenset(state for each in before for state in change.lead(each))
-        if answer is None or answer.code == "unavailable":
-            self.states[change.key] = before | after
-            return
-        if answer.code == "ok":
-            self.acknowledged += 1
-            possible = after
-        else:
-            assert answer.code in {"not_found", "conflict"}, answer.text
-            possible = frozenset(each for each in before if not change.lead(each))
-        assert possible, f"{change} cannot be answered with {answer.text} in any of {before}"
-        self.states[change.key] = possible
+    readings_of_others: int = 0
+    """How often somebody was shown a note that another has shared."""
 
-    def check(self, found: Mapping[str, State]) -> None:
-        """Fails where a note is in none of the states that it may be in."""
-        wrong = {
-            key: (found.get(key), possible)
-            for key, possible in self.states.items()
-            if found.get(key) not in possible
-        }
-        assert wrong == {}
-        assert found.keys() <= self.states.keys()
+    def check(self, url: str) -> None:
+        """Fails unless all that was answered, and all that the rows say now, can be true."""
+        found = [each for author in self.authors for each in read_notes(url, author)]
+        missing = {name for name, _ in self.notes.values()} - {name for name, _ in found}
+        for name, note in [*found, *((name, None) for name in missing)]:
+            call = Found(name, note)
+            self.history.end(self.history.begin("the rows", call), Answer(False, str(note), None))
+        self.history.check()
 
 
 class Connection(Protocol):
@@ -100,19 +77,34 @@ Client = TypeVar("Client", bound=Connection)
 class Author(threading.Thread, Generic[Client]):
     """One agent at work until it is told to stop."""
 
-    def __init__(self, agent: str, connect: Callable[[], Client], seed: int) -> None:
+    def __init__(
+        self,
+        agent: str,
+        connect: Callable[[], Client],
+        seed: int,
+        logbook: Logbook,
+        *,
+        grantees: Sequence[str] = GRANTEES,
+    ) -> None:
+        """Others of the same logbook read what this one writes, those in `grantees` rightly."""
         super().__init__(name=agent)
         self.agent = agent
-        self.knowledge = Knowledge({})
         self.client = connect()
+        self.acknowledged = 0
         self.at_work = threading.Event()
         """Set while its server has acknowledged something since it was started."""
 
         self.failure: BaseException | None = None
         self._connect = connect
         self._random = Random(seed)
+        self._grantees = grantees
+        self._logbook = logbook
+        self._notes: dict[str, Note] = {}
+        """Its notes of which it knows how they are."""
+
         self._ended = threading.Event()
         self._created = 0
+        logbook.authors.add(agent)
 
     def run(self) -> None:
         try:
@@ -138,31 +130,89 @@ class Author(threading.Thread, Generic[Client]):
             self.client.close()
 
     def _work(self) -> None:
-        changes = {change.key: change for change in map(self._choose, range(_CALLS_AT_ONCE))}
-        calls: list[tuple[Change, Future[Json]]] = [
-            (change, self.client.start_call(change.tool, **change.arguments))
-            for change in changes.values()
-        ]
-        lost = [change for change, call in calls if not self._await(change, call)]
-        if lost and self._random.random() < _REPEATED_SHARE:
+        changes = {change.key: change for change in map(self._choose, range(_CHANGES_AT_ONCE))}
+        started = [(change, self._start(change)) for change in changes.values()]
+        readings = [self._start_reading() for _ in range(_READINGS_AT_ONCE)]
+        lost = [change for change, call in started if not self._take_in(change, call)]
+        for reading in readings:
+            reading()
+        if lost and self._random.random() < _REPEATED:
             self._repeat(lost)
 
     def _repeat(self, lost: Sequence[Change]) -> None:
         """What a careful client does: the same calls again, to the next server."""
         self._reconnect()
         for change in lost:
-            self._await(change, self.client.start_call(change.tool, **change.arguments))
+            self._take_in(change, self._start(change))
 
-    def _await(self, change: Change, call: Future[Json]) -> bool:
-        """Takes in the answer of a call; `False` where it was lost."""
+    def _start(self, change: Change) -> "_UnderWay":
+        record = self._logbook.history.begin(self.agent, change)
+        return record, self.client.start_call(change.tool, **change.arguments)
+
+    def _take_in(self, change: Change, call: "_UnderWay") -> bool:
+        """Takes in the answer of a change; `False` where it was lost.
+
+        What a lost one has done the author does not know, and works on as if it were nothing.
+        """
+        answer = self._await(call)
+        if answer is None:
+            return False
+        before = self._notes.pop(change.key, None)
+        if answer.code == "ok":
+            self.acknowledged += 1
+            for note in filter(None, change.explain(before, answer)):
+                self._notes[change.key] = note
+                self._logbook.notes.pop(note.entry_id, None)
+                self._logbook.notes[note.entry_id] = (change.key, self.agent)
+        return True
+
+    def _start_reading(self) -> Callable[[], None]:
+        """Reads a note, perhaps of another; what is to be called then waits for the answer."""
+        recent = list(self._logbook.notes.items())[-_RECENT_NOTES:]
+        if not recent or self._random.random() < _LISTED:
+            return self._start_listing()
+        entry_id, (name, owner) = self._random.choice(recent)
+        record = self._logbook.history.begin(self.agent, Reading(name, self.agent, owner))
+        call = self.client.start_call("diary_get", entry_id=entry_id)
+
+        def take_in() -> None:
+            answer = self._await((record, call))
+            if answer is not None and not answer.is_error and owner != self.agent:
+                self._logbook.readings_of_others += 1
+
+        return take_in
+
+    def _start_listing(self) -> Callable[[], None]:
+        begun = self._logbook.history.moment()
+        call = self.client.start_call("diary_list", scope="all", limit=50)
+
+        def take_in() -> None:
+            answer = self._answer(call)
+            entries: list[Json] = [] if answer is None else answer.data["entries"]
+            for entry in entries:
+                reading = Reading(
+                    name_in(entry["snippet"]), self.agent, entry.get("owner", self.agent)
+                )
+                told = Answer(is_error=False, text=entry["snippet"], structured=entry)
+                self._logbook.history.note(self.agent, reading, told, begun)
+
+        return take_in
+
+    def _await(self, call: "_UnderWay") -> Answer | None:
+        """The answer, which is in the logbook then; `None` where it is not known what was done."""
+        record, future = call
+        answer = self._answer(future)
+        if answer is not None:
+            self._logbook.history.end(record, answer)
+        return answer
+
+    def _answer(self, call: Future[Json]) -> Answer | None:
         try:
             answer = answer_of(call)
         except ConnectionLostError:
-            answer = None
-        self.knowledge.learn(change, answer)
-        if answer is not None:
-            self.at_work.set()
-        return answer is not None
+            return None
+        self.at_work.set()
+        return None if answer.code == "unavailable" else answer
 
     def _reconnect(self) -> None:
         self.at_work.clear()
@@ -170,88 +220,24 @@ class Author(threading.Thread, Generic[Client]):
         self.client = self._connect()
 
     def _choose(self, _number: int) -> Change:
-        live = [
-            (key, note)
-            for key, states in self.knowledge.states.items()
-            for note in states
-            if len(states) == 1 and note is not None
-        ]
-        if len(live) < _LIVE_NOTES or self._random.random() < 0.1:
+        if len(self._notes) < _LIVE_NOTES or self._random.random() < 0.1:
             self._created += 1
-            return create(f"{self.agent}-{self._created}")
-        key, note = self._random.choice(live)
-        grantee = self._random.choice(GRANTEES)
+            name = f"{self.agent}-{self._created}"
+            return create(name, keyed=self._random.random() < 0.5)
+        name, note = self._random.choice(list(self._notes.items()))
+        grantee = self._random.choice(self._grantees)
         return self._random.choice(
             [
-                share(key, grantee),
-                unshare(key, grantee) if note.grantees else share(key, grantee),
-                share(key, grantee),
-                update(key, note),
-                delete(key),
+                share(name, note.entry_id, grantee),
+                share(name, note.entry_id, grantee),
+                unshare(name, note.entry_id, self._random.choice(sorted(note.grantees)))
+                if note.grantees
+                else share(name, note.entry_id, grantee),
+                update(name, note.entry_id, note.version),
+                update(name, note.entry_id, note.version),
+                delete(name, note.entry_id),
             ]
         )
 
 
-def create(key: str) -> Change:
-    content = f"{key}, as it was first."
-    made = Note(content=content)
-
-    def lead(state: State) -> Sequence[State]:
-        return [made] if state in {None, made} else []
-
-    arguments = {"content": content, "key": key, "idempotency_key": key}
-    return Change(key, "diary_create", arguments, lead)
-
-
-def share(key: str, grantee: str) -> Change:
-    def lead(state: State) -> Sequence[State]:
-        return [replace(state, grantees=state.grantees | {grantee})] if state else []
-
-    return Change(key, "diary_share", {"entry_id": key, "with": grantee}, lead)
-
-
-def unshare(key: str, grantee: str) -> Change:
-    def lead(state: State) -> Sequence[State]:
-        if state is None or grantee not in state.grantees:
-            return []
-        return [replace(state, grantees=state.grantees - {grantee})]
-
-    return Change(key, "diary_unshare", {"entry_id": key, "with": grantee}, lead)
-
-
-def update(key: str, note: Note) -> Change:
-    content = f"{key}, as it was in version {note.version + 1}."
-
-    def lead(state: State) -> Sequence[State]:
-        if state is None or state.version != note.version:
-            return []
-        return [replace(state, version=note.version + 1, content=content)]
-
-    arguments = {"entry_id": key, "expected_version": note.version, "content": content}
-    return Change(key, "diary_update", arguments, lead)
-
-
-def delete(key: str) -> Change:
-    def lead(state: State) -> Sequence[State]:
-        return [] if state is None else [None]
-
-    return Change(key, "diary_delete", {"entry_id": key}, lead)
-
-
-def read_notes(url: str, owner: str) -> dict[str, State]:
-    """An author's notes, from the rows."""
-    rows = ask(
-        url,
-        "select key, version, content, array(select grantee from diary.share where entry_id = id)"
-        " from diary.entry where owner = %s",
-        owner,
-    )
-    return {
-        str(key): Note(int(str(version)), str(content), frozenset(_texts(grantees)))
-        for key, version, content, grantees in rows
-    }
-
-
-def _texts(values: object) -> list[str]:
-    assert isinstance(values, list)
-    return [str(value) for value in values]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+_UnderWay = tuple[Record[State], Future[Json]]
