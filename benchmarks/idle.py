@@ -8,6 +8,7 @@ PostgreSQL that they share.
 """
 
 import os
+import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack, suppress
@@ -42,7 +43,8 @@ def main(*, servers: int, seconds: float, quick: bool) -> None:
 
 async def measure(home: Path, log: TextIO, servers: int, seconds: float, settling_s: float) -> None:
     """Starts the servers below `home`, waits, and prints."""
-    environment = {"PATH": os.environ["PATH"], "DIARY_MCP_DATA_DIR": str(home / "diary")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "DIARY_MCP_DATA_DIR": str(home / "diary")}
     parameters = StdioServerParameters(command="diary-mcp", args=["serve"], env=environment)
     async with AsyncExitStack() as stack:
         for number in range(servers):

@@ -7,17 +7,19 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from pathlib import Path
 
+import psutil
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.postgres.cluster import NEXT_STEP, Cluster, prepare_cluster
 from diary_mcp.postgres.deadline import CalledOffError, Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import FileLock, opened_lock
-from diary_mcp.postgres.processes import has_lost_its_program, is_alive
+from diary_mcp.postgres.processes import has_lost_its_program
 from diary_mcp.postgres.server import Server, open_server, stop_server
 
 _START_TIMEOUT_S = 60.0
-_WATCH_INTERVAL_S = 0.5
+# For what nobody tells: an installation that has gone.
+_WATCH_INTERVAL_S = 5.0
 _RETRY_INTERVAL_S = 5.0
 # Together what leaving may cost: an MCP client kills a server two seconds after it hung up.
 _LOCK_PATIENCE_S = 0.5
@@ -39,6 +41,8 @@ class ServerLease:
         self.ended: Future[None] = Future()
         self._data_dir = data_dir
         self._leaving = threading.Event()
+        self._stirred = threading.Event()
+        """There is something to look at: the server has ended, or we are leaving."""
 
     def start(self) -> None:
         # Running futures refuse to be cancelled by whoever stops waiting for them.
@@ -48,6 +52,7 @@ class ServerLease:
 
     def leave(self) -> None:
         self._leaving.set()
+        self._stirred.set()
 
     def _run(self) -> None:
         try:
@@ -81,25 +86,40 @@ class ServerLease:
 
     def _watch(self, server: Server) -> None:
         """Start the server again whenever it died, or lost its installation, under its users."""
-        postmaster = server.find_postmaster()
-        interval_s = _WATCH_INTERVAL_S
-        while not self._leaving.wait(interval_s):
-            if (
-                postmaster is not None
-                and is_alive(postmaster)
-                and not has_lost_its_program(postmaster)
-            ):
+        watched: psutil.Process | None = None
+        failure = ""
+        while not self._leaving.is_set():
+            postmaster = server.find_postmaster()
+            if postmaster is not None and not has_lost_its_program(postmaster):
+                if postmaster != watched:
+                    watched = postmaster
+                    self._tell_end_of(postmaster)
+                self._stirred.wait(_WATCH_INTERVAL_S)
+                self._stirred.clear()
                 continue
             try:
-                with _system_errors_named(self._data_dir):
-                    deadline = Deadline(_START_TIMEOUT_S, self._leaving)
-                    with _start_lock_held(server.cluster, deadline):
-                        server.ensure_running(deadline)
-                interval_s = _WATCH_INTERVAL_S
-            except DatabaseUnavailableError:
-                log.exception("postgres.restart_failed")
-                interval_s = _RETRY_INTERVAL_S
-            postmaster = server.find_postmaster()
+                self._restart(server)
+                failure = ""
+            except DatabaseUnavailableError as error:
+                if str(error) != failure:
+                    log.exception("postgres.restart_failed")
+                failure = str(error)
+                self._leaving.wait(_RETRY_INTERVAL_S)
+
+    def _restart(self, server: Server) -> None:
+        with _system_errors_named(self._data_dir):
+            deadline = Deadline(_START_TIMEOUT_S, self._leaving)
+            with _start_lock_held(server.cluster, deadline):
+                server.ensure_running(deadline)
+
+    def _tell_end_of(self, postmaster: psutil.Process) -> None:
+        """Have the watch look at once when it ends. The kernel tells; nothing polls."""
+
+        def wait() -> None:
+            postmaster.wait()
+            self._stirred.set()
+
+        threading.Thread(target=wait, name="postmaster-end", daemon=True).start()
 
 
 def _part(cluster: Cluster, users: FileLock) -> None:

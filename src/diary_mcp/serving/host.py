@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 _RETRY_S = 1.0
 _LOOK_S = 2.0
 # Work of a killed process is to be taken over within five seconds.
-_STANDBY_LOOK_S = 1.0
+_LOOK_AT_WORK_S: dict["Duty", float] = {"run": 1.0, "watch": 1.0, "rest": 2.0}
 # A client that has not said anything by then is not kept waiting either.
 _FIRST_WORD_S = 0.5
 
@@ -137,7 +137,7 @@ async def _while_it_is(duty: "Duty", standby: "PostgresStandby") -> None:
     """
     found = duty
     while found == duty:
-        await anyio.sleep(_STANDBY_LOOK_S)
+        await anyio.sleep(_LOOK_AT_WORK_S[duty])
         try:
             found = await standby.look()
         except UnavailableError:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import MappingProxyType
 
-from psycopg.rows import scalar_row
+from psycopg.rows import dict_row, scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, QUEUES, Duty, PollRates
@@ -80,14 +80,22 @@ class PostgresStandby:
         """
         with translate_errors():
             connection = await self._connected()
-            if not self._is_first:
-                self._is_first = await fetch_flag(connection, _SQL["be_first"], {})
-            waiting = "is_work_there" if self._is_first else "is_work_waiting"
-            if await fetch_flag(connection, _SQL[waiting], self._parameters):
+            is_needed = not self._is_first and await self._stand_by(connection)
+            if self._is_first:
+                is_needed = await fetch_flag(connection, _SQL["is_work_there"], self._parameters)
+            if is_needed:
                 self._runs_until = time.monotonic() + _GO_ON_S
         if time.monotonic() < self._runs_until:
             return "run"
         return "watch" if self._is_first else "rest"
+
+    async def _stand_by(self, connection: Connection) -> bool:
+        """Asks for the lock, and gives whether work waits that nobody seems to do."""
+        cursor = connection.cursor(row_factory=dict_row)
+        await cursor.execute(_SQL["stand_by"], self._parameters)
+        (found,) = await cursor.fetchall()
+        self._is_first = found["is_first"]
+        return found["is_work_waiting"]
 
     async def close(self) -> None:
         """Lets another be the one."""

@@ -288,7 +288,7 @@ STATEMENTS = (
     "search.read_documents of all",
     "workflow_queue.request_indexing",
     *("takeover." + name for name in (
-        "is_work_there", "is_work_waiting", "list_silent", "poll_rate",
+        "is_work_there", "stand_by", "list_silent", "poll_rate",
     )),
     "housekeeping.remove_finished",
     "housekeeping.remove_requests",

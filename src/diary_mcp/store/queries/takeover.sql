@@ -1,7 +1,3 @@
--- name: be_first
--- The lock of the one whose process runs workflows. It goes with the connection.
-select pg_try_advisory_lock(hashtextextended('diary-mcp workflows', 0))
-
 -- name: is_work_there
 -- Whether there is any workflow to be run, or that somebody runs: it may have to be taken over.
 select exists (
@@ -17,15 +13,17 @@ select exists (
     ) as found
 )
 
--- name: is_work_waiting
--- Whether an entry or a diary was not settled, or a workflow not run, for longer than it takes while
--- somebody runs workflows; no matter which way a clock was set.
+-- name: stand_by
+-- The lock of the one whose process runs workflows, which goes with the connection. And whether an
+-- entry or a diary was not settled, or a workflow not run, for longer than it takes while somebody
+-- runs workflows; no matter which way a clock was set.
 select
-    (
+    pg_try_advisory_lock(hashtextextended('diary-mcp workflows', 0)) as is_first,
+    coalesce((
         select greatest(now() - min(permission.changed_at), max(permission.changed_at) - now())
         from diary.relation_state as permission
         where permission.applied_generation < permission.generation and permission.refusal is null
-    ) > %(late)s::interval
+    ) > %(late)s::interval, false)
     or exists (
         select
         from unnest(%(queues)s::text []) as queue (name)
@@ -39,7 +37,7 @@ select
         where
             abs(extract(epoch from now()) * 1000 - oldest.created_at)
             > extract(epoch from %(very_late)s::interval) * 1000
-    )
+    ) as is_work_waiting
 
 -- name: announce
 -- The sign of life: a lock that goes with the connection, however the process ends. It is shared,
