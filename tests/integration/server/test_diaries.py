@@ -1,5 +1,6 @@
 """Diaries over MCP: who may do what with one, by every door; where calls go that name none."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -475,3 +476,26 @@ async def test_what_is_close_may_be_open_through_a_group(team: Team) -> None:
     told = await refusal(team.clients["group-writer"], "diary_list", diary="tem")
 
     assert "ann/team" in told
+
+
+async def test_what_others_wrote_in_a_diary_is_marked_in_digests_too(team: Team) -> None:
+    async with team.memory.client("wim", diary="ann/team") as wim:
+        await good(
+            wim, "diary_create", content="Solved.", type="progress", supersedes=[team.ann, team.wim]
+        )
+        await good(wim, "diary_create", content="Black, says wim.", type="decision")
+        digest = await good(wim, "diary_reflect")
+        tags = await good(wim, "diary_tags")
+        context = await text_of(wim, "diary://context")
+
+        (solved,) = cast("list[Json]", digest["solved"])
+        marked = {each["id"]: "untrusted" in each for each in cast("list[Json]", solved["solves"])}
+        assert marked == {team.ann: True, team.wim: False}
+        assert "untrusted" not in solved
+        for result in (digest, tags):
+            assert "other agents" in str(result["untrusted"])
+        outside = re.sub(r"<(untrusted-\w+)>\n.*</\1>", "", context, flags=re.DOTALL)
+        assert ("moon of ann" in context, "moon of ann" in outside) == (True, False)
+        assert "by ann, another agent" in context
+        mine = await good(wim, "diary_reflect", diary="main")
+        assert "untrusted" not in mine

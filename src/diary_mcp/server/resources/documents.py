@@ -84,16 +84,32 @@ def context_document(context: SessionContext, received: Sequence[Received] = ())
         ("Recent notes and discoveries", [_line(each) for each in context.recent_notes]),
         *((("Solved problems", list(map(_solution_line, context.solved))),) * bool(context.solved)),
     )
+    others = _others(context)
     headings = sum(size_bytes(_heading(title, 999, 9_999_999)) for title, _ in sections)
-    room = MAX_DIGEST_BYTES - size_bytes(head) - size_bytes(handoff) - size_bytes(shared) - headings
+    frame = size_bytes(fence("", others, beside=context.agent)) if others else 0
+    room = MAX_DIGEST_BYTES - frame - headings - sum(map(size_bytes, (head, handoff, shared)))
     kept = share_room([[size_bytes(line) for line in lines] for _, lines in sections], room)
     totals = [len(lines) for _, lines in sections]
     totals[1] = context.open_problem_count
-    important, *others = (
+    important, *rest = (
         _heading(title, count, total) + "".join(lines[:count])
         for (title, lines), count, total in zip(sections, kept, totals, strict=True)
     )
-    return "".join((head, important if totals[0] else "", handoff, shared, *others))
+    body = "".join((important if totals[0] else "", handoff, shared, *rest))
+    return f"{head}\n{fence(body, others, beside=context.agent)}" if others else head + body
+
+
+def _others(context: SessionContext) -> list[AgentName]:
+    """The other agents of whom something is named in a diary that several write into."""
+    heads = (
+        *context.important, *context.open_problems, *context.recent_decisions,
+        *context.corrections, *context.recent_notes, *context.solved,
+    )  # fmt: skip
+    below = (
+        *(each for correction in context.corrections for each in correction.corrects),
+        *(each for solution in context.solved for each in solution.solves),
+    )
+    return [each.owner for each in (*heads, *below) if each.owner is not None]
 
 
 def _shared_section(received: Sequence[Received]) -> str:
@@ -160,17 +176,21 @@ def _heading(title: str, shown: int, total: int) -> str:
 
 
 def _line(mention: Mention) -> str:
+    return f"- {mention.date.date()} {_named(mention)}\n"
+
+
+def _named(mention: Mention) -> str:
     by = "" if mention.owner is None else f" by {mention.owner}, another agent"
-    return f"- {mention.date.date()} {one_line(mention.title)} ({mention.id}){by}\n"
+    return f"{one_line(mention.title)} ({mention.id}){by}"
 
 
 def _solution_line(solution: Solution) -> str:
-    solved = "; ".join(f"{one_line(each.title)} ({each.id})" for each in solution.solves)
+    solved = "; ".join(map(_named, solution.solves))
     return f"{_line(solution).rstrip()}, solves: {solved}\n"
 
 
 def _correction_line(correction: Correction) -> str:
-    corrected = "; ".join(f"{one_line(each.title)} ({each.id})" for each in correction.corrects)
+    corrected = "; ".join(map(_named, correction.corrects))
     end = f", instead of: {corrected}" if corrected else ""
     return _line(correction).rstrip() + end + "\n"
 

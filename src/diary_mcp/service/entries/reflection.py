@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
-from diary_mcp.domain.entry import Entry
+from diary_mcp.domain.entry import Entry, untrusted
 from diary_mcp.domain.fields import AgentName, EntryType
 from diary_mcp.domain.reflection import (
+    OTHERS_TAGS,
     Correction,
     Excerpt,
     Mention,
@@ -97,6 +98,7 @@ class ReflectionService:
             chains = await rows.reflection.list_corrections(selection, limit)
             handoffs = await rows.reflection.list_newest(selection.only("handoff"), 1)
         complete = Reflection(
+            untrusted=OTHERS_TAGS if any(each["is_others"] for each in tags) else None,
             entries=sum(count.entries for count in types),
             by_type={count.type: count.entries for count in types},
             by_tag={shorten(count["tag"], _TAG_BYTES): count["count"] for count in tags},
@@ -172,6 +174,7 @@ async def _find_last_handoff(
 def _mention(preview: Preview) -> Mention:
     return Mention(
         id=preview.id,
+        untrusted=None if preview.owner is None else untrusted(preview.owner),
         owner=preview.owner,
         type=preview.type,
         date=preview.date.replace(microsecond=0),

@@ -59,6 +59,8 @@ class RememberedRequest:
 class TagCount(TypedDict):
     tag: str
     count: int
+    is_others: bool
+    """Whether another agent's entry has it."""
 
 
 class EntryCounts(TypedDict):

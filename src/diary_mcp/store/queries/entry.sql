@@ -265,7 +265,8 @@ limit %(limit)s
 -- The owner's tags with counts, the most used first.
 select
     tag.name as tag,
-    count(*)::integer as count
+    count(*)::integer as count,
+    bool_or(e.owner <> %(owner)s) as is_others
 from diary.entry as e
 cross join lateral unnest(e.tags) as tag (name)
 where e.owner = %(owner)s and starts_with(tag.name, %(prefix)s)
@@ -277,7 +278,8 @@ limit %(limit)s
 -- The same of one diary, whoever wrote there.
 select
     tag.name as tag,
-    count(*)::integer as count
+    count(*)::integer as count,
+    bool_or(e.owner <> %(owner)s) as is_others
 from diary.entry as e
 cross join lateral unnest(e.tags) as tag (name)
 where

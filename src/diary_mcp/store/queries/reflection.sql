@@ -21,7 +21,8 @@ order by count(*) desc, e.type
 -- name: count_by_tag
 select
     tag.name as tag,
-    count(*)::integer as count
+    count(*)::integer as count,
+    bool_or(e.owner <> %(owner)s) as is_others
 from diary.entry as e
 cross join lateral unnest(e.tags) as tag (name)
 where
