@@ -21,6 +21,7 @@ from diary_mcp.domain.fields import (
     Tags,
     Time,
     Title,
+    is_none,
 )
 
 Role = Literal["owner", "viewer"]
@@ -29,17 +30,13 @@ Scope = Literal["mine", "shared", "all"]
 SearchMode = Literal["hybrid", "text", "semantic"]
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class Signature(BaseModel, frozen=True):
     """Whether this version of the entry is signed; by which key, when, and in which link."""
 
     state: Literal["pending", "signed", "none"] = "none"
-    key: PublicKey | None = Field(default=None, exclude_if=_is_none)
-    signed_at: Time | None = Field(default=None, exclude_if=_is_none)
-    link: str | None = Field(default=None, exclude_if=_is_none)
+    key: PublicKey | None = Field(default=None, exclude_if=is_none)
+    signed_at: Time | None = Field(default=None, exclude_if=is_none)
+    link: str | None = Field(default=None, exclude_if=is_none)
 
 
 class EntryDiary(BaseModel, frozen=True):
@@ -137,7 +134,7 @@ class EntryDraft(BaseModel):
     key: Key | None = Field(default=None, description="Your own unique name for it.")
     # Left out where it is not given: what was hashed before there were diaries is hashed so still.
     diary: Label | None = Field(
-        default=None, exclude_if=_is_none, description="The current one if absent."
+        default=None, exclude_if=is_none, description="The current one if absent."
     )
 
 
@@ -173,7 +170,7 @@ class EntryFilters(BaseModel):
     include_superseded: bool = True
     # Left out where it is not given, so that a cursor from before there were diaries goes on.
     diary: Label | None = Field(
-        default=None, exclude_if=_is_none, description="NAME, OWNER/NAME, or * for all."
+        default=None, exclude_if=is_none, description="NAME, OWNER/NAME, or * for all."
     )
 
 

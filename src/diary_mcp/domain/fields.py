@@ -52,6 +52,11 @@ _HARMLESS = frozenset("\n\t\u200c\u200d")
 _PLAIN_NAME = re.compile(r"[\w./@+~-]+")
 
 
+def is_none(value: object) -> bool:
+    """For fields that are left out where they have no value."""
+    return value is None
+
+
 def _refuse_unstorable(text: str) -> str:
     if "\0" in text:
         raise ValueError(

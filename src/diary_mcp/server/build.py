@@ -5,8 +5,7 @@ from importlib.metadata import version
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
 
-from diary_mcp.server.dispatch import CallerOf, DiaryProvider, Dispatcher
-from diary_mcp.server.errors import explain_refusals
+from diary_mcp.server.dispatch import CallerOf, DiaryProvider, Dispatcher, explain_refusals
 from diary_mcp.server.prompts.prompts import Prompts
 from diary_mcp.server.resources.completions import Completions
 from diary_mcp.server.resources.resources import Resources

@@ -6,13 +6,16 @@ from typing import Protocol, TypeVar
 
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 
 from diary_mcp.domain.errors import ForbiddenError, UnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope, known_scopes
 from diary_mcp.server.caller import Caller
+from diary_mcp.server.errors import refusal
 from diary_mcp.service.diary import Diary
 
 REQUEST_TIMEOUT_S = 30
@@ -50,6 +53,17 @@ def signed_in_caller(
         raise ForbiddenError("You are not signed in. Ask the operator for a token.")
     scopes = known_scopes(user.access_token.scopes)
     return Caller(AgentName(user.access_token.subject), scopes, session, diary)
+
+
+async def explain_refusals(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+    """Says what is wrong with a request that the SDK refuses; a server's middleware."""
+    try:
+        return await call_next(ctx)
+    except (ValidationError, MCPError) as error:
+        refused = refusal(error, ctx.method)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 class Dispatcher:

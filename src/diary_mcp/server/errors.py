@@ -5,7 +5,6 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 import structlog
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -88,21 +87,17 @@ def tell(error: Exception, what: str) -> tuple[ErrorCode, str]:
     return code, _shortened(text)
 
 
-async def explain_refusals(ctx: ServerRequestContext[object], call_next: CallNext) -> HandlerResult:
-    """Says what is wrong with a request that the SDK refuses; a server's middleware."""
-    try:
-        return await call_next(ctx)
-    except ValidationError as error:
-        told = _problems(error, ())
-        raise _refused(f"{ctx.method}: {told}. Correct this and send it again.") from error
-    except MCPError as error:
-        if (error.error.code, error.error.data) != (INVALID_PARAMS, ""):
-            raise
-        # So the SDK says that there was no handshake.
-        raise _refused(
-            f"{ctx.method} came before initialize. Send initialize first, and then "
-            "notifications/initialized."
-        ) from error
+def refusal(error: ValidationError | MCPError, method: str) -> MCPError | None:
+    """What is told of a request that the SDK refused; `None` where the error says it already."""
+    if isinstance(error, ValidationError):
+        return _refused(f"{method}: {_problems(error, ())}. Correct this and send it again.")
+    if (error.error.code, error.error.data) != (INVALID_PARAMS, ""):
+        return None
+    # So the SDK says that there was no handshake.
+    return _refused(
+        f"{method} came before initialize. Send initialize first, and then "
+        "notifications/initialized."
+    )
 
 
 def _refused(told: str) -> MCPError:
