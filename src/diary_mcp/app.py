@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qs, urlsplit
@@ -20,12 +21,14 @@ import structlog
 
 from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.service.activity import Activity
+from diary_mcp.service.agents.removal import RemovalService
 from diary_mcp.service.agents.tokens import TokenService
 from diary_mcp.service.chain.continuity import Continuity
 from diary_mcp.service.chain.links import ChainSigning
@@ -94,6 +97,7 @@ class Foundation:
     eager_settlement: EagerSettlement
     permissions: PermissionBackend
     tokens: TokenService
+    removals: RemovalService
     indexer: EntryIndexer
     signing: ChainSigning
     diary: Diary
@@ -144,6 +148,7 @@ async def open_foundation(
             eager_settlement=prompt,
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
+            removals=RemovalService(store),
             indexer=EntryIndexer(
                 PostgresSearchIndex(settling_database), embedder, activity, counts
             ),
@@ -318,6 +323,18 @@ async def _open_permissions(
     identity = await PostgresSettlements(database).get_identity()
     async with open_keto(*settings.keto_urls, identity=identity) as permissions:
         yield permissions
+
+
+def set_keys_aside(settings: Settings, agent: AgentName) -> Path | None:
+    """Where this machine's key of an agent that was removed is from now on, and forgets its chain.
+
+    A key with which it has signed in another database too stays.
+
+    Raises:
+        SigningKeyError: a file cannot be read or moved.
+    """
+    memory = ChainMemoryFile(settings.data_dir, agent, _place(settings))
+    return None if memory.forget() else AgentKeys(settings.data_dir, agent).set_aside()
 
 
 def _signing(settings: Settings, *, with_keys: bool) -> ChainSigning:

@@ -7,6 +7,7 @@ read from rows and tuples, never asked of the code under test.
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import get_args
@@ -14,8 +15,15 @@ from uuid import uuid4
 
 import pytest
 
-from support.clients import ConnectionLostError, Json, RawClient, answer_of
-from support.ground_truth import ask, check_promise, eventually
+from support.clients import (
+    COMMAND,
+    ConnectionLostError,
+    Json,
+    RawClient,
+    answer_of,
+    environment,
+)
+from support.ground_truth import ask, check_promise, eventually, is_settled
 from support.sites import Site, add_agents, site
 from support.stop_points import StepPoint, StopPoint, held, install_stop_points, is_there
 
@@ -229,4 +237,32 @@ def test_a_server_killed_inside_the_step_leaves_the_rest_to_the_next(
 
     diary.site.server().wait_until_up()
 
+    diary.check()
+
+
+@pytest.mark.xdist_group("kills-in-the-step")
+@pytest.mark.parametrize("point", ["after the enqueue", "before the commit", "before the tuples"])
+def test_a_killed_removal_of_an_agent_leaves_all_of_it_or_nothing(
+    diary: Diary, point: StopPoint
+) -> None:
+    url, key = diary.site.url, uuid4().hex
+    server = diary.prepare(key, MUTATIONS["unshare"])
+    with held(url, point) as stop:
+        command = subprocess.Popen(
+            [COMMAND, "agent", "remove", "bob"],
+            env=environment(database_url=url),
+            stdout=subprocess.DEVNULL,
+        )
+        backend = stop.wait_for_arrival()
+        command.kill()
+        command.wait()
+        server.kill()
+    eventually(lambda: not is_there(url, backend))
+    diary.site.server().wait_until_up()
+    eventually(lambda: is_settled(url))
+
+    if not ask(url, "select true from diary.agent where name = 'bob'"):
+        lost = {each: PRIVATE for each, state in diary.states.items() if state == SHARED}
+        diary.states.update(lost)
+    add_agents(url, "bob")
     diary.check()

@@ -81,3 +81,21 @@ async def test_an_odd_member_is_not_listed_and_does_not_belong(backend: Backend)
 
     assert await backend.permissions.list_members(GroupName("team")) == []
     assert await backend.permissions.list_groups(BOB) == {"crew"}
+
+
+async def test_every_tuple_that_tells_of_a_name_in_groups_is_listed(backend: Backend) -> None:
+    about_team = {
+        member_tuple(GroupName("team"), agent("cat")),
+        member_tuple(GroupName("outer"), group("team")),
+        RelationTuple("Group", "team", "manager", "bob"),
+    }
+    about_bob = {
+        member_tuple(GroupName("crew"), agent("bob")),
+        RelationTuple("Group", "team", "manager", "bob"),
+    }
+    await backend.administrator.place(
+        [*about_team, *about_bob, member_tuple(GroupName("teams"), agent("bobby"))]
+    )
+
+    assert await backend.permissions.list_group_tuples(agent("bob")) == about_bob
+    assert await backend.permissions.list_group_tuples(group("team")) == about_team

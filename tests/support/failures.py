@@ -65,6 +65,9 @@ _QUERIES = {
     "diary.diary": "select t::text from diary.diary as t order by 1",
     "diary.diary_permission": "select t::text from diary.diary_permission as t order by 1",
     "diary.diary_role": "select t::text from diary.diary_role as t order by 1",
+    "diary.removal": "select t::text from diary.removal as t order by 1",
+    "diary.agent": "select name from diary.agent order by 1",
+    "diary.agent_group": "select name from diary.agent_group order by 1",
     "diary.create_request": "select t::text from diary.create_request as t order by 1",
     "diary.audit_event": "select t::text from diary.audit_event as t order by 1",
     "dbos.workflow_status": (

@@ -68,6 +68,8 @@ union all
 select diary_id::text, format('%s of %s', applied_generation, generation), changed_at::text
 from diary.diary_permission where applied_generation < generation
 union all
+select grantee, 'removed', changed_at::text from diary.removal
+union all
 select workflow_uuid, status, format('%s since %s', executor_id, started_at_epoch_ms)
 from dbos.workflow_status
 where status in ('ENQUEUED', 'PENDING') and queue_name in ('permissions', 'diaries')
@@ -212,4 +214,5 @@ def ask(url: str, query: str, *parameters: object) -> list[Row]:
     """Rows of a query of a test's own, in a transaction of its own."""
     with psycopg.connect(url) as connection:
         cursor = connection.execute(query.encode(), parameters or None)
-        return cursor.fetchall() if cursor.description else []
+        # Of rows without columns the description is empty.
+        return cursor.fetchall() if cursor.description is not None else []

@@ -85,6 +85,11 @@ class TupleTable:
             found = await read_tuples(connection, [EntryId(each) for each in diary_ids])
         return {each for each in found if each.namespace == "Diary"}
 
+    async def list_group_tuples(self, grantee: Grantee) -> set[RelationTuple]:
+        """Here nobody is in a group."""
+        assert grantee
+        return set()
+
     async def patch(
         self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]
     ) -> None:
@@ -234,7 +239,7 @@ class Diary:
         """Rows of a statement of the test's own."""
         async with self.database.connection() as connection:
             cursor = await connection.execute(statement.encode(), parameters)
-            return await cursor.fetchall() if cursor.description else []
+            return await cursor.fetchall() if cursor.description is not None else []
 
     async def all_tuples(self) -> set[RelationTuple]:
         async with self.database.connection() as connection:

@@ -8,8 +8,9 @@ from itertools import groupby
 import anyio
 import click
 
-from diary_mcp.app import Foundation, open_foundation
+from diary_mcp.app import Foundation, open_foundation, set_keys_aside
 from diary_mcp.commands.options import with_settings
+from diary_mcp.commands.settling import run_settled
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Grantee, format_time
 from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
@@ -130,6 +131,31 @@ def revoke_tokens(settings: Settings, name: str | None, *, token_id: int | None)
             click.echo(f"revoked {count} tokens of {name}")
 
     _run(settings, run)
+
+
+@agent.command("remove")
+@with_settings
+@click.argument("name")
+@click.option("--entries", "with_entries", is_flag=True, help="Delete its entries and diaries too.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove_agent(settings: Settings, name: str, *, with_entries: bool, yes: bool) -> None:
+    """Remove agent NAME: whoever has the name later inherits nothing.
+
+    What was shared with it, its tokens, its signed chain and its memberships go. Unless --entries
+    is given, an agent that owns entries or diaries stays.
+    """
+    agent_name = _checked(name)
+    if with_entries and not yes:
+        click.confirm(f"Delete {name} with all its entries, for good?", abort=True, err=True)
+
+    async def run(foundation: Foundation) -> None:
+        deleted = await foundation.removals.remove_agent(agent_name, with_entries=with_entries)
+        moved = set_keys_aside(settings, agent_name)
+        click.echo(f"removed agent {name}" + (f" and {deleted} entries" if deleted else ""))
+        if moved is not None:
+            click.echo(f"its signing key is {moved} now", err=True)
+
+    run_settled(settings, run)
 
 
 def _checked(name: str) -> AgentName:

@@ -2,16 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
-import anyio
 import click
 
-from diary_mcp.app import Foundation, open_foundation, settle_beside_queue
+from diary_mcp.app import Foundation
 from diary_mcp.commands.options import with_settings
+from diary_mcp.commands.settling import run_settled
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.settings import Settings
-
-_SETTLING_S = 3
-_LOOK_EVERY_S = 0.02
 
 
 @click.group()
@@ -88,13 +85,8 @@ def remove_diary(settings: Settings, name: str) -> None:
 
 
 def _run(settings: Settings, use: Callable[[Foundation], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with open_foundation(settings) as foundation, settle_beside_queue(foundation):
-            await foundation.diary.agents.register(settings.agent)
-            await use(foundation)
-            # Perhaps no server runs.
-            with anyio.move_on_after(_SETTLING_S):
-                while (await foundation.settlements.count_backlog()).pending:  # noqa: ASYNC110  # in another process, perhaps
-                    await anyio.sleep(_LOOK_EVERY_S)
+    async def run(foundation: Foundation) -> None:
+        await foundation.diary.agents.register(settings.agent)
+        await use(foundation)
 
-    anyio.run(run)
+    run_settled(settings, run)

@@ -8,6 +8,7 @@ import click
 
 from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.commands.options import with_settings
+from diary_mcp.commands.settling import run_settled
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, Grantee, GroupName
 from diary_mcp.domain.relations import group_grantee
@@ -41,6 +42,19 @@ def add_group(settings: Settings, name: str) -> None:
     _run(settings, run)
 
 
+@group.command("remove")
+@with_settings
+@click.argument("name")
+def remove_group(settings: Settings, name: str) -> None:
+    """Remove a group; what was shared with it opens nothing from now on."""
+
+    async def run(foundation: Foundation) -> None:
+        await foundation.removals.remove_group(GroupName(name))
+        click.echo(f"removed group {name}")
+
+    run_settled(settings, run)
+
+
 @group.command("list")
 @with_settings
 def list_groups(settings: Settings) -> None:
@@ -61,10 +75,13 @@ def list_groups(settings: Settings) -> None:
 def add_member(settings: Settings, group_name: str, agent_name: str) -> None:
     """Make AGENT (or another group, group:NAME) a member; it can read at once."""
 
-    async def run(foundation: Foundation, agents: PostgresAgents) -> None:
-        await require_grantee(agents, group_grantee(GroupName(group_name)))
-        await require_grantee(agents, Grantee(agent_name))
-        await foundation.permissions.add(GroupName(group_name), Grantee(agent_name))
+    async def run(foundation: Foundation, _: PostgresAgents) -> None:
+        # In a transaction neither is removed meanwhile: the membership would be inherited.
+        async with foundation.database.transaction() as connection:
+            agents = PostgresAgents(connection)
+            await require_grantee(agents, group_grantee(GroupName(group_name)))
+            await require_grantee(agents, Grantee(agent_name))
+            await foundation.permissions.add(GroupName(group_name), Grantee(agent_name))
         click.echo(f"{agent_name} is a member of {group_name}")
 
     _run(settings, run)

@@ -25,6 +25,7 @@ from diary_mcp.domain.times import read_time
 
 EntryId = NewType("EntryId", UUID)
 DiaryId = NewType("DiaryId", UUID)
+RemovalId = NewType("RemovalId", UUID)
 AgentName = NewType("AgentName", str)
 GroupName = NewType("GroupName", str)
 Grantee = NewType("Grantee", str)

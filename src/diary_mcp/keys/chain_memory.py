@@ -56,11 +56,28 @@ class ChainMemoryFile:
         known = heads.get(self._place)
         if known is not None and known.sequence >= head.sequence:
             return
+        self._write(heads | {self._place: head})
+
+    def forget(self) -> bool:
+        """Forgets the chain in this place; whether it knows one in another.
+
+        Raises:
+            SigningKeyError: as for `recall`.
+            OSError: the file cannot be written.
+        """
+        heads = {place: head for place, head in self._read().items() if place != self._place}
+        if heads:
+            self._write(heads)
+        else:
+            self._path.unlink(missing_ok=True)
+        return bool(heads)
+
+    def _write(self, heads: dict[str, Head]) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._path.with_name(f".{uuid4().hex}.tmp")
         draft.touch(mode=0o600)
         try:
-            draft.write_bytes(_HEADS.dump_json(heads | {self._place: head}, indent=1))
+            draft.write_bytes(_HEADS.dump_json(heads, indent=1))
             draft.replace(self._path)
         finally:
             draft.unlink(missing_ok=True)

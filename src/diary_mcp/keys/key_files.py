@@ -144,6 +144,26 @@ class AgentKeys:
                 f"({error.strerror or error}). Run `diary-mcp key rotate` again."
             ) from error
 
+    def set_aside(self) -> Path | None:
+        """Puts the present key, and a next one, where nobody signs with it; where the first is.
+
+        Raises:
+            SigningKeyError: it cannot be moved.
+        """
+        folder = self.present.path.parent / "removed"
+        moved: Path | None = None
+        try:
+            for key in (self.next, self.present):
+                if key.path.exists():
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    moved = key.path.replace(folder / f"{self.agent}.{uuid4().hex[:8]}.pem")
+        except OSError as error:
+            raise SigningKeyError(
+                f"The signing key {self.present.path} cannot be moved to {folder} "
+                f"({error.strerror or error}). Move it away by hand."
+            ) from error
+        return moved
+
 
 class LocalSigner:
     """`Signer` with the key files of one agent."""

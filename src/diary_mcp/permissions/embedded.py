@@ -12,7 +12,9 @@ from diary_mcp.domain.relations import (
     RelationTuple,
     Rule,
     SubjectSet,
+    group_of,
     member_tuple,
+    subject_of,
 )
 from diary_mcp.permissions.groups import as_subject_set, members_in, require_shallow
 from diary_mcp.permissions.rules import GROUP_MEMBERSHIP, VIEW_DIARY, VIEW_ENTRY, WRITE_DIARY
@@ -45,6 +47,8 @@ class TupleStore(Protocol):
     ) -> list[str]: ...
 
     async def list_containing(self, holder: Membership, subjects: SubjectSet) -> list[str]: ...
+
+    async def list_held(self, namespace: str, subject: str | SubjectSet) -> list[RelationTuple]: ...
 
     async def list_tuples(
         self, namespace: str, objects: Collection[str]
@@ -112,6 +116,17 @@ class EmbeddedPermissions:
     async def list_diary_tuples(self, diary_ids: Collection[DiaryId]) -> set[RelationTuple]:
         with _unavailability_told():
             return set(await self._tuples.list_tuples(DIARY, [str(each) for each in diary_ids]))
+
+    async def list_group_tuples(self, grantee: Grantee) -> set[RelationTuple]:
+        group = group_of(grantee)
+        with _unavailability_told():
+            held = await self._tuples.list_held(GROUP_MEMBER.namespace, subject_of(grantee))
+            on_it = (
+                []
+                if group is None
+                else await self._tuples.list_tuples(GROUP_MEMBER.namespace, [group])
+            )
+        return {*held, *on_it}
 
     async def patch(
         self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]

@@ -27,7 +27,13 @@ import structlog
 
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
-from diary_mcp.domain.relations import RelationTuple, SubjectSet, member_tuple
+from diary_mcp.domain.relations import (
+    RelationTuple,
+    SubjectSet,
+    group_of,
+    member_tuple,
+    subject_of,
+)
 from diary_mcp.permissions.circuit import CircuitBreaker
 from diary_mcp.permissions.concurrency import ask_all
 from diary_mcp.permissions.groups import as_subject_set, members_in, require_shallow
@@ -161,6 +167,12 @@ class KetoPermissions:
 
     async def list_diary_tuples(self, diary_ids: Collection[DiaryId]) -> set[RelationTuple]:
         return await self._list_tuples_of(DIARY, map(str, diary_ids))
+
+    async def list_group_tuples(self, grantee: Grantee) -> set[RelationTuple]:
+        await self._require_namespaces()
+        subject, group = subject_query(subject_of(grantee)), group_of(grantee)
+        held = await self._list_tuples({"namespace": GROUP_MEMBER.namespace, **subject})
+        return held if group is None else held | await self._list_group_tuples(group)
 
     async def _list_tuples_of(self, namespace: str, objects: Iterable[str]) -> set[RelationTuple]:
         await self._require_namespaces()

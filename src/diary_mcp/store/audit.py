@@ -28,6 +28,8 @@ class AuditEvent(BaseModel, frozen=True):
         "diary_transferred",
         "token_issued",
         "token_revoked",
+        "agent_removed",
+        "group_removed",
     ]
     agent: AgentName
     entry_id: EntryId | None

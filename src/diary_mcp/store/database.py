@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool
 
-from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.domain.errors import DatabaseUnavailableError, UnavailableError
 from diary_mcp.store.connecting import (
     CONNECT_TIMEOUT_S,
     BoundedConnection,
@@ -55,6 +55,19 @@ _LOOK_FIRST = (
 _TOO_MANY = (
     "PostgreSQL has no connection left for this process. Close servers that are not used, or raise "
     "max_connections: each server uses up to 16."
+)
+_REMOVED_NOW = (
+    "An agent or a group of this name was removed a moment ago, and the permission backend has not "
+    "forgotten it yet. Try again in a moment; `diary-mcp status` shows whether the backend answers."
+)
+_REMOVAL_CONSTRAINTS = frozenset(
+    {
+        "removal_is_settled",
+        # Told where the removal has committed between a statement's insert and its check.
+        "entry_owner_exists",
+        "diary_owner_exists",
+        "agent_token_agent_exists",
+    }
 )
 _READ_ONLY = (
     "This PostgreSQL is read-only, and nothing was changed: it is a standby, or "
@@ -252,6 +265,8 @@ def translate_errors(advice: str = _LOOK_FIRST) -> Generator[None]:
     try:
         yield
     except psycopg.Error as error:
+        if error.diag.constraint_name in _REMOVAL_CONSTRAINTS:
+            raise UnavailableError(_REMOVED_NOW) from error
         if not is_unavailability(error):
             raise
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):

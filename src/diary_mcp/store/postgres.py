@@ -19,6 +19,7 @@ from diary_mcp.store.entries import (
     PostgresSuggestions,
 )
 from diary_mcp.store.reflection import PostgresReflection
+from diary_mcp.store.removals import PostgresRemovals
 from diary_mcp.store.search import PostgresSearch
 from diary_mcp.store.shares import PostgresShares
 from diary_mcp.store.workflow_queue import DbosQueue
@@ -141,6 +142,10 @@ class _UnitOfWork:
     @property
     def agents(self) -> PostgresAgents:
         return PostgresAgents(self._connection)
+
+    @property
+    def removals(self) -> PostgresRemovals:
+        return PostgresRemovals(self._connection)
 
     @property
     def requests(self) -> PostgresAgents:

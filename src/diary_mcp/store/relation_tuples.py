@@ -74,6 +74,20 @@ class PostgresTuples:
             "list_tuples", {"namespace": namespace, "objects": list(objects)}
         )
 
+    async def list_held(self, namespace: str, subject: str | SubjectSet) -> list[RelationTuple]:
+        """Every tuple of the namespace with this subject."""
+        is_plain = isinstance(subject, str)
+        return await self._list_tuples(
+            "list_held",
+            {
+                "namespace": namespace,
+                "subject_id": subject if is_plain else None,
+                "subject_namespace": None if is_plain else subject.namespace,
+                "subject_object": None if is_plain else subject.object,
+                "subject_relation": None if is_plain else subject.relation,
+            },
+        )
+
     async def list_next_tuples(
         self, namespace: str, after: str | None, limit: int
     ) -> list[RelationTuple]:

@@ -25,6 +25,7 @@ from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.database import Connection, Database, is_unavailability
 from diary_mcp.store.sql import load_queries
 
+_Namespace = Literal["DiaryEntry", "Diary", "Group"]
 _SQL = load_queries("settlement")
 
 
@@ -44,10 +45,10 @@ class Backlog:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """The rows of one entry or diary; a tombstone has no tuples."""
+    """The rows of one entry or diary; a tombstone, or a name that was removed, has no tuples."""
 
     id: UUID
-    namespace: Literal["DiaryEntry", "Diary"]
+    namespace: _Namespace
     generation: int
     live: bool
     owner: AgentName
@@ -154,14 +155,20 @@ class PostgresLockedRelations:
 
     @property
     def entry_ids(self) -> list[EntryId]:
-        return [EntryId(each) for each in self._ids if each not in self._list_of("Diary")]
+        others = self._list_of("Diary", "Group")
+        return [EntryId(each) for each in self._ids if each not in others]
 
     @property
     def diary_ids(self) -> list[DiaryId]:
-        return [DiaryId(each) for each in self._ids if each not in self._list_of("DiaryEntry")]
+        others = self._list_of("DiaryEntry", "Group")
+        return [DiaryId(each) for each in self._ids if each not in others]
 
-    def _list_of(self, namespace: Literal["DiaryEntry", "Diary"]) -> set[UUID]:
-        return {row.id for row in self._rows if row.namespace == namespace}
+    @property
+    def removed_grantees(self) -> list[Grantee]:
+        return [Grantee(row.owner) for row in self._rows if row.namespace == "Group"]
+
+    def _list_of(self, *namespaces: _Namespace) -> set[UUID]:
+        return {row.id for row in self._rows if row.namespace in namespaces}
 
     async def mark_applied(self) -> None:
         """Also removes what is left of what is deleted and the backend has forgotten."""

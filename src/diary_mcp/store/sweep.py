@@ -32,13 +32,15 @@ _REFUSAL_PATIENCE = timedelta(hours=1)
 @dataclass(frozen=True)
 class _Forgotten:
     id: RelatedId
-    namespace: Literal["DiaryEntry", "Diary"]
+    namespace: Literal["DiaryEntry", "Diary", "Group"]
     generation: int
     deleted: bool
 
     @property
     def workflow(self) -> PermissionWorkflow:
         """Which one settles it is all the same to it."""
+        if self.namespace == "Group":
+            return "remove_grantee_relations"
         if self.namespace == "Diary":
             return "remove_diary_relations" if self.deleted else "grant_diary_ownership"
         return "remove_entry_relations" if self.deleted else "grant_ownership"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,24 @@ def test_revoked_tokens_are_not_listed_and_the_trail_tells_of_them(database: str
         ("token_revoked", 1),
         ("token_revoked", 3),
     ]
+
+
+def test_a_removed_agent_leaves_its_key_aside_and_its_groups(tmp_path: Path, database: str) -> None:
+    key = tmp_path / "keys" / "bob.pem"
+    run(database, "group", "add", "team")
+    run(database, "agent", "add", "bob")
+    run(database, "group", "member", "add", "team", "bob")
+    key.parent.mkdir(mode=0o700)
+    key.write_text("a key")
+
+    removed = run(database, "agent", "remove", "bob", "--data-dir", str(tmp_path))
+
+    assert (removed.returncode, removed.stdout) == (0, "removed agent bob\n")
+    assert not key.exists()
+    assert [each.read_text() for each in (key.parent / "removed").iterdir()] == ["a key"]
+    assert run(database, "group", "list").stdout == "team: (no members)\n"
+    assert run(database, "group", "remove", "team").stdout == "removed group team\n"
+    assert run(database, "agent", "list").stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from diary_mcp.app import Foundation, run_workflows
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
 from diary_mcp.domain.errors import ConflictError, DiaryError
-from diary_mcp.domain.fields import AgentName, Grantee
+from diary_mcp.domain.fields import AgentName, Grantee, GroupName
 from diary_mcp.domain.version import new_record
 from diary_mcp.service.ports.workflows import PermissionChange
 from support.failures import FAILURES, Failure, failing, read_everything
@@ -81,6 +81,14 @@ async def move(diary: Foundation, entry: Entry) -> object:
     return await diary.diary.entries.update(ALICE, str(entry.id), entry.version, changes)
 
 
+async def remove_agent(diary: Foundation, _entry: Entry) -> object:
+    return await diary.removals.remove_agent(AgentName(BOB))
+
+
+async def remove_group(diary: Foundation, _entry: Entry) -> object:
+    return await diary.removals.remove_group(GroupName("crew"))
+
+
 MUTATIONS = {
     "create": Mutation(create),
     "share": Mutation(share),
@@ -93,6 +101,14 @@ MUTATIONS = {
     "transfer a diary": Mutation(transfer_diary),
     "remove a diary": Mutation(remove_diary),
 }
+# With several workflows, and without an entry or a diary to name for some.
+REMOVALS = {
+    "remove an agent": Mutation(remove_agent, shared_before=True),
+    "remove a group": Mutation(remove_group),
+}
+by_any_change = pytest.mark.parametrize(
+    "mutation", [*MUTATIONS.values(), *REMOVALS.values()], ids=[*MUTATIONS, *REMOVALS]
+)
 by_mutation = pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
 
 JOURNAL = """\
@@ -133,11 +149,12 @@ execute function public.note('commit');
 
 @pytest.fixture
 async def entry(foundation: Foundation) -> Entry:
-    """An entry of alice's, with two diaries of hers; bob is known."""
+    """An entry of alice's, with two diaries of hers; bob is known, and a group."""
     add_agents(foundation.database_url, "bob")
     for name in ("team", "shared"):
         await foundation.diary.diaries.open(ALICE, name)
     await foundation.diary.diaries.share(ALICE, "shared", BOB)
+    ask(foundation.database_url, "insert into diary.agent_group (name) values ('crew')")
     return await foundation.diary.entries.create(ALICE, EntryDraft(content="old"))
 
 
@@ -174,7 +191,7 @@ async def test_the_enqueue_is_between_the_first_and_the_last_statement_on_one_co
     assert moments == sorted(moments)
 
 
-@by_mutation
+@by_any_change
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_a_failure_before_the_commit_reaches_the_caller_and_leaves_nothing(
     foundation: Foundation, entry: Entry, mutation: Mutation, failure: Failure
@@ -231,7 +248,7 @@ async def test_an_error_of_the_caller_after_the_enqueue_takes_the_workflow_back(
     assert read_everything(foundation.database_url) == before
 
 
-@by_mutation
+@by_any_change
 async def test_a_call_that_is_cancelled_at_its_commit_is_done_as_a_whole(
     foundation: Foundation, entry: Entry, mutation: Mutation
 ) -> None:
@@ -249,11 +266,11 @@ async def test_a_call_that_is_cancelled_at_its_commit_is_done_as_a_whole(
 
     after = read_everything(url)
     changed = {table for table in after if after[table] != before[table]}
-    assert changed & {"diary.entry_permission", "diary.diary_permission"}
+    assert changed & {"diary.entry_permission", "diary.diary_permission", "diary.removal"}
     assert changed >= {"dbos.workflow_status", "dbos.workflow_input"}
 
 
-@by_mutation
+@by_any_change
 async def test_a_commit_gives_both_the_rows_and_the_tuples_that_follow(
     foundation: Foundation, entry: Entry, mutation: Mutation
 ) -> None:
@@ -266,7 +283,7 @@ async def test_a_commit_gives_both_the_rows_and_the_tuples_that_follow(
     check_promise(foundation.database_url)
 
 
-@by_mutation
+@by_any_change
 async def test_a_rollback_gives_neither_also_while_workflows_run(
     foundation: Foundation, entry: Entry, mutation: Mutation
 ) -> None:

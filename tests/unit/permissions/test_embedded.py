@@ -49,6 +49,10 @@ class NoTuples:
         self.ask(f"containing {holder} {subjects}")
         return []
 
+    async def list_held(self, namespace: str, subject: str | SubjectSet) -> list[RelationTuple]:
+        self.ask(f"held {namespace} {subject}")
+        return []
+
     async def list_tuples(self, namespace: str, objects: Collection[str]) -> list[RelationTuple]:
         self.ask(f"tuples {namespace} {objects}")
         return []
@@ -81,6 +85,7 @@ ASK: dict[str, Callable[[EmbeddedPermissions], Awaitable[object]]] = {
     "check_view": lambda backend: backend.check_view(ANN, [ENTRY]),
     "list_groups": lambda backend: backend.list_groups(ANN),
     "list_entry_tuples": lambda backend: backend.list_entry_tuples([ENTRY]),
+    "list_group_tuples": lambda backend: backend.list_group_tuples(Grantee("group:crew")),
     "patch": lambda backend: backend.patch(insert=[owner_tuple(ENTRY, ANN)], delete=()),
     "scan_tuples": scan,
     "add": lambda backend: backend.add(TEAM, Grantee("ann")),

@@ -69,7 +69,7 @@ class AgentRegistry:
     """Makes every agent known that calls a tool, so that others can share with it."""
 
     _store: Store
-    # Agents are never removed, so what was registered once needs no second statement.
+    # Once is enough: an agent that was removed meanwhile begins anew with what it writes first.
     _registered: set[AgentName] = field(default_factory=set[AgentName])
 
     async def register(self, agent: AgentName) -> None:

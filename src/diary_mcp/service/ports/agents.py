@@ -1,11 +1,13 @@
 """Agents, groups and tokens as rows."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from diary_mcp.domain.fields import AgentName, Grantee
+from diary_mcp.domain.fields import AgentName, Grantee, RemovalId
 from diary_mcp.domain.tokens import AgentToken, TokenId, TokenScope
+from diary_mcp.service.ports.workflows import RelatedId
 
 
 class AgentDirectory(Protocol):
@@ -13,10 +15,57 @@ class AgentDirectory(Protocol):
 
     async def register(self, agent: AgentName) -> None: ...
 
-    async def exists(self, grantee: Grantee) -> bool: ...
+    async def exists(self, grantee: Grantee) -> bool:
+        """Whether there is one of this name; a transaction keeps it from being removed."""
+        ...
 
     async def list_similar(self, grantee: Grantee, limit: int) -> list[Grantee]:
         """Names that exist, the most similar to `grantee` first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An entry or a diary that has changed, and its generation from now on."""
+
+    id: RelatedId
+    generation: int
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What keeps an agent from being removed."""
+
+    entries: int
+    diaries: list[str]
+
+
+class RemovalWriter(Protocol):
+    """Takes everything from a name that an agent or a group had."""
+
+    async def hold(self, grantee: Grantee) -> bool:
+        """Keeps everybody from giving it anything until the transaction ends; `False`: no such."""
+        ...
+
+    async def list_holdings(self, agent: AgentName, *, with_diaries: bool) -> Holdings:
+        """Its entries, and its diaries: those that hold entries, and `with_diaries` the others.
+
+        A `main` that holds nothing is none.
+        """
+        ...
+
+    async def delete_entries(self, agent: AgentName, limit: int) -> list[Raised]:
+        """Deletes some of its entries for good; the workflows are the caller's to enqueue."""
+        ...
+
+    async def delete_diaries(self, agent: AgentName) -> list[Raised]: ...
+
+    async def take_shares_back(self, grantee: Grantee, limit: int) -> list[Raised]: ...
+
+    async def take_roles_back(self, grantee: Grantee, limit: int) -> list[Raised]: ...
+
+    async def remove(self, grantee: Grantee) -> RemovalId:
+        """Removes its row and all that is kept of it by its name, but for the audit trail."""
         ...
 
 

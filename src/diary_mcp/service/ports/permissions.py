@@ -49,6 +49,10 @@ class PermissionWriter(Protocol):
         """Every tuple whose object is one of the diaries."""
         ...
 
+    async def list_group_tuples(self, grantee: Grantee) -> set[RelationTuple]:
+        """Every tuple on a group whose subject is `grantee`, and if it is a group, those on it."""
+        ...
+
     async def patch(
         self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]
     ) -> None:

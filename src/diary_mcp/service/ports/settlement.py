@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from diary_mcp.domain.fields import DiaryId, EntryId
+from diary_mcp.domain.fields import DiaryId, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.service.ports.workflows import RelatedId
 
@@ -27,6 +27,11 @@ class LockedRelations(Protocol):
     @property
     def diary_ids(self) -> Sequence[DiaryId]:
         """Those that are diaries; one that no row knows may be either."""
+        ...
+
+    @property
+    def removed_grantees(self) -> Sequence[Grantee]:
+        """Names that were removed: of them the backend is to know nothing in groups."""
         ...
 
     async def mark_applied(self) -> None:

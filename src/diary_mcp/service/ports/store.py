@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from diary_mcp.service.ports.agents import AgentDirectory
+from diary_mcp.service.ports.agents import AgentDirectory, RemovalWriter
 from diary_mcp.service.ports.archive import ArchiveReader, ArchiveWriter
 from diary_mcp.service.ports.chain import ChainReader, ChainWriter
 from diary_mcp.service.ports.diaries import DiaryReader, DiaryWriter
@@ -60,6 +60,8 @@ class UnitOfWork(Protocol):
     def diaries(self) -> DiaryWriter: ...
     @property
     def agents(self) -> AgentDirectory: ...
+    @property
+    def removals(self) -> RemovalWriter: ...
     @property
     def requests(self) -> RequestLog: ...
     @property

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol, get_args
 from uuid import UUID
 
-from diary_mcp.domain.fields import DiaryId, EntryId, Grantee
+from diary_mcp.domain.fields import DiaryId, EntryId, Grantee, RemovalId
 
 PERMISSION_QUEUE = "permissions"
 DIARY_QUEUE = "diaries"
@@ -36,18 +36,20 @@ DiaryWorkflow = Literal[
     "remove_diary_relations",
     "move_entry",
 ]
-PermissionWorkflow = EntryWorkflow | DiaryWorkflow
+RemovalWorkflow = Literal["remove_grantee_relations"]
+PermissionWorkflow = EntryWorkflow | DiaryWorkflow | RemovalWorkflow
 PERMISSION_WORKFLOWS: tuple[PermissionWorkflow, ...] = (
     *get_args(EntryWorkflow),
     *get_args(DiaryWorkflow),
+    *get_args(RemovalWorkflow),
 )
-RelatedId = EntryId | DiaryId
-"""What has relation tuples; no entry has the id of a diary."""
+RelatedId = EntryId | DiaryId | RemovalId
+"""What has relation tuples: an entry, a diary, or a name that was removed. No two share an id."""
 
 
 @dataclass(frozen=True)
 class PermissionChange:
-    """One event that the permission backend must come to agree with, of entries or a diary.
+    """One event that the permission backend must come to agree with: of entries, a diary, a name.
 
     `generation` is the entry's or the diary's, raised in the same transaction. A batch of new
     entries is one change: all of them are at generation 1, and the first names it.

@@ -50,7 +50,11 @@ async def _settle_together(
 async def _list_present(relations: LockedRelations, writer: PermissionWriter) -> set[RelationTuple]:
     entry_ids, diary_ids = relations.entry_ids, relations.diary_ids
     present = await writer.list_entry_tuples(entry_ids) if entry_ids else set[RelationTuple]()
-    return present | await writer.list_diary_tuples(diary_ids) if diary_ids else present
+    if diary_ids:
+        present |= await writer.list_diary_tuples(diary_ids)
+    for grantee in relations.removed_grantees:
+        present |= await writer.list_group_tuples(grantee)
+    return present
 
 
 async def _settle_one_by_one(

@@ -3,10 +3,17 @@ insert into diary.agent (name) values (%(name)s)
 on conflict on constraint agent_pkey do nothing
 
 -- name: agent_exists
-select exists (select from diary.agent as a where a.name = %(name)s)
+-- Whoever removes it waits for this transaction, and the other way round.
+select true
+from diary.agent as a
+where a.name = %(name)s
+for key share of a
 
 -- name: group_exists
-select exists (select from diary.agent_group as g where g.name = %(name)s)
+select true
+from diary.agent_group as g
+where g.name = %(name)s
+for key share of g
 
 -- name: list_names
 -- Every name that an entry can be shared with, the most recent first.

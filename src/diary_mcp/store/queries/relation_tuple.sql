@@ -135,6 +135,35 @@ where
     )
 order by t.object
 
+-- name: list_held
+-- Every tuple of a namespace whose subject is this one; by either index on subjects.
+select
+    t.namespace,
+    t.object,
+    t.relation,
+    t.subject_id,
+    t.subject_namespace,
+    t.subject_object,
+    t.subject_relation
+from diary.relation_tuple as t
+where t.namespace = %(namespace)s and t.subject_id = %(subject_id)s
+union all
+select
+    t.namespace,
+    t.object,
+    t.relation,
+    t.subject_id,
+    t.subject_namespace,
+    t.subject_object,
+    t.subject_relation
+from diary.relation_tuple as t
+where
+    t.namespace = %(namespace)s
+    and t.subject_id is null
+    and t.subject_namespace = %(subject_namespace)s
+    and t.subject_object = %(subject_object)s
+    and t.subject_relation = %(subject_relation)s
+
 -- name: list_containing
 -- Objects of the namespace whose relation holds this subject set.
 select distinct t.object

@@ -64,6 +64,10 @@ left join lateral (
 ) as held on true
 where permission.diary_id = any(%(ids)s)
 group by permission.diary_id, permission.generation, permission.deleted_at, d.owner
+union all
+select r.id, 'Group', r.generation, false, r.grantee, null, '{}', '{}'
+from diary.removal as r
+where r.id = any(%(ids)s)
 
 -- name: mark_applied
 -- Never back to an older generation; what is right already is not written again. Gives how many
@@ -100,12 +104,21 @@ diary as (
             or permission.refusal is not null
         )
     returning permission.changed_at
+),
+removal as (
+    update diary.removal as r
+    set applied_generation = settled.generation, refusal = null
+    from settled
+    where r.id = settled.id
+    returning r.changed_at
 )
 select extract(epoch from clock_timestamp() - applied.changed_at)::double precision
 from (
     select entry.changed_at from entry
     union all
     select diary.changed_at from diary
+    union all
+    select removal.changed_at from removal
 ) as applied
 
 -- name: remove_tombstones
@@ -116,6 +129,10 @@ with entry as (
         entry_id = any(%(ids)s)
         and deleted_at is not null
         and applied_generation >= generation
+),
+removal as (
+    delete from diary.removal
+    where id = any(%(ids)s) and applied_generation >= generation
 )
 delete from diary.diary_permission
 where
@@ -129,6 +146,11 @@ with entry as (
     update diary.entry_permission
     set refusal = %(reason)s, changed_at = clock_timestamp()
     where entry_id = any(%(ids)s)
+),
+removal as (
+    update diary.removal
+    set refusal = %(reason)s, changed_at = clock_timestamp()
+    where id = any(%(ids)s)
 )
 update diary.diary_permission
 set refusal = %(reason)s, changed_at = clock_timestamp()
