@@ -29,6 +29,7 @@ MAY_KEEP_IDS = {
     "dbos.workflow_output",
     "dbos.operation_outputs",
     "diary.audit_event",
+    "diary.link",
 }
 
 
@@ -265,7 +266,10 @@ def test_a_deleted_entry_is_gone_for_good(site: Deployment) -> None:
         assert client.call("diary_get", entry_id=entry["id"]).code == "not_found"
         assert client.call("diary_search", query=marker).data["hits"] == []
     assert tables_with(site.url, marker) == []
-    eventually(lambda: set(tables_with(site.url, entry["id"])) <= MAY_KEEP_IDS)
+    eventually(
+        lambda: set(tables_with(site.url, entry["id"])) <= MAY_KEEP_IDS,
+        told=lambda: tables_with(site.url, entry["id"]),
+    )
 
 
 def test_a_deleted_entry_leaves_the_others_of_its_chain(site: Deployment) -> None:
