@@ -93,6 +93,7 @@ class HtmlPage(HTMLParser):
 
 
 _RUNS = {"script", "style", "iframe", "object", "embed", "img", "svg", "math", "base", "video"}
+_OF_PICTURES = {"class", "width", "height", "viewbox", "aria-hidden"}
 _LOADS = ("src", "srcset", "data", "poster", "background", "formaction", "ping", "style")
 
 
@@ -103,6 +104,8 @@ def dangers_of(page: HtmlPage, base: str) -> list[Element]:
 
 def _is_dangerous(element: Element, base: str) -> bool:
     attributes = element.attributes
+    if element.tag == "svg" and attributes.get("class", "").startswith("picture"):
+        return set(attributes) - _OF_PICTURES != set()  # One of the page's own.
     if element.tag in _RUNS or any(name.startswith("on") for name in attributes):
         return True
     if any(name in attributes for name in _LOADS):

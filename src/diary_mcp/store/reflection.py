@@ -7,7 +7,14 @@ from typing import LiteralString
 from psycopg.rows import class_row
 
 from diary_mcp.service.ports.entries import TagCount
-from diary_mcp.service.ports.reflection import CorrectionStep, EntrySelection, Preview, TypeCount
+from diary_mcp.service.ports.reflection import (
+    CorrectionStep,
+    DayCount,
+    EntrySelection,
+    OpenedCount,
+    Preview,
+    TypeCount,
+)
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import place_parameters
 from diary_mcp.store.sql import load_queries
@@ -78,6 +85,18 @@ class PostgresReflection:
         )
         steps = await cursor.fetchall()
         return [list(chain) for _, chain in groupby(steps, key=lambda step: step.head_id)]
+
+    async def count_by_day(self, selection: EntrySelection) -> list[DayCount]:
+        cursor = self._connection.cursor(row_factory=class_row(DayCount))
+        await cursor.execute(_statements(selection)["count_by_day"], _parameters(selection))
+        return await cursor.fetchall()
+
+    async def list_open_problems_by_day(self, selection: EntrySelection) -> list[OpenedCount]:
+        cursor = self._connection.cursor(row_factory=class_row(OpenedCount))
+        await cursor.execute(
+            _statements(selection)["list_open_problems_by_day"], _parameters(selection)
+        )
+        return await cursor.fetchall()
 
 
 def _statements(selection: EntrySelection) -> Mapping[str, LiteralString]:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import DiaryError
-from diary_mcp.web import diaries, reading, writing
+from diary_mcp.web import activity, diaries, reading, writing
 from diary_mcp.web.signing_in import cookie_of, drop_cookie, keep_cookie
 from diary_mcp.web.visits import (
     Desk,
@@ -85,6 +85,7 @@ def _routes(desk: Desk) -> list[BaseRoute]:
         page("/", reading.timeline),
         page("/search", reading.search),
         page("/shared", reading.shared),
+        page("/activity", activity.activity),
         page("/tags", reading.tags),
         page("/status", reading.status),
         page("/entries/{entry_id}", reading.entry),

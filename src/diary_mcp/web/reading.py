@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from diary_mcp.domain.diaries import EVERYTHING, MAIN, DiaryName
 from diary_mcp.domain.entry import Entry, EntrySummary, Share
-from diary_mcp.domain.errors import DiaryError, NotFoundError
-from diary_mcp.domain.fields import ENTRY_TYPES, AgentName, EntryId
+from diary_mcp.domain.errors import DiaryError
+from diary_mcp.domain.fields import ENTRY_TYPES, AgentName
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.tools.arguments import ListArguments, SearchArguments, TagsArguments
 from diary_mcp.service.diary import Diary
+from diary_mcp.web.chain import find_chain
 from diary_mcp.web.comparison import compare
 from diary_mcp.web.markdown import render_markdown
 from diary_mcp.web.signature import say_signature
@@ -27,7 +28,7 @@ _MOST_TAGS = 200
 # A page does not wait for a long chain; whoever wants that asks for it.
 _CHECK_S = 1.0
 _WHOLE_CHECK_S = 20.0
-_FILTERS = ("type", "tag", "session", "author", "since", "until")
+_FILTERS = ("type", "tag", "session", "author", "since", "until", "standing")
 
 
 async def timeline(visit: Visit) -> Response:
@@ -88,18 +89,17 @@ async def show_entry(
     async def look(diary: Diary) -> Response:
         found = await diary.entries.get(agent, reference)
         is_own = found.role == "owner"
+        chain = await find_chain(diary, agent, found)
         report = await diary.verification.verify(agent, str(found.id), most_seconds=seconds)
         return visit.show(
             "entry.html",
             status,
             entry=found,
             html=await anyio.to_thread.run_sync(render_markdown, found.content),
-            supersedes=[
-                older
-                for each in found.supersedes
-                if (older := await _related(diary, visit, each)) is not None
-            ],
-            superseded_by=await _related(diary, visit, found.superseded_by),
+            chain=chain,
+            superseded_by=next(
+                (step.entry for step in chain if step.entry.id == found.superseded_by), None
+            ),
             received=None if is_own else await diary.sharing.find_received(agent, found),
             signature=say_signature(found, report),
             lies_in=lies_in(found, agent),
@@ -219,6 +219,7 @@ async def _list(visit: Visit, fixed: Mapping[str, str], template: str) -> Respon
     asked = ListArguments.model_validate(
         {
             "limit": _ENTRIES_A_PAGE,
+            "include_superseded": "standing" not in given,
             **visit.keep,
             **fixed,
             **({"types": [given["type"]]} if "type" in given else {}),
@@ -248,16 +249,6 @@ def _by_day(rows: Sequence[EntrySummary]) -> list[tuple[str, list[EntrySummary]]
         (f"{day:%A, %-d %B %Y}", list(entries))
         for day, entries in groupby(rows, key=lambda row: row.date.date())
     ]
-
-
-async def _related(diary: Diary, visit: Visit, entry_id: EntryId | None) -> Entry | None:
-    """An entry that this one names, where it can be read."""
-    if entry_id is None:
-        return None
-    try:
-        return await diary.entries.get(visit.caller.agent, str(entry_id))
-    except NotFoundError:
-        return None
 
 
 def number(text: str | None, otherwise: int) -> int:

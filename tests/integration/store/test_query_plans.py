@@ -263,6 +263,7 @@ STATEMENTS = (
     )),
     *("reflection." + name for name in (
         "count_by_type", "count_by_tag", "list_newest", "list_most_important", "list_corrections",
+        "count_by_day", "list_open_problems_by_day",
     )),
     *("share." + name for name in (
         "put_share", "remove_share", "find_share", "list_shares", "count_group_shares", "may_reach",

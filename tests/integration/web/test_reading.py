@@ -3,7 +3,7 @@
 import pytest
 
 from diary_mcp.domain.entry import EntryChanges
-from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.fields import AgentName, Grantee
 from support.page import PageSite
 
 pytestmark = pytest.mark.anyio
@@ -136,3 +136,61 @@ async def test_tags_and_status_say_how_things_are(pages: PageSite) -> None:
     assert "used 1" in tags.text
     assert "Agent ted" in status.text
     assert "Entries 1, 0 of them shared" in status.text
+
+
+async def test_activity_is_counted_by_day_and_leads_to_what_was_written(pages: PageSite) -> None:
+    problem = await pages.write("p", "una", type="problem", date="2026-03-04T23:30:00Z")
+    await pages.write("q", "una", type="problem", date="2026-03-04T08:00:00Z", title="Still open")
+    await pages.write(
+        "s", "una", type="decision", date="2026-03-09T08:00:00Z", supersedes=[str(problem)]
+    )
+    await pages.diary.diaries.open(AgentName("una"), "side")
+    await pages.write("x", "una", diary="side", date="2025-05-06T08:00:00Z")
+
+    async with pages.browser("una") as browser:
+        whole = await browser.get("/activity?year=2026")
+        side = await browser.get("/activity?diary=side&year=2025")
+        nobody = await browser.get("/activity?diary=nobody/theirs")
+        day = await browser.get("/?since=2026-03-04&until=2026-03-04")
+        still = await browser.get("/?type=problem&standing=yes")
+
+    assert "3 entries on 2 days of 2026; the most, 2, on Wednesday, 4 March 2026" in whole.text
+    assert "How it grew: 4 now" in whole.text
+    assert "Open problems: 1 now" in whole.text
+    assert any("since=2026-03-04&until=2026-03-04" in link for link in whole.html.links())
+    assert "1 entry on 1 day of 2025" in side.text
+    assert any("since=2025-05-06" in link and "diary=side" in link for link in side.html.links())
+    assert nobody.status == 404
+    assert day.text.count("problem") >= 2
+    assert "Still open" in still.text
+    assert "Untitled problem" not in still.text
+
+
+async def test_an_agent_without_entries_has_no_activity(pages: PageSite) -> None:
+    async with pages.browser("vic") as browser:
+        page = await browser.get("/activity")
+
+    assert (page.status, "Nothing is written yet." in page.text) == (200, True)
+
+
+async def test_what_corrects_what_is_drawn_as_far_as_it_can_be_read(pages: PageSite) -> None:
+    wim = AgentName("wim")
+    ids = [await pages.write(f"w{n}", "wim", title=f"Part {n}") for n in range(3)]
+    middle = await pages.write("m", "wim", title="Middle", supersedes=[str(each) for each in ids])
+    last = await pages.write("l", "wim", title="Last", supersedes=[str(middle)])
+    await pages.diary.agents.register(AgentName("xia"))
+    await pages.diary.sharing.share(wim, str(middle), Grantee("xia"))
+    await pages.settle(middle)
+
+    async with pages.browser("wim") as browser, pages.browser("xia") as other:
+        page = await browser.get(f"/entries/{ids[1]}")
+        alone = await other.get(f"/entries/{middle}")
+
+    where = page.text[page.text.index("Corrections") :]
+    assert where.index("Last") < where.index("Middle") < where.index("Part 1")
+    assert all(f"Part {number}" in where for number in range(3))
+    assert "this entry" in where
+    assert str(last) in page.html.html
+    assert "Corrections" not in alone.text
+    assert "Part" not in alone.text
+    assert "Last" not in alone.text

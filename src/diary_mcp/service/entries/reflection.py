@@ -23,7 +23,13 @@ from diary_mcp.domain.reflection import (
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
 from diary_mcp.service.entries.places import Places
 from diary_mcp.service.ports.entries import Readership
-from diary_mcp.service.ports.reflection import EntrySelection, Preview, TypeCount
+from diary_mcp.service.ports.reflection import (
+    DayCount,
+    EntrySelection,
+    OpenedCount,
+    Preview,
+    TypeCount,
+)
 from diary_mcp.service.ports.store import Reading, Store
 
 _MAX_TAGS = 12
@@ -60,6 +66,15 @@ class SessionContext:
     solved: tuple[Solution, ...] = ()
     diary: str | None = None
     """The current one, which all of this is of."""
+
+
+@dataclass(frozen=True)
+class Chronicle:
+    """How a diary came to be, the earliest day first."""
+
+    days: Sequence[DayCount]
+    problems: Sequence[OpenedCount]
+    notice: str | None
 
 
 class ReflectionService:
@@ -156,6 +171,23 @@ class ReflectionService:
             corrections=tuple(each for each in _corrections(chains) if each.id not in named),
             recent_notes=others[2],
         )
+
+    async def look_back(
+        self, agent: AgentName, diary: str | None, *, current: str | None = None
+    ) -> Chronicle:
+        """The agent's own entries, or those of a diary, day by day.
+
+        Raises:
+            NotFoundError: there is no such diary that the agent may read.
+        """
+        looked = await self._places.look(agent, diary, current)
+        selection = EntrySelection(agent, place=looked.place)
+        async with self._store.reading() as rows:
+            return Chronicle(
+                days=await rows.reflection.count_by_day(selection),
+                problems=await rows.reflection.list_open_problems_by_day(selection),
+                notice=looked.notice,
+            )
 
     async def find_last_handoff(self, agent: AgentName) -> Entry | None:
         """The newest entry of type `handoff` of the agent's own."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType
@@ -33,6 +33,23 @@ class TypeCount:
     type: EntryType
     entries: int
     current: int
+
+
+@dataclass(frozen=True)
+class DayCount:
+    """Entries of one type, of one day in UTC."""
+
+    day: date
+    type: EntryType
+    entries: int
+
+
+@dataclass(frozen=True)
+class OpenedCount:
+    """By how much the number of problems that nothing supersedes changed on a day."""
+
+    day: date
+    opened: int
 
 
 @dataclass(frozen=True)
@@ -78,4 +95,12 @@ class ReflectionReader(Protocol):
         self, selection: EntrySelection, limit: int
     ) -> list[Sequence[Preview]]:
         """Corrections that stand, newest first, each followed by a few that it supersedes."""
+        ...
+
+    async def count_by_day(self, selection: EntrySelection) -> list[DayCount]:
+        """Of all times, the earliest day first."""
+        ...
+
+    async def list_open_problems_by_day(self, selection: EntrySelection) -> list[OpenedCount]:
+        """Of all times, the earliest day first."""
         ...

@@ -102,3 +102,34 @@ select
 from step
 inner join diary.entry as e on e.owner = %(owner)s and e.id = step.id
 order by step.head_date desc, step.head_id, step.depth, e.date desc, e.id
+
+-- name: count_by_day
+-- How many entries of each type there are of each day, the earliest first.
+select
+    (e.date at time zone 'utc')::date as day,
+    e.type,
+    count(*)::integer as entries
+from diary.entry as e
+where e.owner = %(owner)s
+group by 1, 2
+order by 1, 2
+
+-- name: list_open_problems_by_day
+-- Of each day on which that changed, by how much the number of open problems did.
+select
+    (change.moment at time zone 'utc')::date as day,
+    sum(change.opened)::integer as opened
+from (
+    select
+        e.date as moment,
+        1 as opened
+    from diary.entry as e
+    where e.owner = %(owner)s and e.type = 'problem'
+    union all
+    select greatest(newer.date, e.date), -1
+    from diary.entry as e
+    inner join diary.entry as newer on newer.id = e.superseded_by
+    where e.owner = %(owner)s and e.type = 'problem'
+) as change
+group by 1
+order by 1
