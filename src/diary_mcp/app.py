@@ -34,6 +34,7 @@ from diary_mcp.service.chain.continuity import Continuity
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.diary import BackendNames, Diary, build_diary
 from diary_mcp.service.entries.credentials import CredentialDoor
+from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.word_counts import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts
@@ -163,6 +164,7 @@ async def open_foundation(
                 signing=signing,
                 activity=activity,
                 counts=counts,
+                cursors=Cursors(await store.get_cursor_key()),
                 door=CredentialDoor(is_open=settings.secrets == "allow"),
             ),
             telemetry=telemetry,

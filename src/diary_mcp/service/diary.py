@@ -9,6 +9,7 @@ from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.diaries.diaries import DiaryService
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.credentials import CredentialDoor
+from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.entries import EntryService
 from diary_mcp.service.entries.listing import ListingService, SuggestionService
 from diary_mcp.service.entries.places import Places
@@ -68,6 +69,7 @@ def build_diary(
     activity: Activity | None = None,
     counts: WordCounts | None = None,
     door: CredentialDoor | None = None,
+    cursors: Cursors | None = None,
 ) -> Diary:
     """Wires the use cases. Nothing is opened here. Without `signing` all stays pending."""
     access = Access(store, permissions)
@@ -75,12 +77,13 @@ def build_diary(
     similarity = SimilarityService(store, counts)
     signing = signing or ChainSigning(None)
     door = door or CredentialDoor()
+    cursors = cursors or Cursors()
     return Diary(
         entries=EntryService(store, access, signing, similarity, door=door, places=places),
         sharing=SharingService(store, access, door),
-        listing=ListingService(store, permissions, access, places),
-        search=SearchService(store, permissions, access, embedder, places=places),
-        diaries=DiaryService(store, permissions, access, places, door),
+        listing=ListingService(store, permissions, access, places, cursors),
+        search=SearchService(store, permissions, access, embedder, places=places, cursors=cursors),
+        diaries=DiaryService(store, permissions, access, places, door=door, cursors=cursors),
         similarity=similarity,
         reflection=ReflectionService(store, places),
         verification=VerificationService(store, access, check_signature, signing),

@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from psycopg.rows import args_row
+
 from diary_mcp.service.ports.store import Reading, UnitOfWork
 from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
@@ -22,7 +24,10 @@ from diary_mcp.store.reflection import PostgresReflection
 from diary_mcp.store.removals import PostgresRemovals
 from diary_mcp.store.search import PostgresSearch
 from diary_mcp.store.shares import PostgresShares
+from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import DbosQueue
+
+_SQL = load_queries("identity")
 
 
 class PostgresStore:
@@ -41,6 +46,14 @@ class PostgresStore:
         self._telemetry = telemetry
         self._wants_signatures = wants_signatures
         self._committed = committed
+
+    async def get_cursor_key(self) -> bytes:
+        """What every process on this database signs cursors with."""
+        async with self._database.connection() as connection:
+            cursor = connection.cursor(row_factory=args_row(bytes))
+            await cursor.execute(_SQL["get_cursor_key"])
+            (key,) = await cursor.fetchall()
+        return key
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Reading]:

@@ -22,9 +22,9 @@ from diary_mcp.domain.errors import (
     NotFoundError,
 )
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, DiaryId, Grantee
-from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.credentials import CredentialDoor
+from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.listing import Page, share_page, share_position
 from diary_mcp.service.entries.places import Places, make_diary
 from diary_mcp.service.ports.entries import Readership
@@ -43,8 +43,11 @@ class DiaryService:
         permissions: PermissionReader,
         access: Access,
         places: Places,
+        *,
         door: CredentialDoor,
+        cursors: Cursors,
     ) -> None:
+        self._cursors = cursors
         self._store = store
         self._permissions = permissions
         self._access = access
@@ -236,7 +239,7 @@ class DiaryService:
             NotFoundError: there is none that the caller may read.
         """
         listing = f"roles:{caller}:{text}"
-        after = None if cursor is None else cursors.decode_shares(cursor, listing)
+        after = None if cursor is None else self._cursors.decode_shares(cursor, listing)
         name = None if text is None else await self._require_own(caller, text)
         shares: list[Share] = []
         async with self._store.reading() as rows:
@@ -249,7 +252,7 @@ class DiaryService:
             if name is None:
                 shares = await rows.shares.list_page(caller, None, after, limit + 1)
         given = sorted([*roles, *shares], key=lambda each: astuple(share_position(each)))
-        return share_page(given, limit, listing)
+        return share_page(given, limit, self._cursors, listing)
 
     async def _require_own(self, caller: AgentName, text: str) -> DiaryName:
         name = parse_diary_name(text, caller)

@@ -13,8 +13,8 @@ from diary_mcp.domain.diaries import DiaryShare
 from diary_mcp.domain.entry import EntryFilters, EntrySummary, Share
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
-from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access, Listed
+from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.places import Places, within
 from diary_mcp.service.ports.entries import (
     EntryCounts,
@@ -56,8 +56,14 @@ class ListingService:
     """Read-only views of the diary, for one caller at a time."""
 
     def __init__(
-        self, store: Store, permissions: PermissionReader, access: Access, places: Places
+        self,
+        store: Store,
+        permissions: PermissionReader,
+        access: Access,
+        places: Places,
+        cursors: Cursors,
     ) -> None:
+        self._cursors = cursors
         self._store = store
         self._permissions = permissions
         self._access = access
@@ -84,7 +90,7 @@ class ListingService:
         """
         filters = in_diary(filters, current)
         listing = f"list:{caller}:{filters.model_dump_json()}"
-        start = None if cursor is None else cursors.decode_entries(cursor, listing)
+        start = None if cursor is None else self._cursors.decode_entries(cursor, listing)
         looked = await self._places.look(caller, filters.diary, current)
         reader = within(await self._readership(caller, filters), looked)
 
@@ -96,7 +102,7 @@ class ListingService:
         entries, has_more = await self._fill(caller, fetch, limit)
         return Page(
             entries,
-            cursors.encode_entries(EntryPosition(entries[-1].date, entries[-1].id), listing)
+            self._cursors.encode_entries(EntryPosition(entries[-1].date, entries[-1].id), listing)
             if has_more
             else None,
             looked.notice,
@@ -131,12 +137,12 @@ class ListingService:
             NotFoundError: there is no such entry that the caller may read.
         """
         listing = f"shares:{caller}:{reference}"
-        after = None if cursor is None else cursors.decode_shares(cursor, listing)
+        after = None if cursor is None else self._cursors.decode_shares(cursor, listing)
         async with self._store.reading() as rows:
             entry = await rows.entries.find(Readership(caller), reference)
             if entry is not None and entry.role == "owner":
                 shares = await rows.shares.list_page(caller, entry.id, after, limit + 1)
-                return share_page(shares, limit, listing)
+                return share_page(shares, limit, self._cursors, listing)
         raise await self._access.refusal(caller, reference)
 
     async def whoami(self, caller: AgentName) -> Whoami:
@@ -209,7 +215,7 @@ def in_diary(filters: EntryFilters, current: str | None) -> EntryFilters:
     return filters.model_copy(update={"diary": diary, **whole})
 
 
-def share_page(shares: Sequence[Given], limit: int, listing: str) -> Page[Given]:
+def share_page(shares: Sequence[Given], limit: int, cursors: Cursors, listing: str) -> Page[Given]:
     """A page of shares, of which there may be one more than are shown."""
     if len(shares) <= limit:
         return Page(shares, None)

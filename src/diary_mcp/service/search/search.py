@@ -16,8 +16,8 @@ import anyio.to_thread
 from diary_mcp.domain.entry import EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.errors import PermissionBackendUnavailableError, UnavailableError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.entries import cursors
 from diary_mcp.service.entries.access import Access
+from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.listing import Page, in_diary
 from diary_mcp.service.entries.places import Looked, Places, within
 from diary_mcp.service.ports.entries import Readership
@@ -87,7 +87,9 @@ class SearchService:
         *,
         weights: "Weights | None" = None,
         places: Places | None = None,
+        cursors: Cursors | None = None,
     ) -> None:
+        self._cursors = cursors or Cursors()
         self._places = places or Places(store, permissions, access)
         self._store = store
         self._permissions = permissions
@@ -123,7 +125,7 @@ class SearchService:
         """
         filters = in_diary(filters, current)
         listing = f"search:{caller}:{mode}:{filters.model_dump_json()}:{query}"
-        position = None if cursor is None else cursors.decode_search(cursor, listing)
+        position = None if cursor is None else self._cursors.decode_search(cursor, listing)
         request = SearchRequest(caller, query, filters, mode, limit, position)
         async with self._turns.turn(caller):
             looked = await self._places.look(caller, filters.diary, current)
@@ -156,7 +158,7 @@ class SearchService:
             notices = (*notices, _NO_MORE)
         elif found.has_more and found.hits:
             next_position = SearchPosition(asked_at, seen, found.hits[-1].score)
-            next_cursor = cursors.encode_search(next_position, listing)
+            next_cursor = self._cursors.encode_search(next_position, listing)
         return Page(found.hits, next_cursor, " ".join(notices) or None)
 
     async def _get_engine(self) -> "SearchEngine":

@@ -1,0 +1,3 @@
+-- name: get_cursor_key
+select identity.cursor_key
+from diary.identity
