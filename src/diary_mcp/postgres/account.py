@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 
+_OWN_ACCOUNT = "diary-mcp"
 _WAY_OUT = (
     "Run diary-mcp as an ordinary user, or use a PostgreSQL of your own with "
     "DIARY_MCP_DATABASE_URL."
@@ -42,13 +43,16 @@ class ServerAccount:
         )
         if trial.returncode != 0:
             raise DatabaseUnavailableError(
-                "PostgreSQL refuses to run as root, and starting it under the account nobody "
-                f"failed ({trial.stderr.strip()}). {_WAY_OUT}"
+                "PostgreSQL refuses to run as root, and starting it under another account "
+                f"(uid {self.uid}) failed ({trial.stderr.strip()}). {_WAY_OUT}"
             )
 
 
-def server_account() -> ServerAccount:
-    """The account of whoever we are, or `nobody` in place of root, whom PostgreSQL refuses.
+def server_account(made_by: int | None = None) -> ServerAccount:
+    """The account of whoever we are; in place of root, whom PostgreSQL refuses, another one.
+
+    That is `diary-mcp` where the system has such an account, else `nobody`, whom other programs
+    may run as too. A cluster stays with the one of them whose it is (`made_by`).
 
     Raises:
         DatabaseUnavailableError: There is no account that could be used.
@@ -61,20 +65,30 @@ def server_account() -> ServerAccount:
     if setpriv is None:
         raise DatabaseUnavailableError(
             "PostgreSQL refuses to run as root, and the program setpriv (package util-linux), "
-            f"which would start it under the account nobody, is not installed. {_WAY_OUT}"
+            f"which would start it under another account, is not installed. {_WAY_OUT}"
         )
-    nobody = _account("nobody")
-    # nobody could not reach a data directory under /root: this one capability lets it, and
-    # spares us to open the directories above to everybody.
+    account = _account_for_root(made_by)
+    # It could not reach a data directory under /root: this one capability lets it, and spares us
+    # to open the directories above to everybody.
     prefix = (
         setpriv,
-        f"--reuid={nobody.pw_uid}",
-        f"--regid={nobody.pw_gid}",
+        f"--reuid={account.pw_uid}",
+        f"--regid={account.pw_gid}",
         "--clear-groups",
         "--inh-caps=-all,+dac_override",
         "--ambient-caps=-all,+dac_override",
     )
-    return ServerAccount(nobody.pw_uid, nobody.pw_gid, client, prefix)
+    return ServerAccount(account.pw_uid, account.pw_gid, client, prefix)
+
+
+def _account_for_root(made_by: int | None) -> pwd.struct_passwd:
+    nobody = _account("nobody")
+    if made_by == nobody.pw_uid:
+        return nobody
+    try:
+        return pwd.getpwnam(_OWN_ACCOUNT)
+    except KeyError:
+        return nobody
 
 
 def _account(who: int | str) -> pwd.struct_passwd:

@@ -1,15 +1,24 @@
 """Where the embedded PostgreSQL keeps its things inside a data directory."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from diary_mcp.domain.errors import DatabaseUnavailableError
 
+_OTHERS = 0o077
+_OTHERS_WRITE = 0o022
+# The last one is what a file system of its own has.
+_OUR_NAMES = frozenset({"postgres", "keys", "hooks", "lost+found"})
 NEXT_STEP = (
     "Choose another directory with DIARY_MCP_DATA_DIR, or use a PostgreSQL of your own with "
     "DIARY_MCP_DATABASE_URL."
 )
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,4 +94,31 @@ def prepare_cluster(data_dir: Path) -> Cluster:
             f"The data directory {path} belongs to another user (uid {owner}), and only its owner "
             f"may use the database in it. Run diary-mcp as that user. {NEXT_STEP}"
         )
+    if owner == os.geteuid():
+        _keep_others_out(path)
     return Cluster(path)
+
+
+def _keep_others_out(path: Path) -> None:
+    """Takes from group and others what a directory that was made beforehand gives them.
+
+    Root's PostgreSQL runs under an account that other programs may run under as well: what is
+    inside belongs to them too, and the way to it is all that keeps them out. For an ordinary user
+    what is inside is private by itself, unless others may put something in its place.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & _OTHERS:
+        return
+    if all(_is_ours(each) for each in path.iterdir()):
+        path.chmod(mode & 0o700)
+        log.warning("data_dir.closed_to_others", directory=str(path), mode=f"{mode:04o}")
+    elif os.geteuid() == 0 or mode & _OTHERS_WRITE:
+        raise DatabaseUnavailableError(
+            f"The data directory {path} is open to other users (mode {mode:04o}), and it holds "
+            f"more than a diary, so its mode is left to you: run `chmod 700 {path}`, or better "
+            f"give the diary a directory of its own. {NEXT_STEP}"
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name in _OUR_NAMES or path.name.startswith("postgres.")

@@ -207,8 +207,9 @@ def open_server(cluster: Cluster, deadline: Deadline) -> Server:
     Raises:
         DatabaseUnavailableError: The cluster cannot be made, or is another account's.
     """
-    account = server_account()
-    if cluster.directory.exists():
+    exists = cluster.directory.exists()
+    account = server_account(cluster.directory.stat().st_uid if exists else None)
+    if exists:
         _check_owner(cluster, account)
     if not cluster.is_complete:
         account.check_usable()

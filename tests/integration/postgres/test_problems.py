@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.postgres.cluster import prepare_cluster
 from diary_mcp.postgres.processes import find_postmaster
 from support.postgres_users import (
     query_as_a_new_user,
@@ -149,3 +151,32 @@ def test_root_without_the_capability_is_told_what_else_to_do(data_dir: Path) -> 
     assert "DIARY_MCP_DATABASE_URL" in told
     assert "ordinary user" in told
     assert not (data_dir / "postgres").exists()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o777], ids=oct)
+def test_a_directory_that_was_made_beforehand_is_closed_to_others(
+    data_dir: Path, mode: int
+) -> None:
+    data_dir.mkdir()
+    (data_dir / "keys").mkdir()
+    data_dir.chmod(mode)
+
+    assert prepare_cluster(data_dir).data_dir == data_dir
+
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o1777], ids=oct)
+def test_an_open_directory_with_other_things_in_it_is_refused_and_left_alone(
+    data_dir: Path, mode: int
+) -> None:
+    data_dir.mkdir()
+    (data_dir / "photos").mkdir()
+    data_dir.chmod(mode)
+
+    told = complaint(data_dir)
+
+    assert f"(mode {mode:04o})" in told
+    assert f"chmod 700 {data_dir}" in told
+    assert stat.S_IMODE(data_dir.stat().st_mode) == mode
+    assert [each.name for each in data_dir.iterdir()] == ["photos"]
