@@ -115,3 +115,5 @@ CLAUDE_CODE = NodeTool(
 )
 MCPB = NodeTool("@anthropic-ai/mcpb", "2.1.2", "mcpb")
 AXE = NodeTool("axe-core", "4.14.1", "")
+# A newer release of its parser's runtime, which npm would take, does not load.
+QUINT = NodeTool("@informalsystems/quint", "0.33.1", "quint", ("antlr4ts@0.5.0-alpha.4",))
