@@ -23,13 +23,13 @@ from typing import Any, Literal, cast
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
+from support.fork_server import COMMAND, StartCommand, start_command
 from support.keto_config import KetoAddress
 
 Json = dict[str, Any]
 Era = Literal["2025-11-25", "2026-07-28"]
 ERAS: tuple[Era, ...] = ("2025-11-25", "2026-07-28")
 
-COMMAND = str(Path(sys.executable).with_name("diary-mcp"))
 _DEADLINE_S = 60
 _IDENTITY: Json = {"name": "test", "version": "0"}
 
@@ -101,7 +101,11 @@ class RawClient:
     """One client and the server process that it started."""
 
     def __init__(
-        self, settings: Mapping[str, str], *, era: Era = "2025-11-25", through: tuple[str, ...] = ()
+        self,
+        settings: Mapping[str, str],
+        *,
+        era: Era = "2025-11-25",
+        start: StartCommand = start_command,
     ) -> None:
         self.noise: list[bytes] = []
         self.refusals: list[Json] = []
@@ -111,10 +115,9 @@ class RawClient:
         self._write_lock = threading.Lock()
         self._waiting: dict[int, Future[Json]] = {}
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-        self.process = subprocess.Popen(
-            [*through, COMMAND, "serve"],
-            env=dict(settings),
-            start_new_session=True,
+        self.process = start(
+            "serve",
+            env=settings,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -289,10 +292,10 @@ def answer_of(call: Future[Json]) -> Answer:
 
 @contextmanager
 def raw_client(
-    settings: Mapping[str, str], *, era: Era = "2025-11-25", through: tuple[str, ...] = ()
+    settings: Mapping[str, str], *, era: Era = "2025-11-25", start: StartCommand = start_command
 ) -> Generator[RawClient]:
     """A client whose server is killed at the end, if it is still there."""
-    client = RawClient(settings, era=era, through=through)
+    client = RawClient(settings, era=era, start=start)
     try:
         yield client
     finally:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Collection, Generator, Mapping
@@ -21,7 +20,8 @@ from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
 from diary_mcp.service.agents.tokens import IssuedToken, TokenService
 from diary_mcp.store.database import open_database
 from diary_mcp.store.tokens import PostgresTokens
-from support.clients import COMMAND, Answer, Era, Json
+from support.clients import Answer, Era, Json
+from support.fork_server import start_command
 from support.ground_truth import eventually
 
 _DEADLINE_S = 60
@@ -33,12 +33,9 @@ class HttpServer:
 
     def __init__(self, settings: Mapping[str, str], *flags: str) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-        self.process = subprocess.Popen(
-            [COMMAND, "serve", "--transport", "http", "--port", "0", *flags],
-            env=dict(settings),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+        self.process = start_command(
+            *("serve", "--transport", "http", "--port", "0", *flags),
+            env=settings,
             stderr=self._stderr,
         )
         self.url = ""

@@ -26,6 +26,7 @@ from support.clients import (
     environment,
     raw_client,
 )
+from support.fork_server import StartCommand, execute_command, start_command
 from support.ground_truth import check_promise, eventually
 from support.sites import embedded_url
 
@@ -94,10 +95,12 @@ def end(client: RawClient, how: str) -> float:
     return time.monotonic() - started
 
 
-def ends_in_time(data_dir: Path, attempt: Callable[[RawClient], float]) -> bool:
+def ends_in_time(
+    data_dir: Path, attempt: Callable[[RawClient], float], start: StartCommand = start_command
+) -> bool:
     """Whether one of a few attempts stays within the limit."""
     for _ in range(ATTEMPTS):
-        with raw_client(environment(data_dir=data_dir)) as client:
+        with raw_client(environment(data_dir=data_dir), start=start) as client:
             if attempt(client.wait_until_up()) <= LIMIT_S:
                 return True
     return False
@@ -114,7 +117,8 @@ def test_a_settled_server_ends_within_two_seconds_and_keeps_its_work(
         check_promise(embedded_url(data_dir))
         return end(client, how)
 
-    assert ends_in_time(data_dir, attempt)
+    # As it was executed: its end is that of its interpreter as well.
+    assert ends_in_time(data_dir, attempt, execute_command)
 
     with raw_client(environment(data_dir=data_dir)) as client:
         found = [client.call("diary_get", entry_id=entry_id).code for entry_id in made]

@@ -1,13 +1,14 @@
 """A server whose database cannot be had: it lives, says what is wrong, and goes on by itself."""
 
 import os
-import subprocess
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from support.clients import COMMAND, RawClient, environment, raw_client
+from support.clients import RawClient, environment, raw_client
+from support.fork_server import complete_command, execute_command
 from support.ground_truth import eventually
 from support.sites import embedded_url
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("without-database")
 
 # Root may write everywhere, unless it is told to do without.
 WITHOUT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-AS_A_USER = WITHOUT if os.geteuid() == 0 else ()
+as_a_user = partial(execute_command, through=WITHOUT if os.geteuid() == 0 else ())
 
 
 @pytest.fixture
@@ -103,14 +104,7 @@ def test_a_server_works_as_soon_as_its_database_comes_up(home: Path) -> None:
     ],
 )
 def test_what_is_no_database_url_ends_the_command_at_once(url: str) -> None:
-    ended = subprocess.run(
-        [COMMAND, "serve"],
-        env=environment(database_url=url),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=30,
-    )
+    ended = complete_command("serve", env=environment(database_url=url))
 
     assert ended.returncode != 0
     assert ended.stdout == b""
@@ -120,13 +114,8 @@ def test_what_is_no_database_url_ends_the_command_at_once(url: str) -> None:
 
 
 def test_a_database_that_cannot_be_reached_is_told_with_the_setting_that_names_it() -> None:
-    ended = subprocess.run(
-        [COMMAND, "migrate"],
-        env=environment(database_url="postgresql://nobody:sesame@127.0.0.1:1/diary"),
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
+    url = "postgresql://nobody:sesame@127.0.0.1:1/diary"
+    ended = complete_command("migrate", env=environment(database_url=url))
 
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert b"Make sure that it runs" in ended.stderr
@@ -136,14 +125,7 @@ def test_a_database_that_cannot_be_reached_is_told_with_the_setting_that_names_i
 
 @pytest.mark.parametrize("name", ["Bob", "a b", "-x", "b" * 65, "ü"])
 def test_what_is_no_agent_name_ends_the_command_at_once(home: Path, name: str) -> None:
-    ended = subprocess.run(
-        [COMMAND, "serve"],
-        env=environment(agent=name, data_dir=home),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=30,
-    )
+    ended = complete_command("serve", env=environment(agent=name, data_dir=home))
 
     assert ended.returncode != 0
     assert b"DIARY_MCP_AGENT" in ended.stderr
@@ -156,7 +138,7 @@ def test_a_read_only_data_directory_is_named(home: Path, place: str) -> None:
     data_dir = home if place == "it" else home / "inside"
     home.chmod(0o500)
 
-    with raw_client(environment(data_dir=data_dir), through=AS_A_USER) as client:
+    with raw_client(environment(data_dir=data_dir), start=as_a_user) as client:
         assert_it_lives_and_tells(client, str(data_dir), "DIARY_MCP_DATA_DIR")
 
 
