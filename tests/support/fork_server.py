@@ -155,7 +155,7 @@ def complete_command(
     stdin: Stream = subprocess.DEVNULL,
     start: StartCommand = start_command,
     within_s: float = 60,
-) -> subprocess.CompletedProcess[bytes]:
+) -> subprocess.CompletedProcess[str]:
     """Runs `diary-mcp` to its end, with what it wrote."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         process = start(*words, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
@@ -165,7 +165,7 @@ def complete_command(
             process.kill()
             process.wait()
             raise
-        written = [os.pread(each.fileno(), 1 << 24, 0) for each in (stdout, stderr)]
+        written = [os.pread(each.fileno(), 1 << 24, 0).decode() for each in (stdout, stderr)]
         return subprocess.CompletedProcess([COMMAND, *words], status, *written)
 
 

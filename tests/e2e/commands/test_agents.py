@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.clients import COMMAND, environment
+from support.clients import environment
+from support.fork_server import complete_command
 from support.sites import own_database
 
 
@@ -18,14 +19,7 @@ def database(postgres_url: str) -> Generator[str]:
 
 
 def run(database: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *arguments],
-        env=environment(database_url=database),
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=60,
-    )
+    return complete_command(*arguments, env=environment(database_url=database))
 
 
 def test_stdout_of_token_is_the_token_and_nothing_else(database: str) -> None:

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import subprocess
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ import httpx
 import psycopg
 import pytest
 
-from support.clients import COMMAND, ERAS, Era, environment
+from support.clients import ERAS, Era, environment
+from support.fork_server import complete_command
 from support.ground_truth import ask, eventually
 from support.http_servers import (
     bearer,
@@ -47,13 +47,8 @@ def locked_entries(database: str) -> Generator[psycopg.Connection]:
 
 def refusal(database: str, *flags: str) -> tuple[int, str]:
     """Exit status and stderr of a server that must not start."""
-    done = subprocess.run(
-        [COMMAND, "serve", "--transport", "http", *flags],
-        env=environment(database_url=database),
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=60,
+    done = complete_command(
+        *("serve", "--transport", "http", *flags), env=environment(database_url=database)
     )
     return done.returncode, done.stderr
 
@@ -96,7 +91,7 @@ def test_a_server_that_is_ending_sends_new_requests_elsewhere(database: str) -> 
     with (
         http_server(environment(database_url=database)) as server,
         ThreadPoolExecutor() as elsewhere,
-        httpx.Client(headers=bearer(token)) as connected,
+        httpx.Client(headers=bearer(token), timeout=30) as connected,
     ):
         server.wait_until_ready()
         connected.get(f"{server.url}/health")

@@ -1,13 +1,13 @@
 """The page for people on a server over HTTP: who signs in with a token sees what that agent may."""
 
-import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from support.clients import COMMAND, environment
+from support.clients import environment
+from support.fork_server import complete_command
 from support.html_pages import HtmlPage
 from support.http_servers import HttpServer, call, http_server, issue_token
 from support.sites import own_database
@@ -72,13 +72,10 @@ def test_a_revoked_token_and_signing_out_end_it_at_once(server: HttpServer, data
 
     with sign_in(server, dave.secret) as browser, sign_in(server, erin.secret) as other:
         before = browser.get("/").status_code
-        subprocess.run(
-            [COMMAND, "agent", "revoke", "dave"],
-            env=environment(database_url=database),
-            check=True,
-            capture_output=True,
-            timeout=60,
+        revoked = complete_command(
+            "agent", "revoke", "dave", env=environment(database_url=database)
         )
+        revoked.check_returncode()
         after = browser.get("/").status_code
         out = HtmlPage(other.get("/").text).fields_of("/sign-out")
         other.post("/sign-out", data=out, headers={"origin": server.url})

@@ -1,6 +1,5 @@
 """Who gets in over HTTP with the diary's own tokens, as whom, and who stays outside."""
 
-import subprocess
 from collections.abc import Generator
 from datetime import timedelta
 
@@ -8,7 +7,8 @@ import httpx
 import pytest
 
 from diary_mcp.domain.tokens import TokenScope
-from support.clients import COMMAND, Json, environment
+from support.clients import Json, environment
+from support.fork_server import complete_command
 from support.ground_truth import ask, eventually
 from support.http_servers import (
     HttpServer,
@@ -275,11 +275,6 @@ def test_no_token_gets_into_the_log(server: HttpServer, database: str) -> None:
 
 def agent_command(database: str, *arguments: str) -> str:
     """What `diary-mcp agent …` prints."""
-    done = subprocess.run(
-        [COMMAND, "agent", *arguments],
-        env=environment(database_url=database),
-        capture_output=True,
-        check=True,
-        text=True,
-    )
+    done = complete_command("agent", *arguments, env=environment(database_url=database))
+    done.check_returncode()
     return done.stdout

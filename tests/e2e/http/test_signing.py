@@ -15,7 +15,8 @@ from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.settings import Settings
-from support.clients import COMMAND, Answer, Json, environment
+from support.clients import Answer, Json, environment
+from support.fork_server import complete_command
 from support.ground_truth import ask, eventually
 from support.http_servers import (
     HttpServer,
@@ -47,14 +48,7 @@ class Remote:
         settings = environment(
             agent="alice", database_url=self.url, data_dir=data_dir or self.data_dir
         )
-        return subprocess.run(
-            [COMMAND, *arguments],
-            env={**settings, "DIARY_MCP_TOKEN": self.token},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return complete_command(*arguments, env={**settings, "DIARY_MCP_TOKEN": self.token})
 
     def key(self) -> str:
         return self.run("key", "show").stdout.strip()

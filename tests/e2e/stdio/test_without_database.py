@@ -107,20 +107,20 @@ def test_what_is_no_database_url_ends_the_command_at_once(url: str) -> None:
     ended = complete_command("serve", env=environment(database_url=url))
 
     assert ended.returncode != 0
-    assert ended.stdout == b""
-    assert b"DIARY_MCP_DATABASE_URL" in ended.stderr
-    assert b"Traceback" not in ended.stderr
-    assert b"secret" not in ended.stderr
+    assert ended.stdout == ""
+    assert "DIARY_MCP_DATABASE_URL" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
 
 
 def test_a_database_that_cannot_be_reached_is_told_with_the_setting_that_names_it() -> None:
     url = "postgresql://nobody:sesame@127.0.0.1:1/diary"
     ended = complete_command("migrate", env=environment(database_url=url))
 
-    assert (ended.returncode, ended.stdout) == (1, b"")
-    assert b"Make sure that it runs" in ended.stderr
-    assert b"DIARY_MCP_DATABASE_URL" in ended.stderr
-    assert b"sesame" not in ended.stderr
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Make sure that it runs" in ended.stderr
+    assert "DIARY_MCP_DATABASE_URL" in ended.stderr
+    assert "sesame" not in ended.stderr
 
 
 @pytest.mark.parametrize("name", ["Bob", "a b", "-x", "b" * 65, "ü"])
@@ -128,9 +128,9 @@ def test_what_is_no_agent_name_ends_the_command_at_once(home: Path, name: str) -
     ended = complete_command("serve", env=environment(agent=name, data_dir=home))
 
     assert ended.returncode != 0
-    assert b"DIARY_MCP_AGENT" in ended.stderr
-    assert b"beginning with a letter or a digit" in ended.stderr
-    assert b"Traceback" not in ended.stderr
+    assert "DIARY_MCP_AGENT" in ended.stderr
+    assert "beginning with a letter or a digit" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("place", ["it", "its parent"])
