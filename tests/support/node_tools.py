@@ -117,3 +117,15 @@ MCPB = NodeTool("@anthropic-ai/mcpb", "2.1.2", "mcpb")
 AXE = NodeTool("axe-core", "4.14.1", "")
 # A newer release of its parser's runtime, which npm would take, does not load.
 QUINT = NodeTool("@informalsystems/quint", "0.33.1", "quint", ("antlr4ts@0.5.0-alpha.4",))
+# The extension's own package, and what makes one script of it for a page.
+EXT_APPS = NodeTool(
+    "@modelcontextprotocol/ext-apps",
+    "2.0.4",
+    "esbuild",
+    (
+        "@modelcontextprotocol/client@2.4.0",
+        "@modelcontextprotocol/core@2.4.0",
+        "zod@4.6.7",
+        "esbuild@0.28.2",
+    ),
+)

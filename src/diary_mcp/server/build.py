@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from mcp.server.apps import EXTENSION_ID
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
 
@@ -27,6 +28,8 @@ Your diary: what you decide, learn and hand over, kept for later sessions.
 
 # The same for every caller, until another version of the server is installed.
 _FIXED = CacheHint(ttl_ms=600_000, scope="public")
+# Likewise, but that only a host with MCP Apps is told of the view.
+_FIXED_FOR_A_CLIENT = CacheHint(ttl_ms=600_000, scope="private")
 
 DiaryServer = Server[object]
 
@@ -64,7 +67,7 @@ def build_server(
         title="Diary",
         instructions=INSTRUCTIONS,
         cache_hints={
-            "tools/list": _FIXED,
+            "tools/list": _FIXED_FOR_A_CLIENT,
             "prompts/list": _FIXED,
             "resources/templates/list": _FIXED,
         },
@@ -80,5 +83,6 @@ def build_server(
         on_get_prompt=prompts.get,
         on_completion=completions.complete,
     )
+    server.extensions[EXTENSION_ID] = {}
     server.middleware.append(explain_refusals)
     return server

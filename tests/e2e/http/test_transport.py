@@ -88,6 +88,20 @@ def test_answers_are_json(server: HttpServer, token: str) -> None:
     assert response.json()["id"] == 1
 
 
+def test_a_client_of_which_nothing_is_known_may_have_apps(server: HttpServer, token: str) -> None:
+    unknown = request_body("tools/list")
+    modern = in_era(unknown, "2026-07-28")
+    in_modern = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
+
+    with_views = post(server, unknown, bearer(token)).json()["result"]["tools"]
+    without = post(server, modern, bearer(token) | in_modern).json()["result"]["tools"]
+
+    assert [tool["name"] for tool in with_views if "_meta" in tool] == [
+        "diary_get", "diary_list", "diary_search", "diary_reflect",
+    ]  # fmt: skip
+    assert [tool["name"] for tool in without if "_meta" in tool] == []
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
 def test_there_is_no_session_to_listen_to_or_to_end(
     server: HttpServer, token: str, method: str

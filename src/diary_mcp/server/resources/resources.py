@@ -37,6 +37,7 @@ from diary_mcp.server.resources.documents import (
 )
 from diary_mcp.server.tools.arguments import check_label
 from diary_mcp.server.tools.results import as_json, tags_of, whoami_of
+from diary_mcp.server.view.view import VIEW_URI, view_contents
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.entries.listing import Page
 
@@ -214,6 +215,8 @@ class Resources:
     async def read(
         self, context: RequestContext, params: ReadResourceRequestParams
     ) -> ReadResourceResult:
+        if params.uri == VIEW_URI:
+            return ReadResourceResult(contents=[view_contents()])
         caller = self._dispatcher.caller_of(context)
 
         async def ask(diary: Diary) -> tuple[str, str]:

@@ -98,7 +98,7 @@ GranteeName = Annotated[
 Since = Annotated[
     datetime,
     BeforeValidator(_read_since, json_schema_input_type=str),
-    Field(description="RFC 3339, a day, or yesterday, last week …"),
+    Field(description="RFC 3339, a day, yesterday, last week …"),
 ]
 Until = Annotated[
     datetime,

@@ -19,6 +19,7 @@ from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import CallFailedError, error_result, invalid_arguments, unknown_tool
 from diary_mcp.server.tools.results import as_json
 from diary_mcp.server.tools.tool import AnyTool, Tools
+from diary_mcp.server.view.view import may_show_views
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.signing.verification import Progress
 
@@ -33,14 +34,19 @@ class ToolCalls:
         self._tools = tools
 
     async def list(
-        self, _context: RequestContext, _params: PaginatedRequestParams | None
+        self, context: RequestContext, _params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        return self._described
+        return self._with_views if may_show_views(context) else self._without_views
+
+    # Making the schemas takes longer than the answer to `initialize` does otherwise.
+    @cached_property
+    def _without_views(self) -> ListToolsResult:
+        return ListToolsResult(tools=[tool.described() for tool in self._tools.values()])
 
     @cached_property
-    def _described(self) -> ListToolsResult:
-        # Making the schemas takes longer than the answer to `initialize` does otherwise.
-        return ListToolsResult(tools=[tool.described() for tool in self._tools.values()])
+    def _with_views(self) -> ListToolsResult:
+        described = [tool.described(with_view=True) for tool in self._tools.values()]
+        return ListToolsResult(tools=described)
 
     async def call(self, context: RequestContext, params: CallToolRequestParams) -> CallToolResult:
         started = perf_counter()

@@ -275,12 +275,13 @@ GET = DiaryTool(
     arguments=GetArguments,
     result=EntryResult,
     run=_get,
+    has_view=True,
 )
 LIST = DiaryTool(
     name="diary_list",
     title="List entries",
     description=(
-        "List entries newest first, with filters; scope=shared lists what others shared with "
+        "List entries newest first, with filters; scope=shared: what others shared with "
         "you. To find by words use diary_search. Go on with cursor = next_cursor."
     ),
     effect="reads",
@@ -288,12 +289,13 @@ LIST = DiaryTool(
     arguments=ListArguments,
     result=EntriesResult,
     run=_list,
+    has_view=True,
 )
 SEARCH = DiaryTool(
     name="diary_search",
     title="Search entries",
     description=(
-        "Find entries by a question or words, the best first, yours and those shared with you; "
+        "Find entries by a question or words, best first, yours and those shared with you; "
         'superseded ones only if you ask. A "phrase" must stand as written, -word excludes. Use it '
         "before you decide or investigate. matched: why; notice: what could not be searched."
     ),
@@ -302,6 +304,7 @@ SEARCH = DiaryTool(
     arguments=SearchArguments,
     result=SearchResult,
     run=_search,
+    has_view=True,
 )
 UPDATE = DiaryTool(
     name="diary_update",
@@ -334,7 +337,7 @@ SHARE = DiaryTool(
     name="diary_share",
     title="Share an entry or diary",
     description=(
-        "Let another agent, or a group, read your entry, or all of your diary (writer: also write "
+        "Let another agent or a group read your entry or all of your diary (writer: also write "
         "there), a moment later; until then sharing is pending. Sharing again replaces role, "
         "expires_at and note."
     ),
@@ -371,7 +374,7 @@ TAGS = DiaryTool(
     name="diary_tags",
     title="List tags",
     description=(
-        "List the tags of your entries with counts, the most used first. Look here before you "
+        "List the tags of your entries with counts, most used first. Look here before you "
         "invent a tag or filter by one."
     ),
     effect="reads",
@@ -392,6 +395,7 @@ REFLECT = DiaryTool(
     arguments=ReflectArguments,
     result=Reflection,
     run=_reflect,
+    has_view=True,
 )
 DIARIES = DiaryTool(
     name="diary_diaries",
@@ -423,7 +427,7 @@ WHOAMI = DiaryTool(
     name="diary_whoami",
     title="Who am I",
     description=(
-        "Show your name, your groups (absent: not known now), counts, what the server runs on, and "
+        "Show your name, groups (absent: not known now) and counts, what the server runs on, and "
         "the head and keys of your chain."
     ),
     effect="reads",
@@ -437,8 +441,8 @@ SIGNATURE_REQUEST = DiaryTool(
     name="diary_signature_request",
     title="Ask what to sign",
     description=(
-        "Get the bytes to sign for your pending or deleted entry, or to admit or revoke a key, "
-        "and a command for it. Once, for 15 minutes."
+        "Get what to sign for your pending or deleted entry, or to admit or revoke a key, and a "
+        "command. Once, for 15 minutes."
     ),
     effect="adds",
     scope="diary:write",
@@ -449,7 +453,7 @@ SIGNATURE_REQUEST = DiaryTool(
 SIGN = DiaryTool(
     name="diary_sign",
     title="Sign",
-    description="Hand in the signature of such a request, in base64url.",
+    description="Hand in the signature of such a request, base64url.",
     effect="adds",
     scope="diary:write",
     arguments=SignArguments,

@@ -33,7 +33,7 @@ Schema = dict[str, JsonValue]
 _IN_WORDS: Mapping[str, str] = MappingProxyType(
     {
         ListedEntry.__name__: (
-            "As diary_get, snippet in place of content; version 1, signature signed left out."
+            "As diary_get with snippet for content; version 1, signature signed left out."
         ),
         FoundEntry.__name__: "As in diary_list; score; matched: why.",
         ShareResult.__name__: (

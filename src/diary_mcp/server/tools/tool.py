@@ -13,6 +13,7 @@ from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.tools.arguments import Arguments
 from diary_mcp.server.tools.schemas import input_schema, output_schema
+from diary_mcp.server.view.view import VIEW_URI
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.signing.verification import Progress
 
@@ -70,7 +71,7 @@ class AnyTool(Protocol):
         report_progress: Progress,
     ) -> BaseModel: ...
 
-    def described(self) -> Tool: ...
+    def described(self, *, with_view: bool = False) -> Tool: ...
 
 
 Tools = Mapping[str, AnyTool]
@@ -93,6 +94,9 @@ class DiaryTool(Generic[ArgumentsT]):
     run: Callable[[Call[ArgumentsT]], Awaitable[BaseModel]]
     nullable: frozenset[str] = frozenset()
     """Arguments for which `null` says something else than leaving them out."""
+
+    has_view: bool = False
+    """Whether a host that has MCP Apps can show its result to people."""
 
     @property
     def required(self) -> frozenset[str]:
@@ -120,8 +124,8 @@ class DiaryTool(Generic[ArgumentsT]):
         checked = self.arguments.model_validate(arguments)
         return await self.run(Call(diary, caller, checked, report_progress))
 
-    def described(self) -> Tool:
-        """The tool as `tools/list` shows it."""
+    def described(self, *, with_view: bool = False) -> Tool:
+        """The tool as `tools/list` shows it; `with_view` to a host that may have MCP Apps."""
         return Tool(
             name=self.name,
             title=self.title,
@@ -129,6 +133,7 @@ class DiaryTool(Generic[ArgumentsT]):
             input_schema=dict(input_schema(self.arguments)),
             output_schema=dict(output_schema(self.result)),
             annotations=self._annotations(),
+            _meta={"ui": {"resourceUri": VIEW_URI}} if self.has_view and with_view else None,
         )
 
     def _annotations(self) -> ToolAnnotations:
