@@ -7,6 +7,7 @@ from mcp.client.client import Client
 from mcp_types import CallToolResult, TextContent
 
 from diary_mcp.app import Foundation
+from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
 from diary_mcp.server.build import build_server
@@ -19,8 +20,9 @@ from support.clients import Era, Json
 class InMemory:
     """One diary, to which any agent can be connected in one protocol era."""
 
-    def __init__(self, foundation: Foundation, era: Era) -> None:
+    def __init__(self, foundation: Foundation, era: Era, *, has_keys: bool = True) -> None:
         self.foundation = foundation
+        self._has_keys = has_keys
         self.era: Era = era
 
     @asynccontextmanager
@@ -30,9 +32,10 @@ class InMemory:
         scopes: tuple[TokenScope, ...] = TOKEN_SCOPES,
         *,
         diary: str | None = None,
+        only: EntryDiary | None = None,
     ) -> AsyncGenerator[Client]:
-        caller = Caller(AgentName(agent), frozenset(scopes), diary=diary)
-        server = build_server(self._diary, lambda _context: caller)
+        caller = Caller(AgentName(agent), frozenset(scopes), diary=diary, only=only)
+        server = build_server(self._diary, lambda _context: caller, has_keys=self._has_keys)
         mode = "legacy" if self.era == "2025-11-25" else "auto"
         async with Client(server, mode=mode, cache=None) as client:
             assert client.protocol_version == self.era

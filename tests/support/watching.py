@@ -18,6 +18,7 @@ from mcp_types import (
 )
 
 from diary_mcp.app import Foundation
+from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
@@ -45,7 +46,9 @@ class Ear:
 
 
 @asynccontextmanager
-async def ear(foundation: Foundation, era: Era, agent: str, *uris: str) -> AsyncGenerator[Ear]:
+async def ear(
+    foundation: Foundation, era: Era, agent: str, *uris: str, only: EntryDiary | None = None
+) -> AsyncGenerator[Ear]:
     """A client of `agent` that watches `uris`, with a server of its own on the diary."""
 
     async def provide() -> Diary:
@@ -53,9 +56,8 @@ async def ear(foundation: Foundation, era: Era, agent: str, *uris: str) -> Async
 
     is_legacy = era == "2025-11-25"
     watchers = Watchers(provide)
-    server = build_server(
-        provide, lambda _context: Caller(AgentName(agent)), watchers, keeps_session=is_legacy
-    )
+    caller = Caller(AgentName(agent), only=only)
+    server = build_server(provide, lambda _context: caller, watchers, keeps_session=is_legacy)
     tell, heard = anyio.create_memory_object_stream[str](100)
     client = Client(
         server,

@@ -11,6 +11,7 @@ import click
 from diary_mcp.app import Foundation, open_foundation, set_keys_aside
 from diary_mcp.commands.options import with_settings
 from diary_mcp.commands.settling import run_settled
+from diary_mcp.domain.diaries import DiaryName
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Grantee, format_time
 from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
@@ -82,12 +83,16 @@ def _lifetime(
     multiple=True,
     help="What it may be used for; repeatable, everything if left out.",
 )
+@click.option(
+    "--diary", "diary", metavar="NAME", help="The only diary that it opens: NAME, or OWNER/NAME."
+)
 def issue_token(
     settings: Settings,
     name: str,
     *,
     lifetime: timedelta | None,
     scopes: tuple[TokenScope, ...],
+    diary: str | None,
 ) -> None:
     """Make a token for agent NAME; stdout gets the token, once, and nothing else."""
     agent_name = _checked(name)
@@ -95,8 +100,12 @@ def issue_token(
     async def run(foundation: Foundation) -> None:
         if await _register(foundation, agent_name):
             click.echo(f"added agent {name}", err=True)
+        only = diary and await foundation.diary.diaries.find_for_token(agent_name, diary)
         issued = await foundation.tokens.issue(
-            agent_name, scopes=scopes or TOKEN_SCOPES, lifetime=lifetime
+            agent_name,
+            scopes=scopes or TOKEN_SCOPES,
+            lifetime=lifetime,
+            diary_id=only.id if only else None,
         )
         click.echo(
             f"token {issued.token.id} of {name}: {_description(issued.token)}\n"
@@ -178,7 +187,13 @@ def _description(token: AgentToken) -> str:
     until = (
         "never expires" if token.expires_at is None else f"until {format_time(token.expires_at)}"
     )
-    return f"{' '.join(token.scopes)}, {until}"
+    only = token.diary
+    where = (
+        ""
+        if only is None
+        else f", diary {DiaryName(only.owner, only.name).seen_by(token.agent)} only"
+    )
+    return f"{' '.join(token.scopes)}{where}, {until}"
 
 
 def _run(settings: Settings, use: Callable[[Foundation], Awaitable[None]]) -> None:

@@ -5,10 +5,14 @@ from typing import Literal, NewType, get_args
 
 from pydantic import BaseModel
 
+from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.fields import AgentName
 
 TokenScope = Literal["diary:read", "diary:write", "diary:share"]
 TOKEN_SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
+
+DIARY_CLAIM = "diary"
+"""Of whoever has signed in with a token for one diary: which."""
 
 TokenId = NewType("TokenId", int)
 
@@ -19,6 +23,9 @@ class AgentToken(BaseModel, frozen=True):
     id: TokenId
     agent: AgentName
     scopes: list[TokenScope]
+    diary: EntryDiary | None = None
+    """The only one that it opens; `None` opens what its agent may read."""
+
     created_at: datetime
     expires_at: datetime | None
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from diary_mcp.domain.diaries import MAIN, DiaryName, parse_diary_name
-from diary_mcp.domain.entry import EntryFields
+from diary_mcp.domain.entry import EntryDiary, EntryFields
 from diary_mcp.domain.errors import ForbiddenError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
@@ -22,6 +22,8 @@ class Caller:
     """That of entries which are written without one."""
     diary: str | None = None
     """The current one: where calls write and read that name none."""
+    only: EntryDiary | None = None
+    """The current one, where the token is for it alone: the caller reaches nothing else."""
 
     def name_of(self, entry: EntryFields) -> str | None:
         """The diary of an entry as the caller names it; `None` where that goes without saying."""

@@ -11,9 +11,11 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 
+from diary_mcp.domain.diaries import DiaryName
+from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.errors import ForbiddenError, UnavailableError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TokenScope, known_scopes
+from diary_mcp.domain.tokens import DIARY_CLAIM, TokenScope, known_scopes
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.errors import refusal
 from diary_mcp.service.diary import Diary
@@ -51,8 +53,13 @@ def signed_in_caller(
     user: object = request.scope.get("user") if isinstance(request, HTTPConnection) else None
     if not isinstance(user, AuthenticatedUser) or user.access_token.subject is None:
         raise ForbiddenError("You are not signed in. Ask the operator for a token.")
+    agent = AgentName(user.access_token.subject)
     scopes = known_scopes(user.access_token.scopes)
-    return Caller(AgentName(user.access_token.subject), scopes, session, diary)
+    only: object = (user.access_token.claims or {}).get(DIARY_CLAIM)
+    if isinstance(only, EntryDiary):
+        name = DiaryName(only.owner, only.name).seen_by(agent)
+        return Caller(agent, scopes, session, name, only)
+    return Caller(agent, scopes, session, diary)
 
 
 async def explain_refusals(ctx: RequestContext, call_next: CallNext) -> HandlerResult:

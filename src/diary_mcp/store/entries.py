@@ -92,9 +92,9 @@ class PostgresEntries:
         await cursor.execute(statement, asked)
         return await cursor.fetchall()
 
-    async def count(self, owner: AgentName) -> EntryCounts:
+    async def count(self, owner: AgentName, place: Place | None = None) -> EntryCounts:
         cursor = self._connection.cursor(row_factory=class_row(EntryCounts))
-        await cursor.execute(_SQL["count_entries"], {"caller": owner})
+        await cursor.execute(_SQL["count_entries"], {"caller": owner, **place_parameters(place)})
         counts = await cursor.fetchone()
         return counts or EntryCounts(entries=0, shared=0)
 
@@ -188,19 +188,19 @@ class PostgresSuggestions:
         self._connection = connection
 
     async def suggest_entries(
-        self, owner: AgentName, prefix: str, limit: int
+        self, owner: AgentName, place: Place | None, prefix: str, limit: int
     ) -> list[EntryReference]:
         cursor = self._connection.cursor(row_factory=class_row(EntryReference))
-        await cursor.execute(
-            _SUGGESTION_SQL["suggest_entries"], {"owner": owner, "prefix": prefix, "limit": limit}
-        )
+        asked = {"owner": owner, "prefix": prefix, "limit": limit, **place_parameters(place)}
+        await cursor.execute(_SUGGESTION_SQL["suggest_entries"], asked)
         return await cursor.fetchall()
 
-    async def suggest_sessions(self, owner: AgentName, prefix: str, limit: int) -> list[str]:
+    async def suggest_sessions(
+        self, owner: AgentName, place: Place | None, prefix: str, limit: int
+    ) -> list[str]:
         cursor = self._connection.cursor(row_factory=scalar_row)
-        await cursor.execute(
-            _SUGGESTION_SQL["suggest_sessions"], {"owner": owner, "prefix": prefix, "limit": limit}
-        )
+        asked = {"owner": owner, "prefix": prefix, "limit": limit, **place_parameters(place)}
+        await cursor.execute(_SUGGESTION_SQL["suggest_sessions"], asked)
         return [str(session) for session in await cursor.fetchall()]
 
     async def suggest_names(self, prefix: str, limit: int) -> list[str]:

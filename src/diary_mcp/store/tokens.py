@@ -5,7 +5,7 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
-from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
 from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.database import Database
@@ -27,6 +27,7 @@ class PostgresTokens:
         sha256: bytes,
         scopes: Collection[TokenScope],
         expires_at: datetime | None,
+        diary_id: DiaryId | None = None,
     ) -> AgentToken:
         async with self._database.transaction() as connection:
             await PostgresAgents(connection).register(agent)
@@ -38,6 +39,7 @@ class PostgresTokens:
                     "sha256": sha256,
                     "scopes": [scope for scope in TOKEN_SCOPES if scope in scopes],
                     "expires_at": expires_at,
+                    "diary_id": diary_id,
                 },
             )
             token = await cursor.fetchone()

@@ -81,7 +81,8 @@ class TokenDoor:
             raise UnavailableError(
                 "The token cannot be checked at the moment. Try again."
             ) from error
-        if not identity.scopes:
+        # The page is about all that an agent may read.
+        if not identity.scopes or identity.only is not None:
             return None
         return Caller(identity.agent, identity.scopes, self.session, self.diary)
 

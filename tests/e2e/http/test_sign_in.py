@@ -263,6 +263,30 @@ def test_a_token_that_may_only_write_is_told_nothing_of_earlier_entries(
     assert "similar" not in call(server, writer, "diary_create", written).data
 
 
+def test_a_token_for_one_diary_reaches_nothing_else(server: HttpServer, database: str) -> None:
+    everything = issue_token(database, "mona").secret
+    work = agent_command(database, "token", "mona", "--diary", "work").strip()
+    kept = call(server, everything, "diary_create", {"content": "Not at work."}).data
+
+    made = call(server, work, "diary_create", {"content": "At work."}).data
+
+    listed = call(server, work, "diary_list").data["entries"]
+    assert [each["id"] for each in listed] == [made["id"]]
+    assert call(server, work, "diary_get", {"entry_id": kept["id"]}).code == "not_found"
+    assert call(server, work, "diary_list", {"diary": "*"}).code == "forbidden"
+    assert call(server, everything, "diary_get", {"entry_id": made["id"]}).data["diary"] == "work"
+    origin = {"Origin": server.url}
+    page = httpx.post(f"{server.url}/sign-in", data={"token": work}, headers=origin)
+    assert (page.status_code, "set-cookie" in page.headers) == (403, False)
+    assert httpx.get(f"{server.url}/", cookies={"diary": work}).status_code == 401
+    assert "diary work only" in agent_command(database, "list")
+    entries = {"entry_id": made["id"], "expected_version": 1, "diary": "main"}
+    assert call(server, everything, "diary_update", entries).code == "ok"
+    hers = environment(agent="mona", database_url=database)
+    complete_command("diary", "remove", "work", env=hers).check_returncode()
+    assert refused(server, ("Authorization", f"Bearer {work}")).status_code == 401
+
+
 def test_no_token_gets_into_the_log(server: HttpServer, database: str) -> None:
     issued = issue_token(database, "kim")
     call(server, issued.secret, "diary_create", {"content": "A secret in an entry."})

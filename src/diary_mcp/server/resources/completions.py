@@ -6,7 +6,9 @@ from types import MappingProxyType
 from mcp_types import CompleteRequestParams, CompleteResult, Completion
 
 from diary_mcp.domain.errors import ForbiddenError, InvalidArgumentError, NotFoundError
-from diary_mcp.domain.fields import ENTRY_TYPES, AgentName
+from diary_mcp.domain.fields import ENTRY_TYPES
+from diary_mcp.server.caller import Caller
+from diary_mcp.server.confinement import place_of, require_within
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.tools.arguments import check_label
@@ -16,36 +18,44 @@ from diary_mcp.service.diary import Diary
 _MAX_VALUES = 100
 
 Arguments = Mapping[str, str]
-Suggest = Callable[[Diary, AgentName, str, Arguments], Awaitable[list[str]]]
+Suggest = Callable[[Diary, Caller, str, Arguments], Awaitable[list[str]]]
 
 
-async def _entries(diary: Diary, agent: AgentName, typed: str, _given: Arguments) -> list[str]:
-    return await diary.suggestions.list_entries(agent, typed, _MAX_VALUES + 1)
+async def _entries(diary: Diary, caller: Caller, typed: str, _given: Arguments) -> list[str]:
+    place = place_of(caller)
+    return await diary.suggestions.list_entries(caller.agent, typed, _MAX_VALUES + 1, place)
 
 
-async def _tags(diary: Diary, agent: AgentName, typed: str, _given: Arguments) -> list[str]:
-    return await diary.suggestions.list_tags(agent, typed, _MAX_VALUES + 1)
+async def _tags(diary: Diary, caller: Caller, typed: str, _given: Arguments) -> list[str]:
+    if caller.only is not None:
+        tags, _ = await diary.listing.list_tags(
+            caller.agent, typed, _MAX_VALUES + 1, current=caller.diary
+        )
+        return [each["tag"] for each in tags]
+    return await diary.suggestions.list_tags(caller.agent, typed, _MAX_VALUES + 1)
 
 
-async def _sessions(diary: Diary, agent: AgentName, typed: str, _given: Arguments) -> list[str]:
-    return await diary.suggestions.list_sessions(agent, typed, _MAX_VALUES + 1)
+async def _sessions(diary: Diary, caller: Caller, typed: str, _given: Arguments) -> list[str]:
+    place = place_of(caller)
+    return await diary.suggestions.list_sessions(caller.agent, typed, _MAX_VALUES + 1, place)
 
 
-async def _names(diary: Diary, agent: AgentName, typed: str, _given: Arguments) -> list[str]:
+async def _names(diary: Diary, caller: Caller, typed: str, _given: Arguments) -> list[str]:
     names = await diary.suggestions.list_names(typed, _MAX_VALUES + 2)
-    return [name for name in names if name != agent]
+    return [name for name in names if name != caller.agent]
 
 
-async def _types(_diary: Diary, _agent: AgentName, typed: str, _given: Arguments) -> list[str]:
+async def _types(_diary: Diary, _caller: Caller, typed: str, _given: Arguments) -> list[str]:
     return [entry_type for entry_type in ENTRY_TYPES if entry_type.startswith(typed)]
 
 
-async def _versions(diary: Diary, agent: AgentName, typed: str, given: Arguments) -> list[str]:
+async def _versions(diary: Diary, caller: Caller, typed: str, given: Arguments) -> list[str]:
     if "entry_id" not in given:
         return []
     reference = check_label("entry_id", given["entry_id"])
     try:
-        history = await diary.history.list_versions(agent, reference)
+        await require_within(diary, caller, reference)
+        history = await diary.history.list_versions(caller.agent, reference)
     except (NotFoundError, ForbiddenError, InvalidArgumentError):
         return []
     numbers = (history.entry.version, *(version.version for version in history.earlier))
@@ -82,7 +92,7 @@ class Completions:
         caller = self._dispatcher.caller_of(context)
 
         async def ask(diary: Diary) -> list[str]:
-            return await suggest(diary, caller.agent, typed, given)
+            return await suggest(diary, caller, typed, given)
 
         try:
             values = await self._dispatcher.admit(caller, "diary:read", "completion/complete", ask)

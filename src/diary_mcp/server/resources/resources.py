@@ -25,6 +25,7 @@ from diary_mcp.domain.entry import EntryFilters, EntrySummary
 from diary_mcp.domain.errors import NotFoundError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import format_time
 from diary_mcp.server.caller import Caller
+from diary_mcp.server.confinement import require_within
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.resources.context import read_context
@@ -108,7 +109,7 @@ async def _read_tags(diary: Diary, caller: Caller) -> str:
 
 
 async def _read_whoami(diary: Diary, caller: Caller) -> str:
-    return _as_text(await whoami_of(diary, caller.agent))
+    return _as_text(await whoami_of(diary, caller))
 
 
 def _as_text(result: BaseModel) -> str:
@@ -252,6 +253,8 @@ async def read_resource(diary: Diary, caller: Caller, uri: str) -> tuple[str, st
             f"There is no resource {uri!r}; there are {', '.join(DOCUMENTS)}, and "
             "diary://entries/ with an entry's id or a key of yours."
         )
+    if found["history"] is not None:
+        await require_within(diary, caller, reference)
     if found["version"] is not None:
         version = await diary.history.get_version(agent, reference, int(found["version"]))
         return MARKDOWN, version_document(reference, version)
@@ -262,6 +265,7 @@ async def read_resource(diary: Diary, caller: Caller, uri: str) -> tuple[str, st
 
 async def read_entry(diary: Diary, caller: Caller, reference: str) -> str:
     """An entry as a document; of a shared one also by whom, until when and why."""
+    await require_within(diary, caller, reference)
     entry = await diary.entries.get(caller.agent, reference)
     share = await diary.sharing.find_received(caller.agent, entry)
     return entry_document(entry, share, caller.name_of(entry))

@@ -19,8 +19,9 @@ from mcp_types import (
 )
 
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
-from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.domain.fields import EntryId
 from diary_mcp.server.caller import Caller
+from diary_mcp.server.confinement import require_within
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.resources.resources import find_entry_reference
@@ -94,15 +95,32 @@ class Subscriptions:
 
     async def _watch(self, caller: Caller, addresses: Addresses, tell: Tell) -> AsyncExitStack:
         """Watches until what it returns is closed."""
+        if caller.only is not None:
+            tell = self._until_it_leaves(caller, tell)
         async with AsyncExitStack() as leaving:
             await leaving.enter_async_context(
                 self._watchers.watching(caller.agent, addresses, tell)
             )
             return leaving.pop_all()
 
+    def _until_it_leaves(self, caller: Caller, tell: Tell) -> Tell:
+        """Tells of entries in the diary that the caller's token is for, and once of their end."""
+        left = set[str]()
+
+        async def tell_within(uri: str) -> None:
+            if uri in left:
+                return
+            try:
+                await self._find(caller, uri)
+            except NotFoundError:
+                left.add(uri)
+            await tell(uri)
+
+        return tell_within
+
     async def _find(self, caller: Caller, uri: str) -> EntryId:
         async def ask(diary: Diary) -> EntryId:
-            return await _find_entry(diary, caller.agent, uri)
+            return await _find_entry(diary, caller, uri)
 
         return await self._dispatcher.admit(caller, "diary:read", uri, ask)
 
@@ -114,7 +132,7 @@ class Subscriptions:
             found: defaultdict[EntryId, set[str]] = defaultdict(set)
             for uri in uris:
                 try:
-                    found[await _find_entry(diary, caller.agent, uri)].add(uri)
+                    found[await _find_entry(diary, caller, uri)].add(uri)
                 except (NotFoundError, InvalidArgumentError):
                     continue
             return {entry_id: frozenset(each) for entry_id, each in found.items()}
@@ -140,14 +158,15 @@ class _Stream:
         return self._listeners.clear
 
 
-async def _find_entry(diary: Diary, agent: AgentName, uri: str) -> EntryId:
+async def _find_entry(diary: Diary, caller: Caller, uri: str) -> EntryId:
     reference = find_entry_reference(uri)
     if reference is None:
         raise NotFoundError(
             f"{uri!r} cannot be watched; the address of an entry can: diary://entries/ with its "
             "id, or a key of yours."
         )
-    return await diary.watching.find(agent, reference)
+    await require_within(diary, caller, reference)
+    return await diary.watching.find(caller.agent, reference)
 
 
 def _check_number(uris: Collection[str]) -> None:

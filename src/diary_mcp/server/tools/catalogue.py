@@ -7,10 +7,11 @@ from uuid import UUID
 
 from diary_mcp.domain.diaries import DiaryShare, parse_diary_name
 from diary_mcp.domain.entry import Share
-from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
 from diary_mcp.domain.fields import Grantee
 from diary_mcp.domain.reflection import Reflection
 from diary_mcp.domain.verification import VerificationReport
+from diary_mcp.server.confinement import require_everything
 from diary_mcp.server.resources.context import list_received
 from diary_mcp.server.resources.documents import Received
 from diary_mcp.server.tools.arguments import (
@@ -74,6 +75,10 @@ async def _create(call: Call[CreateArguments]) -> CreatedResult:
         current=call.current,
         allow_secret=call.arguments.allow_secret,
     )
+    if call.caller.only is not None and created.diary != call.caller.only:
+        raise ConflictError(
+            "idempotency_key was used for an entry that your token does not reach; use a new key."
+        )
     may_read = "diary:read" in call.caller.scopes
     return show_created(created, call.name_of(created), may_read=may_read)
 
@@ -174,6 +179,8 @@ async def _diaries(call: Call[DiariesArguments]) -> DiariesResult:
         await call.diary.diaries.open(call.agent, call.arguments.open)
     current = call.current and parse_diary_name(call.current, call.agent)
     found = await call.diary.diaries.list(call.agent, call.current)
+    if call.caller.only is not None:
+        found = [each for each in found if each.id == call.caller.only.id]
     return DiariesResult(diaries=[show_diary(each, call.agent, current or None) for each in found])
 
 
@@ -186,7 +193,10 @@ async def _shares(call: Call[SharesArguments]) -> SharesResult:
         )
     else:
         page = await call.diary.diaries.list_shares(
-            call.agent, asked.diary, asked.cursor, asked.limit
+            call.agent,
+            asked.diary or (call.current if call.caller.only is not None else None),
+            asked.cursor,
+            asked.limit,
         )
     shown = [
         show_share(each) if isinstance(each, Share) else show_diary_share(each, call.agent)
@@ -220,12 +230,15 @@ async def _reflect(call: Call[ReflectArguments]) -> Reflection:
 async def _verify(call: Call[VerifyArguments]) -> VerificationReport:
     reference = call.arguments.entry_id
     if reference is not None:
-        return await call.diary.verification.verify(call.agent, reference)
+        report = await call.diary.verification.verify(call.agent, reference)
+        # The chain is of all that its owner wrote.
+        return report if call.caller.only is None else report.model_copy(update={"chain": None})
+    require_everything(call.caller, "the whole chain: name an entry in entry_id")
     return await call.diary.verification.verify_all(call.agent, call.report_progress)
 
 
 async def _whoami(call: Call[NoArguments]) -> WhoamiResult:
-    return await whoami_of(call.diary, call.agent)
+    return await whoami_of(call.diary, call.caller)
 
 
 async def _request(call: Call[SignatureRequestArguments]) -> SignatureRequestResult:

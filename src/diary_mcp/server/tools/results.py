@@ -28,6 +28,7 @@ from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, Grou
 from diary_mcp.domain.reflection import OTHERS_TAGS, ReceivedEntry
 from diary_mcp.domain.version import EntryVersion
 from diary_mcp.server.caller import Caller
+from diary_mcp.server.confinement import place_of
 from diary_mcp.service.diary import Diary
 
 DEFAULT_IMPORTANCE = 0.5
@@ -340,14 +341,14 @@ async def tags_of(
     )
 
 
-async def whoami_of(diary: Diary, agent: AgentName) -> WhoamiResult:
+async def whoami_of(diary: Diary, caller: Caller) -> WhoamiResult:
     """Who the agent is, and what the server runs on."""
-    caller = await diary.listing.whoami(agent)
-    chain = await diary.signing.describe(agent)
+    known = await diary.listing.whoami(caller.agent, place_of(caller))
+    chain = await diary.signing.describe(caller.agent)
     return WhoamiResult(
-        agent=caller.agent,
-        groups=caller.groups,
-        counts=Counts(**caller.counts),
+        agent=known.agent,
+        groups=known.groups,
+        counts=Counts(**known.counts),
         version=version("diary-mcp"),
         backends=Backends(database=diary.backends.database, permissions=diary.backends.permissions),
         signing=Signing(

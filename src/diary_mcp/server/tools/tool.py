@@ -11,6 +11,7 @@ from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.server.caller import Caller
+from diary_mcp.server.confinement import require_reach
 from diary_mcp.server.tools.arguments import Arguments
 from diary_mcp.server.tools.schemas import input_schema, output_schema
 from diary_mcp.server.view.view import VIEW_URI
@@ -122,6 +123,7 @@ class DiaryTool(Generic[ArgumentsT]):
             DiaryError: as the use case tells.
         """
         checked = self.arguments.model_validate(arguments)
+        await require_reach(diary, caller, checked)
         return await self.run(Call(diary, caller, checked, report_progress))
 
     def described(self, *, with_view: bool = False) -> Tool:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.service.agents.tokens import TOKEN_PREFIX, TokenService
@@ -17,6 +18,8 @@ class Identity:
     agent: AgentName
     scopes: frozenset[TokenScope]
     issuer: str | None = None
+    only: EntryDiary | None = None
+    """The diary that the token is for, where it is for one alone."""
 
 
 class TokenRefusedError(Exception):
@@ -45,7 +48,7 @@ class IssuedTokenReader:
         found = await (await self.tokens()).find(token)
         if found is None:
             raise TokenRefusedError("The token is unknown, expired or revoked.")
-        return Identity(found.agent, frozenset(found.scopes))
+        return Identity(found.agent, frozenset(found.scopes), only=found.diary)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
-from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
 from diary_mcp.service.ports.agents import TokenStore
 
@@ -37,8 +37,11 @@ class TokenService:
         *,
         scopes: Collection[TokenScope] = TOKEN_SCOPES,
         lifetime: timedelta | None = None,
+        diary_id: DiaryId | None = None,
     ) -> IssuedToken:
         """A new token of the agent, which exists from now on; without `lifetime` it never expires.
+
+        With a diary it opens that one alone.
 
         Raises:
             InvalidArgumentError: the lifetime ends beyond what a calendar has.
@@ -51,7 +54,7 @@ class TokenService:
                 "The token would expire after the year 9999; leave --expires-in out for one that "
                 "never does."
             ) from error
-        token = await self._store.insert(agent, _sha256(secret), scopes, expires_at)
+        token = await self._store.insert(agent, _sha256(secret), scopes, expires_at, diary_id)
         return IssuedToken(secret, token)
 
     async def find(self, secret: str) -> AgentToken | None:

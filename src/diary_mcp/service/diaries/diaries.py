@@ -14,7 +14,7 @@ from diary_mcp.domain.diaries import (
     HeldDiary,
     parse_diary_name,
 )
-from diary_mcp.domain.entry import Share
+from diary_mcp.domain.entry import EntryDiary, Share
 from diary_mcp.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -88,6 +88,20 @@ class DiaryService:
             async with self._store.unit_of_work() as unit:
                 await make_diary(unit, name)
         return name
+
+    async def find_for_token(self, agent: AgentName, text: str) -> EntryDiary:
+        """The diary that a token of the agent's is to be for; one of its own is made if need be.
+
+        Raises:
+            InvalidArgumentError: it cannot be the name of a diary.
+            NotFoundError: it is another agent's, and `agent` may not read it.
+        """
+        name = parse_diary_name(text, agent)
+        if name.owner == agent:
+            async with self._store.unit_of_work() as unit:
+                await make_diary(unit, name)
+        held = await self._places.find(agent, name)
+        return EntryDiary(id=held.id, owner=held.owner, name=held.name)
 
     async def rename(self, caller: AgentName, text: str, new_name: str) -> DiaryName:
         """Gives a diary of the caller's another name; roles and entries stay.

@@ -19,6 +19,7 @@ from diary_mcp.service.entries.places import Places, within
 from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,
+    Place,
     Readership,
     TagCount,
 )
@@ -145,10 +146,10 @@ class ListingService:
                 return share_page(shares, limit, self._cursors, listing)
         raise await self._access.refusal(caller, reference)
 
-    async def whoami(self, caller: AgentName) -> Whoami:
-        """Who the caller is, which groups it is in, and how many entries it has."""
+    async def whoami(self, caller: AgentName, place: Place | None = None) -> Whoami:
+        """Who the caller is, which groups it is in, and how many entries it has in `place`."""
         async with self._store.reading() as rows:
-            counts = await rows.entries.count(caller)
+            counts = await rows.entries.count(caller, place)
         try:
             groups = sorted(await self._permissions.list_groups(caller))
         except PermissionBackendUnavailableError:
@@ -180,10 +181,12 @@ class SuggestionService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def list_entries(self, caller: AgentName, prefix: str, limit: int) -> list[str]:
+    async def list_entries(
+        self, caller: AgentName, prefix: str, limit: int, place: Place | None = None
+    ) -> list[str]:
         """Keys, or ids where there is no key or the id was begun; the newest entry first."""
         async with self._store.reading() as rows:
-            references = await rows.suggestions.suggest_entries(caller, prefix, limit)
+            references = await rows.suggestions.suggest_entries(caller, place, prefix, limit)
         return [
             each.key if each.key is not None and each.key.startswith(prefix) else str(each.id)
             for each in references
@@ -195,10 +198,12 @@ class SuggestionService:
             tags = await rows.entries.list_tags(caller, None, prefix, limit)
         return [count["tag"] for count in tags]
 
-    async def list_sessions(self, caller: AgentName, prefix: str, limit: int) -> list[str]:
+    async def list_sessions(
+        self, caller: AgentName, prefix: str, limit: int, place: Place | None = None
+    ) -> list[str]:
         """The one written to last first."""
         async with self._store.reading() as rows:
-            return await rows.suggestions.suggest_sessions(caller, prefix, limit)
+            return await rows.suggestions.suggest_sessions(caller, place, prefix, limit)
 
     async def list_names(self, prefix: str, limit: int) -> list[str]:
         """Agents, and groups as group:NAME, in the order of the alphabet."""

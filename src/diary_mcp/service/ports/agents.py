@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from diary_mcp.domain.fields import AgentName, Grantee, RemovalId
+from diary_mcp.domain.fields import AgentName, DiaryId, Grantee, RemovalId
 from diary_mcp.domain.tokens import AgentToken, TokenId, TokenScope
 from diary_mcp.service.ports.workflows import RelatedId
 
@@ -82,8 +82,9 @@ class TokenStore(Protocol):
         sha256: bytes,
         scopes: Collection[TokenScope],
         expires_at: datetime | None,
+        diary_id: DiaryId | None = None,
     ) -> AgentToken:
-        """Adds the token, and the agent where it is new."""
+        """Adds the token, for one diary where one is named, and the agent where it is new."""
         ...
 
     async def find(self, sha256: bytes) -> AgentToken | None:

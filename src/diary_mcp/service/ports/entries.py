@@ -98,7 +98,7 @@ class EntryReader(Protocol):
         """The owner's tags that begin with `prefix`, or a diary's; the most used first."""
         ...
 
-    async def count(self, owner: AgentName) -> EntryCounts: ...
+    async def count(self, owner: AgentName, place: Place | None = None) -> EntryCounts: ...
 
 
 class EntryWriter(Protocol):
@@ -179,12 +179,14 @@ class SuggestionReader(Protocol):
     """What begins with a few characters."""
 
     async def suggest_entries(
-        self, owner: AgentName, prefix: str, limit: int
+        self, owner: AgentName, place: Place | None, prefix: str, limit: int
     ) -> list[EntryReference]:
-        """Own entries by key or id, the newest first."""
+        """Own entries, in `place` where there is one, by key or id, the newest first."""
         ...
 
-    async def suggest_sessions(self, owner: AgentName, prefix: str, limit: int) -> list[str]: ...
+    async def suggest_sessions(
+        self, owner: AgentName, place: Place | None, prefix: str, limit: int
+    ) -> list[str]: ...
 
     async def suggest_names(self, prefix: str, limit: int) -> list[str]:
         """Agents and groups, sorted."""

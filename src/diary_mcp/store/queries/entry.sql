@@ -292,9 +292,18 @@ limit %(limit)s
 -- name: count_entries
 -- The caller's entries, and how many of them it shares at present.
 select
-    (select count(*) from diary.entry as e where e.owner = %(caller)s)::integer as entries,
+    (
+        select count(*)
+        from diary.entry as e
+        where
+            e.owner = %(caller)s
+            and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
+    )::integer as entries,
     (
         select count(distinct s.entry_id)
         from diary.active_entry_share as s
-        where s.granted_by = %(caller)s
+        inner join diary.entry as e on e.id = s.entry_id
+        where
+            s.granted_by = %(caller)s
+            and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
     )::integer as shared

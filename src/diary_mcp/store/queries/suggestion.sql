@@ -4,6 +4,7 @@ select e.id, e.key
 from diary.entry as e
 where
     e.owner = %(owner)s
+    and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
     and (starts_with(e.key, %(prefix)s) or starts_with(e.id::text, lower(%(prefix)s)))
 order by e.date desc, e.id
 limit %(limit)s
@@ -12,7 +13,10 @@ limit %(limit)s
 -- An owner's sessions that begin so, the one written to last first.
 select e.session
 from diary.entry as e
-where e.owner = %(owner)s and starts_with(e.session, %(prefix)s)
+where
+    e.owner = %(owner)s
+    and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
+    and starts_with(e.session, %(prefix)s)
 group by e.session
 order by max(e.date) desc, e.session
 limit %(limit)s

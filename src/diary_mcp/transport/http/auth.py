@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import UnavailableError
-from diary_mcp.domain.tokens import TOKEN_SCOPES
+from diary_mcp.domain.tokens import DIARY_CLAIM, TOKEN_SCOPES
 from diary_mcp.service.agents.authentication import Identity, TokenReader, TokenRefusedError
 from diary_mcp.transport.http.draining import end_stream, is_stream_start, service_unavailable
 from diary_mcp.transport.http.protocol import CONNECTION, BoundedHttpProtocol
@@ -155,6 +155,9 @@ def _bearer_token(scope: Scope) -> str | None:
 
 
 def _user(identity: Identity) -> AuthenticatedUser:
+    claims: dict[str, object] = {"iss": identity.issuer} if identity.issuer else {}
+    if identity.only is not None:
+        claims[DIARY_CLAIM] = identity.only
     # The SDK binds what outlives a request, such as an SSE session, to these three. The token
     # itself goes no further than here.
     return AuthenticatedUser(
@@ -163,6 +166,6 @@ def _user(identity: Identity) -> AuthenticatedUser:
             client_id=identity.agent,
             subject=identity.agent,
             scopes=sorted(identity.scopes),
-            claims={"iss": identity.issuer} if identity.issuer else None,
+            claims=claims or None,
         )
     )
