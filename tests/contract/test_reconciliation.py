@@ -111,6 +111,9 @@ async def test_missing_tuples_are_put_back(diary: Diary) -> None:
         ),
         pytest.param(RelationTuple("DiaryEntry", THE_ENTRY, "nonsense", "eve"), id="relation"),
         pytest.param(RelationTuple("DiaryEntry", THE_ENTRY, "viewer", ""), id="nobody"),
+        pytest.param(RelationTuple("Diary", THE_ENTRY, "viewer", "eve"), id="entry as diary"),
+        pytest.param(RelationTuple("Diary", str(GONE), "viewer", "eve"), id="diary that is gone"),
+        pytest.param(RelationTuple("Diary", "no id at all", "viewer", "eve"), id="no diary's id"),
     ],
 )
 async def test_a_stray_tuple_is_removed(diary: Diary, stray: RelationTuple) -> None:
@@ -233,3 +236,28 @@ async def test_more_than_one_page_is_repaired(diary: Diary) -> None:
 
     assert found == DriftCounts(missing=252, stray=0)
     assert len(await diary.all_tuples()) == 252
+
+
+async def test_drift_of_a_diary_is_repaired(diary: Diary) -> None:
+    diaries = diary.foundation.diary.diaries
+    await diaries.open(ALICE, "team")
+    await diaries.share(ALICE, "team", Grantee(BOB), role="writer")
+    await diary.foundation.diary.entries.create(ALICE, EntryDraft(content="x", diary="team"))
+    await diary.reconcile()
+    wanted = await diary.all_tuples()
+    (role,) = [each for each in wanted if each.relation == "writer"]
+    (parent,) = [each for each in wanted if each.relation == "parent"]
+    strays = [
+        RelationTuple("Diary", role.object, "writer", "eve"),
+        RelationTuple("Diary", role.object, "owner", "eve"),
+        RelationTuple("DiaryEntry", role.object, "viewer", "eve"),
+        replace(parent, subject=SubjectSet("Diary", str(GONE), "")),
+    ]
+    await diary.backend.permissions.patch(insert=(), delete=[role, parent])
+    await diary.backend.administrator.place(strays)
+
+    before, found = await diary.count(), await diary.repair()
+
+    assert before == found == DriftCounts(missing=2, stray=len(strays))
+    assert await diary.all_tuples() == wanted
+    assert await diary.count() == NO_DRIFT

@@ -66,6 +66,11 @@ class PostgresDrift:
         await cursor.execute(_SQL["list_tuples"], {"object": object_name})
         return await cursor.fetchall()
 
+    async def list_misplaced(self, objects: Sequence[str]) -> list[RelationTuple]:
+        cursor = self._connection.cursor(row_factory=kwargs_row(read_relation_tuple))
+        await cursor.execute(_SQL["list_misplaced"], {"objects": list(objects)})
+        return await cursor.fetchall()
+
 
 def _columns(each: RelationTuple) -> tuple[str | None, ...]:
     if isinstance(each.subject, SubjectSet):

@@ -84,6 +84,10 @@ class Drift(Protocol):
         """The tuples of an object as the backend has them."""
         ...
 
+    async def list_misplaced(self, objects: Sequence[str]) -> list[RelationTuple]:
+        """Of the objects those tuples that take an entry for a diary, or a diary for an entry."""
+        ...
+
 
 class UnsettledStore(SettlementStore, Protocol):
     async def list_unsettled(self, after: RelatedId | None, limit: int) -> list[RelatedId]:

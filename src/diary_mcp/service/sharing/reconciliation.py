@@ -104,6 +104,9 @@ async def _repair_objects(objects: Sequence[str], drift: Drift, repair: _Repair)
     known = [each for name, each in entry_ids.items() if each is not None and str(each) == name]
     if known:
         await repair.settle(known)
+        # Settling looks for each in its own namespace.
+        if misplaced := await drift.list_misplaced(objects):
+            await repair.remove(misplaced)
     # What is not even an id was never an entry or a diary: nothing can want its tuples.
     for name in objects:
         if str(entry_ids[name]) != name:

@@ -148,3 +148,20 @@ select distinct
     present.subject_relation
 from present
 where present.object = %(object)s
+
+-- name: list_misplaced
+-- Tuples that name an entry in the namespace of diaries, or a diary in that of entries.
+select distinct
+    present.namespace,
+    present.object,
+    present.relation,
+    present.subject_id,
+    present.subject_namespace,
+    present.subject_object,
+    present.subject_relation
+from present
+inner join diary.relation_state as permission on permission.id::text = present.object
+where
+    present.object = any(%(objects)s)
+    and permission.namespace in ('DiaryEntry', 'Diary')
+    and present.namespace <> permission.namespace
