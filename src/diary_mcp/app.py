@@ -26,7 +26,9 @@ from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
 from diary_mcp.permissions.embedded import EmbeddedPermissions
+from diary_mcp.postgres.configuration import SERVING_ROLE
 from diary_mcp.postgres.embedded import embedded_postgres
+from diary_mcp.postgres.sockets import as_serving_role
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.agents.removal import RemovalService
 from diary_mcp.service.agents.tokens import TokenService
@@ -55,6 +57,7 @@ from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.relation_tuples import PostgresTuples
 from diary_mcp.store.search_index import PostgresSearchIndex
 from diary_mcp.store.server_check import check_server
+from diary_mcp.store.serving_role import let_serve, require_grants
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.takeover import PostgresExecutors, PostgresStandby
@@ -173,7 +176,9 @@ async def open_foundation(
 
 @asynccontextmanager
 async def open_migrated_database(settings: Settings) -> AsyncGenerator[str]:
-    """The URL of the database, with our migrations and DBOS's applied.
+    """The URL of the database, with our migrations and DBOS's applied, for whoever serves.
+
+    The embedded one is served by a role that owns nothing of it.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL cannot be started, reached or migrated.
@@ -181,15 +186,19 @@ async def open_migrated_database(settings: Settings) -> AsyncGenerator[str]:
     async with open_postgres(settings) as url:
         for migration in await migrate(url):
             _log.info("migration.applied", name=migration.name)
+        if settings.database_url is not None:
+            await require_grants(url)
         if not await is_workflow_schema_current(url):
             await anyio.to_thread.run_sync(_migrate_dbos, url)
             _log.info("migration.applied", name="dbos")
-        yield url
+        if settings.database_url is None:
+            await let_serve(url, SERVING_ROLE)
+        yield url if settings.database_url is not None else as_serving_role(url)
 
 
 @asynccontextmanager
 async def open_postgres(settings: Settings) -> AsyncGenerator[str]:
-    """The URL of the database as it is: the one that is set, or the embedded one, started."""
+    """The URL of the database as it is: the one that is set, or its owner's of the embedded one."""
     if settings.database_url is not None:
         await check_server(settings.database_url)
         yield settings.database_url

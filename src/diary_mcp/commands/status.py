@@ -16,6 +16,7 @@ from diary_mcp.plugins.hook_state import HookState
 from diary_mcp.postgres.cluster import has_cluster
 from diary_mcp.settings import Settings
 from diary_mcp.store.migrations import pending_migrations
+from diary_mcp.store.serving_role import list_excess
 from diary_mcp.store.workflow_queue import count_refused_rows
 
 _PENDING_IS_WELL = timedelta(minutes=1)
@@ -39,6 +40,8 @@ class Status(BaseModel):
     failed: int | None = None
     drift: int | None = None
     refused_rows: int | None = None
+    excess_rights: list[str] | None = None
+    """What the database user can do beside serving."""
     hook_failures: int = 0
     problems: list[str] = []
 
@@ -79,6 +82,7 @@ async def look_at(settings: Settings) -> Status:
             return report
         async with open_foundation(settings) as foundation:
             report.pending_migrations = 0
+            report.excess_rights = await list_excess(foundation.database_url)
             whoami = await foundation.diary.listing.whoami(settings.agent)
             report.entries = whoami.counts["entries"]
             await _look_at_settlement(foundation, report)
@@ -152,6 +156,8 @@ async def _look_at_signing(foundation: Foundation, settings: Settings, report: S
 
 def _as_text(report: Status) -> str:
     fields = report.model_dump(exclude={"problems"})
+    if report.excess_rights is not None:
+        fields["excess_rights"] = ", ".join(report.excess_rights) or "none"
     lines = [
         f"{name:<20} {'unknown' if value is None else value}" for name, value in fields.items()
     ]

@@ -12,6 +12,9 @@ from diary_mcp.postgres.account import ServerAccount
 from diary_mcp.postgres.cluster import Cluster
 
 ROLE = "diary"
+"""Owns the database and migrates it."""
+SERVING_ROLE = "diary_server"
+"""Serves, and owns nothing."""
 
 _SETTINGS = """\
 # Written by diary-mcp before each start. Your own settings: alter system set ...
@@ -52,14 +55,20 @@ def include_settings(cluster_directory: Path, settings: Path) -> None:
         main.write(f"\ninclude '{settings.name}'\n")
 
 
-def write_configuration(cluster: Cluster, directory: Path, account: ServerAccount) -> None:
-    """Write what differs from it into `directory`: the cluster's, or one that becomes it."""
+def write_configuration(cluster: Cluster, directory: Path, account: ServerAccount) -> bool:
+    """Write what differs from it into `directory`: the cluster's, or one that becomes it.
+
+    Returns:
+        Whether anything did.
+    """
+    has_changed = False
     quoted = account.client.replace('"', '""')
     files = {
         "pg_hba.conf": _WHO_MAY_CONNECT,
         "pg_ident.conf": (
             "# Written by diary-mcp before each start.\n"
             f'# MAP   SYSTEM USER  ROLE\nowner   "{quoted}"  {ROLE}\n'
+            f'owner   "{quoted}"  {SERVING_ROLE}\n'
         ),
         # The last one: it marks the cluster as complete.
         cluster.settings.name: _SETTINGS,
@@ -68,6 +77,8 @@ def write_configuration(cluster: Cluster, directory: Path, account: ServerAccoun
         path = directory / name
         if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
             _write_at_once(path, text, account)
+            has_changed = True
+    return has_changed
 
 
 def sync_directory(directory: Path) -> None:

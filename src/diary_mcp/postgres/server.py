@@ -18,7 +18,7 @@ from diary_mcp.postgres import keeper
 from diary_mcp.postgres.account import ServerAccount, server_account
 from diary_mcp.postgres.binaries import ENVIRONMENT, find_programs, programs_major
 from diary_mcp.postgres.cluster import NEXT_STEP, Cluster
-from diary_mcp.postgres.configuration import write_configuration
+from diary_mcp.postgres.configuration import SERVING_ROLE, write_configuration
 from diary_mcp.postgres.creation import create_cluster
 from diary_mcp.postgres.deadline import Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import FileLock, opened_lock
@@ -33,6 +33,7 @@ from diary_mcp.postgres.processes import (
 from diary_mcp.postgres.server_log import ServerLog
 from diary_mcp.postgres.sockets import (
     PORT,
+    as_serving_role,
     database_url,
     make_private_directory,
     socket_directory,
@@ -43,6 +44,8 @@ from diary_mcp.postgres.sockets import (
 _DATABASE = "diary"
 _MAX_STARTS = 5
 _CONNECT_TIMEOUT_S = 2
+_ADMISSION_ATTEMPTS = 50
+_ADMISSION_INTERVAL_S = 0.02
 
 # Makes it nobody's child: it must outlive us, and a client that ends us with all our children must
 # not end it for the others.
@@ -107,9 +110,38 @@ class Server:
                 )
                 if found.fetchone() is None:
                     connection.execute("create database diary template template0")
+                self._admit_serving_role(connection)
         except psycopg.Error as error:
             return str(error).strip()
         return None
+
+    def _admit_serving_role(self, connection: psycopg.Connection) -> None:
+        """Let in the role that serves, also where an older version has started the server."""
+        found = connection.execute(
+            "select 1 from pg_roles where rolname = %(name)s", {"name": SERVING_ROLE}
+        )
+        if found.fetchone() is None:
+            connection.execute("create role diary_server login")
+        if write_configuration(self.cluster, self.cluster.directory, self.account):
+            connection.execute("select pg_reload_conf()")
+            self._wait_until_admitted()
+
+    def _wait_until_admitted(self) -> None:
+        """The postmaster reads its files again at a moment of its own.
+
+        Raises:
+            psycopg.Error: the role is still refused.
+        """
+        url = as_serving_role(database_url(self.socket_dir, "postgres"))
+        for attempts_left in reversed(range(_ADMISSION_ATTEMPTS)):
+            try:
+                psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S).close()
+            except psycopg.OperationalError:
+                if not attempts_left:
+                    raise
+                time.sleep(_ADMISSION_INTERVAL_S)
+            else:
+                return
 
     def _end_if_uninstalled(self, deadline: Deadline) -> None:
         """Stop a server whose installation is gone; whoever waits for it starts ours instead."""

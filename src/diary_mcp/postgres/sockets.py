@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.postgres.cluster import Cluster
-from diary_mcp.postgres.configuration import ROLE
+from diary_mcp.postgres.configuration import ROLE, SERVING_ROLE
 from diary_mcp.postgres.processes import read_pid_file
 
 PORT = 5432
@@ -28,6 +28,11 @@ def socket_lock_path(directory: Path) -> Path:
 def database_url(socket_dir: Path, database: str) -> str:
     """For libpq and SQLAlchemy alike; says the port, or PGPORT would."""
     return f"postgresql://{ROLE}@/{database}?host={quote(os.fsencode(socket_dir))}&port={PORT}"
+
+
+def as_serving_role(url: str) -> str:
+    """The same database for the role that serves; the URL by itself is its owner's."""
+    return url.replace(f"//{ROLE}@", f"//{SERVING_ROLE}@", 1)
 
 
 def socket_directory(cluster: Cluster) -> Path:

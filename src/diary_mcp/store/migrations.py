@@ -66,7 +66,7 @@ async def migrate(url: str) -> list[Migration]:
     async with _migrating(url) as connection:
         while await _pending(connection):
             async with connection.transaction():
-                await connection.execute(_SQL["lock_migrations"])
+                await lock_migrations(connection)
                 await connection.execute(_SQL["bound_waiting"])
                 await connection.execute(_SQL["create_ledger"])
                 await _take_over_names(connection)
@@ -74,6 +74,11 @@ async def migrate(url: str) -> list[Migration]:
                     await _apply(connection, migration)
                     applied.append(migration)
     return applied
+
+
+async def lock_migrations(connection: Connection) -> None:
+    """Until the transaction ends, nobody else changes the schema or who may use it."""
+    await connection.execute(_SQL["lock_migrations"])
 
 
 async def is_workflow_schema_current(url: str) -> bool:
@@ -138,7 +143,14 @@ async def _ledger(connection: Connection) -> list[Migration]:
     if not await fetch_flag(connection, _SQL["ledger_exists"], {}):
         return []
     cursor = connection.cursor(row_factory=class_row(Migration))
-    await cursor.execute(_SQL["list_applied"])
+    try:
+        await cursor.execute(_SQL["list_applied"])
+    except errors.InsufficientPrivilege as error:
+        user = connection.info.user
+        raise DatabaseUnavailableError(
+            f"The database user {user!r} may not read public.diary_migration. Let the owner of the "
+            f"schema `diary` run `select diary.let_serve('{user}')` once (docs/security.md)."
+        ) from error
     return await cursor.fetchall()
 
 

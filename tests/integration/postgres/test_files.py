@@ -127,7 +127,10 @@ def test_the_configuration_lets_one_user_in_under_one_role(cluster: Cluster) -> 
         ["local", "replication", "all", "peer", "map=owner"],
     ]
     users = (cluster.directory / "pg_ident.conf").read_text()
-    assert users.splitlines()[-1].split() == ["owner", '"od""d"', "diary"]
+    assert [line.split() for line in users.splitlines() if not line.startswith("#")] == [
+        ["owner", '"od""d"', "diary"],
+        ["owner", '"od""d"', "diary_server"],
+    ]
     assert cluster.is_complete
 
 

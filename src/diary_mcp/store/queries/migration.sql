@@ -7,7 +7,13 @@ create table if not exists public.diary_migration (
 )
 
 -- name: ledger_exists
-select to_regclass('public.diary_migration') is not null
+-- Also where the role may not use the schema, and would not be told by a name.
+select exists (
+    select
+    from pg_class as c
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = 'public' and c.relname = 'diary_migration'
+)
 
 -- name: schema_exists
 select to_regnamespace('diary') is not null
