@@ -19,7 +19,7 @@ from diary_mcp.domain.errors import InvalidArgumentError
 DUMP = "database.dump"
 _MANIFEST = "manifest.json"
 _KEYS = "keys"
-_NAME = re.compile(r"manifest\.json|database\.dump|keys/(?:chains/)?\w[\w.-]*")
+_NAME = re.compile(r"manifest\.json|database\.dump|keys/(?:(?:chains|next|removed)/)?\w[\w.-]*")
 _MAX_MANIFEST_BYTES = 1_000_000
 
 
