@@ -1,7 +1,7 @@
 """`diary-mcp import`."""
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -29,8 +29,16 @@ _LOOK_EVERY_S = 0.1
 )
 @click.option("--dry-run", is_flag=True, help="Read and compare, write nothing.")
 @click.option("--allow-secrets", is_flag=True, help="Take what looks like a credential, tagged.")
+@click.option("--diary", metavar="NAME", help="Where what names no diary goes; else main.")
+@click.option("--force", is_flag=True, help="Replace what was changed in the diary since.")
 def import_files(
-    settings: Settings, *, paths: tuple[Path, ...], dry_run: bool, allow_secrets: bool
+    settings: Settings,
+    *,
+    paths: tuple[Path, ...],
+    dry_run: bool,
+    allow_secrets: bool,
+    diary: str | None,
+    force: bool,
 ) -> None:
     """Read Markdown files with YAML front matter, folders of them, and JSON Lines."""
     is_terminal = sys.stderr.isatty()
@@ -44,20 +52,34 @@ def import_files(
 
         is_open = allow_secrets or settings.secrets == "allow"
         door = replace(CLOSED_DOOR, is_open=is_open)
-        report = anyio.run(_import, settings, paths, dry_run, door, on_progress)
+        choices = _Choices(door, diary, dry_run=dry_run, may_overwrite=force)
+        report = anyio.run(_import, settings, paths, choices, on_progress)
     for rejection in report.rejected:
         click.echo(f"{rejection.path}: {rejection.reason}", err=True)
+    for name, count in report.closed.items():
+        click.echo(
+            f"{settings.agent} may not write to the diary {name}: {count} of its entries are not "
+            "put there. Their files still name it.",
+            err=True,
+        )
     click.echo(
         f"imported {report.imported}, unchanged {report.unchanged}, rejected {len(report.rejected)}"
     )
     sys.exit(1 if report.rejected else 0)
 
 
+@dataclass(frozen=True)
+class _Choices:
+    door: CredentialDoor
+    diary: str | None
+    dry_run: bool
+    may_overwrite: bool
+
+
 async def _import(
     settings: Settings,
     paths: tuple[Path, ...],
-    dry_run: bool,  # noqa: FBT001  # anyio.run passes by position
-    door: CredentialDoor,
+    choices: "_Choices",
     on_progress: OnProgress,
 ) -> ImportReport:
     async with open_foundation(settings, with_keys=True) as foundation:
@@ -66,11 +88,14 @@ async def _import(
             owner=settings.agent,
             store=foundation.store,
             signing=foundation.signing,
-            dry_run=dry_run,
-            door=door,
+            dry_run=choices.dry_run,
+            door=choices.door,
+            may_overwrite=choices.may_overwrite,
+            places=foundation.diary.places,
+            diary=choices.diary,
             on_progress=on_progress,
         )
-        if report.imported and not dry_run:
+        if report.imported and not choices.dry_run:
             await _settle(foundation)
     return report
 

@@ -61,6 +61,8 @@ class EntryRecord(Version):
     wants_signature: bool = False
     imported_version: int | None = None
     """The version that an import made last."""
+    source_path: str | None = None
+    """Where the file of that version was."""
     origin: str | None = None
     """What the file that the present version was imported from said of its own signature."""
     proof: str | None = None
@@ -69,6 +71,8 @@ class EntryRecord(Version):
     """Likewise, by the diary's own chain, also of an import that brought a proof along."""
     signed_claims: Sequence[str] = ()
     """The ids of what it was signed to supersede, some of which may be deleted by now."""
+    diary_name: str | None = None
+    """The name of this diary as its owner says it, where that is not `main`, for an export."""
     diary_id: DiaryId | None = None
     """`None`: the owner's `main`. Not hashed: where an entry is kept is nothing that it says."""
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from datetime import UTC, datetime
+from operator import not_
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from diary_mcp.domain.chain import ChainHead, Count, Hash, Owner
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Importance, Time
-from diary_mcp.domain.version import Version
+from diary_mcp.domain.version import EntryRecord, Version
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.service.chain.check import CheckedEntry
 from diary_mcp.service.chain.key_history import KeyPeriod, ToldKeys
@@ -75,6 +76,8 @@ class _Version(_Part):
 
 class _Entry(_Part):
     created_at: Time
+    diary: str | None = Field(default=None, exclude_if=not_)
+    """Where that is not `main`; nothing covers it."""
     id: EntryId
     key: str | None
     owner: Owner
@@ -213,18 +216,17 @@ def _link_line(link: SignedLink) -> _LinkLine:
 
 async def _entry_lines(rows: Reading, owner: AgentName) -> AsyncGenerator[list[_EntryLine]]:
     async for page in entry_pages(rows, owner):
-        wanted = {entry.id: entry.wants_signature for entry in page}
+        records = {entry.id: entry for entry in page}
         checked = await list_checked(rows, owner, page)
-        yield [
-            _EntryLine(entry=_entry(entry, wants_signature=wanted[entry.id])) for entry in checked
-        ]
+        yield [_EntryLine(entry=_entry(entry, records[entry.id])) for entry in checked]
 
 
-def _entry(entry: CheckedEntry, *, wants_signature: bool) -> _Entry:
+def _entry(entry: CheckedEntry, record: EntryRecord) -> _Entry:
     is_signed = entry.versions[0].version in entry.salts
-    unsigned = "pending" if wants_signature else "none"
+    unsigned = "pending" if record.wants_signature else "none"
     return _Entry(
         created_at=entry.created_at,
+        diary=record.diary_name,
         id=entry.id,
         key=entry.key,
         owner=entry.owner,
@@ -262,7 +264,7 @@ def _signed_link(link: _Link) -> SignedLink:
 
 def _checked_entry(entry: _Entry) -> CheckedEntry:
     return CheckedEntry(
-        **entry.model_dump(exclude={"state", "supersedes", "versions"}),
+        **entry.model_dump(exclude={"diary", "state", "supersedes", "versions"}),
         supersedes=_superseded(entry),
         versions=[
             Version(id=entry.id, owner=entry.owner, **version.model_dump(exclude={"salt"}))

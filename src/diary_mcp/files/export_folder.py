@@ -6,13 +6,16 @@ therefore works, and an edit that nobody imported yet is kept and named.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import anyio.to_thread
 
+from diary_mcp.domain.diaries import MAIN
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId
@@ -22,10 +25,11 @@ from diary_mcp.files.folder import ExportFolder
 from diary_mcp.files.json_lines import render_line
 from diary_mcp.files.kept import is_json
 from diary_mcp.files.markdown import read_markdown, render_markdown
-from diary_mcp.files.names import SUFFIX, file_names
+from diary_mcp.files.names import SUFFIX, file_names, folder_name, titled_names
 from diary_mcp.files.sources import Rejection, shown
 from diary_mcp.service.archive.exporter import EntryExport
 from diary_mcp.service.archive.importer import ImportedEntry
+from diary_mcp.service.chain.proofs import covers
 from diary_mcp.service.chain.statements import read_proof
 from diary_mcp.service.ports.store import Store
 
@@ -44,12 +48,42 @@ class ExportReport:
     kept: list[Rejection] = field(default_factory=list[Rejection])
 
 
-async def export_entries(
-    directory: Path, *, owner: AgentName, store: Store, file_format: ExportFormat = "markdown"
-) -> ExportReport:
-    """Writes every entry of the owner's; one that is created meanwhile may be missing.
+@dataclass(frozen=True)
+class ExportChoice:
+    """Which entries are exported, and how their files are called."""
 
-    As JSON Lines they are one file, `entries.jsonl`, which is always replaced; so is the bundle.
+    diary: str | None = None
+    """Only those in this diary: `main`, NAME or OWNER/NAME."""
+    by_diary: bool = False
+    """Each diary in a folder of its own."""
+    with_titles: bool = False
+    """Day and title in place of the id where an entry has no key."""
+
+    def has(self, entry: EntryRecord) -> bool:
+        """Whether the entry is to be exported."""
+        return self.diary is None or self.diary == (entry.diary_name or MAIN)
+
+    def folder_of(self, entry: EntryRecord) -> str:
+        """The folder within the one that is exported to; a name that every system takes."""
+        name = (entry.diary_name or MAIN).replace("/", "~") if self.by_diary else ""
+        return name and folder_name(name)
+
+
+EVERYTHING = ExportChoice()
+
+
+async def export_entries(
+    directory: Path,
+    *,
+    owner: AgentName,
+    store: Store,
+    file_format: ExportFormat = "markdown",
+    choice: ExportChoice = EVERYTHING,
+) -> ExportReport:
+    """Writes the owner's entries; one that is created meanwhile may be missing.
+
+    As JSON Lines they are one file, `entries.jsonl`, which is always replaced; so is the bundle,
+    which always has all of them.
 
     Raises:
         InvalidArgumentError: the folder cannot be written; the files before are complete.
@@ -57,20 +91,29 @@ async def export_entries(
     """
     if file_format == "bundle":
         return ExportReport(written=await export_bundle(directory, owner=owner, store=store))
-    folder = await anyio.to_thread.run_sync(ExportFolder, directory)
+    await anyio.to_thread.run_sync(ExportFolder, directory)
     export = EntryExport(store, owner)
     if file_format == "jsonl":
-        return await _export_lines(export, folder)
-    return await _export_files(export, folder)
+        return await _export_lines(export, directory, choice)
+    return await _export_files(export, directory, choice)
 
 
-async def _export_lines(export: EntryExport, folder: ExportFolder) -> ExportReport:
+async def _export_lines(export: EntryExport, directory: Path, choice: ExportChoice) -> ExportReport:
     report = ExportReport()
-    with folder.replacing(JSON_LINES_NAME) as file:
+    with ExitStack() as stack:
+        files: dict[str, BinaryIO] = {} if choice.by_diary else {"": _lines_in(directory, stack)}
         async for page in export.pages():
-            await anyio.to_thread.run_sync(file.writelines, [render_line(entry) for entry in page])
-            report.written += len(page)
+            for entry in filter(choice.has, page):
+                name = choice.folder_of(entry)
+                if name not in files:
+                    files[name] = _lines_in(directory / name, stack)
+                files[name].write(render_line(entry))
+                report.written += 1
     return report
+
+
+def _lines_in(directory: Path, stack: ExitStack) -> BinaryIO:
+    return stack.enter_context(ExportFolder(directory).replacing(JSON_LINES_NAME))
 
 
 @dataclass(frozen=True)
@@ -85,29 +128,40 @@ class _File:
     """Why what is there cannot be read."""
 
 
-async def _export_files(export: EntryExport, folder: ExportFolder) -> ExportReport:
+async def _export_files(export: EntryExport, directory: Path, choice: ExportChoice) -> ExportReport:
+    began_at = datetime.now(UTC)
     report = ExportReport()
-    names = file_names(await export.list_references())
+    references = await export.list_references()
+    names = (titled_names if choice.with_titles else file_names)(references)
+    # What an entry without a key is claimed by is its id, which an import knows.
+    claims = file_names(references)
+    folders: dict[str, ExportFolder] = {}
     async for page in export.pages():
-        for file in await anyio.to_thread.run_sync(_prepare, page, names, folder):
-            if file.present == file.wanted:
-                report.unchanged += 1
-            elif (reason := await _reason_to_keep(file, export)) is not None:
-                report.kept.append(Rejection(shown(folder.path / (file.name + SUFFIX)), reason))
-            else:
-                await anyio.to_thread.run_sync(folder.write, file.name + SUFFIX, file.wanted)
-                report.written += 1
+        for entry in page:
+            name = names.get(entry.id)
+            if name is None or not choice.has(entry):
+                continue
+            place = choice.folder_of(entry)
+            if place not in folders:
+                folders[place] = ExportFolder(directory / place)
+            file = await anyio.to_thread.run_sync(_file, entry, name, claims, folders[place])
+            await _put(file, folders[place], export, report)
+    if not report.kept:
+        for folder in folders.values():
+            await export.remember(folder.place, began_at)
     return report
 
 
-def _prepare(
-    page: Sequence[EntryRecord], names: Mapping[EntryId, str], folder: ExportFolder
-) -> list[_File]:
-    return [
-        _file(entry, name, names, folder)
-        for entry in page
-        if (name := names.get(entry.id)) is not None
-    ]
+async def _put(
+    file: "_File", folder: ExportFolder, export: EntryExport, report: ExportReport
+) -> None:
+    if file.present == file.wanted:
+        report.unchanged += 1
+    elif (reason := await _reason_to_keep(file, export)) is not None:
+        report.kept.append(Rejection(shown(folder.path / (file.name + SUFFIX)), reason))
+    else:
+        await anyio.to_thread.run_sync(folder.write, file.name + SUFFIX, file.wanted)
+        report.written += 1
 
 
 def _file(
@@ -141,7 +195,7 @@ async def _has_all_of(file: _File, present: bytes, export: EntryExport) -> bool:
     draft, now = said.draft, wanted.draft
     if (draft.date, draft.author, draft.session) != (now.date, now.author, now.session):
         return False
-    if _unknown(said, file) != _unknown(wanted, file) or not _is_own(said.origin, file.entry):
+    if _unknown(said, file) != _unknown(wanted, file) or not _is_own(said, file.entry):
         return False
     earlier = await export.list_earlier_versions(file.entry.id)
     return _said(draft) in map(_said, (file.entry, *earlier))
@@ -154,10 +208,15 @@ def _unknown(said: ImportedEntry, file: _File) -> set[str]:
     return {line for line in lines if not (was_imported and _SIGNATURE.match(line))}
 
 
-def _is_own(origin: str | None, entry: EntryRecord) -> bool:
-    """Whether the diary has what a file says of its signature: an own link, or what it kept."""
-    proof = read_proof(origin)
-    return proof is None or origin == entry.origin or proof.statement.entry == entry.id
+def _is_own(said: ImportedEntry, entry: EntryRecord) -> bool:
+    """Whether the diary has what a file says of its signature: an own link, or what it kept.
+
+    A signature of something else than what the file says is worth nothing.
+    """
+    proof = read_proof(said.origin)
+    if proof is None or said.origin == entry.origin or proof.statement.entry == entry.id:
+        return True
+    return not covers(proof, said.draft)
 
 
 def _said(version: EntryDraft | EntryRecord | EntryVersion) -> tuple[object, ...]:

@@ -26,6 +26,7 @@ class ExportFolder:
         self.path = path
         with _translate_errors(path):
             path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            self.place = str(path.resolve())
 
     def find(self, name: str) -> bytes | None:
         """What the file of this name holds, as far as an entry can reach; `None`: there is none.

@@ -13,7 +13,7 @@ from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.front_matter import FrontMatter
 from diary_mcp.files.kept import as_field, read_kept, write_kept
 from diary_mcp.files.names import find_entry_id
-from diary_mcp.files.said import read_said
+from diary_mcp.files.said import diary_name, read_said
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.archive.supersession import known_as
 from diary_mcp.service.chain.statements import JsonObject, canonical, model_of, parse_json
@@ -41,10 +41,18 @@ def read_line(raw: bytes) -> ImportedEntry:
         if name in values and ((value := values[name]) is not None or name == "content")
     }
     draft, odd = _read_draft(given)
+    try:
+        diary = diary_name(values.get("diary"))
+    except ValueError:
+        diary = None
+        odd = {**odd, "diary": values["diary"]}
+    if diary is not None and "/" in diary:
+        # Whether the importer may write there is not known yet.
+        odd = {**odd, "diary": diary}
     entry_id = values.get("id")
     told = {name: value for name, value in values.items() if name not in _DRAFT_FIELDS}
     return ImportedEntry(
-        draft=draft,
+        draft=draft.model_copy(update={"diary": diary}),
         source_hash=source_hash(raw.strip()),
         entry_id=find_entry_id(entry_id) if isinstance(entry_id, str) else None,
         front_matter=write_kept({**_kept(told), **odd}),
@@ -101,9 +109,9 @@ def _kept(told: Mapping[str, object]) -> dict[str, object]:
 
 
 def _is_decided(name: str, value: object) -> bool:
-    return value is None or (
-        name == "id" and isinstance(value, str) and find_entry_id(value) is not None
-    )
+    if value is None or name == "diary":
+        return True
+    return name == "id" and isinstance(value, str) and find_entry_id(value) is not None
 
 
 def render_line(entry: EntryRecord) -> bytes:
@@ -128,6 +136,8 @@ def render_line(entry: EntryRecord) -> bytes:
         "content_hash": entry.content_hash,
         "signature": _signature(entry),
     }
+    if entry.diary_name is not None:
+        values["diary"] = entry.diary_name
     kept = read_kept(entry)
     values |= {name: value for name, value in kept.items() if name not in _OWN_NAMES}
     if odd := {name: value for name, value in kept.items() if name in _OWN_NAMES}:

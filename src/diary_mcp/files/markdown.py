@@ -9,6 +9,7 @@ is always read back as the same entry.
 from collections.abc import Mapping
 from datetime import datetime
 
+from diary_mcp.domain.diaries import MAIN
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import EntryId, format_time
 from diary_mcp.domain.version import EntryRecord
@@ -20,7 +21,7 @@ from diary_mcp.files.front_matter import (
     split_front_matter,
 )
 from diary_mcp.files.kept import is_json, read_kept, with_kept
-from diary_mcp.files.names import SUFFIX, file_name, find_entry_id
+from diary_mcp.files.names import SUFFIX, file_name
 from diary_mcp.files.said import Said, read_said, write_tags
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.archive.supersession import known_as, names_superseded
@@ -28,7 +29,7 @@ from diary_mcp.service.chain.statements import canonical, read_proof
 from diary_mcp.service.ports.entries import EntryReference
 
 _ENTRY_KEYS = frozenset(
-    {"date", "author", "session", "type", "title", "importance", "tags", "supersedes"}
+    {"date", "author", "session", "type", "title", "importance", "tags", "supersedes", "diary"}
 )
 _UNSIGNED = "none"
 
@@ -61,12 +62,13 @@ def read_markdown(raw: bytes, *, name: str, modified_at: datetime) -> ImportedEn
             "author": said.author,
             "session": said.session,
             "key": said.key,
+            "diary": said.diary,
         }
     )
     return ImportedEntry(
         draft=draft,
         source_hash=source_hash(raw),
-        entry_id=find_entry_id(name) if said.key is None else None,
+        entry_id=said.id if said.key is None else None,
         name=name,
         front_matter=head,
         unknown_keys=_unknown_keys(front_matter, said),
@@ -102,7 +104,7 @@ def _read_origin(front_matter: FrontMatter) -> str | None:
 
 def _unknown_keys(front_matter: FrontMatter, said: Said) -> frozenset[str]:
     """The lines of keys that say more than the entry's fields do."""
-    said_elsewhere = {("signature", _UNSIGNED), ("key", said.key)}
+    said_elsewhere = {("signature", _UNSIGNED), ("key", said.key), ("id", str(said.id))}
     known = _ENTRY_KEYS if _read_origin(front_matter) is None else _ENTRY_KEYS | {"signature"}
     return frozenset(
         field.text.strip()
@@ -134,15 +136,17 @@ def _with_signature(front_matter: FrontMatter, entry: EntryRecord) -> FrontMatte
     """The front matter with the signature of what the entry says now.
 
     What was imported and not changed since keeps its own line: the file comes back to the byte,
-    and a signature in it is the one of whoever wrote it.
+    and a signature in it is the one of whoever wrote it. One that was made for what the file said
+    before somebody corrected it is not kept.
     """
-    if entry.imported_version == entry.version:
+    told = _read_origin(front_matter)
+    if entry.imported_version == entry.version and told in {None, entry.origin}:
         return front_matter
     if entry.proof is not None:
         field = front_matter.find("signature")
         is_there = field is not None and field.value == entry.proof
         return front_matter if is_there else front_matter.with_value("signature", entry.proof)
-    if _read_origin(front_matter) is None:
+    if told is None:
         return front_matter
     return front_matter.with_value("signature", _UNSIGNED)
 
@@ -163,8 +167,18 @@ def _corrections(
         ("supersedes", is_named, superseded if len(superseded) > 1 else (*superseded, None)[0]),
         ("title", said.title == entry.title, entry.title),
         ("key", entry.key in {None, said.key}, entry.key),
+        ("id", entry.key is not None or said.id == entry.id, str(entry.id)),
+        ("diary", _is_placed(said, entry), entry.diary_name or MAIN),
     )
     return {key: value for key, agrees, value in keys if not agrees}
+
+
+def _is_placed(said: Said, entry: EntryRecord) -> bool:
+    """Whether the file names the entry's diary, or one that its importer could not write to."""
+    named = said.diary or ""
+    if entry.diary_name is None and entry.imported_version == entry.version and "/" in named:
+        return True
+    return named.removeprefix(f"{entry.owner}/") == (entry.diary_name or "")
 
 
 def _names_of_superseded(entry: EntryRecord, names: Mapping[EntryId, str]) -> Mapping[EntryId, str]:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from diary_mcp.domain.fields import EntryId, visible
 from diary_mcp.service.archive.supersession import base_name
+from diary_mcp.service.ports.archive import TitledReference
 from diary_mcp.service.ports.entries import EntryReference
 
 SUFFIX = ".md"
@@ -17,6 +18,8 @@ SUFFIX = ".md"
 SUFFIXES = (".md", ".markdown")
 _MAX_NAME_BYTES = 255 - len(SUFFIX)
 _MAX_LABEL_CHARACTERS = 255
+_MAX_TITLE = 50
+"""Characters, of at most four bytes: together with the rest less than a name can have."""
 _ID_VERSION = 7
 _KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 # What Windows allows in no name, beside what no system does.
@@ -44,9 +47,41 @@ def file_names(references: Iterable[EntryReference]) -> dict[EntryId, str]:
     return names
 
 
+def titled_names(references: Iterable[TitledReference]) -> dict[EntryId, str]:
+    """Likewise, but day and title in place of an id, for people to read.
+
+    Such a file says its id, so that the name is not taken for a key.
+    """
+    listed = list(references)
+    names = file_names(listed)
+    taken = {_folded(names[each.id]) for each in listed if each.key is not None}
+    for reference in sorted(listed, key=lambda each: each.id):
+        if reference.key is None:
+            spoken = _spoken(reference)
+            numbered = (f"{spoken} {number}" for number in itertools.count(2))
+            name = next(
+                name for name in itertools.chain([spoken], numbered) if _folded(name) not in taken
+            )
+            taken.add(_folded(name))
+            names[reference.id] = name
+    return names
+
+
+def _spoken(reference: TitledReference) -> str:
+    first = next((line for line in reference.title.splitlines() if line.strip()), "")
+    words = re.sub(r"[^\w\s.,()'&+=@-]", " ", first.replace("\0", " "))
+    title = " ".join(words.split())[:_MAX_TITLE].strip(" .-")
+    return f"{reference.date:%Y-%m-%d} {title}".strip()
+
+
 def file_name(reference: EntryReference) -> str:
     """The file name without `.md` of an entry that clashes with no other."""
     return next(_candidates(reference))
+
+
+def folder_name(name: str) -> str:
+    """A folder's name that every system takes, for the name of a diary."""
+    return _portable(name)
 
 
 def find_entry_id(name: str) -> EntryId | None:

@@ -27,7 +27,8 @@ from diary_mcp.service.chain.statements import (
     read_proof,
 )
 
-_READ_FIELDS = frozenset(EntryDraft.model_fields) - {"content"}
+# Where an entry is kept is nothing that it says.
+_READ_FIELDS = frozenset(EntryDraft.model_fields) - {"content", "diary"}
 
 
 @dataclass(frozen=True)
@@ -226,20 +227,21 @@ def _not_covered(read: _Read, proof: Proof, together: _Together) -> Generator[st
         if together.find_id(claim) is None:
             yield f"supersedes {quoted(claim)}, which is none of these files"
     if not read.entry.is_line:
-        yield from _unread(read.entry.front_matter or "", read.entry.draft.key)
+        yield from _unread(read.entry.front_matter or "", read.entry)
     covered: set[str] = {*_covered(proof, read.entry.draft), "signature"}
     is_own = read.own is not None or _state(told) == "signed"
     yield from sorted(quoted(name) for name in told if not is_own or name not in covered)
 
 
-def _unread(head: str, key: str | None) -> Generator[str]:
+def _unread(head: str, entry: ImportedEntry) -> Generator[str]:
     """Front matter that is no field of the entry, or says it in words that are not read."""
     front_matter = read_front_matter(head)
     for field in front_matter.fields:
         word = str(field.value).strip().lower()
-        is_read = field.name in _READ_FIELDS | {"signature"}
+        is_id = field.name == "id" and field.value == str(entry.entry_id)
+        is_read = is_id or field.name in _READ_FIELDS | {"signature"}
         is_other_word = field.name == "type" and field.value and word not in ENTRY_TYPES
-        is_other_key = field.name == "key" and field.value != key
+        is_other_key = field.name == "key" and field.value != entry.draft.key
         if not is_read or is_other_word or is_other_key:
             yield quoted(field.name)
     texts = (front_matter.preamble, *(field.text for field in front_matter.fields))

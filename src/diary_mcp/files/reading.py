@@ -21,6 +21,8 @@ from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.entries.credentials import CredentialDoor
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MAX_FOLDERS = 6
+_MAX_KEY = 255
 
 
 CLOSED_DOOR = CredentialDoor(way_through="--allow-secrets")
@@ -103,7 +105,7 @@ def _add(found: Found, batch: Batch, origins: dict[str, str], door: CredentialDo
     if taken is None:
         origins.update(dict.fromkeys(names, found.origin))
         try:
-            batch.entries.append(_admitted(found.entry, door))
+            batch.entries.append(replace(_admitted(found.entry, door), place=found.origin))
         except InvalidArgumentError as error:
             batch.rejected.append(Rejection(found.origin, str(error)))
     elif taken == found.entry.source_hash:
@@ -133,9 +135,21 @@ def read_source(source: Source, name: str | None = None) -> Generator[Found | Re
         if source.kind == "json_lines":
             yield from _read_lines(source.path, origin)
         else:
-            yield Found(origin, _read_file(source.path, name))
+            path = source.path.resolve()
+            entry = replace(_read_file(source.path, name), path=str(path))
+            yield Found(origin, replace(entry, other_keys=_other_keys(source, entry)))
     except InvalidArgumentError as error:
         yield Rejection(origin, str(error))
+
+
+def _other_keys(source: Source, entry: ImportedEntry) -> Sequence[str]:
+    """With fewer and with more folders before its name, the shortest first."""
+    if entry.draft.key is None:
+        return ()
+    parents = source.path.resolve().parent.parts[1:]
+    longest = [*parents[-_MAX_FOLDERS:], without_suffix(source.path.name)]
+    keys = [read_name("/".join(longest[-count:])) for count in range(1, len(longest) + 1)]
+    return [key for key in keys if key != entry.draft.key and len(key) <= _MAX_KEY]
 
 
 def _read_file(path: Path, name: str | None) -> ImportedEntry:

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from diary_mcp.domain.diaries import MAIN
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import (
     ENTRY_TYPES,
     MAX_SUPERSEDED,
     MAX_TAGS,
+    NAME_PATTERN,
+    EntryId,
     EntryType,
     parse_time,
 )
@@ -41,6 +44,8 @@ _HASH_WORDS = re.compile(r"(?:#[^\s,#]+\s*)+")
 _HASH_LINE = re.compile(r"(?:#[^\s,#]+[\s,]*)+(?:,\s*[^\s,#]+\s*)*")
 _HASH_ITEM = re.compile(r"^[ \t]*-[ \t]+#([^\s#]+)[ \t]*\r?$", re.MULTILINE)
 
+_DIARY = re.compile(f"(?:{NAME_PATTERN}/)?{NAME_PATTERN}")
+
 _T = TypeVar("_T")
 
 
@@ -58,6 +63,10 @@ class Said:
     claims: tuple[str, ...]
     """What it supersedes, by name."""
     key: str | None
+    id: EntryId | None
+    """Of an entry without a key, whose file has a name that people can read."""
+    diary: str | None
+    """Where that is not `main`: NAME, or OWNER/NAME."""
     unforeseen: frozenset[str]
     """Keys with a value that no entry can have."""
 
@@ -77,6 +86,8 @@ def read_said(front_matter: FrontMatter, content: str, name: str) -> Said:
         tags=_tags(fields),
         claims=_claims(fields),
         key=_key(front_matter, name),
+        id=_id(front_matter) or find_entry_id(name),
+        diary=fields.read("diary", diary_name, None),
         unforeseen=frozenset(fields.unforeseen),
     )
 
@@ -225,4 +236,23 @@ def _key(front_matter: FrontMatter, name: str) -> str | None:
     field = front_matter.find("key")
     if field is not None and isinstance(field.value, str) and stands_for(name, field.value):
         return field.value
-    return read_name(name) if find_entry_id(name) is None else None
+    is_id = find_entry_id(name) is not None or _id(front_matter) is not None
+    return None if is_id else read_name(name)
+
+
+def _id(front_matter: FrontMatter) -> EntryId | None:
+    field = front_matter.find("id")
+    return find_entry_id(field.value) if field and isinstance(field.value, str) else None
+
+
+def diary_name(value: object) -> str | None:
+    """The diary that a file names; `None` for `main`, where an entry is that names none.
+
+    Raises:
+        ValueError: it is no name of a diary.
+    """
+    if value is None or value in {"", MAIN}:
+        return None
+    if not isinstance(value, str) or not _DIARY.fullmatch(value):
+        raise ValueError
+    return value

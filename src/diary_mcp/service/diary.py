@@ -43,6 +43,7 @@ class Diary:
     entries: EntryService
     sharing: SharingService
     diaries: DiaryService
+    places: Places
     listing: ListingService
     search: SearchService
     similarity: SimilarityService
@@ -84,6 +85,7 @@ def build_diary(
         listing=ListingService(store, permissions, access, places, cursors),
         search=SearchService(store, permissions, access, embedder, places=places, cursors=cursors),
         diaries=DiaryService(store, permissions, access, places, door=door, cursors=cursors),
+        places=places,
         similarity=similarity,
         reflection=ReflectionService(store, places),
         verification=VerificationService(store, access, check_signature, signing),

@@ -1,14 +1,15 @@
 """Entries as import and export see them, in PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from psycopg import errors
-from psycopg.rows import args_row, class_row
+from psycopg.rows import args_row, class_row, tuple_row
 
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
 from diary_mcp.domain.version import EntryRecord, EntryVersion
-from diary_mcp.service.ports.archive import Claim, Supersession
+from diary_mcp.service.ports.archive import Claim, Supersession, TitledReference
 from diary_mcp.service.ports.entries import EntryPosition, EntryReference
 from diary_mcp.store.database import Connection, fetch_flag
 from diary_mcp.store.entries import columns
@@ -67,8 +68,8 @@ class PostgresArchive:
         )
         return await cursor.fetchall()
 
-    async def list_references(self, owner: AgentName) -> list[EntryReference]:
-        cursor = self._connection.cursor(row_factory=class_row(EntryReference))
+    async def list_references(self, owner: AgentName) -> list[TitledReference]:
+        cursor = self._connection.cursor(row_factory=class_row(TitledReference))
         await cursor.execute(_SQL["list_references"], {"owner": owner})
         return await cursor.fetchall()
 
@@ -76,6 +77,18 @@ class PostgresArchive:
         cursor = self._connection.cursor(row_factory=class_row(EntryVersion))
         await cursor.execute(_SQL["list_earlier_versions"], {"id": entry_id})
         return await cursor.fetchall()
+
+    async def find_exports(
+        self, owner: AgentName, paths: Collection[str]
+    ) -> Mapping[str, datetime]:
+        cursor = self._connection.cursor(row_factory=tuple_row)
+        await cursor.execute(_SQL["find_exports"], {"owner": owner, "paths": list(paths)})
+        return dict(await cursor.fetchall())
+
+    async def remember_export(self, owner: AgentName, path: str, exported_at: datetime) -> None:
+        await self._connection.execute(
+            _SQL["remember_export"], {"owner": owner, "path": path, "exported_at": exported_at}
+        )
 
     async def insert_many(self, records: Sequence[EntryRecord]) -> None:
         wanted = {"wants_signature": self._wants_signature}

@@ -6,15 +6,16 @@ neither on where batches end nor on a run that was killed.
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import ConflictError
-from diary_mcp.domain.fields import AgentName, EntryId, visible
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, visible
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, write_version
 from diary_mcp.service.archive.supersession import (
     base_name,
@@ -22,7 +23,8 @@ from diary_mcp.service.archive.supersession import (
     names_superseded,
 )
 from diary_mcp.service.chain.links import ChainSigning, signable
-from diary_mcp.service.chain.proofs import with_proofs
+from diary_mcp.service.chain.proofs import covers, with_proofs
+from diary_mcp.service.chain.statements import read_proof
 from diary_mcp.service.ports.archive import ArchiveReader
 from diary_mcp.service.ports.chain import ChainReader
 from diary_mcp.service.ports.store import Store, UnitOfWork
@@ -46,6 +48,12 @@ class ImportedEntry:
     """What the front matter says beyond the fields of an entry."""
     origin: str | None = None
     """What the file says of its own signature, as canonical JSON."""
+    place: str = ""
+    """The file or line that it is in, for people."""
+    path: str | None = None
+    """The file's place on this machine; of a line there is none."""
+    other_keys: Sequence[str] = ()
+    """Those that it may have from another run, or gets where another file's entry has its own."""
     told: Mapping[str, object] = field(default_factory=dict[str, object])
     """What a line says beside what makes an entry. It is not believed, only checked."""
 
@@ -61,10 +69,18 @@ class BatchOutcome:
 
     imported: int
     unchanged: int
+    refused: Sequence[tuple[str, str]] = ()
+    """What would overwrite a change in the diary: where it is, and why not."""
 
 
 IsOwnExport = Callable[[ImportedEntry, EntryRecord], bool]
 """Whether a file is, to the byte, what an export of the entry gives now."""
+IsThere = Callable[[str], bool]
+"""Whether there is a file at a path."""
+
+
+HoldDiary = Callable[[UnitOfWork, str], Awaitable[DiaryId | None]]
+"""Finds the diary of a name to write into, which does not go before the unit of work ends."""
 
 
 class EntryImport:
@@ -76,6 +92,10 @@ class EntryImport:
         owner: AgentName,
         is_own_export: IsOwnExport,
         signing: ChainSigning | None = None,
+        *,
+        is_there: IsThere,
+        hold_diary: HoldDiary | None = None,
+        may_overwrite: bool = False,
     ) -> None:
         self._store = store
         self._owner = owner
@@ -83,6 +103,9 @@ class EntryImport:
         self._signing = signing or ChainSigning(None)
         self._is_own_export = is_own_export
         self._keys_by_name: dict[str, str] = {}
+        self._is_there = is_there
+        self._hold_diary = hold_diary
+        self._may_overwrite = may_overwrite
 
     async def compare(self, batch: Sequence[ImportedEntry]) -> BatchOutcome:
         """What `write` would do; changes nothing."""
@@ -96,9 +119,6 @@ class EntryImport:
             ConflictError: others kept changing the same entries.
         """
         await self._signing.prepare(self._owner)
-        for entry in batch:
-            if entry.name is not None and entry.draft.key is not None:
-                self._keys_by_name[visible(entry.name)] = entry.draft.key
         for _ in range(_ATTEMPTS - 1):
             try:
                 return await self._write_once(batch)
@@ -141,11 +161,22 @@ class EntryImport:
             for previous, revised in plan.changed:
                 await unit.archive.replace(previous, revised)
             if plan.new:
-                await _add(unit, plan.new)
+                await _add(unit, await self._placed(unit, plan.new))
             elif plan.changed:
                 await unit.workflows.request_indexing()
             await self._sign(unit, plan)
+        self._keys_by_name.update(plan.keys_by_name)
         return plan.outcome
+
+    async def _placed(
+        self, unit: UnitOfWork, records: Sequence[EntryRecord]
+    ) -> Sequence[EntryRecord]:
+        """The records with the ids of the diaries that they name."""
+        ids: dict[str, DiaryId | None] = {}
+        if self._hold_diary is not None:
+            for name in sorted({each.diary_name for each in records if each.diary_name}):
+                ids[name] = await self._hold_diary(unit, name)
+        return [replace(record, diary_id=ids.get(record.diary_name or "")) for record in records]
 
     async def _sign(self, unit: UnitOfWork, plan: "_Plan") -> None:
         """Signs everything that the batch imports, as imported by the owner."""
@@ -167,16 +198,63 @@ class EntryImport:
     ) -> "_Plan":
         found = await _find_present(archive, chain, self._owner, batch)
         now = datetime.now(UTC)
-        plan = _Plan(new=[], changed=[], unchanged=0)
-        for entry in batch:
-            stored = found.present(entry)
+        plan = _Plan()
+        for named in batch:
+            entry, stored = self._find_stored(named, found, plan)
+            if entry.name is not None and entry.draft.key is not None:
+                plan.keys_by_name[visible(entry.name)] = entry.draft.key
             if stored is None:
                 plan.new.append(_record(found.with_free_name(entry), self._owner, now))
             elif self._changes_nothing(entry, stored):
                 plan.unchanged += 1
+            elif not self._may_overwrite and (reason := found.reason_to_refuse(entry, stored)):
+                plan.refused.append((entry.place, reason))
             else:
                 plan.changed.append((stored, _revised(entry, stored, now)))
         return plan
+
+    def _find_stored(
+        self, entry: ImportedEntry, found: "_Present", plan: "_Plan"
+    ) -> "tuple[ImportedEntry, EntryRecord | None]":
+        """The entry that a file stands for; with the key that it gets where another file has its.
+
+        A file is the same where its path is, where it says which entry it is, where it stands in
+        a folder that was exported to, and where nothing is left at the path it was imported from.
+        """
+        if entry.draft.key is None:
+            return entry, found.present(entry)
+        named = [
+            replace(entry, draft=entry.draft.model_copy(update={"key": key}))
+            for key in (entry.draft.key, *entry.other_keys)
+        ]
+        present = [(each, found.present(each)) for each in named]
+        chosen = next(
+            (pair for pair in present if pair[1] and pair[1].source_path == entry.path is not None),
+            None,
+        ) or next(
+            (
+                (each, stored)
+                for each, stored in present
+                if each.draft.key not in plan.new_keys
+                and len(each.draft.key or "") >= len(entry.draft.key)
+                and (stored is None or self._is_same_file(each, stored, found))
+            ),
+            present[0],
+        )
+        if chosen[1] is None and chosen[0].draft.key is not None:
+            plan.new_keys.add(chosen[0].draft.key)
+        return chosen
+
+    def _is_same_file(self, entry: ImportedEntry, stored: EntryRecord, found: "_Present") -> bool:
+        if entry.path is None or stored.source_path is None:
+            return True
+        proof = read_proof(entry.origin)
+        return (
+            (proof is not None and proof.statement.entry == stored.id)
+            or found.exported_at(entry) is not None
+            or not self._is_there(stored.source_path)
+            or self._changes_nothing(entry, stored)
+        )
 
     def _changes_nothing(self, entry: ImportedEntry, stored: EntryRecord) -> bool:
         if entry.source_hash == stored.source_hash:
@@ -193,13 +271,18 @@ class EntryImport:
 
 @dataclass
 class _Plan:
-    new: list[EntryRecord]
-    changed: list[tuple[EntryRecord, EntryRecord]]
-    unchanged: int
+    new: list[EntryRecord] = field(default_factory=list[EntryRecord])
+    changed: list[tuple[EntryRecord, EntryRecord]] = field(
+        default_factory=list[tuple[EntryRecord, EntryRecord]]
+    )
+    unchanged: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    keys_by_name: dict[str, str] = field(default_factory=dict[str, str])
+    new_keys: set[str] = field(default_factory=set[str])
 
     @property
     def outcome(self) -> BatchOutcome:
-        return BatchOutcome(len(self.new) + len(self.changed), self.unchanged)
+        return BatchOutcome(len(self.new) + len(self.changed), self.unchanged, self.refused)
 
 
 @dataclass(frozen=True)
@@ -210,6 +293,34 @@ class _Present:
     by_id: Mapping[EntryId, EntryRecord]
     by_hash: Mapping[str, EntryRecord]
     taken_ids: set[EntryId]
+    exports: Mapping[str, datetime]
+
+    def exported_at(self, entry: ImportedEntry) -> datetime | None:
+        """When the folder that the file is in was exported to last."""
+        return None if entry.path is None else self.exports.get(_folder(entry.path))
+
+    def reason_to_refuse(self, entry: ImportedEntry, stored: EntryRecord) -> str | None:
+        """Why the file must not replace what the entry says: it was made from an earlier version.
+
+        It was not where no tool has changed the entry, where it says which version it was, and
+        where it is in a folder that the present version was exported to.
+        """
+        if stored.version == (stored.imported_version or 1):
+            return None
+        proof = read_proof(entry.origin)
+        statement = proof and proof.statement
+        if statement and (statement.entry, statement.version) == (stored.id, stored.version):
+            return None
+        if entry.entry_id == stored.id and entry.told.get("version") == stored.version:
+            return None
+        exported_at = self.exported_at(entry)
+        if exported_at is not None and exported_at > stored.updated_at:
+            return None
+        return (
+            f"differs, and so does its entry, which was changed in the diary since (it has version "
+            f"{stored.version}). Export it and put the two together, or import with --force: the "
+            "version in the diary then stays in its history."
+        )
 
     def present(self, entry: ImportedEntry) -> EntryRecord | None:
         if entry.draft.key is not None:
@@ -235,7 +346,12 @@ async def _find_present(
     archive: ArchiveReader, chain: ChainReader, owner: AgentName, batch: Sequence[ImportedEntry]
 ) -> _Present:
     ids = {entry.entry_id for entry in batch if entry.entry_id is not None}
-    keys = {entry.draft.key for entry in batch if entry.draft.key is not None}
+    keys = {
+        key
+        for entry in batch
+        if entry.draft.key is not None
+        for key in (entry.draft.key, *entry.other_keys)
+    }
     found = await archive.find_stored(
         owner,
         keys=keys | set(map(str, ids)),
@@ -257,6 +373,9 @@ async def _find_present(
             if entry.key is None and entry.source_hash is not None
         },
         taken_ids=await archive.find_taken_ids(ids),
+        exports=await archive.find_exports(
+            owner, {_folder(entry.path) for entry in batch if entry.path is not None}
+        ),
     )
 
 
@@ -275,11 +394,13 @@ async def _add(unit: UnitOfWork, records: Sequence[EntryRecord]) -> None:
 def _record(entry: ImportedEntry, owner: AgentName, now: datetime) -> EntryRecord:
     return replace(
         new_record(entry.draft, owner, now, entry_id=entry.entry_id),
+        diary_name=entry.draft.diary,
         source_keys=entry.draft.supersedes,
         source_hash=entry.source_hash,
         front_matter=entry.front_matter,
         imported_version=1,
-        origin=entry.origin,
+        source_path=entry.path,
+        origin=_covering(entry),
     )
 
 
@@ -297,8 +418,19 @@ def _revised(entry: ImportedEntry, stored: EntryRecord, now: datetime) -> EntryR
         source_hash=entry.source_hash,
         front_matter=stored.front_matter if entry.front_matter is None else entry.front_matter,
         imported_version=number,
-        origin=entry.origin,
+        source_path=entry.path or stored.source_path,
+        origin=_covering(entry),
     )
+
+
+def _covering(entry: ImportedEntry) -> str | None:
+    """What the file says of its signature, unless it was corrected since it was signed."""
+    proof = read_proof(entry.origin)
+    return entry.origin if proof is not None and covers(proof, entry.draft) else None
+
+
+def _folder(path: str) -> str:
+    return str(PurePath(path).parent)
 
 
 def _says_the_same(draft: EntryDraft, stored: EntryRecord) -> bool:

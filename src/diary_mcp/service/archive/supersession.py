@@ -86,7 +86,8 @@ def _find_claimed(
 ) -> EntryId | None:
     told = visible(claim)
     base = base_name(told)
-    names = (told, keys_by_name.get(told), base, keys_by_name.get(base))
+    # First what is called so in this run: another file may have had the name before.
+    names = (keys_by_name.get(told), told, keys_by_name.get(base), base)
     seen = [visible(name) for name in names if name is not None]
     return next((ids[name] for name in seen if name in ids), None)
 

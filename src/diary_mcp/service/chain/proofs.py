@@ -37,9 +37,16 @@ def check_proof(proof: Proof, draft: EntryDraft, check_signature: CheckSignature
         return "it is not the signature of an entry"
     if not check_signature(statement.key, proof.signature, canonical(statement)):
         return "the signature is not valid"
-    if commit(proven_hash(proof, draft), proof.opening) != statement.commitment:
+    if not covers(proof, draft):
         return "the entry is not what was signed"
     return None
+
+
+def covers(proof: Proof, draft: EntryDraft) -> bool:
+    """Whether the proof is about what the draft says, by whomever it was made."""
+    if proof.statement.entry is None:
+        return False
+    return commit(proven_hash(proof, draft), proof.opening) == proof.statement.commitment
 
 
 def proven_hash(proof: Proof, draft: EntryDraft) -> str:

@@ -1,7 +1,8 @@
 """Entries as import and export see them: whole, with what an imported file said."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from diary_mcp.domain.fields import AgentName, EntryId
@@ -23,6 +24,14 @@ class Supersession:
 
     newer: EntryId
     older: EntryId
+
+
+@dataclass(frozen=True)
+class TitledReference(EntryReference):
+    """An entry as people tell it from others."""
+
+    date: datetime
+    title: str
 
 
 class ArchiveReader(Protocol):
@@ -49,10 +58,16 @@ class ArchiveReader(Protocol):
         """At most `limit` entries after `after`, newest `date` first, then by id."""
         ...
 
-    async def list_references(self, owner: AgentName) -> list[EntryReference]: ...
+    async def list_references(self, owner: AgentName) -> list[TitledReference]: ...
 
     async def list_earlier_versions(self, entry_id: EntryId) -> list[EntryVersion]:
         """The versions that the entry had before its present one."""
+        ...
+
+    async def find_exports(
+        self, owner: AgentName, paths: Collection[str]
+    ) -> Mapping[str, datetime]:
+        """Those of the folders that the owner has exported to, and when last."""
         ...
 
 
@@ -77,6 +92,10 @@ class ArchiveWriter(ArchiveReader, Protocol):
         Raises:
             ConflictError: another change was first.
         """
+        ...
+
+    async def remember_export(self, owner: AgentName, path: str, exported_at: datetime) -> None:
+        """From now on files of the folder stand for the owner's entries."""
         ...
 
     async def list_claims(self, owner: AgentName) -> list[Claim]:

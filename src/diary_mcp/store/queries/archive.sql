@@ -17,7 +17,11 @@ select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     older.ids as supersedes, older.keys as superseded_keys, e.version, e.date, e.created_at,
     e.updated_at, e.content_hash, coalesce(e.source_keys, '{}') as source_keys, e.source_hash, e.front_matter, e.wants_signature,
-    e.imported_version, origin.proof as origin
+    e.imported_version, e.source_path, origin.proof as origin,
+    case
+        when d.owner <> e.owner then d.owner || '/' || d.name
+        else nullif(d.name, 'main')
+    end as diary_name
 from found
 inner join diary.entry as e on e.id = found.id
 cross join lateral (
@@ -28,6 +32,7 @@ cross join lateral (
     where each.superseded_by = e.id
 ) as older
 left join diary.entry_origin as origin on origin.entry_id = e.id and origin.version = e.version
+left join diary.diary as d on d.id = e.diary_id
 
 -- name: find_taken_ids
 -- Tombstones count: the id of an entry that was deleted a moment ago is not free yet.
@@ -41,7 +46,11 @@ select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     older.ids as supersedes, older.keys as superseded_keys, e.version, e.date, e.created_at,
     e.updated_at, e.content_hash, coalesce(e.source_keys, '{}') as source_keys, e.source_hash, e.front_matter, e.wants_signature,
-    e.imported_version, origin.proof as origin
+    e.imported_version, e.source_path, origin.proof as origin,
+    case
+        when d.owner <> e.owner then d.owner || '/' || d.name
+        else nullif(d.name, 'main')
+    end as diary_name
 from diary.entry as e
 cross join lateral (
     select
@@ -51,6 +60,7 @@ cross join lateral (
     where each.superseded_by = e.id
 ) as older
 left join diary.entry_origin as origin on origin.entry_id = e.id and origin.version = e.version
+left join diary.diary as d on d.id = e.diary_id
 where
     e.owner = %(owner)s
     and (
@@ -62,7 +72,8 @@ order by e.date desc, e.id
 limit %(limit)s
 
 -- name: list_references
-select e.id, e.key
+-- What an entry without title is called is the beginning of what it says.
+select e.id, e.key, e.date, coalesce(e.title, left(e.content, 200)) as title
 from diary.entry as e
 where e.owner = %(owner)s
 
@@ -83,7 +94,8 @@ set
     source_keys = %(source_keys)s,
     source_hash = %(source_hash)s,
     front_matter = %(front_matter)s,
-    imported_version = %(imported_version)s
+    imported_version = %(imported_version)s,
+    source_path = %(source_path)s
 where id = %(id)s
 
 -- name: release_superseded
@@ -133,3 +145,13 @@ from unnest(%(newer)s::uuid [], %(older)s::uuid []) as link (newer, older)
 inner join diary.entry as newer on newer.id = link.newer
 where older.id = link.older and older.superseded_by is null
 returning newer.id
+
+-- name: remember_export
+insert into diary.exported_folder (owner, path, exported_at)
+values (%(owner)s, %(path)s, %(exported_at)s)
+on conflict on constraint exported_folder_pkey do update set exported_at = excluded.exported_at
+
+-- name: find_exports
+select f.path, f.exported_at
+from diary.exported_folder as f
+where f.owner = %(owner)s and f.path = any(%(paths)s::text [])

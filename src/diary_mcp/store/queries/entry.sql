@@ -13,13 +13,13 @@ document as (
 insert into diary.entry (
     id, key, owner, author, session, type, title, content, tags, importance, source_keys,
     source_hash, front_matter, version, date, created_at, updated_at, content_hash,
-    wants_signature, imported_version, diary_id
+    wants_signature, imported_version, source_path, diary_id
 )
 values (
     %(id)s, %(key)s, %(owner)s, %(author)s, %(session)s, %(type)s, %(title)s, %(content)s,
     %(tags)s, %(importance)s, %(source_keys)s, %(source_hash)s, %(front_matter)s,
     %(version)s, %(date)s, %(created_at)s, %(updated_at)s, %(content_hash)s,
-    %(wants_signature)s, %(imported_version)s,
+    %(wants_signature)s, %(imported_version)s, %(source_path)s,
     coalesce(
         %(diary_id)s,
         (select d.id from diary.diary as d where d.owner = %(owner)s and d.name = 'main')

@@ -65,6 +65,7 @@ def _comparable(entries: list[EntryRecord]) -> list[EntryRecord]:
             source_hash=None,
             front_matter=None,
             imported_version=None,
+            source_path=None,
             origin=None,
         )
         for entry in entries

@@ -366,6 +366,25 @@ async def test_an_unsigned_import_keeps_the_bytes_of_its_file(
     assert (checked.signer is not None, checked.problem) == (True, None)
 
 
+async def test_export_edit_import_export_and_verify_is_sound(
+    diary: Foundation, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    created = await diary.diary.entries.create(ALICE, EntryDraft(content="one", key="a"))
+    await diary.diary.entries.update(ALICE, "a", created.version, EntryChanges(content="two"))
+    for edit in ("three", "four"):
+        await export_entries(out, owner=ALICE, store=diary.store)
+        text = (out / "a.md").read_text("utf-8")
+        (out / "a.md").write_text(text.replace(text.rsplit("\n", 1)[-1], edit), "utf-8")
+        await _import(diary, out)
+
+    report = await export_entries(out, owner=ALICE, store=diary.store)
+
+    (checked,) = check_files([out], check_signature, [])
+    assert (report.kept, checked.problem, checked.signer is None) == ([], None, False)
+    assert (await diary.diary.entries.get(ALICE, "a")).content == "four"
+
+
 async def _import(foundation: Foundation, directory: Path) -> None:
     await import_paths([directory], owner=ALICE, store=foundation.store, signing=foundation.signing)
 
