@@ -5,17 +5,22 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import anyio
 import httpx
+from anyio.streams.memory import MemoryObjectReceiveStream
+from starlette.types import ASGIApp, Message, Scope
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher
+from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.transport.http.hosts import HostCheck, only_from
 from diary_mcp.web.app import page_app
+from diary_mcp.web.changes import Changes
 from diary_mcp.web.signing_in import LinkDoor
 from diary_mcp.web.visits import Desk
 from support.html_pages import HtmlPage
@@ -44,9 +49,39 @@ class Browser:
 
     client: httpx.AsyncClient
     door: LinkDoor
+    app: ASGIApp
 
     async def sign_in(self) -> Page:
         return await self.get(f"/sign-in?link={self.door.secret}")
+
+    @asynccontextmanager
+    async def listening(self, path: str) -> AsyncGenerator[MemoryObjectReceiveStream[str]]:
+        """What comes on a stream; leaving the block hangs up."""
+        tell, told = anyio.create_memory_object_stream[str](100)
+        hang_up = anyio.Event()
+        address, _, query = path.partition("?")
+        cookie = "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
+        scope: Scope = {
+            "type": "http", "method": "GET", "scheme": "http", "path": f"{BASE}{address}",
+            "raw_path": b"", "root_path": "", "query_string": query.encode(),
+            "headers": [(b"host", b"127.0.0.1:4000"), (b"cookie", cookie.encode())],
+        }  # fmt: skip
+
+        async def receive() -> Message:
+            await hang_up.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            await tell.send(str(message.get("status", message.get("body", b"").decode())))
+
+        async def run() -> None:
+            async with tell:
+                await self.app(scope, receive, send)
+
+        async with anyio.create_task_group() as exchange, told:
+            exchange.start_soon(run)
+            yield told
+            hang_up.set()
 
     async def get(self, path: str, **headers: str) -> Page:
         return _page(await self.client.get(f"{BASE}{path}", headers=headers))
@@ -102,11 +137,18 @@ class PageSite:
         """A browser of somebody who has not signed in to this agent's page."""
         caller = Caller(AgentName(agent), diary=current)
         door = LinkDoor(caller)
-        desk = Desk(Dispatcher(self._provide, lambda _context: caller), door, BASE)
+        watchers = Watchers(self._provide)
+        dispatcher = Dispatcher(self._provide, lambda _context: caller)
+        desk = Desk(dispatcher, door, BASE, changes=Changes(watchers))
         app = HostCheck(page_app(desk), only_from("127.0.0.1:4000"))
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
-            yield Browser(client, door)
+        async with (
+            anyio.create_task_group() as background,
+            httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client,
+        ):
+            background.start_soon(watchers.run)
+            yield Browser(client, door, app)
+            background.cancel_scope.cancel()
 
     @asynccontextmanager
     async def browser(

@@ -35,6 +35,7 @@ from diary_mcp.transport.http.hosts import security_settings
 from diary_mcp.transport.http.listening import is_loopback, listen, serve_http
 from diary_mcp.transport.inflight import InFlight
 from diary_mcp.web.app import page_app
+from diary_mcp.web.changes import Changes
 from diary_mcp.web.signing_in import TokenDoor
 from diary_mcp.web.visits import Desk
 
@@ -81,7 +82,7 @@ async def _serve(
     server = build_server(host, caller_of, watchers, has_keys=False)
     server.middleware.append(in_flight.middleware)
     observe(server, telemetry, caller_of)
-    surface = _surface(host, settings, options)
+    surface = _surface(host, settings, options, watchers)
     status = 0
     refusal: DiaryError | None = None
     async with anyio.create_task_group() as background:
@@ -152,7 +153,9 @@ def _caller_of(settings: Settings, options: HttpOptions) -> CallerOf:
     return configured_agent
 
 
-def _surface(host: DiaryHost, settings: Settings, options: HttpOptions) -> Surface:
+def _surface(
+    host: DiaryHost, settings: Settings, options: HttpOptions, watchers: Watchers
+) -> Surface:
     issued = IssuedTokenReader(host.tokens)
     reader = None if options.without_auth else AnyTokenReader(issued, _issuer_reader(settings))
     return Surface(
@@ -161,15 +164,16 @@ def _surface(host: DiaryHost, settings: Settings, options: HttpOptions) -> Surfa
         issuer=None if options.without_auth else _advertised_issuer(settings),
         with_sse=options.with_sse,
         look=host.look,
-        page=None if reader is None else _page(host, settings, reader),
+        page=None if reader is None else _page(host, settings, reader, watchers),
     )
 
 
-def _page(host: DiaryHost, settings: Settings, reader: TokenReader) -> ASGIApp:
+def _page(host: DiaryHost, settings: Settings, reader: TokenReader, watchers: Watchers) -> ASGIApp:
     """The page for people, who sign in with a token; never without."""
     # Who asks is told by the door, with each request.
     dispatcher = Dispatcher(host, partial(signed_in_caller, session=settings.session))
-    return page_app(Desk(dispatcher, TokenDoor(reader, settings.session, settings.current_diary)))
+    door = TokenDoor(reader, settings.session, settings.current_diary)
+    return page_app(Desk(dispatcher, door, changes=Changes(watchers)))
 
 
 def _issuer_reader(settings: Settings) -> TokenReader | None:

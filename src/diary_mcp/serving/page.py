@@ -9,6 +9,7 @@ import anyio
 from diary_mcp.logs import configure_logs
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher
+from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.serving.host import DiaryHost
 from diary_mcp.settings import Settings
 from diary_mcp.transport.http.draining import ConnectionDrain
@@ -16,6 +17,7 @@ from diary_mcp.transport.http.hosts import HostCheck, only_from
 from diary_mcp.transport.http.listening import listen, serve_http
 from diary_mcp.transport.inflight import InFlight
 from diary_mcp.web.app import page_app
+from diary_mcp.web.changes import Changes
 from diary_mcp.web.signing_in import LinkDoor
 from diary_mcp.web.visits import Desk, Health
 
@@ -36,7 +38,9 @@ async def serve_page(
     host = DiaryHost(settings, with_keys=True)
     door = LinkDoor(caller)
     base = f"/{secrets.token_urlsafe(_BASE_BYTES)}"
-    desk = Desk(Dispatcher(host, lambda _context: caller), door, base, look)
+    watchers = Watchers(host)
+    dispatcher = Dispatcher(host, lambda _context: caller)
+    desk = Desk(dispatcher, door, base, look, Changes(watchers))
     connection_drain = ConnectionDrain()
     now = anyio.Event()
     now.set()
@@ -46,6 +50,7 @@ async def serve_page(
         app = HostCheck(connection_drain.watch(page_app(desk)), only_from(address))
         async with anyio.create_task_group() as background:
             background.start_soon(host.run, now)
+            background.start_soon(watchers.run)
             tell(f"http://{address}{base}/sign-in?link={door.secret}")
             status = await serve_http(app, listeners, connection_drain, InFlight())
             background.cancel_scope.cancel()

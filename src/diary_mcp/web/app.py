@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import DiaryError
-from diary_mcp.web import activity, diaries, reading, writing
+from diary_mcp.web import activity, changes, diaries, reading, writing
 from diary_mcp.web.signing_in import cookie_of, drop_cookie, keep_cookie
 from diary_mcp.web.visits import (
     Desk,
@@ -24,9 +24,10 @@ from diary_mcp.web.visits import (
     show_signed_out,
 )
 
-# Nothing runs, nothing is loaded from elsewhere, nothing is sent elsewhere, nobody frames it.
+# No script but our own runs, nothing is loaded or sent elsewhere, nobody frames it.
 _CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+    "form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS = {
@@ -39,7 +40,11 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_STATIC = {"page.css": "text/css", "icon.svg": "image/svg+xml"}
+_STATIC = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 def page_app(desk: Desk) -> ASGIApp:
@@ -86,6 +91,7 @@ def _routes(desk: Desk) -> list[BaseRoute]:
         page("/search", reading.search),
         page("/shared", reading.shared),
         page("/activity", activity.activity),
+        page("/changes", changes.changes),
         page("/tags", reading.tags),
         page("/status", reading.status),
         page("/entries/{entry_id}", reading.entry),
@@ -143,6 +149,8 @@ def _sign_in(desk: Desk) -> list[Route]:
 
 async def _sign_out(visit: Visit) -> Response:
     await visit.form()
+    if visit.desk.changes is not None:
+        visit.desk.changes.end(visit.cookie)
     response = show_signed_out(visit.desk, 200)
     drop_cookie(response, visit.desk.base)
     return response

@@ -29,6 +29,11 @@ def show_name(text: object) -> Markup:
     return Markup("<bdi>{}</bdi>").format(escape(plain_name(text)))
 
 
+def show_opening(text: str) -> Markup:
+    """The beginning of a text, on one line."""
+    return show_name(" ".join(text.split()))
+
+
 def show_overrides(text: str) -> str:
     """Prose or code, in which what overrides the direction of writing is to be seen."""
     return _OVERRIDES.sub(lambda found: _code_point(found.group()), text)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jinja2
@@ -19,8 +19,11 @@ from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.server.errors import tell
 from diary_mcp.service.diary import Diary
-from diary_mcp.web.names import plain_name, show_name, show_time
+from diary_mcp.web.names import plain_name, show_name, show_opening, show_time
 from diary_mcp.web.signing_in import Door, cookie_of, csrf_token, is_csrf_token
+
+if TYPE_CHECKING:
+    from diary_mcp.web.changes import Changes
 
 Answer = TypeVar("Answer")
 Refusal = (DiaryError, ValidationError)
@@ -75,6 +78,8 @@ class Desk:
     """What every path begins with."""
     look: Callable[[], Awaitable[Health]] | None = None
     """How the diary is, for those who operate it."""
+    changes: "Changes | None" = None
+    """Tells open pages of what changed elsewhere."""
 
     def show(self, template: str, status: int = 200, /, **shown: object) -> HTMLResponse:
         """A page."""
@@ -257,4 +262,4 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(name=show_name, plain=plain_name, time=show_time)
+_TEMPLATES.filters.update(name=show_name, opening=show_opening, plain=plain_name, time=show_time)

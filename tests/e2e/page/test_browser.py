@@ -148,6 +148,34 @@ def test_nothing_that_an_entry_holds_runs_or_is_fetched(
     assert browser.get_log("browser") == []
 
 
+EDIT_ELSEWHERE = """
+const [content, version, done] = arguments;
+const csrf = document.querySelector("[name=csrf]").value;
+const body = new URLSearchParams({csrf, content, expected_version: version});
+fetch(`${location.pathname}/edit`, {method: "POST", body}).then(answer => done(answer.status));
+"""
+
+
+def test_what_changes_elsewhere_shows_without_reloading_and_takes_nothing_that_was_typed(
+    browser: Chrome, bases: dict[str, str]
+) -> None:
+    browser.get(f"{bases['alice']}/write")
+    fill(browser, title="Watched", content="As it was.")
+    press(browser, "Write")
+    wait_for(browser, "//*[@id='following' and not(@hidden)]")
+    page = browser.find_element(By.TAG_NAME, "html")
+
+    assert browser.execute_async_script(EDIT_ELSEWHERE, "As it is.", 1) == 200
+    wait_for(browser, "//div[@class='content'][contains(., 'As it is.')]")
+    browser.find_element(By.NAME, "note").send_keys("typed")
+    assert browser.execute_async_script(EDIT_ELSEWHERE, "As it will be.", 2) == 200
+    wait_for(browser, "//p[@id='changed']")
+
+    assert page.is_enabled(), "it is the same page still"
+    assert "As it is." in text_of(browser)
+    assert browser.find_element(By.NAME, "note").get_attribute("value") == "typed"
+
+
 def test_axe_finds_nothing_serious_on_any_page(browser: Chrome, bases: dict[str, str]) -> None:
     axe = AXE.file("axe.min.js").read_text("utf-8")
     alice = bases["alice"]

@@ -53,6 +53,15 @@ async def test_a_filter_that_cannot_be_used_is_told_as_the_tools_tell_it(pages: 
     assert [answer.text for answer in answers if "invalid_argument:" not in answer.text] == []
 
 
+async def test_the_beginning_of_an_entry_is_shown_on_one_line(pages: PageSite) -> None:
+    await pages.write("One line.\n\n\tAnd another\u202e.", "lea", title="Lines")
+
+    async with pages.browser("lea") as browser:
+        page = await browser.get("/")
+
+    assert "One line. And another⟨U+202E⟩." in page.text
+
+
 async def test_a_search_says_why_it_found_what_it_found(pages: PageSite) -> None:
     await pages.write("We chose PostgreSQL over SQLite.", title="The database")
 
