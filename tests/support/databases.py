@@ -76,7 +76,8 @@ async def fresh_database(server_url: str) -> AsyncGenerator[str]:
     name = f"diary_test_{uuid4().hex}"
     async with await psycopg.AsyncConnection.connect(server_url, autocommit=True) as connection:
         await connection.execute(
-            sql.SQL("create database {} template {}").format(
+            # A fourth of the work of a copy through the write-ahead log.
+            sql.SQL("create database {} template {} strategy file_copy").format(
                 sql.Identifier(name), sql.Identifier(_TEMPLATE)
             )
         )

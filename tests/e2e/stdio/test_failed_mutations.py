@@ -21,24 +21,29 @@ def deployment(postgres_url: str) -> Generator[Site]:
         yield opened
 
 
+TOOLS: dict[str, Json] = {
+    "diary_create": {"content": "never"},
+    "diary_share": {"with": "bob"},
+    "diary_unshare": {"with": "bob"},
+    "diary_delete": {},
+}
+
+
+# Every mutation with every failure: tests/integration/store/test_atomicity.py.
 @pytest.mark.parametrize(
-    ("tool", "is_shared", "more"),
+    ("tool", "failure"),
     [
-        ("diary_create", False, {"content": "never"}),
-        ("diary_share", False, {"with": "bob"}),
-        ("diary_unshare", True, {"with": "bob"}),
-        ("diary_delete", True, {}),
+        *(("diary_create", failure) for failure in FAILURES),
+        *((tool, "the commit fails") for tool in TOOLS if tool != "diary_create"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("failure", FAILURES)
 def test_a_failure_before_the_commit_is_told_and_leaves_nothing(
-    deployment: Site, failure: Failure, tool: str, is_shared: bool, more: Json
+    deployment: Site, tool: str, failure: Failure
 ) -> None:
-    server = deployment.server()
+    server, more = deployment.server(), TOOLS[tool]
     key, new_key = uuid4().hex, uuid4().hex
     server.create(key=key)
-    if is_shared:
+    if tool in {"diary_unshare", "diary_delete"}:
         server.call("diary_share", entry_id=key, with_="bob")
     check_promise(deployment.url)
     before = read_everything(deployment.url)

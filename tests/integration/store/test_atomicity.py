@@ -18,7 +18,7 @@ from diary_mcp.domain.errors import ConflictError, DiaryError
 from diary_mcp.domain.fields import AgentName, Grantee, GroupName
 from diary_mcp.domain.version import new_record
 from diary_mcp.service.ports.workflows import PermissionChange
-from support.failures import FAILURES, Failure, failing, read_everything
+from support.failures import FAILURES, failing, read_everything
 from support.ground_truth import ask, check_promise, is_quiet
 from support.sites import add_agents
 from support.stop_points import held, install_stop_points
@@ -192,18 +192,18 @@ async def test_the_enqueue_is_between_the_first_and_the_last_statement_on_one_co
 
 
 @by_any_change
-@pytest.mark.parametrize("failure", FAILURES)
 async def test_a_failure_before_the_commit_reaches_the_caller_and_leaves_nothing(
-    foundation: Foundation, entry: Entry, mutation: Mutation, failure: Failure
+    foundation: Foundation, entry: Entry, mutation: Mutation
 ) -> None:
     await prepare(foundation, entry, mutation)
     before = read_everything(foundation.database_url)
 
-    with failing(foundation.database_url, failure):
-        with pytest.raises((DiaryError, psycopg.Error)):
-            await mutation.call(foundation, entry)
+    for failure in FAILURES:
+        with failing(foundation.database_url, failure):
+            with pytest.raises((DiaryError, psycopg.Error)):
+                await mutation.call(foundation, entry)
 
-        assert read_everything(foundation.database_url) == before
+            assert read_everything(foundation.database_url) == before, failure
 
     await mutation.call(foundation, entry)
     assert read_everything(foundation.database_url) != before
