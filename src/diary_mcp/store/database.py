@@ -28,6 +28,7 @@ from diary_mcp.store.connecting import (
 from diary_mcp.store.connecting import (
     Connection as Connection,  # noqa: PLC0414  # what a pool lends
 )
+from diary_mcp.store.pool_queue import PoolQueue
 
 # Bounds on the server's side: a shielded transaction cannot be cancelled from here, and a process
 # that sleeps in one must not lock the others out (docs/time-limits.md).
@@ -83,13 +84,15 @@ class WaitLimits:
     `transaction_s` bounds a unit of work, also while the process sleeps after a statement whose
     result it has not asked for; PostgreSQL 17 and later keep it. `answer_s` bounds the wait for one
     answer: PostgreSQL has ended the statement, or the transaction, by then. A connection that
-    was used less than `sure_s` ago is taken for alive; another has `check_s` to say so.
+    was used less than `sure_s` ago is taken for alive; another has `check_s` to say so. A call
+    waits for a connection until nobody was given one for `silence_s`.
     """
 
     transaction_s: float = 30
     answer_s: float = 30
     sure_s: float = 5
     check_s: float = 2
+    silence_s: float = CONNECT_TIMEOUT_S
 
 
 DEFAULT_WAITS = WaitLimits()
@@ -100,6 +103,7 @@ class Database:
 
     def __init__(self, pool: AsyncConnectionPool[Connection], waits: WaitLimits) -> None:
         self._pool = pool
+        self._queue = PoolQueue(pool, waits.silence_s)
         self._transaction_limit = f"{round(waits.transaction_s * 1000)}ms"
 
     @asynccontextmanager
@@ -179,12 +183,16 @@ class Database:
     @asynccontextmanager
     async def _lent(self) -> AsyncGenerator[Connection]:
         """One of the pool's; closed where another host may be the primary by now."""
-        async with self._pool.connection() as connection:
-            try:
+        connection = await self._queue.take()
+        try:
+            # Ends a transaction that was left open; the pool goes on with the connection.
+            async with connection:
                 yield connection
-            except psycopg.errors.ReadOnlySqlTransaction:
-                await connection.close()
-                raise
+        except psycopg.errors.ReadOnlySqlTransaction:
+            await connection.close()
+            raise
+        finally:
+            await self._pool.putconn(connection)
 
 
 @asynccontextmanager
@@ -224,7 +232,6 @@ async def open_database(
         connection_class=BoundedConnection,
         min_size=min_size,
         max_size=max_size,
-        timeout=CONNECT_TIMEOUT_S,
         # Every client has a server of its own, and all of them share PostgreSQL's connections.
         max_idle=15,
         # The pauses between its attempts double for as long as it goes on by itself. Once it has

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.store.database import Connection, Database, open_database
+from diary_mcp.store.database import Connection, Database, WaitLimits, open_database
 from support.ground_truth import ask
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +52,32 @@ async def test_a_connection_with_a_notice_waiting_is_handed_out(database_url: st
 
         async with database.connection() as connection:
             assert await backend_of(connection) == before
+
+
+async def test_the_last_of_a_long_queue_gets_a_connection_as_long_as_the_queue_moves(
+    database_url: str,
+) -> None:
+    async def ask_slowly(database: Database) -> None:
+        async with database.connection() as connection:
+            await connection.execute("select pg_sleep(0.2)")
+
+    waits = WaitLimits(silence_s=1)
+    async with (
+        open_database(database_url, max_size=1, waits=waits) as database,
+        anyio.create_task_group() as calls,
+    ):
+        for _ in range(12):
+            calls.start_soon(ask_slowly, database)
+
+
+async def test_a_queue_that_stands_still_is_told_to_those_in_it(database_url: str) -> None:
+    waits = WaitLimits(silence_s=0.5)
+    async with open_database(database_url, max_size=1, waits=waits) as database:
+        async with database.connection():
+            with pytest.raises(DatabaseUnavailableError, match="no connection became free"):
+                await database.check()
+
+        await database.check()
 
 
 TABLE = "create table public.note (number integer primary key)"

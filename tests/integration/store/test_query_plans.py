@@ -188,6 +188,7 @@ PARAMETERS: Mapping[str, object] = {
 NEW: Mapping[str, object] = {
     "id": UUID(int=10**6),
     "key": "new",
+    "source_path": None,
     "author": "model",
     "session": None,
     "type": "note",
