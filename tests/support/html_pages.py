@@ -107,8 +107,8 @@ def _is_our_own(element: Element, base: str) -> bool:
     attributes = element.attributes
     if element.tag == "svg" and attributes.get("class", "").startswith("picture"):
         return set(attributes) <= _OF_PICTURES
-    script = {"src": f"{base}/static/page.js", "defer": ""}
-    return element.tag == "script" and attributes == script
+    own = [{"src": f"{base}/static/{name}.js", "defer": ""} for name in ("idiomorph", "page")]
+    return element.tag == "script" and attributes in own
 
 
 def _is_dangerous(element: Element, base: str) -> bool:

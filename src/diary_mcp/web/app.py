@@ -43,6 +43,7 @@ _HEADERS = {
 _STATIC = {
     "page.css": "text/css",
     "page.js": "text/javascript",
+    "idiomorph.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 

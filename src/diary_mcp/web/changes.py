@@ -16,6 +16,8 @@ from diary_mcp.service.diary import Diary
 from diary_mcp.web.signing_in import csrf_token
 from diary_mcp.web.visits import Visit
 
+MAX_STREAMS_OF_ONE_SIGN_IN = 4
+"""A browser keeps six connections to a server, and needs some of them for pages."""
 MAX_STREAMS_OF_ONE_AGENT = 20
 _MAX_ENTRIES = 50
 # So often it is looked whether the reader is signed in still, and lists are shown anew.
@@ -72,12 +74,18 @@ class Changes:
         finally:
             self._readers.discard(reader)
 
-    def refuse_too_many(self, agent: AgentName) -> None:
-        """Raises: UnavailableError: the agent has as many pages open as it may."""
-        if sum(each.agent == agent for each in self._readers) >= MAX_STREAMS_OF_ONE_AGENT:
-            raise UnavailableError(
-                f"{MAX_STREAMS_OF_ONE_AGENT} pages are open and hear of changes; close some."
-            )
+    def refuse_too_many(self, visit: Visit) -> None:
+        """Raises: UnavailableError: the browser, or the agent, has enough pages open."""
+        sign_in = csrf_token(visit.cookie)
+        for most, pages in (
+            (MAX_STREAMS_OF_ONE_SIGN_IN, sum(each.sign_in == sign_in for each in self._readers)),
+            (
+                MAX_STREAMS_OF_ONE_AGENT,
+                sum(each.agent == visit.caller.agent for each in self._readers),
+            ),
+        ):
+            if pages >= most:
+                raise UnavailableError(f"{most} pages are open and hear of changes; close some.")
 
 
 async def changes(visit: Visit) -> Response:
@@ -85,7 +93,7 @@ async def changes(visit: Visit) -> Response:
     streams = visit.desk.changes
     if streams is None:
         raise UnavailableError("Changes cannot be followed here. Reload the page to see them.")
-    streams.refuse_too_many(visit.caller.agent)
+    streams.refuse_too_many(visit)
     references = visit.query("entries").get("entries", "").split(",")
     if len(references) > _MAX_ENTRIES:
         raise InvalidArgumentError(f"At most {_MAX_ENTRIES} entries can be watched by one page.")

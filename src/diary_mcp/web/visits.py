@@ -141,6 +141,7 @@ class Visit:
             agent=self.caller.agent,
             csrf=csrf_token(self.cookie),
             here=self._here(),
+            is_typed=self.request.method == "POST",
             can_sign_out=self.desk.door.takes_tokens,
             link=self.link,
             keep=self.keep,

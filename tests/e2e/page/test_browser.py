@@ -149,14 +149,16 @@ def test_nothing_that_an_entry_holds_runs_or_is_fetched(
 
 
 EDIT_ELSEWHERE = """
-const [content, version, done] = arguments;
+const [content, version, ...rest] = arguments;
+const done = rest.pop();
+const entry = rest[0] ?? location.pathname;
 const csrf = document.querySelector("[name=csrf]").value;
 const body = new URLSearchParams({csrf, content, expected_version: version});
-fetch(`${location.pathname}/edit`, {method: "POST", body}).then(answer => done(answer.status));
+fetch(`${entry}/edit`, {method: "POST", body}).then(answer => done(answer.status));
 """
 
 
-def test_what_changes_elsewhere_shows_without_reloading_and_takes_nothing_that_was_typed(
+def test_what_changes_elsewhere_shows_without_reloading_and_takes_nothing_from_the_reader(
     browser: Chrome, bases: dict[str, str]
 ) -> None:
     browser.get(f"{bases['alice']}/write")
@@ -164,16 +166,47 @@ def test_what_changes_elsewhere_shows_without_reloading_and_takes_nothing_that_w
     press(browser, "Write")
     wait_for(browser, "//*[@id='following' and not(@hidden)]")
     page = browser.find_element(By.TAG_NAME, "html")
+    browser.find_element(By.XPATH, "//summary[.='Details']").send_keys(Keys.ENTER)
+    note = browser.find_element(By.NAME, "note")
+    note.click()
 
     assert browser.execute_async_script(EDIT_ELSEWHERE, "As it is.", 1) == 200
     wait_for(browser, "//div[@class='content'][contains(., 'As it is.')]")
-    browser.find_element(By.NAME, "note").send_keys("typed")
+    assert browser.switch_to.active_element == note
+    assert browser.find_elements(By.CSS_SELECTOR, "details[open]")
+
+    note.send_keys("typed")
     assert browser.execute_async_script(EDIT_ELSEWHERE, "As it will be.", 2) == 200
     wait_for(browser, "//p[@id='changed']")
-
     assert page.is_enabled(), "it is the same page still"
     assert "As it is." in text_of(browser)
-    assert browser.find_element(By.NAME, "note").get_attribute("value") == "typed"
+    assert note.get_attribute("value") == "typed"
+
+
+def test_what_was_typed_stays_where_the_browser_or_the_server_filled_it_in_again(
+    browser: Chrome, bases: dict[str, str]
+) -> None:
+    browser.get(f"{bases['alice']}/write")
+    fill(browser, title="Typed", content="As it was.")
+    press(browser, "Write")
+    entry = browser.current_url.partition("?")[0]
+    follow(browser, "Edit")
+    form = browser.current_url
+    browser.find_element(By.NAME, "title").send_keys(" and more")
+    browser.get(f"{bases['alice']}/tags")
+    browser.back()
+    wait_for(browser, "//*[@id='following' and not(@hidden)]")
+
+    assert browser.execute_async_script(EDIT_ELSEWHERE, "As it is.", 1, entry) == 200
+    wait_for(browser, "//p[@id='changed']")
+    assert browser.find_element(By.NAME, "title").get_attribute("value") == "Typed and more"
+
+    press(browser, "Save")  # It was changed meanwhile, so it comes back.
+    assert browser.current_url == form
+    wait_for(browser, "//*[@id='following' and not(@hidden)]")
+    assert browser.execute_async_script(EDIT_ELSEWHERE, "As it will be.", 2, entry) == 200
+    wait_for(browser, "//p[@id='changed']")
+    assert browser.find_element(By.NAME, "title").get_attribute("value") == "Typed and more"
 
 
 def test_axe_finds_nothing_serious_on_any_page(browser: Chrome, bases: dict[str, str]) -> None:

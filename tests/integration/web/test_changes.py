@@ -8,7 +8,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from diary_mcp.domain.entry import EntryChanges
 from diary_mcp.domain.fields import AgentName, Grantee
-from diary_mcp.web.changes import MAX_STREAMS_OF_ONE_AGENT
+from diary_mcp.web.changes import MAX_STREAMS_OF_ONE_SIGN_IN
 from support.page import PageSite
 
 pytestmark = pytest.mark.anyio
@@ -84,10 +84,10 @@ async def test_signing_out_ends_the_stream(pages: PageSite) -> None:
             await stream.receive()
 
 
-async def test_an_agent_has_a_bounded_number_of_streams(pages: PageSite) -> None:
+async def test_a_browser_is_left_connections_for_pages(pages: PageSite) -> None:
     async with pages.browser("eli") as browser:
         async with AsyncExitStack() as leaving:
-            for _ in range(MAX_STREAMS_OF_ONE_AGENT):
+            for _ in range(MAX_STREAMS_OF_ONE_SIGN_IN):
                 stream = await leaving.enter_async_context(browser.listening("/changes"))
                 assert [await hear(stream), await hear(stream)] == ["200", OPEN]
             refused = await browser.get("/changes")

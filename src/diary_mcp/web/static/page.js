@@ -2,18 +2,33 @@
 "use strict";
 
 (() => {
+  const RETRY_MS = 30_000;
   const main = document.getElementById("main");
+  const following = document.getElementById("following");
   const kind = main.dataset.live;
   const base = new URL("..", document.currentScript.src);
+  let shown = main.innerHTML;
   let source = null;
-  let isTyping = false;
-  let isFollowing = false;
+  let retry = null;
 
   if (kind === undefined) return;
 
   function watched() {
-    const shown = [...document.querySelectorAll("[data-entry]")].map((each) => each.dataset.entry);
-    return [...new Set(shown)].slice(0, 50);
+    const entries = [...main.querySelectorAll("[data-entry]")].map((each) => each.dataset.entry);
+    return [...new Set(entries)].slice(0, 50).join();
+  }
+
+  // Asked of the fields themselves: what a browser filled in again after going back is typed too.
+  function isTyped(field) {
+    if (field.type === "checkbox") return field.checked !== field.defaultChecked;
+    if (field.options === undefined) return field.value !== field.defaultValue;
+    const first = [...field.options].findIndex((option) => option.defaultSelected);
+    return field.selectedIndex !== Math.max(first, 0);
+  }
+
+  function hasTyped() {
+    const fields = [...main.querySelectorAll("input, select, textarea")];
+    return "typed" in main.dataset || fields.some(isTyped);
   }
 
   function tellOnly() {
@@ -30,45 +45,54 @@
   }
 
   async function refresh() {
-    if (isTyping) return tellOnly();
+    if ("typed" in main.dataset) return tellOnly();
     const answer = await fetch(location.href, { cache: "no-store" });
+    if (answer.status >= 500) return;  // What is shown is better than an error that passes.
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("main");
-    if (isTyping) return tellOnly();
-    if (fresh === null || fresh.innerHTML === main.innerHTML) return;
-    const open = [...main.querySelectorAll("details")].map((each) => each.open);
-    const before = watched().join();
-    main.replaceChildren(...fresh.childNodes);
-    main.querySelectorAll("details").forEach((each, place) => { each.open = open[place]; });
-    if (watched().join() !== before) connect();
+    if (fresh === null || fresh.innerHTML === shown) return;
+    if (hasTyped()) return tellOnly();
+    const before = watched();
+    shown = fresh.innerHTML;
+    Idiomorph.morph(main, [...fresh.childNodes], {
+      morphStyle: "innerHTML",
+      callbacks: {
+        // What the reader has opened stays open.
+        beforeAttributeUpdated: (name, node) => name !== "open" || node.localName !== "details",
+      },
+    });
+    if (watched() !== before) connect();
   }
 
-  function ignore() {}  // The server may be gone: the page stays as it is.
+  function look() {
+    refresh().catch(() => {});  // The server may be gone: the page stays as it is.
+  }
+
+  function disconnect() {
+    clearTimeout(retry);
+    source?.close();
+    following.hidden = true;
+  }
 
   function connect() {
-    source?.close();
+    disconnect();
+    // A hidden page holds no connection; browsers have few for each server.
+    if (document.hidden) return;
     const address = new URL("changes", base);
-    address.searchParams.set("entries", watched().join());
+    address.searchParams.set("entries", watched());
     source = new EventSource(address);
     source.addEventListener("following", () => {
-      document.getElementById("following").hidden = false;
-      // What happened while the connection was away is unknown.
-      if (isFollowing) refresh().catch(ignore);
-      isFollowing = true;
+      following.hidden = false;
+      look();  // What happened before is unknown.
     });
-    source.addEventListener("changed", () => refresh().catch(ignore));
-    if (kind === "list") source.addEventListener("beat", () => refresh().catch(ignore));
+    source.addEventListener("changed", look);
+    if (kind === "list") source.addEventListener("beat", look);
+    source.addEventListener("error", () => {
+      following.hidden = true;
+      if (source.readyState === EventSource.CLOSED) retry = setTimeout(connect, RETRY_MS);
+    });
   }
 
-  main.addEventListener("input", () => { isTyping = true; });
-  // A hidden page holds no connection; browsers have few for each server.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) {
-      source?.close();
-    } else {
-      connect();
-      refresh().catch(ignore);
-    }
-  });
+  document.addEventListener("visibilitychange", connect);
   connect();
 })();
