@@ -140,8 +140,9 @@ class Author(threading.Thread, Generic[Client]):
             self._repeat(lost)
 
     def _repeat(self, lost: Sequence[Change]) -> None:
-        """What a careful client does: the same calls again, to the next server."""
-        self._reconnect()
+        """What a careful client does: the same calls again, to the next server if it lost this."""
+        if self.client.is_lost:
+            self._reconnect()
         for change in lost:
             self._take_in(change, self._start(change))
 
