@@ -40,7 +40,11 @@ def import_files(
     diary: str | None,
     force: bool,
 ) -> None:
-    """Read Markdown files with YAML front matter, folders of them, and JSON Lines."""
+    """Read Markdown files, JSON Lines, folders of them, and what other programs keep.
+
+    Those are Claude Code's memory, Obsidian vaults, basic-memory's folder, server-memory's lines,
+    and conversations.json of ChatGPT and Claude.
+    """
     is_terminal = sys.stderr.isatty()
     with click.progressbar(
         length=1, label="importing", file=sys.stderr, hidden=not is_terminal

@@ -34,19 +34,24 @@ _ENTRY_KEYS = frozenset(
 _UNSIGNED = "none"
 
 
-def read_markdown(raw: bytes, *, name: str, modified_at: datetime) -> ImportedEntry:
+def read_markdown(
+    raw: bytes, *, name: str, modified_at: datetime, in_place_of_nothing: str = ""
+) -> ImportedEntry:
     """The entry that a file holds.
 
     Args:
         raw: the file's bytes.
         name: the file's name without `.md`.
         modified_at: the entry's date where neither front matter nor name have one.
+        in_place_of_nothing: the content where the file has none.
 
     Raises:
         InvalidArgumentError: the file cannot be imported; the message says why.
     """
     head, content = split_front_matter(decode_text(raw))
     front_matter = read_front_matter(head)
+    if not content.strip():
+        content = in_place_of_nothing or content
     said = read_said(front_matter, content, name)
     if not content:
         raise InvalidArgumentError("holds no content; write some, or delete the file.")

@@ -5,9 +5,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import printable
+from diary_mcp.files.conversations import Program, Unreadable, read_conversations
+from diary_mcp.files.drafts import decode_text
 from diary_mcp.files.json_lines import read_line
 from diary_mcp.files.markdown import read_markdown
+from diary_mcp.files.memory_graph import BadLine, read_graph
 from diary_mcp.files.names import read_name, without_suffix
+from diary_mcp.files.programs import adapt
 from diary_mcp.files.sources import (
     MAX_LINE_BYTES,
     Rejection,
@@ -65,12 +70,12 @@ def read_batches(
 
 def distinct_names(sources: Sequence[Source]) -> list[str]:
     """A name for each file: its own, and where that is there twice, with its folders before it."""
-    names = [without_suffix(source.path.name) for source in sources]
+    names = [_own_name(source.path) for source in sources]
     for longer in (_name_in_folder, _name_with_folder):
         keys = [read_name(name) for name in names]
         folders: dict[str, set[Path]] = {}
         for source, key in zip(sources, keys, strict=True):
-            if source.kind == "markdown":
+            if source.kind in {"markdown", "memory_graph"}:
                 folders.setdefault(key, set()).add(source.path.parent)
         names = [
             longer(source) if len(folders.get(key, ())) > 1 else name
@@ -82,12 +87,16 @@ def distinct_names(sources: Sequence[Source]) -> list[str]:
 def _name_in_folder(source: Source) -> str:
     path = source.path if source.folder is None else source.path.relative_to(source.folder)
     within = path.parent.parts if source.folder is not None else ()
-    return "/".join([*within, without_suffix(path.name)])
+    return "/".join([*within, _own_name(path)])
 
 
 def _name_with_folder(source: Source) -> str:
     folder = source.folder or source.path.parent
     return f"{folder.resolve().name}/{_name_in_folder(source)}"
+
+
+def _own_name(path: Path) -> str:
+    return path.stem if path.suffix.lower() in {".json", ".jsonl"} else without_suffix(path.name)
 
 
 @dataclass(frozen=True)
@@ -132,32 +141,70 @@ def read_source(source: Source, name: str | None = None) -> Generator[Found | Re
     """Every entry that a file holds; `name` where it is not just the file's own."""
     origin = shown(source.path)
     try:
-        if source.kind == "json_lines":
-            yield from _read_lines(source.path, origin)
-        else:
-            path = source.path.resolve()
-            entry = replace(_read_file(source.path, name), path=str(path))
-            yield Found(origin, replace(entry, other_keys=_other_keys(source, entry)))
+        match source.kind:
+            case "json_lines":
+                yield from _read_lines(source.path, origin)
+            case "memory_graph":
+                yield from _read_graph(source, name or source.path.stem, origin)
+            case "chatgpt" | "claude":
+                yield from _read_conversations(source.path, source.kind, origin)
+            case "markdown":
+                yield from _read_file(source, name, origin)
     except InvalidArgumentError as error:
         yield Rejection(origin, str(error))
 
 
-def _other_keys(source: Source, entry: ImportedEntry) -> Sequence[str]:
+def _other_keys(path: Path, key: str | None, last: str) -> Sequence[str]:
     """With fewer and with more folders before its name, the shortest first."""
-    if entry.draft.key is None:
+    if key is None:
         return ()
-    parents = source.path.resolve().parent.parts[1:]
-    longest = [*parents[-_MAX_FOLDERS:], without_suffix(source.path.name)]
+    longest = [*path.parent.parts[1:][-_MAX_FOLDERS:], last]
     keys = [read_name("/".join(longest[-count:])) for count in range(1, len(longest) + 1)]
-    return [key for key in keys if key != entry.draft.key and len(key) <= _MAX_KEY]
+    return [each for each in keys if each != key and len(each) <= _MAX_KEY]
 
 
-def _read_file(path: Path, name: str | None) -> ImportedEntry:
-    return read_markdown(
-        read_bytes(path),
-        name=without_suffix(path.name) if name is None else name,
-        modified_at=find_modification_time(path),
+def _read_file(source: Source, name: str | None, origin: str) -> Generator[Found]:
+    """The entry of a Markdown file; none of a note that Obsidian made and nobody filled."""
+    raw = read_bytes(source.path)
+    if source.is_in_vault and not raw.removeprefix(_BYTE_ORDER_MARK).strip():
+        return
+    own_name = _own_name(source.path)
+    entry = read_markdown(
+        raw,
+        name=own_name if name is None else name,
+        modified_at=find_modification_time(source.path),
+        # A note of properties alone says what it is by its name.
+        in_place_of_nothing=f"# {own_name}\n" if source.is_in_vault else "",
     )
+    entry = adapt(entry, source.path, is_in_vault=source.is_in_vault)
+    path = source.path.resolve()
+    keys = _other_keys(path, entry.draft.key, own_name)
+    yield Found(origin, replace(entry, path=str(path), other_keys=keys))
+
+
+def _read_graph(source: Source, name: str, origin: str) -> Generator[Found | Rejection]:
+    path = source.path.resolve()
+    modified_at = find_modification_time(source.path)
+    with open_regular(source.path) as file:
+        for item in read_graph(file, name=name, modified_at=modified_at):
+            if isinstance(item, BadLine):
+                place = f"{origin}:{item.number}" if item.number else origin
+                yield Rejection(place, item.reason)
+            else:
+                key = item.draft.key
+                last = f"{source.path.stem}/{(key or '').removeprefix(f'{name}/')}"
+                keys = _other_keys(path, key, last)
+                yield Found(origin, replace(item, path=str(path), other_keys=keys))
+
+
+def _read_conversations(path: Path, program: Program, origin: str) -> Generator[Found | Rejection]:
+    with open_regular(path) as file:
+        text = decode_text(file.read())
+    for item in read_conversations(text, program, find_modification_time(path)):
+        if isinstance(item, Unreadable):
+            yield Rejection(f"{origin}: {printable(item.title)}", item.reason)
+        else:
+            yield Found(f"{origin}: {printable(item.draft.title or item.draft.key or '')}", item)
 
 
 def _read_lines(path: Path, origin: str) -> Generator[Found | Rejection]:

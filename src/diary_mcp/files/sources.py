@@ -2,8 +2,8 @@
 
 Folders are walked in the order of their names. Hidden files and folders are passed over, a folder
 that was walked already is not walked again (so a loop of symbolic links ends), and what is
-neither Markdown nor JSON Lines is not looked at. A link that leads out of the folder that was
-named is not followed.
+neither Markdown nor JSON Lines nor another program's JSON is not looked at. A link that leads out
+of the folder that was named is not followed.
 """
 
 import os
@@ -17,17 +17,21 @@ from typing import BinaryIO, Literal
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import MAX_CONTENT_CHARACTERS, printable
+from diary_mcp.files.conversations import find_program
 from diary_mcp.files.front_matter import MAX_FRONT_MATTER_CHARACTERS
+from diary_mcp.files.memory_graph import is_graph_line
+from diary_mcp.files.programs import find_vault, holds_templates, is_transcript
 
 _LONGEST_CHARACTER_BYTES = 4
 MAX_FILE_BYTES = _LONGEST_CHARACTER_BYTES * (MAX_CONTENT_CHARACTERS + MAX_FRONT_MATTER_CHARACTERS)
 # JSON may write a character as two escapes of six bytes.
 MAX_LINE_BYTES = 12 * MAX_CONTENT_CHARACTERS + 100_000
 
-SourceKind = Literal["markdown", "json_lines"]
-_KINDS: dict[str, SourceKind] = {
-    ".md": "markdown", ".markdown": "markdown", ".jsonl": "json_lines",
-}  # fmt: skip
+SourceKind = Literal["markdown", "json_lines", "memory_graph", "chatgpt", "claude"]
+_MARKDOWN = frozenset({".md", ".markdown"})
+_JSON = frozenset({".json", ".jsonl"})
+# By then an export has named the parts of its first conversation.
+_BEGINNING_BYTES = 65_536
 _LEADS_OUT = (
     "is a link that leads out of the folder, and is not followed; name what it leads to by itself."
 )
@@ -42,6 +46,8 @@ class Source:
     kind: SourceKind
     folder: Path | None = None
     """The folder that was named and that it was found in."""
+    is_in_vault: bool = False
+    """Whether Obsidian keeps it."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +134,48 @@ def _find_at(path: Path) -> Generator[Source | Rejection]:
         yield from found or [Rejection(shown(path), reason)]
     elif not os.path.lexists(path):
         yield Rejection(shown(path), "does not exist; name a file or a folder that does.")
-    elif (kind := _KINDS.get(path.suffix.lower())) is None:
-        reason = "is neither Markdown (.md) nor JSON Lines (.jsonl); name it so, or leave it out."
-        yield Rejection(shown(path), reason)
+    elif (kind := _find_kind(path)) is None:
+        yield Rejection(shown(path), _why_not(path))
     else:
-        yield Source(path, kind)
+        yield Source(path, kind, is_in_vault=find_vault(path.parent.resolve()) is not None)
+
+
+def _find_kind(path: Path) -> SourceKind | None:
+    """What the file is: Markdown by its name, JSON by how it begins."""
+    suffix = path.suffix.lower()
+    if suffix in _MARKDOWN:
+        return "markdown"
+    if suffix not in _JSON:
+        return None
+    beginning = _read_beginning(path)
+    line = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0]
+    if is_graph_line(line):
+        return "memory_graph"
+    if suffix == ".json":
+        return find_program(beginning)
+    return None if is_transcript(line) else "json_lines"
+
+
+def _read_beginning(path: Path) -> bytes:
+    try:
+        with open_regular(path) as file:
+            return file.read(_BEGINNING_BYTES)
+    except InvalidArgumentError:
+        # Whoever reads it all tells why not.
+        return b""
+
+
+def _why_not(path: Path) -> str:
+    match path.suffix.lower():
+        case ".json":
+            return (
+                "is neither an export of ChatGPT or Claude (conversations.json) nor the memory of "
+                "server-memory; leave it out."
+            )
+        case ".jsonl":
+            return "is the transcript of a session, and no diary; leave it out."
+        case _:
+            return "is neither Markdown (.md) nor JSON Lines (.jsonl); name it so, or leave it out."
 
 
 def _walk(top: Path) -> Generator[Source | Rejection]:
@@ -154,10 +197,12 @@ def _walk(top: Path) -> Generator[Source | Rejection]:
         inside = [path for path in paths if _stays_in(path, boundary)]
         yield from (Rejection(shown(path), _LEADS_OUT) for path in paths if path not in inside)
         folders = [path for path in inside if _is_folder(path)]
+        vault = find_vault(Path(place))
+        if vault is not None and vault != Path(place) and holds_templates(Path(place), vault):
+            continue
         for path in inside:
-            kind = _KINDS.get(path.suffix.lower())
-            if kind is not None and path not in folders:
-                yield Source(path, kind, top)
+            if path not in folders and (kind := _find_kind(path)) is not None:
+                yield Source(path, kind, top, is_in_vault=vault is not None)
         waiting.extend(reversed(folders))
 
 

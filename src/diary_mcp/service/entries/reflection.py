@@ -38,6 +38,8 @@ _TAG_BYTES = 32
 _SNIPPET_BYTES = 600
 _MAX_IN_CONTEXT = 20
 _IMPORTANT = 0.9
+_MIN_IMPORTANCE_IN_CONTEXT = 0.2
+"""Less has what a machine wrote and was imported."""
 _SOLVING = frozenset({"progress", "decision"})
 _LEFT_OUT_WHEN_EMPTY = '"solved":[],"shared_with_you":[],'
 _NO_ROOM = (
@@ -134,7 +136,9 @@ class ReflectionService:
             NotFoundError: the current diary is another agent's, and `agent` may not read it.
         """
         looked = await self._places.look(agent, None, current)
-        selection = EntrySelection(agent, place=looked.place)
+        selection = EntrySelection(
+            agent, place=looked.place, min_importance=_MIN_IMPORTANCE_IN_CONTEXT
+        )
         async with self._store.reading() as rows:
             types = await rows.reflection.count_by_type(selection)
             problems = await rows.reflection.list_newest(selection.only("problem"), _MAX_IN_CONTEXT)

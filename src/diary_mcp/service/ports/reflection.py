@@ -19,6 +19,8 @@ class EntrySelection:
     types: Sequence[EntryType] | None = None
     place: Place | None = None
     """A diary: then its entries are meant, whoever owns them."""
+    min_importance: float | None = None
+    """Of what is named; what is counted may have less."""
 
     def only(self, entry_type: EntryType) -> "EntrySelection":
         """Those of one type; none where it was not selected."""

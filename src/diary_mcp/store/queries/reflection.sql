@@ -44,6 +44,7 @@ where
     and (%(since)s::timestamptz is null or e.date >= %(since)s)
     and (%(until)s::timestamptz is null or e.date <= %(until)s)
     and e.superseded_by is null
+    and (%(min_importance)s::double precision is null or e.importance >= %(min_importance)s)
 order by e.date desc, e.id
 limit %(limit)s
 
@@ -79,6 +80,7 @@ with recursive head as (
         and (%(since)s::timestamptz is null or e.date >= %(since)s)
         and (%(until)s::timestamptz is null or e.date <= %(until)s)
         and e.superseded_by is null
+        and (%(min_importance)s::double precision is null or e.importance >= %(min_importance)s)
     order by e.date desc, e.id
     limit %(limit)s
 ),
