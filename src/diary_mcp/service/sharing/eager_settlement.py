@@ -82,16 +82,24 @@ class EagerSettlement:
                 await self._settle(entry_ids)
         except PermissionRefusedError:
             pass  # kept on the entry
-        except DatabaseUnavailableError as error:
-            # Locked by a process that sleeps, perhaps, whose claims keep the workflows waiting too;
-            # or locks were lost, and nobody else knows of what was written without them.
-            _log.info("settling.again", entries=len(entry_ids), reason=str(error))
-            self.committed(entry_ids)
-            await anyio.sleep(_PAUSE_S)
         except UnavailableError as error:
-            # The workflows wait it out, one by one; here it would only be asked once more.
-            _log.info("settling.left_to_workflows", entries=len(entry_ids), code=error.code)
-            self._waiting.clear()
-            self._arrived = anyio.Event()
+            if _is_of_the_database(error):
+                # Locked by a process that sleeps, perhaps, whose claims keep the workflows waiting
+                # too; or locks were lost, and nobody else knows of what was written without them.
+                _log.info("settling.again", entries=len(entry_ids), reason=str(error))
+                self.committed(entry_ids)
+            else:
+                # The workflows wait it out, one by one; here it would only be asked once more.
+                _log.info("settling.left_to_workflows", entries=len(entry_ids), code=error.code)
+                self._waiting.clear()
+                self._arrived = anyio.Event()
             await anyio.sleep(_PAUSE_S)
         return len(entry_ids)
+
+
+def _is_of_the_database(error: UnavailableError) -> bool:
+    # The embedded backend tells of it in its own words: its tuples lie there, and are locked by
+    # whoever writes them.
+    return isinstance(error, DatabaseUnavailableError) or isinstance(
+        error.__cause__, DatabaseUnavailableError
+    )

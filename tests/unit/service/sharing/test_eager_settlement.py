@@ -129,10 +129,17 @@ async def test_a_backend_that_is_down_is_not_asked_again_for_the_same_entry() ->
         assert await backend.next_call() == [TWO]
 
 
+def locked_tuples() -> PermissionBackendUnavailableError:
+    """What the embedded backend raises when a process that sleeps holds an entry's tuples."""
+    fault = PermissionBackendUnavailableError("locked")
+    fault.__cause__ = DatabaseUnavailableError("locked")
+    return fault
+
+
 @pytest.mark.parametrize(
     "fault",
-    [LocksLostError("too late"), DatabaseUnavailableError("locked")],
-    ids=["lost its lock", "got no lock"],
+    [LocksLostError("too late"), DatabaseUnavailableError("locked"), locked_tuples()],
+    ids=["lost its lock", "got no lock", "the tuples are locked"],
 )
 async def test_what_was_written_without_its_lock_or_locked_by_others_is_settled_again(
     fault: Exception,
