@@ -28,7 +28,7 @@ from diary_mcp.store.connecting import (
 from diary_mcp.store.connecting import (
     Connection as Connection,  # noqa: PLC0414  # what a pool lends
 )
-from diary_mcp.store.pool_queue import PoolQueue
+from diary_mcp.store.pool_queue import PoolQueue, TellingPool
 
 # Bounds on the server's side: a shielded transaction cannot be cancelled from here, and a process
 # that sleeps in one must not lock the others out (docs/time-limits.md).
@@ -53,9 +53,14 @@ _LOOK_FIRST = (
     "Try again in a moment; `diary-mcp status` shows what is wrong. If this was a "
     "change, check whether it was made before you repeat it."
 )
+# What refuses a connection has no SQLSTATE in psycopg, only a text: PostgreSQL's, or PgBouncer's.
+_IS_TOO_MANY = re.compile(
+    "too many (clients|connections)|connection slots are reserved|no more connections allowed"
+)
 _TOO_MANY = (
-    "PostgreSQL has no connection left for this process. Close servers that are not used, or raise "
-    "max_connections: each server uses up to 16."
+    "Close servers and other clients that are not used, or raise the limit, which is "
+    "max_connections unless a role, a database or a pooler has one of its own: each server uses up "
+    "to 17 connections."
 )
 _REMOVED_NOW = (
     "An agent or a group of this name was removed a moment ago, and the permission backend has not "
@@ -101,7 +106,7 @@ DEFAULT_WAITS = WaitLimits()
 class Database:
     """A small pool of connections to one PostgreSQL database."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], waits: WaitLimits) -> None:
+    def __init__(self, pool: TellingPool, waits: WaitLimits) -> None:
         self._pool = pool
         self._queue = PoolQueue(pool, waits.silence_s)
         self._transaction_limit = f"{round(waits.transaction_s * 1000)}ms"
@@ -225,7 +230,7 @@ async def open_database(
     # The pool would only say that it timed out; one plain connection says why.
     async with connect(url):
         pass
-    pool = AsyncConnectionPool[Connection](
+    pool = TellingPool(
         complete_url(url),
         kwargs={"autocommit": True},
         configure=partial(_configure, url, waits),
@@ -278,9 +283,11 @@ def translate_errors(advice: str = _LOOK_FIRST) -> Generator[None]:
             raise
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             raise DatabaseUnavailableError(_READ_ONLY) from error
-        if isinstance(error, psycopg.errors.TooManyConnections):
-            raise DatabaseUnavailableError(_TOO_MANY) from error
         reason = _reason(error)
+        if _IS_TOO_MANY.search(str(error)):
+            raise DatabaseUnavailableError(
+                f"PostgreSQL has no connection left for this process ({reason}). {_TOO_MANY}"
+            ) from error
         raise DatabaseUnavailableError(
             f"PostgreSQL is not answering as it should ({reason}). {advice}"
         ) from error

@@ -3,6 +3,7 @@
 import time
 
 import anyio
+import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from diary_mcp.store.connecting import Connection
@@ -11,6 +12,27 @@ from diary_mcp.store.connecting import Connection
 _NEVER_S = 24 * 3600.0
 # All who wait are told that the queue moves, so not at every hand-over.
 _TOLD_EVERY_S = 0.1
+# After a failure the pool goes on trying for a few seconds, and then when it is asked.
+_OF_LATE_S = 10.0
+
+
+class TellingPool(AsyncConnectionPool[Connection]):
+    """A pool that knows why it could not connect of late; psycopg's only logs it."""
+
+    _failure: psycopg.Error | None = None
+    _failed_at = float("-inf")
+
+    @property
+    def failure(self) -> psycopg.Error | None:
+        """Of whatever attempt: others may have gone well since."""
+        return self._failure if time.monotonic() - self._failed_at < _OF_LATE_S else None
+
+    async def _connect(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109  # psycopg's
+        try:
+            return await super()._connect(timeout)
+        except psycopg.Error as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
 
 
 class PoolQueue:
@@ -21,7 +43,7 @@ class PoolQueue:
     was last given one.
     """
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], silence_s: float) -> None:
+    def __init__(self, pool: TellingPool, silence_s: float) -> None:
         self._pool = pool
         self._silence_s = silence_s
         self._waits: set[anyio.CancelScope] = set()
@@ -41,7 +63,9 @@ class PoolQueue:
                 self._waits.remove(wait)
             self._tell_that_it_moves()
             return connection
-        raise PoolTimeout(f"no connection became free for {self._silence_s:g} s")
+        told = f"no connection became free for {self._silence_s:g} s"
+        failure = self._pool.failure
+        raise PoolTimeout(told if failure is None else f"{told}: {failure}") from failure
 
     def _tell_that_it_moves(self) -> None:
         now = time.monotonic()

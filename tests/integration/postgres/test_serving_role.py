@@ -20,6 +20,7 @@ from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.fields import AgentName, Grantee
 from diary_mcp.postgres.sockets import as_serving_role
 from diary_mcp.settings import Settings
+from diary_mcp.store.database import WaitLimits, open_database
 from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.serving_role import list_excess
 from support.ground_truth import ask, check_promise, is_settled
@@ -135,3 +136,25 @@ async def test_what_a_role_of_ones_own_lacks_is_named_and_what_it_has_too_much(
         "owns tables of the schema dbos",
         "owns tables of the schema diary",
     ]
+
+
+async def test_whoever_gets_no_connection_is_told_what_of_and_what_helps(
+    data_dir: Path, owner_url: str
+) -> None:
+    settings, url = Settings(data_dir=data_dir), as_serving_role(owner_url)
+    async with open_foundation(settings):
+        pass
+    ask(owner_url, "alter role diary_server connection limit 1")
+    told = r"no connection left .*too many connections for role.* raise the limit"
+
+    waits = WaitLimits(silence_s=0.5)
+    async with open_database(url, max_size=2, waits=waits) as database, database.connection():
+        with pytest.raises(DatabaseUnavailableError, match=told):
+            await database.check()
+        with pytest.raises(DatabaseUnavailableError, match=told):
+            async with open_foundation(settings):
+                pass
+        report = await look_at(settings)
+
+    assert not report.ok
+    assert "raise the limit" in " ".join(report.problems)
