@@ -1,4 +1,4 @@
-"""Pictures of the page for people: a scratch diary, headless Chromium, small PNG files.
+"""Pictures of the page for people: a scratch diary of two agents, headless Chromium, small files.
 
 python benchmarks/page_pictures.py [--to docs/pictures]
 """
@@ -34,8 +34,8 @@ from diary_mcp.settings import Settings
 
 _COMMAND = str(Path(sys.executable).with_name("diary-mcp"))
 _ALICE, _BOB = AgentName("claude"), AgentName("codex")
-_DESK, _PHONE = (1100, 760), (390, 844)
-_COLOURS = 96
+_DESK, _TALL, _PHONE = (1100, 760), (1100, 1180), (390, 844)
+_COLOURS = 128
 _DAYS = 330
 
 
@@ -64,7 +64,7 @@ def main() -> None:
 def _pictures(entry: str) -> Sequence[Picture]:
     return [
         Picture("page-timeline", "/?diary=webshop", "light", _DESK),
-        Picture("page-entry", f"/entries/{entry}", "light", _DESK),
+        Picture("page-entry", f"/entries/{entry}", "light", _TALL),
         Picture("page-activity", "/activity", "dark", _DESK),
         Picture("page-search", "/search?query=why+is+checkout+slow", "dark", _DESK),
         Picture("page-diaries", "/diary?name=webshop", "light", _DESK),
@@ -85,7 +85,8 @@ def _take(browser: Chrome, base: str, picture: Picture, folder: Path) -> None:
     browser.get(base + picture.path)
     shot = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     path = folder / f"{picture.name}.png"
-    shot.quantize(_COLOURS).save(path, optimize=True)
+    # The dots of the types are small, and keep their colours so.
+    shot.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size >> 10} KiB")
 
 
@@ -160,7 +161,7 @@ async def _write_past(diary: Diary) -> None:
                     "content": f"{text}.",
                     "title": text,
                     "type": kind,
-                    "date": day,
+                    "date": day - timedelta(hours=9 * randomly.random()),
                     "supersedes": supersedes,
                     "diary": randomly.choice(("webshop", "webshop", "infrastructure")),
                 }
@@ -209,6 +210,7 @@ async def _write_today(diary: Diary) -> str:
             }
         ),
     )
+    await _write_of_another(diary, now)
     entry = await write(
         5,
         title="Checkout is slow because stock is checked item by item",
@@ -243,6 +245,36 @@ async def _write_today(diary: Diary) -> str:
     return entry
 
 
+async def _write_of_another(diary: Diary, now: datetime) -> None:
+    """What the other agent writes, in the diary that it was given."""
+    for hours, title, kind, content, tags in _OF_ANOTHER:
+        draft = {"title": title, "type": kind, "content": content, "tags": tags}
+        where = {"date": now - timedelta(hours=hours), "diary": f"{_ALICE}/webshop"}
+        await diary.entries.create(_BOB, EntryDraft.model_validate({**draft, **where}))
+
+
+_OF_ANOTHER = (
+    (
+        26,
+        "The basket shows prices before the discount",
+        "problem",
+        (
+            "Only after a reload; the sum below is right. The badge reads the price that was kept "
+            "when the item was added."
+        ),
+        ["basket", "front end"],
+    ),
+    (
+        3,
+        "The button waits until stock is known",
+        "progress",
+        (
+            "Checkout can be pressed once the one statement has answered, and says what it waits "
+            "for. Tested with the network at **3G**."
+        ),
+        ["checkout", "front end"],
+    ),
+)
 _FOUND = """\
 It is **not** the card provider. With their sandbox the time is the same.
 

@@ -6,7 +6,7 @@ its server that the entry was read.
 """
 
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from functools import cache
 
 import nh3
@@ -16,7 +16,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 from markupsafe import Markup, escape
 
-from diary_mcp.web.names import show_overrides
+from diary_mcp.web.names import show_name, show_overrides
 
 _SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _OF_LINES = {"a", "br", "code", "em", "s", "strong"}
@@ -39,6 +39,22 @@ def render_markdown(text: str) -> Markup:
             link_rel="noreferrer noopener",
         )
     )
+
+
+def show_opening(text: str) -> Markup:
+    """The beginning of an entry on one line, without what makes it Markdown."""
+    words = " ".join(_words(_renderer().parse(text)))
+    return show_name(" ".join(words.split()))
+
+
+def _words(tokens: Sequence[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type == "inline":
+            yield "".join(_words(token.children or ()))
+        elif token.type in {"softbreak", "hardbreak"}:
+            yield " "
+        elif token.content:
+            yield token.content
 
 
 @cache

@@ -29,20 +29,26 @@ def show_name(text: object) -> Markup:
     return Markup("<bdi>{}</bdi>").format(escape(plain_name(text)))
 
 
-def show_opening(text: str) -> Markup:
-    """The beginning of a text, on one line."""
-    return show_name(" ".join(text.split()))
-
-
 def show_overrides(text: str) -> str:
     """Prose or code, in which what overrides the direction of writing is to be seen."""
     return _OVERRIDES.sub(lambda found: _code_point(found.group()), text)
 
 
-def show_time(moment: datetime) -> Markup:
+def format_minute(moment: datetime) -> str:
     """A time in UTC, to the minute."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def show_time(moment: datetime) -> Markup:
+    """A time in UTC, to the minute, as an element that programs can read."""
     utc = moment.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), f"{utc:%Y-%m-%d %H:%M}")
+    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), format_minute(moment))
+
+
+def show_clock(moment: datetime) -> Markup:
+    """The time of a day that is named already."""
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(), f"{utc:%H:%M}")
 
 
 def _seen(character: str) -> str:

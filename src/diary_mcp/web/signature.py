@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from diary_mcp.domain.entry import Entry
-from diary_mcp.domain.fields import format_time
 from diary_mcp.domain.verification import VerificationReport
+from diary_mcp.web.names import format_minute
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,9 @@ class SignatureSentence:
     text: str
     is_cut_short: bool = False
     """Whether the check ran out of time, so that there is more to ask for."""
+
+    signer: str | None = None
+    """The key that signed, where the signature holds."""
 
 
 def say_signature(entry: Entry, report: VerificationReport) -> SignatureSentence:
@@ -44,9 +47,10 @@ def say_signature(entry: Entry, report: VerificationReport) -> SignatureSentence
     if not found.signature_valid:
         problem = found.problem or "the signature does not fit the text"
         return SignatureSentence("bad", f"The signature does not hold: {problem}.")
-    when = "" if found.signed_at is None else f" on {format_time(found.signed_at)}"
+    when = "" if found.signed_at is None else f" on {format_minute(found.signed_at)}"
     return SignatureSentence(
         "good",
-        f"Checked just now: {entry.owner} signed exactly this text{when}, with the key "
-        f"{found.signer}, and the chain up to it is whole.",
+        f"Checked just now: {entry.owner} signed exactly this text{when}, and the chain up to it "
+        "is whole.",
+        signer=found.signer,
     )

@@ -19,7 +19,8 @@ from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.server.errors import tell
 from diary_mcp.service.diary import Diary
-from diary_mcp.web.names import plain_name, show_name, show_opening, show_time
+from diary_mcp.web.markdown import show_opening
+from diary_mcp.web.names import plain_name, show_clock, show_name, show_time
 from diary_mcp.web.signing_in import Door, cookie_of, csrf_token, is_csrf_token
 
 if TYPE_CHECKING:
@@ -263,4 +264,6 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(name=show_name, opening=show_opening, plain=plain_name, time=show_time)
+_TEMPLATES.filters.update(
+    clock=show_clock, name=show_name, opening=show_opening, plain=plain_name, time=show_time
+)

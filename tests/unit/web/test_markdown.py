@@ -2,7 +2,7 @@
 
 import pytest
 
-from diary_mcp.web.markdown import render_markdown
+from diary_mcp.web.markdown import render_markdown, show_opening
 from support.html_pages import HtmlPage, dangers_of
 
 ATTACKS = {
@@ -70,3 +70,21 @@ def test_a_link_tells_its_target_nothing_of_where_it_stands() -> None:
 
 def test_what_overrides_the_direction_of_writing_is_shown() -> None:
     assert "⟨U+202E⟩" in render_markdown("safe \u202e txt.exe")
+
+
+@pytest.mark.parametrize(
+    ("opening", "shown"),
+    [
+        ("It is **not** `x`:\n\n- one\n- two", "It is not x: one two"),
+        (
+            "# A\n```\nselect 1\n```\n[b](https://b.example) ![c](https://d.example)",
+            "A select 1 b c",
+        ),
+        ("cut **here", "cut **here"),
+        ("<b>&\u202e", "&lt;b&gt;&amp;⟨U+202E⟩"),
+        ("| a | b |\n|---|---|\n| c | d |", "a b c d"),
+    ],
+    ids=ascii,
+)
+def test_the_beginning_of_an_entry_is_its_words(opening: str, shown: str) -> None:
+    assert show_opening(opening) == f"<bdi>{shown}</bdi>"
