@@ -120,6 +120,7 @@ class Calls:
         self.have_changed = False
         """Whether permissions may have to be settled."""
 
+        self._diary = diary
         self._caller = caller
         self._tools = ToolCalls(Dispatcher(provide, lambda _: caller), TOOLS)
 
@@ -128,8 +129,12 @@ class Calls:
 
         Raises:
             CallFailedError: as the tool tells it.
+            NotFoundError: there is nothing to read, because there is no such agent.
         """
-        self.have_changed |= TOOLS[name].scope != "diary:read"
+        if TOOLS[name].scope != "diary:read":
+            self.have_changed = True
+        elif not self.have_changed:
+            await self._diary.agents.require(self._caller.agent)
         result = await self._tools.run(self._caller, name, arguments, _report_nothing)
         if not isinstance(result, kind):
             raise TypeError(f"{name} gave {type(result).__name__}, not {kind.__name__}")

@@ -18,15 +18,21 @@ from diary_mcp.settings import Settings
 def context(settings: Settings, *, as_json: bool) -> None:
     """Print what an agent should read when a session starts, as Markdown."""
     with errors_told():
-        document = anyio.run(load_context, settings)
+        document = anyio.run(_load_context, settings)
     if as_json:
         click.echo(json.dumps({"context": document}))
     else:
         click.echo(printable_lines(document), nl=not document.endswith("\n"))
 
 
+async def _load_context(settings: Settings) -> str:
+    async with open_foundation(settings) as foundation:
+        await foundation.diary.agents.require(settings.agent)
+        return await read_context(foundation.diary, settings.agent, settings.current_diary)
+
+
 async def load_context(settings: Settings) -> str:
-    """The text of `diary://context`.
+    """The text of `diary://context`, for an agent that a client has just started.
 
     Raises:
         DiaryError: the diary cannot be opened or read, and why.

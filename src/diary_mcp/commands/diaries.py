@@ -35,12 +35,13 @@ def list_diaries(settings: Settings) -> None:
     """List the diaries that the agent may read, with how many entries each holds."""
 
     async def run(foundation: Foundation) -> None:
+        await foundation.diary.agents.require(settings.agent)
         found = await foundation.diary.diaries.list(settings.agent, settings.current_diary)
         for each in found:
             name = each.full_name.seen_by(settings.agent)
             click.echo(f"{name}: {each.entries} entries, {each.role}")
 
-    _run(settings, run)
+    run_settled(settings, run)
 
 
 @diary.command("rename")

@@ -72,6 +72,7 @@ async def _export(
     choice: ExportChoice,
 ) -> ExportReport:
     async with open_foundation(settings) as foundation:
+        await foundation.diary.agents.require(settings.agent)
         if diary is not None:
             name = parse_diary_name(diary, settings.agent)
             await foundation.diary.places.look(settings.agent, diary, None)

@@ -194,6 +194,7 @@ async def _verify_diary(
 
     with bar:
         async with open_foundation(settings) as foundation:
+            await foundation.diary.agents.require(settings.agent)
             report = await foundation.diary.verification.verify_all(
                 settings.agent,
                 report_progress,

@@ -25,7 +25,7 @@ def run(settings: dict[str, str], *words: str) -> Done:
 def test_a_restored_diary_is_the_one_that_was_backed_up(database: str, tmp_path: Path) -> None:
     there = environment(database_url=database, data_dir=tmp_path / "there")
     here = environment(data_dir=tmp_path / "here")
-    run(there, "list", "--agent", "bob")
+    run(there, "agent", "add", "bob")
     run(there, "write", "first", "--key", "k")
     run(there, "edit", "k", "--content", "second")
     run(there, "share", "k", "--with", "bob")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from diary_mcp.domain.errors import NotFoundError
 from support.clients import environment
 from support.commands import Done, run_command
 from support.sites import own_database
@@ -60,6 +61,37 @@ def test_an_entry_supersedes_several(run: Run) -> None:
     assert len(json.loads(run("show", "c", "--json").out)["supersedes"]) == 2
 
 
+@pytest.mark.parametrize("words", ["list", "search x", "show x", "tags", "context"])
+def test_reading_as_an_agent_that_does_not_exist_names_those_that_are_close(
+    run: Run, words: str
+) -> None:
+    run("agent", "add", "deborah")
+
+    done = run(*words.split(), DIARY_MCP_AGENT="debora")
+
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("not_found: There is no agent 'debora'. Close to it: deborah")
+
+
+@pytest.mark.parametrize("words", ["verify", "export DIR", "diary list"])
+def test_nothing_is_checked_or_written_for_an_agent_that_does_not_exist(
+    run: Run, tmp_path: Path, words: str
+) -> None:
+    run("agent", "add", "deborah")
+
+    with pytest.raises(NotFoundError, match="Close to it: deborah"):
+        run(*words.replace("DIR", str(tmp_path / "out")).split(), DIARY_MCP_AGENT="debora")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_agent_that_wrote_nothing_reads_where_nobody_has_written(postgres_url: str) -> None:
+    with own_database(postgres_url) as url:
+        done = run_command("list", settings=environment(agent="first", database_url=url))
+
+    assert (done.status, done.err) == (0, "No entries.\n")
+
+
 def test_json_is_the_result_of_the_tool(run: Run) -> None:
     created = json.loads(run("write", "x", "--importance", "0.9", "--json").out)
 
@@ -74,8 +106,8 @@ def test_json_is_the_result_of_the_tool(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("show", "nothing"), "not_found: No entry 'nothing'"),
-        (("delete", "nothing", "--yes"), "not_found: "),
+        (("delete", "nothing", "--yes"), "not_found: No entry 'nothing'"),
+        (("show", "nothing"), "not_found: "),
         (("delete", "nothing"), "invalid_argument: Deleting is for good: give --yes"),
         (("write", "x", "--importance", "2"), "invalid_argument: importance "),
         (("write", "x", "--importance", "high"), "invalid_argument: importance "),
@@ -175,7 +207,7 @@ def test_what_was_edited_is_kept_where_the_entry_was_changed_meanwhile(
 
 
 def test_a_share_is_settled_before_the_command_ends(run: Run) -> None:
-    run("list", DIARY_MCP_AGENT="bob")
+    run("agent", "add", "bob")
     run("write", "for bob", "--key", "k")
 
     shared = run("share", "k", "--with", "bob", "--json")

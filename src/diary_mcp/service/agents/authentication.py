@@ -5,10 +5,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from diary_mcp.domain.entry import EntryDiary
-from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.errors import NotFoundError
+from diary_mcp.domain.fields import AgentName, Grantee
+from diary_mcp.domain.relations import group_of
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.service.agents.tokens import TOKEN_PREFIX, TokenService
 from diary_mcp.service.ports.store import Store
+
+_MAX_NAMES_COMPARED = 1_000
+_MAX_NAMES_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -82,3 +87,21 @@ class AgentRegistry:
         async with self._store.reading() as rows:
             await rows.agents.register(agent)
         self._registered.add(agent)
+
+    async def require(self, agent: AgentName) -> None:
+        """Nothing where there is such an agent, or none at all yet.
+
+        Raises:
+            NotFoundError: there is not; it names others.
+            DatabaseUnavailableError: PostgreSQL gives no answer in time.
+        """
+        async with self._store.reading() as rows:
+            if await rows.agents.exists(Grantee(agent)):
+                return
+            names = await rows.agents.list_similar(Grantee(agent), _MAX_NAMES_COMPARED)
+        close = [name for name in names if group_of(name) is None][:_MAX_NAMES_TOLD]
+        if close:
+            raise NotFoundError(
+                f"There is no agent {agent!r}. Close to it: {', '.join(close)}. An agent exists "
+                "once it has written or called a tool, or was added with `diary-mcp agent add`."
+            )
