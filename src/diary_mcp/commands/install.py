@@ -12,7 +12,7 @@ import click
 
 from diary_mcp.commands.config import environment_of, server_entry
 from diary_mcp.commands.options import with_settings
-from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.domain.errors import DiaryError, UnavailableError
 from diary_mcp.domain.fields import printable_lines
 from diary_mcp.plugins.client_files import (
     Change,
@@ -33,29 +33,66 @@ _NEXT = {
     "gemini": "The next session of Gemini CLI has the server.",
 }
 
-_client_argument = click.argument("client", type=click.Choice(get_args(InstalledClient)))
+_CLIENTS: tuple[InstalledClient, ...] = get_args(InstalledClient)
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Show the change, write nothing.")
 
 
 @click.command()
 @with_settings
-@_client_argument
+@click.argument("client", type=click.Choice(_CLIENTS), required=False)
 @_dry_run_option
-def install(settings: Settings, *, client: InstalledClient, dry_run: bool) -> None:
+def install(settings: Settings, *, client: InstalledClient | None, dry_run: bool) -> None:
     """Put the server into CLIENT's configuration, and hooks where CLIENT runs them.
 
     What else stands in its files stays, and each file is kept as it was beside the new one.
+    Without CLIENT, finds the clients on this machine and asks for each.
     """
+    if client is None:
+        sys.exit(_install_what_is_there(settings, dry_run=dry_run))
+    _install(settings, client, dry_run=dry_run)
+
+
+def _install_what_is_there(settings: Settings, *, dry_run: bool) -> int:
+    """Asks for each client that is on this machine; the status to end with."""
+    found: list[InstalledClient] = [client for client in _CLIENTS if _places().holds(client)]
+    if not found:
+        click.echo(f"No client was found. Name one of {', '.join(_CLIENTS)}.", err=True)
+        return 1
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo("On this machine are these clients. Install the diary into each you want:")
+        for client in found:
+            click.echo(f"  diary-mcp install {client}")
+        return 1
+    return max(_ask_for(settings, client, dry_run=dry_run) for client in found)
+
+
+def _ask_for(settings: Settings, client: InstalledClient, *, dry_run: bool) -> int:
+    """Installs into a client if the person wants it; one that cannot be is no reason to stop."""
+    try:
+        if not any(change.is_one for change in _plan(settings, client)):
+            click.echo(f"{client} has the diary already.")
+        elif click.confirm(f"Install the diary into {client}?", default=True):
+            _install(settings, client, dry_run=dry_run)
+    except DiaryError as error:
+        click.echo(printable_lines(f"{client}: {error}"), err=True)
+        return 1
+    return 0
+
+
+def _install(settings: Settings, client: InstalledClient, *, dry_run: bool) -> None:
+    if _carry_out(_plan(settings, client), dry_run=dry_run):
+        click.echo(_NEXT[client], err=True)
+
+
+def _plan(settings: Settings, client: InstalledClient) -> Sequence[Change]:
     environment = environment_of(client, settings)
     server = server_entry(client, environment)
-    changes = plan_install(client, _places(), server, _hook_command(client, environment))
-    if _carry_out(changes, dry_run=dry_run):
-        click.echo(_NEXT[client], err=True)
+    return plan_install(client, _places(), server, _hook_command(client, environment))
 
 
 @click.command()
 @with_settings
-@_client_argument
+@click.argument("client", type=click.Choice(_CLIENTS))
 @_dry_run_option
 def uninstall(settings: Settings, *, client: InstalledClient, dry_run: bool) -> None:
     """Take the server and the hooks out of CLIENT's configuration; the diary stays."""

@@ -83,6 +83,21 @@ class Places:
             case "codex":
                 return self.codex_folder / "config.toml", _TOML_SECTION
 
+    def holds(self, client: InstalledClient) -> bool:
+        """Whether the client has been on this machine: it is in PATH, or its folder is there."""
+        traces: Mapping[InstalledClient, tuple[Path, str | None]] = {
+            "claude-desktop": (self._applications / "Claude", None),
+            "claude-code": (self.claude_folder, "claude"),
+            "codex": (self.codex_folder, "codex"),
+            "vscode": (self._applications / "Code", "code"),
+            "cursor": (self.home / ".cursor", "cursor"),
+            "gemini": (self.home / ".gemini", "gemini"),
+        }
+        folder, program = traces[client]
+        path = self.environment.get("PATH", os.defpath)
+        is_in_path = program is not None and shutil.which(program, path=path) is not None
+        return is_in_path or folder.is_dir()
+
     @property
     def _applications(self) -> Path:
         if self.platform == "darwin":

@@ -58,6 +58,23 @@ def test_installing_again_and_taking_out_again_is_told(settings: dict[str, str])
     assert "(as it was: " in out.out
 
 
+def test_without_a_client_and_a_terminal_those_that_are_there_are_named(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    alone = settings | {"PATH": str(tmp_path)}
+    nothing = run_command("install", settings=alone)
+    (tmp_path / "home" / ".cursor").mkdir(parents=True)
+    (tmp_path / "codex").touch(mode=0o755)
+
+    found = run_command("install", settings=alone)
+
+    assert (nothing.status, nothing.out) == (1, "")
+    assert nothing.err.startswith("No client was found. Name one of claude-desktop, ")
+    assert found.status == 1
+    assert found.out.splitlines()[1:] == ["  diary-mcp install codex", "  diary-mcp install cursor"]
+    assert list((tmp_path / "home").rglob("*")) == [tmp_path / "home" / ".cursor"]
+
+
 def test_a_folder_that_cannot_be_written_is_an_error(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
