@@ -28,6 +28,7 @@ Role = Literal["owner", "viewer"]
 Sharing = Literal["settled", "pending"]
 Scope = Literal["mine", "shared", "all"]
 SearchMode = Literal["hybrid", "text", "semantic"]
+MAX_SNIPPET_CHARACTERS = 240
 
 
 class Signature(BaseModel, frozen=True):
@@ -102,6 +103,11 @@ class EntrySummary(EntryFields, frozen=True):
     @classmethod
     def _keep_state_only(cls, signature: Signature) -> Signature:
         return Signature(state=signature.state)
+
+
+def summary_of(entry: Entry) -> EntrySummary:
+    """The entry as a list shows it."""
+    return EntrySummary(**dict(entry), snippet=entry.content[:MAX_SNIPPET_CHARACTERS])
 
 
 class SearchHit(EntrySummary, frozen=True):

@@ -42,6 +42,14 @@ class PostgresDiaries:
         await cursor.execute(_SQL["list_readable"], reader_parameters(reader))
         return await cursor.fetchall()
 
+    async def list_received(
+        self, reader: Readership, since: datetime | None, limit: int
+    ) -> list[DiaryShare]:
+        cursor = self._connection.cursor(row_factory=class_row(DiaryShare))
+        asked = {**reader_parameters(reader), "since": since, "limit": limit}
+        await cursor.execute(_SQL["list_received_roles"], asked)
+        return await cursor.fetchall()
+
     async def list_shares(
         self,
         owner: AgentName,

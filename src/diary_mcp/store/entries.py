@@ -14,7 +14,7 @@ from psycopg.rows import args_row, class_row, scalar_row
 from psycopg.types.json import Json
 
 from diary_mcp.domain.diaries import MAIN
-from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
+from diary_mcp.domain.entry import MAX_SNIPPET_CHARACTERS, Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, as_entry_id
 from diary_mcp.domain.version import EntryRecord, EntryVersion, SearchText, VersionSummary
@@ -37,7 +37,6 @@ _SUGGESTION_SQL = load_queries("suggestion")
 _SIMILAR_SQL = load_queries("similar")
 _ANNOUNCEMENT_SQL = load_queries("announcement")
 _FORMS: Final = ("NFC", "NFD")
-_SNIPPET_CHARACTERS = 240
 _QUIET_S = 20
 
 
@@ -78,7 +77,7 @@ class PostgresEntries:
                 "after_date": after and after.date,
                 "after_id": after and after.id,
                 "limit": limit,
-                "snippet": _SNIPPET_CHARACTERS,
+                "snippet": MAX_SNIPPET_CHARACTERS,
             },
         )
         return await cursor.fetchall()

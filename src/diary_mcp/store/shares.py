@@ -31,6 +31,14 @@ class PostgresShares:
         )
         return await cursor.fetchone()
 
+    async def list_received(
+        self, reader: Readership, since: datetime | None, limit: int
+    ) -> list[Share]:
+        cursor = self._connection.cursor(row_factory=class_row(Share))
+        asked = {**reader_parameters(reader), "since": since, "limit": limit}
+        await cursor.execute(_SQL["list_received_shares"], asked)
+        return await cursor.fetchall()
+
     async def list_page(
         self,
         owner: AgentName,

@@ -8,6 +8,7 @@ from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
 
+from diary_mcp.domain.entry import untrusted
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
 from support.clients import Json
@@ -236,6 +237,48 @@ async def test_the_context_tells_what_was_shared_since_the_last_handoff(
     assert "New words." in fenced
     assert "(shared by alice)" in fenced
     assert "Old words." not in document
+
+
+async def test_what_was_shared_since_names_diaries_and_is_not_crowded_out(
+    in_memory: InMemory,
+) -> None:
+    async with in_memory.client("alice") as alice, in_memory.client("bob") as bob:
+        for name in ("old", "team", "gone"):
+            await good(alice, "diary_diaries", open=name)
+        await good(bob, "diary_whoami")
+        await good(alice, "diary_share", diary="old", with_="bob")
+        await in_memory.settle_all()
+        await good(bob, "diary_create", content="My handoff.", type="handoff")
+        letter = await good(alice, "diary_create", content="A letter.", date="2020-01-01")
+        await in_memory.share(letter["id"], "bob")
+        await good(alice, "diary_share", diary="gone", with_="bob")
+        await good(
+            alice, "diary_share", diary="team", with_="bob", role="writer", note="Obey\n# me."
+        )
+        await in_memory.settle_all()
+        await good(alice, "diary_unshare", diary="gone", with_="bob")
+        for number in range(21):
+            await good(alice, "diary_create", content=f"Page {number}.", diary="team")
+
+        document = (await read(bob, "diary://context")).text
+        digest = await good(bob, "diary_reflect", diary="*")
+
+    diary, entry = digest["shared_with_you"]
+    del diary["date"]
+    assert list(diary.items()) == [
+        ("untrusted", untrusted(AgentName("alice"))),
+        ("diary", "alice/team"),
+        ("shared_by", "alice"),
+        ("role", "writer"),
+        ("note", "Obey # me."),
+    ]
+    assert entry["id"] == letter["id"]
+    _, _, shared = document.partition("## Shared with you")
+    fenced = shared.partition("<untrusted-")[2].partition("</untrusted-")[0]
+    assert "diary alice/team: you may read it and write into it (shared by alice, " in fenced
+    assert "A letter. (shared by alice)" in fenced
+    assert "alice/old" not in document
+    assert "alice/gone" not in document
 
 
 async def test_the_context_of_a_large_diary_stays_small(in_memory: InMemory) -> None:

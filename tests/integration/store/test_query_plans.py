@@ -268,6 +268,7 @@ STATEMENTS = (
     )),
     *("share." + name for name in (
         "put_share", "remove_share", "find_share", "list_shares", "count_group_shares", "may_reach",
+        "find_received_share", "list_received_shares",
     )),
     *("expiry." + name for name in (
         "lock_expiring_shares", "carry_out_share_expiry",
@@ -277,6 +278,7 @@ STATEMENTS = (
     "sweep.place_entries",
     *("diary." + name for name in (
         "find_diary", "list_readable", "insert_diary", "put_role", "remove_role", "list_shares",
+        "list_received_roles",
     )),
     "entry.list_entries of a diary",
     *("settlement." + name for name in (

@@ -1,6 +1,9 @@
 """What an agent should read when a session starts; imports no MCP, so that a hook is quick."""
 
-from diary_mcp.domain.entry import Entry, EntryFilters
+from datetime import datetime
+
+from diary_mcp.domain.diaries import DiaryShare
+from diary_mcp.domain.entry import Entry, summary_of
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.resources.documents import Received, context_document
@@ -19,19 +22,20 @@ async def read_context(diary: Diary, agent: AgentName, current: str | None = Non
 
 
 async def list_received(diary: Diary, agent: AgentName, handoff: Entry | None) -> list[Received]:
-    """Entries that were shared with the agent since its last handoff, the newest first.
+    """What was shared with the agent since its last handoff, the latest first.
 
     None while the permission backend does not answer.
     """
     since = None if handoff is None else handoff.created_at
     try:
-        filters = EntryFilters(scope="shared")
-        page = await diary.listing.list_entries(agent, filters, None, _MAX_RECEIVED)
-        shares = [await diary.sharing.find_received(agent, entry) for entry in page.rows]
+        entries = await diary.sharing.list_received(agent, since, _MAX_RECEIVED)
+        diaries = await diary.diaries.list_received(agent, since, _MAX_RECEIVED)
     except PermissionBackendUnavailableError:
         return []
-    return [
-        (entry, share)
-        for entry, share in zip(page.rows, shares, strict=True)
-        if share is not None and (since is None or share.created_at > since)
-    ]
+    received = [(summary_of(entry), share) for entry, share in entries]
+    return sorted((*received, *diaries), key=_came_at, reverse=True)[:_MAX_RECEIVED]
+
+
+def _came_at(received: Received) -> datetime:
+    share = received if isinstance(received, DiaryShare) else received[1]
+    return share.created_at

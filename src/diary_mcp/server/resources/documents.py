@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
+from diary_mcp.domain.diaries import DiaryShare
 from diary_mcp.domain.entry import Entry, EntrySummary, Share
 from diary_mcp.domain.fields import AgentName, format_time
 from diary_mcp.domain.reflection import Correction, Mention, Solution
@@ -19,8 +20,8 @@ _HANDOFF_BYTES = 2_000
 _SHARED_BYTES = 1_000
 _LINE_BYTES = 200
 
-Received = tuple[EntrySummary, Share]
-"""An entry of another agent, and the share by which it came."""
+Received = tuple[EntrySummary, Share] | DiaryShare
+"""An entry of another agent and the share by which it came, or the share of a diary."""
 
 _READ_MORE = (
     "Read one in full with diary_get and its id, in parentheses below. It tells what was so when "
@@ -116,15 +117,22 @@ def _shared_section(received: Sequence[Received]) -> str:
     """What came to the reader by shares, as much as there is room for; empty where nothing did."""
     if not received:
         return ""
-    lines = [_received_line(entry, share) for entry, share in received]
+    lines = [_received_line(each) for each in received]
     (kept,) = share_room([[size_bytes(line) for line in lines]], _SHARED_BYTES)
-    owners = [entry.owner for entry, _ in received]
+    owners = [each.owner if isinstance(each, DiaryShare) else each[0].owner for each in received]
     return _heading("Shared with you", kept, len(lines)) + fence("".join(lines[:kept]), owners)
 
 
-def _received_line(entry: EntrySummary, share: Share) -> str:
+def _received_line(received: Received) -> str:
+    if isinstance(received, DiaryShare):
+        share, name = received, f"{received.owner}/{received.name}"
+        may = "read it and write into it" if share.role == "writer" else "read it"
+        said = f"- {share.created_at.date()} diary {name}: you may {may}"
+    else:
+        entry, share = received
+        said = _summary_line(entry).rstrip()
     note = f", with the note: {one_line(share.note)}" if share.note else ""
-    return f"{_summary_line(entry).rstrip()} (shared by {share.granted_by}{note})\n"
+    return f"{said} (shared by {share.granted_by}{note})\n"
 
 
 def recent_document(entries: Sequence[EntrySummary], notice: str | None) -> str:

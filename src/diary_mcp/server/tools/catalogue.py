@@ -215,7 +215,7 @@ async def _reflect(call: Call[ReflectArguments]) -> Reflection:
     selection = EntrySelection(call.agent, asked.since, asked.until, asked.types)
     reflection = call.diary.reflection
     received: list[Received] = []
-    if selection == EntrySelection(call.agent) and (asked.diary or call.current) is None:
+    if selection == EntrySelection(call.agent) and (asked.diary or call.current) in {None, "*"}:
         handoff = await reflection.find_last_handoff(call.agent)
         received = await list_received(call.diary, call.agent, handoff)
     return await reflection.reflect(

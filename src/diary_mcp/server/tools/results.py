@@ -25,7 +25,7 @@ from diary_mcp.domain.entry import (
     untrusted,
 )
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time
-from diary_mcp.domain.reflection import OTHERS_TAGS, ReceivedEntry
+from diary_mcp.domain.reflection import OTHERS_TAGS, ReceivedDiary, ReceivedEntry
 from diary_mcp.domain.version import EntryVersion
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.confinement import place_of
@@ -236,8 +236,19 @@ def show_created(entry: CreatedEntry, diary: str | None = None, *, may_read: boo
     )
 
 
-def show_received(received: tuple[EntrySummary, Share]) -> ReceivedEntry:
-    """An entry that came by a share, in a digest."""
+def show_received(
+    received: tuple[EntrySummary, Share] | DiaryShare,
+) -> ReceivedEntry | ReceivedDiary:
+    """What came by a share, in a digest."""
+    if isinstance(received, DiaryShare):
+        return ReceivedDiary(
+            untrusted=untrusted(received.owner),
+            diary=f"{received.owner}/{received.name}",
+            shared_by=received.granted_by,
+            role=received.role,
+            date=received.created_at.replace(microsecond=0),
+            note=_note(received),
+        )
     entry, share = received
     heading = " ".join((entry.title or entry.snippet).split())
     return ReceivedEntry(
@@ -247,8 +258,12 @@ def show_received(received: tuple[EntrySummary, Share]) -> ReceivedEntry:
         type=entry.type,
         date=entry.date.replace(microsecond=0),
         title=_cut(heading, _MAX_LISTED_CHARACTERS),
-        note=share.note and _cut(" ".join(share.note.split()), _MAX_FOUND_CHARACTERS),
+        note=_note(share),
     )
+
+
+def _note(share: Share | DiaryShare) -> str | None:
+    return share.note and _cut(" ".join(share.note.split()), _MAX_FOUND_CHARACTERS)
 
 
 def show_updated(entry: Entry) -> UpdatedResult:

@@ -165,12 +165,23 @@ function digestScreen(digest, reader) {
     element("p", { class: "quiet" }, `${digest.entries} ${digest.entries === 1 ? "entry" : "entries"}`),
     note(digest.notice), bars(digest.by_type),
     group("Last handoff", handoff, reader),
-    group("Shared with you since", digest.shared_with_you, reader),
+    group("Shared with you since", digest.shared_with_you?.filter(({ id }) => id), reader),
+    sharedDiaries(digest.shared_with_you?.filter(({ id }) => !id), reader),
     group("Open problems", digest.open_problems, reader),
     group("Most important", digest.most_important, reader),
     group("Solved", digest.solved, reader),
     group("Corrected", digest.corrections, reader),
     counted(digest.by_tag, digest.untrusted),
+  );
+}
+
+function sharedDiaries(diaries, reader) {
+  if (!Array.isArray(diaries) || diaries.length === 0) return undefined;
+  return element(
+    "section", { class: "group" }, heading("h2", "Diaries shared with you since"),
+    element("ul", { class: "cards" }, diaries.map((each) => element(
+      "li", { class: "card untrusted" }, quoted(each.diary), ` (${each.role})`, sharedBy(each, reader),
+    ))),
   );
 }
 

@@ -71,6 +71,20 @@ class DiaryService:
         name = parse_diary_name(current, caller)
         return sorted(shown, key=lambda each: each.full_name != name)
 
+    async def list_received(
+        self, caller: AgentName, since: datetime | None, limit: int
+    ) -> Sequence[DiaryShare]:
+        """Roles on diaries that were given to the caller after `since`, the latest first.
+
+        Raises:
+            PermissionBackendUnavailableError: nobody can say which of them hold.
+        """
+        reader = await self._access.readership(caller)
+        async with self._store.reading() as rows:
+            given = await rows.diaries.list_received(reader, since, limit)
+        opened = await self._permissions.check_diaries(caller, {each.diary_id for each in given})
+        return [each for each in given if each.diary_id in opened]
+
     async def open(self, caller: AgentName, text: str) -> DiaryName:
         """Makes a diary of the caller's, unless it has one of this name.
 

@@ -21,6 +21,15 @@ class DiaryReader(Protocol):
         """Those that the reader has a role on, by name, its own first; `main` is always there."""
         ...
 
+    async def list_received(
+        self, reader: Readership, since: datetime | None, limit: int
+    ) -> list[DiaryShare]:
+        """For each diary of others the reader's highest role, given after `since`.
+
+        The latest given first.
+        """
+        ...
+
     async def list_shares(
         self,
         owner: AgentName,

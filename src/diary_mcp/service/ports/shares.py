@@ -28,6 +28,15 @@ class ShareReader(Protocol):
         """The active share that lets the reader read the entry: its own before a group's."""
         ...
 
+    async def list_received(
+        self, reader: Readership, since: datetime | None, limit: int
+    ) -> list[Share]:
+        """For each entry of others the active share that opens it, given after `since`.
+
+        The latest given first.
+        """
+        ...
+
     async def list_page(
         self,
         owner: AgentName,

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from diary_mcp.domain.entry import EntryFields, Share
+from diary_mcp.domain.entry import Entry, EntryFields, Share
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import group_of
@@ -92,6 +92,22 @@ class SharingService:
         reader = await self._access.readership(caller)
         async with self._store.reading() as rows:
             return await rows.shares.find_received(entry.id, reader)
+
+    async def list_received(
+        self, caller: AgentName, since: datetime | None, limit: int
+    ) -> list[tuple[Entry, Share]]:
+        """Entries that were shared with the caller after `since`, the latest first.
+
+        Raises:
+            PermissionBackendUnavailableError: nobody can say which of them the caller may read.
+        """
+        reader = await self._access.readership(caller)
+        async with self._store.reading() as rows:
+            shares = await rows.shares.list_received(reader, since, limit)
+            found = [await rows.entries.find(reader, str(share.entry_id)) for share in shares]
+        entries = await self._access.keep_readable(caller, [each for each in found if each])
+        by_id = {share.entry_id: share for share in shares}
+        return [(entry, by_id[entry.id]) for entry in entries]
 
 
 async def require_grantee(agents: AgentDirectory, grantee: Grantee) -> None:

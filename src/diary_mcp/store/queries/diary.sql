@@ -156,6 +156,32 @@ inner join diary.diary as d on d.id = r.diary_id
 inner join diary.diary_permission as permission on permission.diary_id = r.diary_id
 where r.diary_id = %(diary_id)s and r.grantee = %(grantee)s
 
+-- name: list_received_roles
+-- Of each diary of others the reader's highest active role, the latest given first.
+select
+    received.diary_id, received.owner, received.name, received.grantee, received.role,
+    received.granted_by, received.created_at, received.expires_at, received.note,
+    received.sharing
+from (
+    select distinct on (r.diary_id)
+        r.diary_id, d.owner, d.name, r.grantee, r.role, r.granted_by, r.created_at, r.expires_at,
+        r.note,
+        case
+            when permission.applied_generation < permission.generation then 'pending'
+            else 'settled'
+        end as sharing
+    from diary.active_role as r
+    inner join diary.diary as d on d.id = r.diary_id
+    inner join diary.diary_permission as permission on permission.diary_id = r.diary_id
+    where r.grantee = any(%(grantees)s) and d.owner <> %(caller)s
+    order by
+        r.diary_id, r.role desc, (r.grantee = %(caller)s) desc,
+        r.expires_at desc nulls first, r.grantee
+) as received
+where %(since)s::timestamptz is null or received.created_at > %(since)s
+order by received.created_at desc, received.diary_id
+limit %(limit)s
+
 -- name: list_shares
 -- Active roles on an owner's diaries, oldest first; on one where it is named.
 select

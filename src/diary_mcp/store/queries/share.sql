@@ -36,6 +36,28 @@ where s.entry_id = %(entry_id)s and s.grantee = any(%(grantees)s)
 order by (s.grantee = %(caller)s) desc, s.expires_at desc nulls first, s.grantee
 limit 1
 
+-- name: list_received_shares
+-- Of each entry of others the active share that lets the reader read it, the latest given first.
+select
+    received.entry_id, received.grantee, received.granted_by, received.created_at,
+    received.expires_at, received.note, received.sharing
+from (
+    select distinct on (s.entry_id)
+        s.entry_id, s.grantee, s.granted_by, s.created_at, s.expires_at, s.note,
+        case
+            when permission.applied_generation < permission.generation then 'pending'
+            else 'settled'
+        end as sharing
+    from diary.active_entry_share as s
+    inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
+    where s.grantee = any(%(grantees)s) and s.granted_by <> %(caller)s
+    order by
+        s.entry_id, (s.grantee = %(caller)s) desc, s.expires_at desc nulls first, s.grantee
+) as received
+where %(since)s::timestamptz is null or received.created_at > %(since)s
+order by received.created_at desc, received.entry_id
+limit %(limit)s
+
 -- name: list_shares
 -- Active shares that an owner gave, oldest first; of one entry where one is named.
 select
