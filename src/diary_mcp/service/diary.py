@@ -24,6 +24,7 @@ from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.search import SearchService
 from diary_mcp.service.sharing.shares import SharingService
+from diary_mcp.service.sharing.trail import TrailService
 from diary_mcp.service.signing.signatures import SigningService
 from diary_mcp.service.signing.verification import VerificationService
 
@@ -42,6 +43,7 @@ class Diary:
 
     entries: EntryService
     sharing: SharingService
+    trail: TrailService
     diaries: DiaryService
     places: Places
     listing: ListingService
@@ -82,6 +84,7 @@ def build_diary(
     return Diary(
         entries=EntryService(store, access, signing, similarity, door=door, places=places),
         sharing=SharingService(store, access, door),
+        trail=TrailService(store, cursors),
         listing=ListingService(store, permissions, access, places, cursors),
         search=SearchService(store, permissions, access, embedder, places=places, cursors=cursors),
         diaries=DiaryService(store, permissions, access, places, door=door, cursors=cursors),

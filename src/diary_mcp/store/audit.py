@@ -8,7 +8,8 @@ from pydantic import BaseModel
 from diary_mcp.domain.diaries import DiaryRole
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, Time
 from diary_mcp.domain.tokens import TokenId, TokenScope
-from diary_mcp.store.database import Database
+from diary_mcp.service.ports.audit import Giving
+from diary_mcp.store.database import Connection, Database
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("audit")
@@ -54,4 +55,16 @@ async def list_audit_events(
         await cursor.execute(
             _SQL["list_audit_events"], {"agent": agent, "entry_id": entry_id, "limit": limit}
         )
+        return await cursor.fetchall()
+
+
+class PostgresAudit:
+    """`AuditReader` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list_given(self, agent: AgentName, before: int | None, limit: int) -> list[Giving]:
+        cursor = self._connection.cursor(row_factory=class_row(Giving))
+        await cursor.execute(_SQL["list_given"], {"agent": agent, "before": before, "limit": limit})
         return await cursor.fetchall()

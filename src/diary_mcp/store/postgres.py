@@ -11,6 +11,7 @@ from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.archive import PostgresArchive
+from diary_mcp.store.audit import PostgresAudit
 from diary_mcp.store.chain import PostgresChain
 from diary_mcp.store.database import Connection, Database
 from diary_mcp.store.diaries import PostgresDiaries
@@ -103,6 +104,10 @@ class _Reading:
     @property
     def archive(self) -> PostgresArchive:
         return PostgresArchive(self._connection)
+
+    @property
+    def audit(self) -> PostgresAudit:
+        return PostgresAudit(self._connection)
 
     @property
     def reflection(self) -> PostgresReflection:

@@ -92,6 +92,7 @@ def _routes(desk: Desk) -> list[BaseRoute]:
         page("/search", reading.search),
         page("/shared", reading.shared),
         page("/activity", activity.activity),
+        page("/audit", reading.audit),
         page("/changes", changes.changes),
         page("/tags", reading.tags),
         page("/status", reading.status),

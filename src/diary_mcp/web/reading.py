@@ -22,6 +22,7 @@ from diary_mcp.web.signature import say_signature
 from diary_mcp.web.visits import Visit, told
 
 _ENTRIES_A_PAGE = 30
+_EVENTS_A_PAGE = 50
 _SHARES_AT_ONCE = 100
 _MOST_NAMES = 100
 _MOST_TAGS = 200
@@ -67,6 +68,15 @@ async def search(visit: Visit) -> Response:
         )
     )
     return visit.show("search.html", given=given, types=ENTRY_TYPES, page=page)
+
+
+async def audit(visit: Visit) -> Response:
+    """Who shared what with whom, as far as the caller gave it or was given it."""
+    cursor = visit.query("cursor").get("cursor")
+    page = await visit.read(
+        lambda diary: diary.trail.list_given(visit.caller.agent, cursor, _EVENTS_A_PAGE)
+    )
+    return visit.show("audit.html", trail=page)
 
 
 async def entry(visit: Visit) -> Response:

@@ -222,7 +222,7 @@ def test_axe_finds_nothing_serious_on_any_page(browser: Chrome, bases: dict[str,
     press(browser, "Save")
 
     paths = ["/", "/shared", "/search", "/search?query=look", "/tags", "/status", "/write",
-             "/diaries", "/diary", "/activity", entry, f"{entry}/edit", f"{entry}/delete",
+             "/diaries", "/diary", "/activity", "/audit", entry, f"{entry}/edit", f"{entry}/delete",
              f"{entry}/compare", "/entries/none"]  # fmt: skip
     size = browser.get_window_size()
     found: list[tuple[str, str, str]] = []
@@ -267,14 +267,14 @@ def test_the_keyboard_reaches_the_content_and_every_page(
 ) -> None:
     browser.get(f"{bases['alice']}/tags")
     reached: list[str] = []
-    for _ in range(10):
+    for _ in range(11):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         focused = browser.switch_to.active_element
         reached.append(focused.text or str(focused.get_attribute("name")))
 
     assert reached == [
         "Skip to the content", "Timeline", "Write", "Diaries", "Shared with me", "Activity", "Tags",
-        "Status", "query", "Search",
+        "Audit", "Status", "query", "Search",
     ]  # fmt: skip
 
 

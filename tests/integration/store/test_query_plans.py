@@ -227,6 +227,7 @@ SPECIAL: Mapping[str, Mapping[str, object]] = {
     "entry.insert_entry": NEW,
     "entry.update_entry": {**NEW, "id": ENTRY, "version": 2},
     "entry.keep_version": {**NEW, "id": ENTRY},
+    "audit.list_given": {"before": None},
     "agent.claim_request": {"key": "new"},
     "agent.find_request": {"key": "request"},
 }
@@ -274,6 +275,7 @@ STATEMENTS = (
         "lock_expiring_shares", "carry_out_share_expiry",
         "lock_expiring_roles", "carry_out_role_expiry",
     )),
+    "audit.list_given",
     "sweep.list_forgotten",
     "sweep.place_entries",
     *("diary." + name for name in (
@@ -299,7 +301,7 @@ STATEMENTS = (
 )  # fmt: skip
 LARGE = {
     "entry", "search_document", "posting", "entry_permission", "relation_tuple", "share",
-    "create_request", "workflow_status", "workflow_input",
+    "audit_event", "create_request", "workflow_status", "workflow_input",
 }  # fmt: skip
 MAX_ROWS = 1_500
 """Of 6,000 at least, while the caller has 100 entries, and 300 shares name a group."""

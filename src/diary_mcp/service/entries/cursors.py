@@ -86,6 +86,16 @@ class Cursors:
                 raise ValueError(grantee)
             return SharePosition(_time(created_at), UUID(shared_id), Grantee(grantee))
 
+    def encode_number(self, number: int, listing: str) -> str:
+        """A cursor after a row of the list that `listing` describes, whose rows are numbered."""
+        return self._encode([str(number)], listing)
+
+    def decode_number(self, cursor: str, listing: str) -> int:
+        """Raises: InvalidArgumentError: it is damaged, made up, or belongs to another list."""
+        with _read_strictly():
+            (number,) = self._decode(cursor, listing, 1)
+            return int(number)
+
     def _encode(self, values: Sequence[str], listing: str) -> str:
         payload = json.dumps(values, separators=(",", ":")).encode()
         return _as_text(self._signature(payload, listing) + payload)

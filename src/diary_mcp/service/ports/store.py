@@ -5,6 +5,7 @@ from typing import Protocol
 
 from diary_mcp.service.ports.agents import AgentDirectory, RemovalWriter
 from diary_mcp.service.ports.archive import ArchiveReader, ArchiveWriter
+from diary_mcp.service.ports.audit import AuditReader
 from diary_mcp.service.ports.chain import ChainReader, ChainWriter
 from diary_mcp.service.ports.diaries import DiaryReader, DiaryWriter
 from diary_mcp.service.ports.entries import (
@@ -33,6 +34,8 @@ class Reading(Protocol):
     def agents(self) -> AgentDirectory: ...
     @property
     def archive(self) -> ArchiveReader: ...
+    @property
+    def audit(self) -> AuditReader: ...
     @property
     def reflection(self) -> ReflectionReader: ...
     @property
