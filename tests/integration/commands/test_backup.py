@@ -3,8 +3,11 @@
 import json
 import tarfile
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 
 from support.clients import environment
@@ -18,11 +21,22 @@ def database(postgres_url: str) -> Generator[str]:
         yield url
 
 
+@contextmanager
+def empty_database(server_url: str) -> Generator[str]:
+    """The URL of a database with nothing in it."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("create database empty")
+        yield urlunsplit(urlsplit(server_url)._replace(path="/empty"))
+        connection.execute("drop database empty with (force)")
+
+
 def run(settings: dict[str, str], *words: str) -> Done:
     return run_command(*words, settings=settings)
 
 
-def test_a_restored_diary_is_the_one_that_was_backed_up(database: str, tmp_path: Path) -> None:
+def test_a_restored_diary_is_the_one_that_was_backed_up_and_moves_back(
+    database: str, postgres_url: str, tmp_path: Path
+) -> None:
     there = environment(database_url=database, data_dir=tmp_path / "there")
     here = environment(data_dir=tmp_path / "here")
     run(there, "agent", "add", "bob")
@@ -45,6 +59,17 @@ def test_a_restored_diary_is_the_one_that_was_backed_up(database: str, tmp_path:
     signed = json.loads(run(here, "write", "third", "--json").out)
     assert signed["signature"] == "signed"
     assert run(here, "restore", str(file)).err.startswith("conflict: ")
+
+    with empty_database(postgres_url) as url:
+        server = environment(database_url=url, data_dir=tmp_path / "server")
+        run(here, "backup", str(tmp_path / "back"))
+        moved = run(server, "restore", str(tmp_path / "back"))
+
+        assert (moved.status, moved.out) == (0, "restored; local has 2 entries\n"), moved.err
+        assert json.loads(run(server, "show", "k", "--json").out) == shown
+        assert "first" in run(server, "show", "k", "--version", "1").out
+        assert run(server, "show", shown["id"], "--agent", "bob").status == 0
+        assert run(server, "verify", "--strict").status == 0
 
 
 def test_a_file_that_is_there_is_not_overwritten(database: str, tmp_path: Path) -> None:
