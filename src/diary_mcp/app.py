@@ -6,7 +6,7 @@ launching DBOS costs more than all the rest, and a mutation only needs DBOS's ta
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,11 +39,11 @@ from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.word_counts import WordCounts
-from diary_mcp.service.ports.settlement import DriftCounts
+from diary_mcp.service.ports.settlement import DriftCounts, Grant
 from diary_mcp.service.ports.workflows import QUEUES, RelatedId
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
-from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, reconcile
+from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, preview, reconcile
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
@@ -287,6 +287,16 @@ async def count_rows_adrift(foundation: Foundation) -> DriftCounts:
         PermissionBackendUnavailableError: the backend gives no usable answer.
     """
     return await count_drift(PostgresDriftFinder(foundation.database_url), foundation.permissions)
+
+
+async def preview_repairs(foundation: Foundation, tell: Callable[[Grant], None]) -> DriftCounts:
+    """What a repair would find, and one by one whom it would let in; changes nothing.
+
+    Raises:
+        PermissionBackendUnavailableError: the backend gives no usable answer.
+    """
+    finder = PostgresDriftFinder(foundation.database_url)
+    return await preview(finder, foundation.permissions, tell)
 
 
 async def repair_rows_adrift(foundation: Foundation) -> Repairs:

@@ -11,7 +11,7 @@ from typing import LiteralString
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from diary_mcp.domain.relations import RelationTuple, SubjectSet
-from diary_mcp.service.ports.settlement import DriftCounts
+from diary_mcp.service.ports.settlement import DriftCounts, Grant
 from diary_mcp.store.database import Connection, connect
 from diary_mcp.store.relation_tuples import read_relation_tuple
 from diary_mcp.store.sql import load_queries
@@ -60,6 +60,19 @@ class PostgresDrift:
         cursor = self._connection.cursor(row_factory=scalar_row)
         await cursor.execute(_SQL["list_objects"], {"after": after, "limit": limit})
         return [str(found) for found in await cursor.fetchall()]
+
+    async def list_grants(self, after: Grant | None, limit: int) -> list[Grant]:
+        cursor = self._connection.cursor(row_factory=class_row(Grant))
+        await cursor.execute(
+            _SQL["list_grants"],
+            {
+                "after_object": after and after.object,
+                "after_relation": after and after.relation,
+                "after_grantee": after and after.grantee,
+                "limit": limit,
+            },
+        )
+        return await cursor.fetchall()
 
     async def list_tuples(self, object_name: str) -> list[RelationTuple]:
         cursor = self._connection.cursor(row_factory=kwargs_row(read_relation_tuple))

@@ -11,7 +11,7 @@ from diary_mcp.commands.groups import group
 from diary_mcp.commands.reconcile import reconcile
 from diary_mcp.commands.status import status
 from support.clients import Json, RawClient, raw_client
-from support.ground_truth import list_keto_tuples
+from support.ground_truth import ask, list_keto_tuples
 from support.sites import KetoSite, add_agents, keto_site
 
 pytestmark = pytest.mark.xdist_group("keto-commands")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("keto-commands")
 @pytest.fixture(scope="module")
 def site(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[KetoSite]:
     with keto_site(postgres_url, tmp_path_factory.mktemp("keto")) as opened:
-        add_agents(opened.url, "cat")
+        add_agents(opened.url, "bob", "cat")
         yield opened
 
 
@@ -95,8 +95,14 @@ def test_what_a_member_may_read_follows_the_groups_at_once(
 def test_reconcile_repairs_what_status_tells_and_a_dry_run_changes_nothing(
     site: KetoSite, alice: RawClient
 ) -> None:
-    entry = alice.create("Adrift.")
+    entry, restored = alice.create("Adrift."), alice.create("Shared again by an older backup.")
     site.check()
+    ask(
+        site.url,
+        "insert into diary.share (entry_id, grantee, granted_by, created_at)"
+        " select %s::uuid, 'bob', 'alice', now()",
+        restored["id"],
+    )
     place(site, object=entry["id"], relation="viewer", subject_id="cat")
     place(site, object="", relation="viewer", subject_id="cat")
     adrift = set(list_keto_tuples(site.keto.address))
@@ -106,9 +112,12 @@ def test_reconcile_repairs_what_status_tells_and_a_dry_run_changes_nothing(
     untouched = set(list_keto_tuples(site.keto.address))
     done = run_reconcile(site)
 
-    assert (told["ok"], told["drift"]) == (False, 2)
-    assert dry == "found 0 missing and 2 stray relation tuples; 0 changes are waiting"
+    assert (told["ok"], told["drift"]) == (False, 3)
+    assert dry.splitlines() == [
+        f"would let bob read entry {restored['id']}",
+        "found 1 missing and 2 stray relation tuples; 0 changes are waiting",
+    ]
     assert untouched == adrift
-    assert done == "repaired 0 missing and 2 stray relation tuples; settled 0 waiting changes"
+    assert done == "repaired 1 missing and 2 stray relation tuples; settled 0 waiting changes"
     site.check()
     assert look(site)["problems"] == []

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from diary_mcp.domain.fields import DiaryId, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple
@@ -71,6 +71,16 @@ class DriftCounts:
         return self.missing + self.stray
 
 
+@dataclass(frozen=True)
+class Grant:
+    """Access that the rows give and the backend does not yet, to an entry or a diary."""
+
+    namespace: Literal["DiaryEntry", "Diary"]
+    object: str
+    relation: Literal["viewer", "writer"]
+    grantee: Grantee
+
+
 class Drift(Protocol):
     """The differences that one comparison found."""
 
@@ -78,6 +88,10 @@ class Drift(Protocol):
 
     async def list_objects(self, after: str | None, limit: int) -> list[str]:
         """Objects with a difference, sorted, after `after`; `None` begins at the first."""
+        ...
+
+    async def list_grants(self, after: Grant | None, limit: int) -> list[Grant]:
+        """Whom a repair would let in, sorted, after `after`; `None` begins at the first."""
         ...
 
     async def list_tuples(self, object_name: str) -> list[RelationTuple]:

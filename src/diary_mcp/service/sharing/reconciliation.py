@@ -4,7 +4,7 @@ Whatever the reason of a difference, the repair is settling: the rows are right.
 settled yet is settled first, since a change may wait where no server runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from diary_mcp.domain.errors import PermissionRefusedError
@@ -15,6 +15,7 @@ from diary_mcp.service.ports.settlement import (
     Drift,
     DriftCounts,
     DriftFinder,
+    Grant,
     SettlementStore,
     UnsettledStore,
 )
@@ -23,6 +24,7 @@ from diary_mcp.service.sharing.settlement import settle
 
 # Their locks are held meanwhile, and a backend that is slow is asked about each.
 _ENTRIES_AT_ONCE = 50
+_GRANTS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,23 @@ async def count_drift(finder: DriftFinder, writer: PermissionWriter) -> DriftCou
         PermissionBackendUnavailableError: the backend gives no usable answer.
     """
     async with finder.compare(writer.scan_tuples()) as drift:
+        return await drift.count()
+
+
+async def preview(
+    finder: DriftFinder, writer: PermissionWriter, tell: Callable[[Grant], None]
+) -> DriftCounts:
+    """What `reconcile` would find, and one by one whom it would let in; changes nothing.
+
+    Raises:
+        PermissionBackendUnavailableError: the backend gives no usable answer.
+    """
+    async with finder.compare(writer.scan_tuples()) as drift:
+        after: Grant | None = None
+        while grants := await drift.list_grants(after, _GRANTS_AT_ONCE):
+            for grant in grants:
+                tell(grant)
+            after = grants[-1]
         return await drift.count()
 
 

@@ -97,6 +97,8 @@ held as (
 select
     coalesce(granted.namespace, held.namespace) as namespace,
     coalesce(granted.id::text, held.object) as object,
+    coalesce(granted.relation, held.relation) as relation,
+    coalesce(granted.grantee, held.grantee) as grantee,
     held.object is null as missing
 from granted
 full join held
@@ -129,6 +131,21 @@ select
     count(*) filter (where drift.missing)::integer as missing,
     count(*) filter (where not drift.missing)::integer as stray
 from drift
+
+-- name: list_grants
+-- Who is let in by what is missing. An owner needs no tuple.
+select drift.namespace, drift.object, drift.relation, drift.grantee
+from drift
+where
+    drift.missing
+    and drift.relation in ('viewer', 'writer')
+    and (
+        %(after_object)s::text is null
+        or (drift.object, drift.relation, drift.grantee)
+        > (%(after_object)s, %(after_relation)s::text, %(after_grantee)s::text)
+    )
+order by drift.object, drift.relation, drift.grantee
+limit %(limit)s
 
 -- name: list_objects
 select distinct drift.object
