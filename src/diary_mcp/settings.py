@@ -150,6 +150,7 @@ class Settings(BaseSettings):
     agent: Annotated[AgentName, AfterValidator(_check_name)] = AgentName("local")
     session: Label | None = None
     hook_question: Literal["on", "off"] = "on"
+    hook_progress: Literal["on", "off"] = "off"
     diary: Annotated[str, AfterValidator(_check_diary)] | None = None
 
     jwt_issuer: str | None = None

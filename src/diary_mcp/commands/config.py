@@ -73,13 +73,13 @@ def environment_of(client: ClientName, settings: Settings) -> dict[str, str]:
 
     What starts it in the folder of a project gets the project's diary, unless another is set.
     """
-    environment = _environment(settings)
+    environment = environment_with(settings)
     if client in _IN_PROJECTS:
         environment.setdefault(f"{ENVIRONMENT_PREFIX}DIARY", AUTO)
     return environment
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment_with(settings: Settings) -> dict[str, str]:
     """The settings that are not the default, and where the data are in any case.
 
     A client hands on little of its own environment: not what the data directory follows from.

@@ -7,6 +7,7 @@ The client's JSON comes on standard input, the answer goes to standard output. A
 import json
 import logging
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Mapping
@@ -27,9 +28,13 @@ from diary_mcp.settings import Settings, load_settings
 
 # Clients wait for a hook; within 5 s it has to be over, with what Python takes to start and end.
 _MAX_S = 3.5
+# What is handed on at a session's end keeps nobody waiting; this ends what hangs.
+_AFTER_END = "SessionEnded"
+_MAX_AFTER_END_S = 60
 _INPUT = TypeAdapter(dict[str, JsonValue])
 _MAX_INPUT_BYTES = 1_000_000
 _MAX_SESSION_CHARACTERS = 255
+_MAX_KEY_CHARACTERS = 200
 _BEGIN = (
     "The diary of this project is empty. Write with diary_create what a later session would want "
     "to know, and end with an entry of type handoff."
@@ -95,7 +100,7 @@ def _over_in_time(event: str, flags: Flags) -> Generator[None]:
         finally:
             os._exit(0)
 
-    timer = threading.Timer(_MAX_S, end)
+    timer = threading.Timer(_MAX_AFTER_END_S if event == _AFTER_END else _MAX_S, end)
     timer.daemon = True
     timer.start()
     try:
@@ -148,6 +153,42 @@ def _stop(given: Given, settings: Settings, state: HookState) -> Given | None:
     return {"decision": "block", "reason": _QUESTION.format(session=f" {_with_session(given)}")}
 
 
+def _end(given: Given, settings: Settings, _state: HookState) -> None:
+    """Hands on what is to be written, where the person turned that on: nobody waits for it."""
+    is_there = settings.database_url is not None or has_cluster(settings.data_dir)
+    if settings.hook_progress == "off" or not is_there:
+        return
+    from diary_mcp.commands.config import environment_with  # noqa: PLC0415  # seldom needed
+
+    told = json.dumps({name: given.get(name) for name in ("session_id", "transcript_path", "cwd")})
+    words = [sys.executable, "-P", "-m", "diary_mcp", "hook", "claude-code", _AFTER_END]
+    process = subprocess.Popen(  # noqa: S603  # this program, and constant words
+        words,
+        env=os.environ | environment_with(settings),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    if process.stdin is not None:
+        process.stdin.write(told.encode())
+        process.stdin.close()
+
+
+def _after_end(given: Given, settings: Settings, _state: HookState) -> None:
+    """Writes down what the session did."""
+    session, path, folder = (given.get(name) for name in ("session_id", "transcript_path", "cwd"))
+    if not isinstance(session, str) or not isinstance(path, str) or not isinstance(folder, str):
+        raise InvalidArgumentError("the end of a session names no session, transcript and folder")
+    from diary_mcp.commands.progress import keep_facts  # noqa: PLC0415  # imports the diary
+    from diary_mcp.plugins.session_facts import find_facts  # noqa: PLC0415  # likewise
+    from diary_mcp.plugins.transcript import read_transcript  # noqa: PLC0415  # likewise
+
+    facts = find_facts(Path(folder), read_transcript(Path(path)))
+    if facts.commits or facts.files:
+        anyio.run(keep_facts, settings, session[:_MAX_KEY_CHARACTERS], facts)
+
+
 def _with_session(given: Given) -> str:
     session = given.get("session_id")
     if not isinstance(session, str) or not 0 < len(session) <= _MAX_SESSION_CHARACTERS:
@@ -156,7 +197,7 @@ def _with_session(given: Given) -> str:
 
 
 _ANSWERS: Mapping[str, Callable[[Given, Settings, HookState], Given | None]] = MappingProxyType(
-    {"SessionStart": _start, "Stop": _stop}
+    {"SessionStart": _start, "Stop": _stop, "SessionEnd": _end, _AFTER_END: _after_end}
 )
 
 

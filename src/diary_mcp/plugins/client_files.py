@@ -24,7 +24,9 @@ Object = dict[str, JsonValue]
 Edit = Callable[[Object], None]
 
 SERVER = "diary"
-HOOK_EVENTS = ("SessionStart", "Stop")
+HOOK_EVENTS = ("SessionStart", "Stop", "SessionEnd")
+"""Those of Claude Code; Codex tells nothing of a session's end."""
+
 _TOML_SECTION = "mcp_servers"
 _HOOK_TIMEOUT_S = 5
 _OUR_HOOK = re.compile(r"diary[_-]mcp hook (?:claude-code|codex) ")
@@ -131,7 +133,7 @@ def plan_install(
     return [
         *_skill(client, places, is_wanted=True),
         servers,
-        _edited(hooks, lambda whole: _add_hooks(whole, hook, hooks)),
+        _edited(hooks, lambda whole: _add_hooks(whole, _commands_of(client, hook), hooks)),
     ]
 
 
@@ -287,26 +289,31 @@ def _remove_server(whole: Object, section: str, path: Path) -> None:
             del whole[section]
 
 
-def _add_hooks(whole: Object, command: Callable[[str], str], path: Path) -> None:
+def _commands_of(client: InstalledClient, command: Callable[[str], str]) -> Mapping[str, str]:
+    events = HOOK_EVENTS if client == "claude-code" else ("SessionStart", "Stop")
+    return {event: command(event) for event in events}
+
+
+def _add_hooks(whole: Object, commands: Mapping[str, str], path: Path) -> None:
     plugins = whole.get("enabledPlugins")
     if isinstance(plugins, dict) and plugins.get(_PLUGIN) is True:
         raise ConflictError(
             f"Claude Code has the plugin {_PLUGIN} already, which brings server, hooks and skill. "
             f"Remove it first: claude plugin uninstall {_PLUGIN}"
         )
-    if _commands(whole) == [command(event) for event in HOOK_EVENTS]:
+    if _commands(whole) == list(commands.values()):
         return
     _remove_hooks(whole)
     hooks = whole.setdefault("hooks", {})
     if not isinstance(hooks, dict):
         raise InvalidArgumentError(f"{path} holds no object under hooks, and was left as it is.")
-    for event in HOOK_EVENTS:
+    for event, command in commands.items():
         groups = hooks.setdefault(event, [])
         if not isinstance(groups, list):
             raise InvalidArgumentError(f"{path} holds no array under hooks.{event}.")
         ours: JsonValue = {
             "type": "command",
-            "command": command(event),
+            "command": command,
             "timeout": _HOOK_TIMEOUT_S,
         }
         groups.append({"hooks": [ours]})

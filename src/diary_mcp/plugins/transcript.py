@@ -5,9 +5,10 @@ as nothing.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -17,6 +18,14 @@ _MAX_LINE_BYTES = 4_000_000
 _FEW_TURNS = 3
 _WORKING_TOOLS = re.compile(
     r"Edit|Write|MultiEdit|NotebookEdit|Bash|exec_command|shell|apply_patch"
+)
+_EDITING_TOOLS: Mapping[str, str] = MappingProxyType(
+    {
+        "Edit": "file_path",
+        "Write": "file_path",
+        "MultiEdit": "file_path",
+        "NotebookEdit": "notebook_path",
+    }
 )
 _WRITING_TOOLS = re.compile(r"(?:.*__)?diary_(?:create|update)")
 _WRITING_COMMAND = re.compile(r"\bdiary-mcp (?:write|edit|import)\b")
@@ -30,6 +39,16 @@ class SessionWork:
     working_calls: int = 0
     writing_calls: set[str] = field(default_factory=set[str])
     failed_calls: set[str] = field(default_factory=set[str])
+    edits: dict[str, str] = field(default_factory=dict[str, str])
+    """The file that each call was to change."""
+    began: str | None = None
+    """When, as the first record says."""
+
+    @property
+    def changed_files(self) -> Sequence[str]:
+        """Each once, in the order in which they were changed first."""
+        changed = [path for call, path in self.edits.items() if call not in self.failed_calls]
+        return list(dict.fromkeys(changed))
 
     @property
     def is_worth_remembering(self) -> bool:
@@ -44,6 +63,8 @@ def read_transcript(path: Path) -> SessionWork:
     """What the session did until now; of a transcript that cannot be read, nothing."""
     work = SessionWork()
     for record in _list_records(path):
+        if work.began is None and isinstance(record.get("timestamp"), str):
+            work.began = str(record["timestamp"])
         _count_message(work, _as_object(record.get("message")))
         _count_item(work, _as_object(record.get("payload")))
     return work
@@ -86,6 +107,9 @@ def _count_call(work: SessionWork, tool: JsonValue, number: JsonValue, given: Js
         work.writing_calls.add(str(number))
     elif _WORKING_TOOLS.fullmatch(name):
         work.working_calls += 1
+        path = _as_object(given).get(_EDITING_TOOLS.get(name, ""))
+        if isinstance(path, str):
+            work.edits[str(number)] = path
 
 
 def _list_records(path: Path) -> Iterator[dict[str, JsonValue]]:
