@@ -137,7 +137,7 @@ def revoke_tokens(settings: Settings, name: str | None, *, token_id: int | None)
             async with foundation.database.connection() as connection:
                 await require_grantee(PostgresAgents(connection), Grantee(_checked(name)))
             count = await foundation.tokens.revoke_all(AgentName(name))
-            click.echo(f"revoked {count} tokens of {name}")
+            click.echo(f"revoked {count} {'token' if count == 1 else 'tokens'} of {name}")
 
     _run(settings, run)
 
@@ -162,7 +162,7 @@ def remove_agent(settings: Settings, name: str, *, with_entries: bool, yes: bool
         moved = set_keys_aside(settings, agent_name)
         click.echo(f"removed agent {name}" + (f" and {deleted} entries" if deleted else ""))
         if moved is not None:
-            click.echo(f"its signing key is {moved} now", err=True)
+            click.echo(f"its signing key was moved to {moved}", err=True)
 
     run_settled(settings, run)
 

@@ -24,7 +24,7 @@ def add_diary(settings: Settings, name: str) -> None:
 
     async def run(foundation: Foundation) -> None:
         made = await foundation.diary.diaries.open(settings.agent, name)
-        click.echo(f"diary {made.seen_by(settings.agent)} is there")
+        click.echo(f"diary {made.seen_by(settings.agent)} is ready")
 
     _run(settings, run)
 
@@ -39,7 +39,8 @@ def list_diaries(settings: Settings) -> None:
         found = await foundation.diary.diaries.list(settings.agent, settings.current_diary)
         for each in found:
             name = each.full_name.seen_by(settings.agent)
-            click.echo(f"{name}: {each.entries} entries, {each.role}")
+            count = "1 entry" if each.entries == 1 else f"{each.entries} entries"
+            click.echo(f"{name}: {count}, {each.role}")
 
     run_settled(settings, run)
 
@@ -53,7 +54,7 @@ def rename_diary(settings: Settings, name: str, new_name: str) -> None:
 
     async def run(foundation: Foundation) -> None:
         renamed = await foundation.diary.diaries.rename(settings.agent, name, new_name)
-        click.echo(f"diary {name} is {renamed.name} now")
+        click.echo(f"renamed diary {name} to {renamed.name}")
 
     _run(settings, run)
 
@@ -67,7 +68,7 @@ def transfer_diary(settings: Settings, name: str, new_owner: str) -> None:
 
     async def run(foundation: Foundation) -> None:
         given = await foundation.diary.diaries.transfer(settings.agent, name, AgentName(new_owner))
-        click.echo(f"diary {name} is {given.seen_by(settings.agent)} now")
+        click.echo(f"transferred diary {name}: it is {given.seen_by(settings.agent)} from now on")
 
     _run(settings, run)
 

@@ -158,6 +158,7 @@ def _as_text(report: Status) -> str:
     fields = report.model_dump(exclude={"problems"})
     if report.excess_rights is not None:
         fields["excess_rights"] = ", ".join(report.excess_rights) or "none"
+    fields["diary"] = report.diary or "none"
     lines = [
         f"{name:<20} {'unknown' if value is None else value}" for name, value in fields.items()
     ]

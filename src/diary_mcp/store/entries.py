@@ -202,6 +202,14 @@ class PostgresSuggestions:
         await cursor.execute(_SUGGESTION_SQL["suggest_sessions"], asked)
         return [str(session) for session in await cursor.fetchall()]
 
+    async def suggest_tags(
+        self, owner: AgentName, place: Place | None, prefix: str, limit: int
+    ) -> list[str]:
+        cursor = self._connection.cursor(row_factory=scalar_row)
+        asked = {"owner": owner, "prefix": prefix, "limit": limit, **place_parameters(place)}
+        await cursor.execute(_SUGGESTION_SQL["suggest_tags"], asked)
+        return [str(tag) for tag in await cursor.fetchall()]
+
     async def suggest_names(self, prefix: str, limit: int) -> list[str]:
         cursor = self._connection.cursor(row_factory=scalar_row)
         await cursor.execute(_SUGGESTION_SQL["suggest_names"], {"prefix": prefix, "limit": limit})

@@ -127,8 +127,8 @@ async def test_a_reflection_looks_at_the_time_and_type_that_were_asked_for(
         ("decision", {"subject": "a\0b"}, "no NUL"),
         ("decision", {"subject": "x" * 4_001}, "at most 4,000"),
         ("handoff", {"nothing": "x"}, "has no argument 'nothing'"),
-        ("reflection", {"since": "some day"}, "since must be a day"),
-        ("reflection", {"type": "novel"}, "type a type of entry"),
+        ("reflection", {"since": "some day"}, "since must be a time such as"),
+        ("reflection", {"type": "novel"}, "type should be .decision"),
     ],
 )
 async def test_a_prompt_that_cannot_be_filled_is_refused(

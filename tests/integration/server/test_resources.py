@@ -6,10 +6,11 @@ import pytest
 import yaml
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import TextResourceContents
+from mcp_types import PromptReference, TextResourceContents
 
 from diary_mcp.domain.entry import untrusted
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.reflection import OTHERS_DIARIES
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
 from support.clients import Json
 from support.in_memory import InMemory, good
@@ -237,6 +238,39 @@ async def test_the_context_tells_what_was_shared_since_the_last_handoff(
     assert "New words." in fenced
     assert "(shared by alice)" in fenced
     assert "Old words." not in document
+
+
+async def test_lists_and_completions_are_of_ones_own_in_the_current_diary(
+    in_memory: InMemory,
+) -> None:
+    async with in_memory.client("alice") as alice, in_memory.client("bob") as bob:
+        await good(alice, "diary_diaries", open="team")
+        await good(bob, "diary_whoami")
+        await good(alice, "diary_share", diary="team", with_="bob", role="writer")
+        await in_memory.settle_all()
+        for client, diary in ((alice, "team"), (bob, "alice/team"), (bob, "main")):
+            word = "-".join((diary.replace("/", "-"), "alice" if client is alice else "bob"))
+            await good(client, "diary_create", content=word, diary=diary, tags=[word], session=word)
+        diaries = await good(bob, "diary_diaries")
+        async with in_memory.client("bob", diary="alice/team") as at_work:
+            listed = (await at_work.list_resources()).resources
+            nothing = await good(at_work, "diary_search", query="zebra")
+            suggested = [
+                (
+                    await at_work.complete(
+                        PromptReference(name=prompt), {"name": name, "value": ""}
+                    )
+                ).completion.values
+                for prompt, name in (
+                    ("session_start", "tag"), ("handoff", "session"), ("correction", "entry_id"),
+                )
+            ]  # fmt: skip
+
+    (mine,) = (each for each in listed if each.uri.startswith("diary://entries/"))
+    assert mine.title == "alice-team-bob"
+    assert suggested == [["alice-team-bob"], ["alice-team-bob"], [mine.name]]
+    assert diaries["untrusted"] == OTHERS_DIARIES
+    assert "Nothing found in the diary alice/team: 2 entries passed" in str(nothing["notice"])
 
 
 async def test_what_was_shared_since_names_diaries_and_is_not_crowded_out(

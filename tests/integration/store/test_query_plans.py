@@ -287,7 +287,7 @@ STATEMENTS = (
         "read_wanted", "mark_applied", "remove_tombstones", "mark_refused", "count_backlog",
     )),
     *("relation_tuple." + name for name in ("list_memberships", "list_granted")),
-    *("suggestion." + name for name in ("suggest_entries", "suggest_sessions")),
+    *("suggestion." + name for name in ("suggest_entries", "suggest_sessions", "suggest_tags")),
     *("similar." + name for name in ("list_similar", "list_unindexed_before")),
     *("history." + name for name in ("list_versions", "find_version")),
     *("agent." + name for name in ("claim_request", "find_request")),

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import value_problem
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
@@ -68,9 +69,9 @@ async def _digest(diary: Diary, caller: Caller, arguments: Arguments) -> str:
     try:
         checked = ReflectArguments.model_validate({**given, "limit": _MAX_OF_A_KIND})
     except ValidationError as error:
-        raise InvalidArgumentError(
-            "since must be a day such as 2026-01-31, or last week; type a type of entry."
-        ) from error
+        problem = error.errors(include_url=False)[0]
+        name = "type" if problem["loc"][0] == "types" else "since"
+        raise InvalidArgumentError(f"{name} {value_problem(problem)}.") from error
     selection = EntrySelection(caller.agent, checked.since, checked.until, checked.types)
     digest = await diary.reflection.reflect(selection, checked.limit, current=caller.diary)
     return digest.model_dump_json(exclude_none=True)

@@ -8,35 +8,34 @@ from mcp_types import CompleteRequestParams, CompleteResult, Completion
 from diary_mcp.domain.errors import ForbiddenError, InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import ENTRY_TYPES
 from diary_mcp.server.caller import Caller
-from diary_mcp.server.confinement import place_of, require_within
+from diary_mcp.server.confinement import require_within
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.tools.arguments import check_label
 from diary_mcp.service.diary import Diary
+from diary_mcp.service.ports.entries import Place
 
 # The protocol's limit.
 _MAX_VALUES = 100
+
+_DAYS = ("today", "yesterday", "this week", "last week", "this month", "last month", "last year")
 
 Arguments = Mapping[str, str]
 Suggest = Callable[[Diary, Caller, str, Arguments], Awaitable[list[str]]]
 
 
 async def _entries(diary: Diary, caller: Caller, typed: str, _given: Arguments) -> list[str]:
-    place = place_of(caller)
+    place = await _place_of(diary, caller)
     return await diary.suggestions.list_entries(caller.agent, typed, _MAX_VALUES + 1, place)
 
 
 async def _tags(diary: Diary, caller: Caller, typed: str, _given: Arguments) -> list[str]:
-    if caller.only is not None:
-        tags, _ = await diary.listing.list_tags(
-            caller.agent, typed, _MAX_VALUES + 1, current=caller.diary
-        )
-        return [each["tag"] for each in tags]
-    return await diary.suggestions.list_tags(caller.agent, typed, _MAX_VALUES + 1)
+    place = await _place_of(diary, caller)
+    return await diary.suggestions.list_tags(caller.agent, typed, _MAX_VALUES + 1, place)
 
 
 async def _sessions(diary: Diary, caller: Caller, typed: str, _given: Arguments) -> list[str]:
-    place = place_of(caller)
+    place = await _place_of(diary, caller)
     return await diary.suggestions.list_sessions(caller.agent, typed, _MAX_VALUES + 1, place)
 
 
@@ -62,11 +61,22 @@ async def _versions(diary: Diary, caller: Caller, typed: str, given: Arguments) 
     return [str(number) for number in numbers if str(number).startswith(typed)]
 
 
+async def _place_of(diary: Diary, caller: Caller) -> Place | None:
+    """The current diary: values have no room for a mark, so only the caller's own are given."""
+    looked = await diary.places.look(caller.agent, None, caller.diary)
+    return looked.place
+
+
+async def _days(_diary: Diary, _caller: Caller, typed: str, _given: Arguments) -> list[str]:
+    return [words for words in _DAYS if words.startswith(typed.lower())]
+
+
 SUGGESTIONS: Mapping[str, Suggest] = MappingProxyType(
     {
         "entry_id": _entries,
         "tag": _tags,
         "session": _sessions,
+        "since": _days,
         "agent": _names,
         "type": _types,
         "version": _versions,

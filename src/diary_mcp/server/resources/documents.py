@@ -75,7 +75,8 @@ def context_document(context: SessionContext, received: Sequence[Received] = ())
             "what a later session would want to know; end a session with an entry of type "
             f"handoff.\n{shared}"
         )
-    head = f"# The diary of {name}, {context.entries} entries\n\n{_READ_MORE}\n"
+    count = "1 entry" if context.entries == 1 else f"{context.entries} entries"
+    head = f"# The diary of {name}, {count}\n\n{_READ_MORE}\n"
     handoff = f"\n## Last handoff\n\n{_handoff(context.last_handoff, context.agent)}\n"
     sections = (
         ("Important", [_line(each) for each in context.important]),

@@ -193,7 +193,7 @@ class Resources:
         async def ask(diary: Diary) -> Page[EntrySummary]:
             return await diary.listing.list_entries(
                 caller.agent,
-                EntryFilters(),
+                EntryFilters(scope="mine"),
                 cursor,
                 _LISTED_ON_A_PAGE,
                 current=caller.diary,

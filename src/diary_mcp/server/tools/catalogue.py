@@ -48,7 +48,7 @@ from diary_mcp.server.tools.results import (
     UpdatedResult,
     WhoamiResult,
     show_created,
-    show_diary,
+    show_diaries,
     show_diary_share,
     show_entry,
     show_found,
@@ -181,7 +181,7 @@ async def _diaries(call: Call[DiariesArguments]) -> DiariesResult:
     found = await call.diary.diaries.list(call.agent, call.current)
     if call.caller.only is not None:
         found = [each for each in found if each.id == call.caller.only.id]
-    return DiariesResult(diaries=[show_diary(each, call.agent, current or None) for each in found])
+    return show_diaries(found, call.agent, current or None)
 
 
 async def _shares(call: Call[SharesArguments]) -> SharesResult:

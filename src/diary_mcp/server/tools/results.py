@@ -25,7 +25,12 @@ from diary_mcp.domain.entry import (
     untrusted,
 )
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time
-from diary_mcp.domain.reflection import OTHERS_TAGS, ReceivedDiary, ReceivedEntry
+from diary_mcp.domain.reflection import (
+    OTHERS_DIARIES,
+    OTHERS_TAGS,
+    ReceivedDiary,
+    ReceivedEntry,
+)
 from diary_mcp.domain.version import EntryVersion
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.confinement import place_of
@@ -171,6 +176,7 @@ class DiaryResult(Result, frozen=True):
 
 
 class DiariesResult(Result, frozen=True):
+    untrusted: str | None
     diaries: Sequence[DiaryResult]
 
 
@@ -329,6 +335,16 @@ def show_diary_share(share: DiaryShare, caller: AgentName) -> ShareResult:
         expires_at=share.expires_at,
         note=share.note,
         sharing=_pending(share.sharing),
+    )
+
+
+def show_diaries(
+    diaries: Sequence[DiarySummary], caller: AgentName, current: DiaryName | None
+) -> DiariesResult:
+    """Diaries; those of others were named by them."""
+    return DiariesResult(
+        untrusted=OTHERS_DIARIES if any(each.owner != caller for each in diaries) else None,
+        diaries=[show_diary(each, caller, current) for each in diaries],
     )
 
 

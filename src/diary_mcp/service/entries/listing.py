@@ -192,11 +192,12 @@ class SuggestionService:
             for each in references
         ]
 
-    async def list_tags(self, caller: AgentName, prefix: str, limit: int) -> list[str]:
+    async def list_tags(
+        self, caller: AgentName, prefix: str, limit: int, place: Place | None = None
+    ) -> list[str]:
         """The most used first."""
         async with self._store.reading() as rows:
-            tags = await rows.entries.list_tags(caller, None, prefix, limit)
-        return [count["tag"] for count in tags]
+            return await rows.suggestions.suggest_tags(caller, place, prefix, limit)
 
     async def list_sessions(
         self, caller: AgentName, prefix: str, limit: int, place: Place | None = None

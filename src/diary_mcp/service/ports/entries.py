@@ -188,6 +188,10 @@ class SuggestionReader(Protocol):
         self, owner: AgentName, place: Place | None, prefix: str, limit: int
     ) -> list[str]: ...
 
+    async def suggest_tags(
+        self, owner: AgentName, place: Place | None, prefix: str, limit: int
+    ) -> list[str]: ...
+
     async def suggest_names(self, prefix: str, limit: int) -> list[str]:
         """Agents and groups, sorted."""
         ...

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from diary_mcp.domain.diaries import EVERYTHING
 from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
 from diary_mcp.service.index.passages import cut_snippet
 from diary_mcp.service.ports.search import SearchRequest
@@ -154,6 +155,12 @@ def _nothing_found(request: SearchRequest, entries: SearchedEntries) -> str:
         "all": "entries, yours and those shared with you",
     }[request.filters.scope]
     searched = int(entries.eligible.sum())
+    if request.filters.diary not in {None, EVERYTHING}:
+        found = "1 entry" if searched == 1 else f"{searched} entries"
+        return (
+            f"Nothing found in the diary {request.filters.diary}: {found} passed the filters. "
+            'Try other words, fewer filters, or diary "*" for everything that you may read.'
+        )
     if not entries.size:
         return f"Nothing found: there are no {whose}."
     if searched < entries.size:

@@ -21,6 +21,19 @@ group by e.session
 order by max(e.date) desc, e.session
 limit %(limit)s
 
+-- name: suggest_tags
+-- An owner's own tags that begin so, the most used first.
+select tag.name
+from diary.entry as e
+cross join lateral unnest(e.tags) as tag (name)
+where
+    e.owner = %(owner)s
+    and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
+    and starts_with(tag.name, %(prefix)s)
+group by tag.name
+order by count(*) desc, tag.name
+limit %(limit)s
+
 -- name: suggest_names
 -- Agents and groups whose name begins so.
 select names.grantee
