@@ -31,8 +31,8 @@ def open_page(settings: Settings, *, no_browser: bool) -> None:
     from diary_mcp.serving.page import serve_page  # noqa: PLC0415  # imports uvicorn
     from diary_mcp.web.visits import Health  # noqa: PLC0415  # imports the templates
 
-    async def look() -> Health:
-        found = await look_at(settings)
+    async def look(whole: bool) -> Health:  # noqa: FBT001  # the only thing there is to say
+        found = await look_at(settings, compares=whole)
         facts = found.model_dump(exclude={"ok", "problems"})
         return Health(facts, tuple(found.problems))
 

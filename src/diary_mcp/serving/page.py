@@ -26,7 +26,7 @@ _BASE_BYTES = 12
 
 
 async def serve_page(
-    settings: Settings, look: Callable[[], Awaitable[Health]], tell: Callable[[str], None]
+    settings: Settings, look: Callable[[bool], Awaitable[Health]], tell: Callable[[str], None]
 ) -> int:
     """Serves until a signal comes, to whoever uses the link that `tell` is given first.
 

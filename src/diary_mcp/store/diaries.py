@@ -37,9 +37,10 @@ class PostgresDiaries:
         # By a statement of its own: what was waited for may have gone.
         return await self.find(reader, name)
 
-    async def list_readable(self, reader: Readership) -> Sequence[DiarySummary]:
+    async def list_readable(self, reader: Readership, *, counted: bool) -> Sequence[DiarySummary]:
         cursor = self._connection.cursor(row_factory=class_row(DiarySummary))
-        await cursor.execute(_SQL["list_readable"], reader_parameters(reader))
+        asked = {**reader_parameters(reader), "counted": counted}
+        await cursor.execute(_SQL["list_readable"], asked)
         return await cursor.fetchall()
 
     async def list_received(

@@ -140,7 +140,7 @@ async def list_names(diary: Diary) -> list[str]:
 
 async def list_writable(diary: Diary, caller: Caller) -> list[str]:
     """The diaries that the caller may write into, the current one first."""
-    found = await diary.diaries.list(caller.agent, caller.diary)
+    found = await diary.diaries.list(caller.agent, caller.diary, counted=False)
     names = [each.full_name.seen_by(caller.agent) for each in found if each.role != "viewer"]
     current = caller.diary
     if current is None or current in names or "/" in current:
@@ -212,13 +212,19 @@ async def tags(visit: Visit) -> Response:
 async def status(visit: Visit) -> Response:
     """Who one is here, and whether all is well."""
     agent = visit.caller.agent
+    whole = bool(visit.query("check"))
 
     async def look(diary: Diary) -> Response:
         whoami = await diary.listing.whoami(agent)
         chain = await diary.signing.describe(agent)
-        health = None if visit.desk.look is None else await visit.desk.look()
+        health = None if visit.desk.look is None else await visit.desk.look(whole)
         return visit.show(
-            "status.html", whoami=whoami, chain=chain, backends=diary.backends, health=health
+            "status.html",
+            whoami=whoami,
+            chain=chain,
+            backends=diary.backends,
+            health=health,
+            whole=whole,
         )
 
     return await visit.read(look)

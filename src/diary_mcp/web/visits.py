@@ -77,8 +77,8 @@ class Desk:
     door: Door
     base: str = ""
     """What every path begins with."""
-    look: Callable[[], Awaitable[Health]] | None = None
-    """How the diary is, for those who operate it."""
+    look: Callable[[bool], Awaitable[Health]] | None = None
+    """How the diary is, for those who operate it; and, where that is asked, whether rows agree."""
     changes: "Changes | None" = None
     """Tells open pages of what changed elsewhere."""
 

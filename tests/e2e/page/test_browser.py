@@ -278,6 +278,16 @@ def test_the_keyboard_reaches_the_content_and_every_page(
     ]  # fmt: skip
 
 
+def test_rows_and_permissions_are_compared_when_that_is_asked(
+    browser: Chrome, bases: dict[str, str]
+) -> None:
+    browser.get(f"{bases['alice']}/status")
+    assert "not compared" in text_of(browser)
+
+    follow(browser, "Compare all entries with the permissions, too")
+    assert browser.find_element(By.XPATH, "//dt[.='Drift']/following-sibling::dd").text == "0"
+
+
 def test_the_page_is_dark_where_the_reader_wants_that(
     browser: Chrome, bases: dict[str, str]
 ) -> None:

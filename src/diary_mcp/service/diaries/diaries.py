@@ -54,15 +54,19 @@ class DiaryService:
         self._places = places
         self._door = door
 
-    async def list(self, caller: AgentName, current: str | None = None) -> Sequence[DiarySummary]:
+    async def list(
+        self, caller: AgentName, current: str | None = None, *, counted: bool = True
+    ) -> Sequence[DiarySummary]:
         """Diaries that the caller may read: the current one, its own, then others', by name.
+
+        Unless they are `counted`, which reads every entry, they have no entries.
 
         Raises:
             PermissionBackendUnavailableError: a role is given, and nobody can say whether it holds.
         """
         reader = await self._access.readership(caller)
         async with self._store.reading() as rows:
-            readable = await rows.diaries.list_readable(reader)
+            readable = await rows.diaries.list_readable(reader, counted=counted)
         others = {each.id for each in readable if each.role != "owner" and each.id is not None}
         opened = await self._permissions.check_diaries(caller, others) if others else set[DiaryId]()
         shown = [each for each in readable if each.role == "owner" or each.id in opened]

@@ -170,7 +170,7 @@ class Places:
         with suppress(PermissionBackendUnavailableError):
             reader = await self._access.readership(caller)
         async with self._store.reading() as rows:
-            readable = await rows.diaries.list_readable(reader)
+            readable = await rows.diaries.list_readable(reader, counted=False)
         others = {each.id for each in readable if each.role != "owner" and each.id is not None}
         opened = set[DiaryId]()
         with suppress(PermissionBackendUnavailableError):

@@ -17,8 +17,11 @@ class DiaryReader(Protocol):
         """The diary, with the reader's highest role; `None` where it has none."""
         ...
 
-    async def list_readable(self, reader: Readership) -> Sequence[DiarySummary]:
-        """Those that the reader has a role on, by name, its own first; `main` is always there."""
+    async def list_readable(self, reader: Readership, *, counted: bool) -> Sequence[DiarySummary]:
+        """Those that the reader has a role on, by name, its own first; `main` is always there.
+
+        Unless they are `counted`, which reads every entry, they have no entries.
+        """
         ...
 
     async def list_received(

@@ -37,7 +37,7 @@ for share of r
 
 -- name: list_readable
 -- What the reader owns, and what it has a role on. Entries that name no diary are in the `main` of
--- their owner.
+-- their owner. They are counted where that is asked: it reads all that the reader can read.
 with readable as (
     select d.id, d.owner, d.name, 'owner' as role
     from diary.diary as d
@@ -66,12 +66,16 @@ from readable
 left join lateral (
     select count(*) as entries, max(e.date) as latest
     from diary.entry as e
-    where e.diary_id = readable.id
+    where %(counted)s and e.diary_id = readable.id
 ) as placed on true
 left join lateral (
     select count(*) as entries, max(e.date) as latest
     from diary.entry as e
-    where readable.name = 'main' and e.owner = readable.owner and e.diary_id is null
+    where
+        %(counted)s
+        and readable.name = 'main'
+        and e.owner = readable.owner
+        and e.diary_id is null
 ) as unplaced on true
 order by readable.owner <> %(caller)s, readable.owner, readable.name
 
