@@ -207,6 +207,7 @@ def for_signed_in(desk: Desk, view: View) -> Endpoint:
             caller = None if cookie is None else await desk.door.identify(cookie)
             if caller is None or cookie is None:
                 return show_signed_out(desk, 401)
+            _refuse_nul(request)
             return await view(Visit(desk, request, caller, cookie))
         except ClientDisconnect:
             raise
@@ -214,6 +215,13 @@ def for_signed_in(desk: Desk, view: View) -> Endpoint:
             return show_error(desk, error, None if caller is None else caller.agent)
 
     return answer
+
+
+def _refuse_nul(request: Request) -> None:
+    """Raises: InvalidArgumentError: the address names what PostgreSQL cannot even be asked for."""
+    named = (request.scope["path"], *request.query_params.values())
+    if any("\0" in text for text in named):
+        raise InvalidArgumentError("This address holds a NUL character. Follow a link instead.")
 
 
 def show_signed_out(desk: Desk, status: int, *, is_refused: bool = False) -> HTMLResponse:

@@ -156,3 +156,15 @@ async def test_a_body_that_is_no_form_of_ours_is_refused(pages: PageSite) -> Non
         many = await browser.post("/write", {f"field{number}": "" for number in range(100)})
 
     assert (long.status, many.status) == (400, 400)
+
+
+async def test_an_address_with_a_nul_is_refused_and_not_looked_up(pages: PageSite) -> None:
+    paths = ("/entries/%00", "/entries/x%00/edit", "/entries/%00/compare", "/write?supersedes=%00",
+             "/changes?entries=%00", "/?tag=%00", "/search?query=%00", "/diary?name=%00",
+             "/tags?prefix=%00")  # fmt: skip
+
+    async with pages.browser() as browser:
+        answers = [await browser.get(path) for path in paths]
+
+    assert [answer.status for answer in answers] == [400] * len(paths)
+    assert [answer.text for answer in answers if "invalid_argument:" not in answer.text] == []
