@@ -1,5 +1,6 @@
 """The expiry of shares and roles: the one place that carries it out, and takes it back."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,8 @@ from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import DbosQueue
 
 _SQL = load_queries("expiry")
+# Their locks are held together while they are settled.
+_PER_WORKFLOW = 25
 
 
 _RevokeAndGrant = tuple[PermissionWorkflow, PermissionWorkflow]
@@ -51,10 +54,25 @@ async def _carry_out(
     ids = await cursor.fetchall()
     changed = connection.cursor(row_factory=class_row(_Expiry))
     await changed.execute(_SQL[f"carry_out_{kind}_expiry"], {"ids": ids})
+    expiries = await changed.fetchall()
     queue = DbosQueue(connection)
-    for expiry in await changed.fetchall():
-        workflow = revoke if expiry.expired else grant
-        await queue.enqueue(
-            PermissionChange(workflow, (expiry.id,), expiry.generation, grantee=expiry.grantee)
-        )
+    gone = [expiry for expiry in expiries if expiry.expired]
+    back = [expiry for expiry in expiries if not expiry.expired]
+    for change in (*_changes(revoke, gone), *_changes(grant, back)):
+        await queue.enqueue(change)
     return len(ids)
+
+
+def _changes(
+    workflow: PermissionWorkflow, expiries: Sequence[_Expiry]
+) -> Iterator[PermissionChange]:
+    """Several to a change: what was shared together expires together."""
+    for start in range(0, len(expiries), _PER_WORKFLOW):
+        batch = expiries[start : start + _PER_WORKFLOW]
+        grantees = {expiry.grantee for expiry in batch}
+        yield PermissionChange(
+            workflow,
+            tuple(expiry.id for expiry in batch),
+            batch[0].generation,
+            grantee=grantees.pop() if len(grantees) == 1 else None,
+        )

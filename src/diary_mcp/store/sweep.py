@@ -1,4 +1,4 @@
-"""The sweep: what the queue has lost is put on it again, and expiries are carried out."""
+"""The sweep: what the queue has lost, what it has too much of, and what has expired."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.workflows import (
     PERMISSION_QUEUES,
+    PERMISSION_WORKFLOWS,
     PermissionChange,
     PermissionWorkflow,
     RelatedId,
@@ -27,6 +28,8 @@ _ENTRIES_PER_CHANGE = 25
 # Younger than this, a change has its workflow still coming.
 _DEADLINE = timedelta(seconds=5)
 _REFUSAL_PATIENCE = timedelta(hours=1)
+# They run within a second; only what changes all the time has more waiting.
+_WAITING_PER_ENTRY = 10
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class PostgresSweep:
             DatabaseUnavailableError: PostgreSQL gives no answer in time; what was swept before
                 that is committed.
         """
+        await self._repeat(_end_superseded)
         work = (carry_out_expiry, carry_out_role_expiry, _place_entries, _enqueue_forgotten)
         return sum([await self._repeat(sweep_some) for sweep_some in work])
 
@@ -81,6 +85,19 @@ class PostgresSweep:
             total += swept
             if swept < _ENTRIES_PER_TRANSACTION:
                 return total
+
+
+async def _end_superseded(connection: Connection, limit: int) -> int:
+    cursor = await connection.execute(
+        _SQL["end_superseded"],
+        {
+            "queues": list(PERMISSION_QUEUES),
+            "workflows": list(PERMISSION_WORKFLOWS),
+            "kept": _WAITING_PER_ENTRY,
+            "limit": limit,
+        },
+    )
+    return cursor.rowcount
 
 
 async def _place_entries(connection: Connection, limit: int) -> int:

@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
+from dbos import DBOS, WorkflowHandleAsync
 
 from diary_mcp.domain.diaries import DiaryName
 from diary_mcp.domain.errors import PermissionBackendUnavailableError, PermissionRefusedError
@@ -67,6 +69,68 @@ async def test_what_the_queue_has_lost_is_settled_after_a_sweep(
             owner_tuple(entry_id, ALICE),
             viewer_tuple(entry_id, Grantee(BOB)),
         }
+
+
+async def test_of_very_many_workflows_of_one_entry_the_oldest_do_for_all(database_url: str) -> None:
+    """Each runs at a poll of its own, and all of them do the same."""
+    async with open_diary(database_url) as diary:
+        entry_id, other = await diary.create(), await diary.create()
+        for _ in range(15):
+            await diary.share(entry_id, BOB)
+            await diary.unshare(entry_id, BOB)
+        await diary.share(entry_id, BOB)
+        for each in (entry_id, other):
+            batch = PermissionChange(
+                "grant_ownership", (each, EntryId(uuid4())), 99, repetition="batch"
+            )
+            async with diary.store.unit_of_work() as unit:
+                await unit.workflows.enqueue(batch)
+        rename = "update dbos.workflow_status set name = %s where workflow_uuid = %s"
+        unknown, claimed = f"grant_viewer:{entry_id}:30", f"revoke_viewer:{entry_id}:31"
+        await diary.query(rename, "of_a_newer_version", unknown)
+
+        with psycopg.connect(database_url) as dbos:
+            claim = "select from dbos.workflow_status where workflow_uuid = %s for update"
+            dbos.execute(claim, [claimed])
+            await diary.sweep.sweep()
+
+        waiting = await diary.query(
+            "select workflow_uuid from dbos.workflow_status where status = 'ENQUEUED'"
+        )
+        ids = {str(workflow_id) for (workflow_id,) in waiting}
+        assert len([each for each in ids if str(other) in each]) == 2
+        assert len([each for each in ids if str(entry_id) in each]) == 10 + 3
+        assert ids > {unknown, claimed, f"grant_ownership:{entry_id}:99:batch"}
+
+        await diary.query(rename, "grant_viewer", unknown)
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+            superseded = f"grant_viewer:{entry_id}:32"
+            ended: WorkflowHandleAsync[object] = await DBOS.retrieve_workflow_async(superseded)
+            assert await ended.get_result() is None
+        assert await diary.all_tuples() == {
+            owner_tuple(entry_id, ALICE),
+            owner_tuple(other, ALICE),
+            viewer_tuple(entry_id, Grantee(BOB)),
+        }
+
+
+async def test_shares_that_expire_together_are_settled_together(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        entry_ids = [await diary.create() for _ in range(60)]
+        for entry_id in entry_ids:
+            await diary.share(entry_id, BOB, datetime.now(UTC) + timedelta(hours=1))
+        await diary.settle(entry_ids)
+        await diary.query("delete from dbos.workflow_status")
+        await diary.query("update diary.share set expires_at = now() - interval '1 second'")
+
+        assert await diary.sweep.sweep() == 60
+
+        # Not one for each: the queue runs so many in a second.
+        assert await diary.statuses() == ["ENQUEUED"] * 3
+        async with diary.runtime():
+            await eventually(diary.is_settled)
+        assert await diary.all_tuples() == {owner_tuple(each, ALICE) for each in entry_ids}
 
 
 async def test_what_an_older_process_settles_of_an_entry_in_a_diary_does_not_count(

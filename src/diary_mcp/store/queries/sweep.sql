@@ -48,6 +48,65 @@ where
 order by permission.namespace, deleted, permission.id
 limit %(limit)s
 
+-- name: end_superseded
+-- Workflows of an entry run one at a poll, and each settles what the rows want when it runs. Where
+-- many wait, the oldest do for all: they have not begun, and every change whose workflow is seen here
+-- was committed before. They are also what DBOS claims next, so it does not meet these locks. One of
+-- several entries stands for none of them, and what only a newer version knows is left alone.
+with crowded as materialized (
+    select workflow.queue_name, workflow.queue_partition_key
+    from dbos.workflow_status as workflow
+    where
+        workflow.queue_name = any(%(queues)s)
+        and workflow.status = 'ENQUEUED'
+        and workflow.queue_partition_key is not null
+    group by workflow.queue_name, workflow.queue_partition_key
+    having count(*) > %(kept)s
+),
+surplus as materialized (
+    select later.workflow_uuid, later.is_alone
+    from crowded
+    cross join lateral (
+        select
+            workflow.workflow_uuid,
+            (
+                select
+                    input.inputs::jsonb #> '{positionalArgs,0}'
+                    = jsonb_build_array(workflow.queue_partition_key)
+                from dbos.workflow_input as input
+                where input.workflow_uuid = workflow.workflow_uuid
+            ) as is_alone
+        from dbos.workflow_status as workflow
+        where
+            workflow.queue_name = crowded.queue_name
+            and workflow.status = 'ENQUEUED'
+            and workflow.queue_partition_key = crowded.queue_partition_key
+            and workflow.name = any(%(workflows)s)
+            and workflow.serialization = 'portable_json'
+        order by workflow.priority, workflow.created_at, workflow.workflow_uuid
+        offset %(kept)s
+    ) as later
+),
+superseded as materialized (
+    select workflow.workflow_uuid
+    from dbos.workflow_status as workflow
+    where
+        workflow.workflow_uuid in (
+            select surplus.workflow_uuid from surplus where surplus.is_alone
+        )
+        and workflow.status = 'ENQUEUED'
+    limit %(limit)s
+    for update skip locked
+)
+update dbos.workflow_status
+set
+    status = 'SUCCESS',
+    updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint,
+    completed_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+from superseded
+where workflow_status.workflow_uuid = superseded.workflow_uuid
+returning workflow_status.workflow_uuid
+
 -- name: place_entries
 -- Entries that were in a `main` before it had a row name it from now on, so that the permission
 -- backend knows by itself who may read them. Those that are being changed wait for the next sweep.
