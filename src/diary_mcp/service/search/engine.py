@@ -286,11 +286,31 @@ class SearchEngine:
             read = await rows.search.list_entries(reader, ids)
         readable = await self._access.keep_readable(reader.caller, read)
         by_id = {entry.id: entry for entry in readable}
-        return [
-            explained.hit(by_id[entry_id], index)
-            for entry_id, index in zip(ids, indices, strict=True)
-            if entry_id in by_id
-        ]
+        return newer_first(
+            [
+                explained.hit(by_id[entry_id], index)
+                for entry_id, index in zip(ids, indices, strict=True)
+                if entry_id in by_id
+            ]
+        )
+
+
+def newer_first(hits: Sequence[SearchHit]) -> list[SearchHit]:
+    """The hits of a page, where what corrects or solves another comes before it.
+
+    It gets the other's score, if its own is lower: the scores still fall from hit to hit.
+    """
+    by_id = {hit.id: hit for hit in hits}
+    placed: dict[EntryId, SearchHit] = {}
+    for hit in hits:
+        chain = [hit]
+        while (newer := chain[-1].superseded_by) and newer in by_id and newer not in placed:
+            chain.append(by_id[newer])
+        for each in reversed(chain):
+            if each.id not in placed:
+                score = max(each.score, hit.score)
+                placed[each.id] = each.model_copy(update={"score": score})
+    return list(placed.values())
 
 
 async def _aside(work: Callable[[], _Result]) -> _Result:
