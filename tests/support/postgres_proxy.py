@@ -1,8 +1,7 @@
 """A way to PostgreSQL on which the network fails: silently, as firewalls and vanished hosts do.
 
 The other end stays connected and acknowledges what is sent, but nothing passes any more: neither
-side is told. What the kernel of a lost host does not acknowledge at all needs a network of its own
-(`tests/chaos/test_networks.py`).
+side is told. What the kernel of a lost host does not even acknowledge is not played here.
 """
 
 import asyncio
