@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from os.path import exists
 from pathlib import Path
 
 import anyio
@@ -67,7 +68,9 @@ async def import_folder(foundation: Foundation, folder: Path) -> None:
     ]
     signing = foundation.signing
     await signing.prepare(AGENT)
-    run = EntryImport(foundation.store, AGENT, lambda _entry, _stored: False, signing)
+    run = EntryImport(
+        foundation.store, AGENT, lambda _entry, _stored: False, signing, is_there=exists
+    )
     await run.write([ImportedEntry(each.draft, source_hash=str(each.draft.key)) for each in read])
     await foundation.indexer.index_waiting()
 

@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from os.path import exists
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -125,7 +126,9 @@ def read_inquiry(row: Mapping[str, object]) -> Inquiry:
 
 async def write(foundation: Foundation, collection: Collection) -> None:
     """Into the diary as an import does it, and indexed."""
-    run = EntryImport(foundation.store, collection.agent, lambda _entry, _stored: False)
+    run = EntryImport(
+        foundation.store, collection.agent, lambda _entry, _stored: False, is_there=exists
+    )
     drafts = list(collection.drafts)
     while batch := drafts[:BATCH]:
         del drafts[:BATCH]
