@@ -144,17 +144,18 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
-        """One transaction, shielded from cancellation: it ends by commit or by rollback.
+        """One transaction; with a connection it ends by commit or rollback, also if cancelled.
 
         A tool call that the client cancels would otherwise be cut anywhere, and closing the
-        connection is all that psycopg could do then.
+        connection is all that psycopg could do then. One that still waits for a connection has
+        done nothing, and does nothing.
 
         Raises:
             DatabaseUnavailableError: no connection in time, or it failed under the block. Where
                 it failed during the commit, the outcome is unknown.
         """
-        with anyio.CancelScope(shield=True), translate_errors():
-            async with self._lent() as connection, connection.transaction():
+        with translate_errors():
+            async with self._lent(shield=True) as connection, connection.transaction():
                 yield connection
 
     @asynccontextmanager
@@ -168,9 +169,9 @@ class Database:
         Raises:
             DatabaseUnavailableError: as `transaction` does.
         """
-        with anyio.CancelScope(shield=True), translate_errors():
+        with translate_errors():
             # Rolls back what an error has left open.
-            async with self._lent() as connection:
+            async with self._lent(shield=True) as connection:
                 async with connection.pipeline():
                     await connection.execute("begin", prepare=False)
                     if connection.info.server_version >= _KNOWS_TRANSACTION_LIMIT:
@@ -186,18 +187,19 @@ class Database:
                     raise psycopg.InternalError("A failed transaction cannot be committed.")
 
     @asynccontextmanager
-    async def _lent(self) -> AsyncGenerator[Connection]:
+    async def _lent(self, *, shield: bool = False) -> AsyncGenerator[Connection]:
         """One of the pool's; closed where another host may be the primary by now."""
         connection = await self._queue.take()
-        try:
-            # Ends a transaction that was left open; the pool goes on with the connection.
-            async with connection:
-                yield connection
-        except psycopg.errors.ReadOnlySqlTransaction:
-            await connection.close()
-            raise
-        finally:
-            await self._pool.putconn(connection)
+        with anyio.CancelScope(shield=shield):
+            try:
+                # Ends a transaction that was left open; the pool goes on with the connection.
+                async with connection:
+                    yield connection
+            except psycopg.errors.ReadOnlySqlTransaction:
+                await connection.close()
+                raise
+            finally:
+                await self._pool.putconn(connection)
 
 
 @asynccontextmanager

@@ -6,6 +6,8 @@ from typing import Generic, Protocol, Self, TypeVar
 import anyio
 import anyio.lowlevel
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, CallToolResult, TextContent
 
 # A message that was read reaches its handler, and a handler's answer the stream that takes it,
 # within a few turns of the event loop.
@@ -14,6 +16,11 @@ _TURNS = 20
 _MAX_REQUESTS = 256
 # Its answer comes when the client hangs up: nobody waits for it.
 _LISTEN = "subscriptions/listen"
+
+_CALLED_OFF = (
+    "unavailable: The server was ended before this was done. If it was a change, look whether it "
+    "was made before you repeat it."
+)
 
 Message = TypeVar("Message")
 MessageT_contra = TypeVar("MessageT_contra", contravariant=True)
@@ -38,6 +45,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._count = 0
+        self._calls: set[anyio.CancelScope] = set()
         self._idle = anyio.Event()
         self._fewer = anyio.Event()
         self.first_answer = anyio.Event()
@@ -46,15 +54,32 @@ class InFlight:
     async def middleware(
         self, ctx: ServerRequestContext[object], call_next: CallNext
     ) -> HandlerResult:
-        """Counts one request; the server's middleware."""
+        """Counts one request; the server's middleware.
+
+        Raises:
+            MCPError: it was called off before it was done.
+        """
         if ctx.method == _LISTEN:
             return await call_next(ctx)
         self._begin()
         try:
-            return await call_next(ctx)
+            with anyio.CancelScope() as call:
+                self._calls.add(call)
+                try:
+                    return await call_next(ctx)
+                finally:
+                    self._calls.remove(call)
+            if ctx.method == "tools/call":
+                return CallToolResult(content=[TextContent(text=_CALLED_OFF)], is_error=True)
+            raise MCPError(INTERNAL_ERROR, _CALLED_OFF, {"code": "unavailable"})
         finally:
             self.first_answer.set()
             self._end()
+
+    def call_off(self) -> None:
+        """Ends what has not begun to change anything; a unit of work goes on to its end."""
+        for call in self._calls:
+            call.cancel()
 
     def counted(self, stream: MessageStream[Message]) -> MessageStream[Message]:
         """The stream, whose messages count as in flight until the other end has taken them."""

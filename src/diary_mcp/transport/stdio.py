@@ -47,6 +47,7 @@ _MAX_UNANSWERED_BYTES = 32 << 20
 # seconds before they send one.
 _LAST_ANSWERS_S = 4.0
 _LAST_ANSWERS_ON_SIGNAL_S = 1.0
+_LAST_COMMITS_S = 0.5
 
 
 async def serve_stdio(
@@ -72,7 +73,7 @@ async def serve_stdio(
         anyio.create_task_group() as wires,
     ):
         _end_on_signals(stdin, signals)
-        last = _LastAnswers(in_flight, came_up, signals.came.wait)
+        last = _LastAnswers(in_flight, came_up, signals.came)
         wires.start_soon(_write_messages, outgoing, stdout)
 
         def end() -> None:
@@ -98,7 +99,8 @@ class _Reader:
         """Reads until the end, and returns when the last answers are given."""
         read_bytes = 0
         async with self.messages:
-            while line := await _read_line(self.stdin):
+            # After a signal, what was not read yet is not begun either.
+            while (line := await _read_line(self.stdin)) and not self.last.signalled.is_set():
                 if isinstance(line, bytes):
                     read_bytes += len(line)
                 if read_bytes > _MAX_UNANSWERED_BYTES:
@@ -134,7 +136,7 @@ class _LastAnswers:
 
     in_flight: InFlight
     came_up: Callable[[], Awaitable[None]]
-    signalled: Callable[[], Awaitable[None]]
+    signalled: anyio.Event
 
     async def wait(self) -> None:
         """Returns when they are given, or when that takes too long.
@@ -145,9 +147,13 @@ class _LastAnswers:
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as limits:
                 limits.start_soon(_limit, scope, self.came_up, _LAST_ANSWERS_S)
-                limits.start_soon(_limit, scope, self.signalled, _LAST_ANSWERS_ON_SIGNAL_S)
+                limits.start_soon(_limit, scope, self.signalled.wait, _LAST_ANSWERS_ON_SIGNAL_S)
                 await self.in_flight.wait_until_idle()
                 limits.cancel_scope.cancel()
+        # What is committed is answered; what still waits for its turn is not done any more.
+        self.in_flight.call_off()
+        with anyio.move_on_after(_LAST_COMMITS_S):
+            await self.in_flight.wait_until_idle()
 
 
 async def _limit(

@@ -11,9 +11,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import IO
 
+import psycopg
 import pytest
 
 from support.clients import (
@@ -27,7 +29,7 @@ from support.clients import (
     raw_client,
 )
 from support.fork_server import StartCommand, execute_command, start_command
-from support.ground_truth import check_promise, eventually
+from support.ground_truth import ask, check_promise, eventually
 from support.sites import embedded_url
 
 pytestmark = pytest.mark.xdist_group("endings")
@@ -150,6 +152,35 @@ def test_a_server_with_calls_in_flight_answers_them_and_ends_within_two_seconds(
         client.wait_until_up()
         truth = check_promise(embedded_url(data_dir))
     assert {answer.data["id"] for answer in acknowledged} <= truth.entries
+
+
+def test_calls_that_wait_for_their_turn_when_a_signal_comes_are_refused_and_not_done(
+    data_dir: Path,
+) -> None:
+    keys = [f"late-{number}" for number in range(40)]
+    with raw_client(environment(data_dir=data_dir)) as client:
+        client.wait_until_up()
+        with psycopg.connect(embedded_url(data_dir)) as other:
+            other.execute("lock table diary.entry in share mode")
+            calls = {key: client.start_call("diary_create", content=key, key=key) for key in keys}
+            client.request("tools/list").result(60)
+            client.process.terminate()
+            codes = {key: code_of(call) for key, call in calls.items()}
+
+    refused = {key for key, code in codes.items() if code == "unavailable"}
+    # All but those that were in the middle of their unit of work, which has its end anyway.
+    assert len(refused) > len(keys) / 2
+    with raw_client(environment(data_dir=data_dir)) as client:
+        client.wait_until_up()
+        truth = ask(embedded_url(data_dir), "select key from diary.entry")
+    assert refused.isdisjoint(key for (key,) in truth)
+
+
+def code_of(call: Future[Json]) -> str:
+    try:
+        return answer_of(call).code
+    except ConnectionLostError:
+        return "lost"
 
 
 def test_a_server_ends_while_it_is_still_coming_up(data_dir: Path) -> None:
