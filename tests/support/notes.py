@@ -33,8 +33,8 @@ class Change:
     key: str
     tool: str
     arguments: Json = field(repr=False)
-    lead: Callable[[State], Sequence[State]] = field(repr=False)
-    """The state after; none where the call has to be refused."""
+    lead: Callable[[State], Sequence[State]] = field(repr=False, compare=False)
+    """The state after; none where the call has to be refused. Equal calls lead to the same."""
 
     told: str = ""
 

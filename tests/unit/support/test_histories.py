@@ -117,6 +117,12 @@ POSSIBLE: dict[str, list[Step]] = {
         (row(2, SECOND, "bob"), DONE),
     ],
 }
+POSSIBLE["very many losses"] = [
+    IS_THERE,
+    *[(call, None) for call in (SHARE, UNSHARE) * 30],
+    (UPDATE, DONE),
+    (row(2, SECOND, "bob"), DONE),
+]
 IMPOSSIBLE: dict[str, list[Step]] = {
     "an acknowledged create is lost": [IS_THERE, (BY_ALICE, NOT_FOUND)],
     "an acknowledged create is not in the rows": [IS_THERE, (Found("note", None), DONE)],
