@@ -194,7 +194,7 @@ async def test_a_change_by_a_tool_between_comparing_and_writing_is_not_lost(
         tasks.start_soon(edit)
         for number in range(10):
             folder = write_files(tmp_path / "in", {"a": f"from a file {number}"})
-            await import_paths([folder], owner=OWNER, store=foundation.store)
+            await import_paths([folder], owner=OWNER, store=foundation.store, may_overwrite=True)
         stop.set()
 
     entry = await get_entry(foundation, "a")
