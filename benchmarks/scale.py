@@ -83,12 +83,13 @@ class Operations:
 
     def others(self) -> dict[str, Operation]:
         listing, reflection = self._diary.listing, self._diary.reflection
+        diaries = self._diary.diaries
         return {
             "list": lambda agent: listing.list_entries(agent, LISTED, None, 20),
             "reflect": lambda agent: reflection.reflect(EntrySelection(agent), 50),
             "context": reflection.recall,
             "tags": lambda agent: listing.list_tags(agent, "", 50),
-            "shares": lambda agent: listing.list_shares(agent, None, None, 50),
+            "shares": lambda agent: diaries.list_shares(agent, None, None, 50),
         }
 
     async def search(self, agent: AgentName) -> None:
