@@ -115,7 +115,7 @@ def busy_replica(running: Replicas, client: HttpClient, content: str) -> str:
 
     Keto is silent to it alone.
     """
-    name = next(iter(running.servers))
+    name = _who_runs_workflows(running)
     running.site.proxy.faults[name] = Fault(held=True)
 
     def is_busy() -> bool:
@@ -125,6 +125,20 @@ def busy_replica(running: Replicas, client: HttpClient, content: str) -> str:
     with running.without(name):
         eventually(is_busy)
     return name
+
+
+def _who_runs_workflows(running: Replicas) -> str:
+    """The replica that does; the others stand by."""
+
+    def find() -> list[str]:
+        duties = {
+            name: [str(up["duty"]) for up in server.events("workflows.up")]
+            for name, server in running.servers.items()
+        }
+        return [name for name, had in duties.items() if had and had[-1] != "rest"]
+
+    eventually(find)
+    return find()[0]
 
 
 def entries_at_work(running: Replicas, name: str) -> set[str]:
