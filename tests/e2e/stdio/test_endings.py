@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 
@@ -160,7 +161,8 @@ def test_calls_that_wait_for_their_turn_when_a_signal_comes_are_refused_and_not_
     keys = [f"late-{number}" for number in range(40)]
     with raw_client(environment(data_dir=data_dir)) as client:
         client.wait_until_up()
-        with psycopg.connect(embedded_url(data_dir)) as other:
+        # Its end is that of PostgreSQL, which goes with the server.
+        with closing(psycopg.connect(embedded_url(data_dir))) as other:
             other.execute("lock table diary.entry in share mode")
             calls = {key: client.start_call("diary_create", content=key, key=key) for key in keys}
             client.request("tools/list").result(60)
