@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from diary_mcp.domain.diaries import DiaryRole
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, Time
 from diary_mcp.domain.tokens import TokenId, TokenScope
-from diary_mcp.service.ports.audit import Giving
+from diary_mcp.service.ports.audit import Giving, GivingKind
 from diary_mcp.store.database import Connection, Database
 from diary_mcp.store.sql import load_queries
 
@@ -20,18 +20,7 @@ class AuditEvent(BaseModel, frozen=True):
 
     id: int
     happened_at: Time
-    event: Literal[
-        "shared",
-        "unshared",
-        "share_expired",
-        "share_deleted_with_entry",
-        "share_deleted_with_diary",
-        "diary_transferred",
-        "token_issued",
-        "token_revoked",
-        "agent_removed",
-        "group_removed",
-    ]
+    event: GivingKind | Literal["token_issued", "token_revoked", "agent_removed", "group_removed"]
     agent: AgentName
     entry_id: EntryId | None
     grantee: Grantee | None
