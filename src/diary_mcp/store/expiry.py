@@ -10,12 +10,9 @@ from diary_mcp.domain.fields import Grantee
 from diary_mcp.service.ports.workflows import PermissionChange, PermissionWorkflow, RelatedId
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
-from diary_mcp.store.workflow_queue import DbosQueue
+from diary_mcp.store.workflow_queue import DbosQueue, batches_of_a_change
 
 _SQL = load_queries("expiry")
-# Their locks are held together while they are settled.
-_PER_WORKFLOW = 25
-
 
 _RevokeAndGrant = tuple[PermissionWorkflow, PermissionWorkflow]
 
@@ -67,8 +64,7 @@ def _changes(
     workflow: PermissionWorkflow, expiries: Sequence[_Expiry]
 ) -> Iterator[PermissionChange]:
     """Several to a change: what was shared together expires together."""
-    for start in range(0, len(expiries), _PER_WORKFLOW):
-        batch = expiries[start : start + _PER_WORKFLOW]
+    for batch in batches_of_a_change(expiries):
         grantees = {expiry.grantee for expiry in batch}
         yield PermissionChange(
             workflow,

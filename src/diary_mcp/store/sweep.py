@@ -20,11 +20,10 @@ from diary_mcp.service.ports.workflows import (
 from diary_mcp.store.database import Connection, Database, fetch_flag
 from diary_mcp.store.expiry import carry_out_expiry, carry_out_role_expiry
 from diary_mcp.store.sql import load_queries
-from diary_mcp.store.workflow_queue import DbosQueue
+from diary_mcp.store.workflow_queue import DbosQueue, batches_of_a_change
 
 _SQL = load_queries("sweep")
 _ENTRIES_PER_TRANSACTION = 500
-_ENTRIES_PER_CHANGE = 25
 # Younger than this, a change has its workflow still coming.
 _DEADLINE = timedelta(seconds=5)
 _REFUSAL_PATIENCE = timedelta(hours=1)
@@ -134,9 +133,7 @@ def _changes(forgotten: Sequence[_Forgotten]) -> Iterator[PermissionChange]:
     """Several to a change."""
     repetition = uuid4().hex
     for _, alike in groupby(forgotten, key=lambda each: each.workflow):
-        remaining = list(alike)
-        while batch := remaining[:_ENTRIES_PER_CHANGE]:
-            del remaining[:_ENTRIES_PER_CHANGE]
+        for batch in batches_of_a_change(list(alike)):
             yield PermissionChange(
                 batch[0].workflow,
                 tuple(each.id for each in batch),

@@ -4,7 +4,9 @@ Importing DBOS costs more than everything else at start-up, and writing to its q
 nothing but SQL.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from psycopg.types.json import Json
@@ -25,6 +27,8 @@ from diary_mcp.store.sql import load_queries
 REQUIRED_SCHEMA_VERSION = 125
 """What DBOS 3.4.0 migrates to; a later 3.4 may be further, and is as good."""
 
+# Their locks are held together while they are settled.
+_ENTRIES_PER_CHANGE = 25
 # Whoever runs it looks at another clock.
 _CLOCKS_DIFFER_MS = 1_000
 _SQL = load_queries("workflow_queue")
@@ -33,6 +37,14 @@ _INDEXING = {
     "indexing_queue": INDEXING_QUEUE,
     "application": APPLICATION_NAME,
 }
+
+_Item = TypeVar("_Item")
+
+
+def batches_of_a_change(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """As many entries or diaries together as one change may be about."""
+    for start in range(0, len(items), _ENTRIES_PER_CHANGE):
+        yield items[start : start + _ENTRIES_PER_CHANGE]
 
 
 class DbosQueue:
