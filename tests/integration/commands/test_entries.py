@@ -23,6 +23,13 @@ def database(postgres_url: str) -> Generator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def added_agent(database: str) -> str:
+    """The name of an agent that exists and has nothing written."""
+    run_command("agent", "add", "added", settings=environment(database_url=database))
+    return "added"
+
+
 @pytest.fixture
 def run(database: str, request: pytest.FixtureRequest) -> Run:
     """A command of an agent that has nothing written yet."""
@@ -121,9 +128,9 @@ def test_json_is_the_result_of_the_tool(run: Run) -> None:
     ids=" ".join,
 )
 def test_what_cannot_be_done_is_told_by_its_code(
-    run: Run, words: tuple[str, ...], told: str
+    run: Run, added_agent: str, words: tuple[str, ...], told: str
 ) -> None:
-    done = run(*words)
+    done = run(*words, DIARY_MCP_AGENT=added_agent)
 
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith(told)
