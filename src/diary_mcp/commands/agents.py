@@ -15,6 +15,7 @@ from diary_mcp.domain.diaries import DiaryName
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Grantee, format_time
 from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
+from diary_mcp.domain.wording import counted
 from diary_mcp.service.sharing.shares import require_grantee
 from diary_mcp.settings import Settings
 from diary_mcp.store.agents import PostgresAgents
@@ -137,7 +138,7 @@ def revoke_tokens(settings: Settings, name: str | None, *, token_id: int | None)
             async with foundation.database.connection() as connection:
                 await require_grantee(PostgresAgents(connection), Grantee(_checked(name)))
             count = await foundation.tokens.revoke_all(AgentName(name))
-            click.echo(f"revoked {count} {'token' if count == 1 else 'tokens'} of {name}")
+            click.echo(f"revoked {counted(count, 'token')} of {name}")
 
     _run(settings, run)
 
@@ -160,7 +161,10 @@ def remove_agent(settings: Settings, name: str, *, with_entries: bool, yes: bool
     async def run(foundation: Foundation) -> None:
         deleted = await foundation.removals.remove_agent(agent_name, with_entries=with_entries)
         moved = set_keys_aside(settings, agent_name)
-        click.echo(f"removed agent {name}" + (f" and {deleted} entries" if deleted else ""))
+        click.echo(
+            f"removed agent {name}"
+            + (f" and {counted(deleted, 'entry', 'entries')}" if deleted else "")
+        )
         if moved is not None:
             click.echo(f"its signing key was moved to {moved}", err=True)
 

@@ -12,6 +12,7 @@ import click
 from diary_mcp.app import open_foundation, open_postgres
 from diary_mcp.commands.options import errors_told, with_settings
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, UnavailableError
+from diary_mcp.domain.wording import counted
 from diary_mcp.files.backup_file import (
     DUMP,
     copy_keys,
@@ -46,7 +47,7 @@ def restore(settings: Settings, *, file: Path) -> None:
     """Put FILE, which `backup` wrote, into an empty data directory or database."""
     with errors_told():
         entries = anyio.run(_restore, settings, file)
-    click.echo(f"restored; {settings.agent} has {entries} entries")
+    click.echo(f"restored; {settings.agent} has {counted(entries, 'entry', 'entries')}")
     if settings.keto_urls is not None:
         click.echo("Now run `diary-mcp reconcile`: Keto has tuples of its own.", err=True)
 

@@ -8,6 +8,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.commands.options import with_settings
 from diary_mcp.commands.settling import run_settled
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.wording import counted
 from diary_mcp.settings import Settings
 
 
@@ -39,7 +40,7 @@ def list_diaries(settings: Settings) -> None:
         found = await foundation.diary.diaries.list(settings.agent, settings.current_diary)
         for each in found:
             name = each.full_name.seen_by(settings.agent)
-            count = "1 entry" if each.entries == 1 else f"{each.entries} entries"
+            count = counted(each.entries, "entry", "entries")
             click.echo(f"{name}: {count}, {each.role}")
 
     run_settled(settings, run)

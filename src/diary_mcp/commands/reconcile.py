@@ -6,6 +6,7 @@ import click
 from diary_mcp.app import open_foundation, preview_repairs, repair_rows_adrift
 from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.fields import printable_lines
+from diary_mcp.domain.wording import counted
 from diary_mcp.service.ports.settlement import DriftCounts, Grant
 from diary_mcp.settings import Settings
 
@@ -24,9 +25,10 @@ async def _reconcile(settings: Settings, dry_run: bool) -> str:  # noqa: FBT001 
             backlog = await foundation.settlements.count_backlog()
             waiting = backlog.pending + backlog.refused
             adrift = _tuples(await preview_repairs(foundation, _tell))
-            return f"found {adrift}; {waiting} changes are waiting"
+            return f"found {adrift}; {counted(waiting, 'waiting change')}"
         repairs = await repair_rows_adrift(foundation)
-        return f"repaired {_tuples(repairs.drift)}; settled {repairs.settled} waiting changes"
+        settled = counted(repairs.settled, "waiting change")
+        return f"repaired {_tuples(repairs.drift)}; settled {settled}"
 
 
 def _tell(grant: Grant) -> None:

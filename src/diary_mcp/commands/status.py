@@ -12,6 +12,7 @@ from diary_mcp.app import Foundation, count_rows_adrift, open_foundation, open_p
 from diary_mcp.commands.options import with_settings
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import printable_lines
+from diary_mcp.domain.wording import counted
 from diary_mcp.plugins.hook_state import HookState
 from diary_mcp.postgres.cluster import has_cluster
 from diary_mcp.settings import Settings
@@ -104,8 +105,8 @@ def _look_at_hooks(settings: Settings, report: Status) -> None:
     if failures is not None:
         report.hook_failures = failures.count
         report.problems.append(
-            f"Hooks of a client failed {failures.count} times and have not succeeded since: "
-            f"{failures.last}"
+            f"Hooks of a client failed {counted(failures.count, 'time')} and have not "
+            f"succeeded since: {failures.last}"
         )
 
 
@@ -120,15 +121,16 @@ async def _look_at_settlement(foundation: Foundation, report: Status) -> None:
     report.failed = backlog.refused
     if backlog.refused:
         report.problems.append(
-            f"The permission backend refuses the relations of {backlog.refused} entries; "
+            "The permission backend refuses the relations of "
+            f"{counted(backlog.refused, 'entry', 'entries')}; "
             "docs/operations.md says how to find out why."
         )
     if backlog.longest_wait > _PENDING_IS_WELL:
         minutes = max(1, round(backlog.longest_wait / timedelta(minutes=1)))
         report.problems.append(
-            f"{backlog.pending} permission changes are not settled; the oldest has waited for "
-            f"{minutes} min. A running server settles what has waited for two minutes; where "
-            "that does not help, `diary-mcp reconcile` settles it now, or says what is wrong."
+            f"Not settled: {counted(backlog.pending, 'permission change')}; the oldest has "
+            f"waited for {minutes} min. A running server settles what has waited for two minutes; "
+            "where that does not help, `diary-mcp reconcile` settles it now, or says what is wrong."
         )
 
 
@@ -136,7 +138,7 @@ async def _look_at_workflow_rows(foundation: Foundation, report: Status) -> None
     report.refused_rows = await count_refused_rows(foundation.database)
     if report.refused_rows:
         report.problems.append(
-            f"{report.refused_rows} rows of the workflows do not hold JSON, and were not read: "
+            f"Not read, because not JSON: {counted(report.refused_rows, 'row')} of the workflows; "
             "somebody else wrote to the database. docs/operations.md says how to find them."
         )
 
@@ -147,7 +149,8 @@ async def _look_at_drift(foundation: Foundation, report: Status) -> None:
     report.drift = drift.total
     if drift.total:
         report.problems.append(
-            f"{drift.missing} relation tuples are missing and {drift.stray} are stray; "
+            f"Relation tuples that disagree with the rows: {drift.missing} missing and "
+            f"{drift.stray} stray; "
             "`diary-mcp reconcile` repairs them."
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from diary_mcp.domain.fields import printable
+from diary_mcp.domain.wording import counted
 from diary_mcp.plugins.transcript import SessionWork
 
 _TIMEOUT_S = 0.5
@@ -32,7 +33,7 @@ class SessionFacts:
     @property
     def title(self) -> str:
         on = "" if self.branch is None else f" on {self.branch}"
-        told = f"{_count(self.commits, 'commit')}, {_count(self.files, 'file')} changed"
+        told = f"{counted(len(self.commits), 'commit')}, {counted(len(self.files), 'file')} changed"
         return f"Session{on}: {told}"[:_MAX_TITLE]
 
     @property
@@ -88,7 +89,3 @@ def _listed(heading: str, items: Sequence[str], most: int) -> str:
     if len(items) > most:
         lines.append(f"- and {len(items) - most} more")
     return "\n".join([f"## {heading}", "", *lines, ""])
-
-
-def _count(items: Sequence[str], noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
+from diary_mcp.domain.wording import counted
+
 _CONTEXT_LINES = 3
 # Comparing takes the product of both: beyond this, one whole text is shown in the other's place.
 _MAX_LINES_PRODUCT = 4_000_000
@@ -47,4 +49,4 @@ def _lines(change: Change, texts: Sequence[str]) -> Iterator[Line]:
 def _skipped(count: int) -> list[Line]:
     if count <= 0:
         return []
-    return [Line("skipped", f"{count} unchanged {'line' if count == 1 else 'lines'}")]
+    return [Line("skipped", counted(count, "unchanged line"))]

@@ -115,7 +115,7 @@ def test_reconcile_repairs_what_status_tells_and_a_dry_run_changes_nothing(
     assert (told["ok"], told["drift"]) == (False, 3)
     assert dry.splitlines() == [
         f"would let bob read entry {restored['id']}",
-        "found 1 missing and 2 stray relation tuples; 0 changes are waiting",
+        "found 1 missing and 2 stray relation tuples; 0 waiting changes",
     ]
     assert untouched == adrift
     assert done == "repaired 1 missing and 2 stray relation tuples; settled 0 waiting changes"

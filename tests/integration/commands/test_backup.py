@@ -50,7 +50,7 @@ def test_a_restored_diary_is_the_one_that_was_backed_up_and_moves_back(
     restored = run(here, "restore", str(file))
 
     assert (made.status, restored.status) == (0, 0), made.err + restored.err
-    assert restored.out == "restored; local has 1 entries\n"
+    assert restored.out == "restored; local has 1 entry\n"
     assert file.stat().st_mode & 0o777 == 0o600
     assert json.loads(run(here, "show", "k", "--json").out) == shown
     assert "first" in run(here, "show", "k", "--version", "1").out

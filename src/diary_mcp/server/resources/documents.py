@@ -10,6 +10,7 @@ from diary_mcp.domain.entry import Entry, EntrySummary, Share
 from diary_mcp.domain.fields import AgentName, format_time
 from diary_mcp.domain.reflection import Correction, Mention, Solution
 from diary_mcp.domain.version import EntryVersion, VersionSummary
+from diary_mcp.domain.wording import counted
 from diary_mcp.server.resources.untrusted import fence
 from diary_mcp.server.tools.results import DEFAULT_IMPORTANCE, as_json, show_entry, show_listed
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
@@ -75,7 +76,7 @@ def context_document(context: SessionContext, received: Sequence[Received] = ())
             "what a later session would want to know; end a session with an entry of type "
             f"handoff.\n{shared}"
         )
-    count = "1 entry" if context.entries == 1 else f"{context.entries} entries"
+    count = counted(context.entries, "entry", "entries")
     head = f"# The diary of {name}, {count}\n\n{_READ_MORE}\n"
     handoff = f"\n## Last handoff\n\n{_handoff(context.last_handoff, context.agent)}\n"
     sections = (

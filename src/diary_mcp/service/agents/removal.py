@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from diary_mcp.domain.errors import ConflictError, NotFoundError
 from diary_mcp.domain.fields import AgentName, Grantee, GroupName
 from diary_mcp.domain.relations import GROUP_PREFIX, group_grantee, group_of
+from diary_mcp.domain.wording import counted
 from diary_mcp.service.ports.agents import Holdings, Raised
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange, PermissionWorkflow
@@ -107,7 +108,7 @@ async def _enqueue(
 
 
 def _conflict(name: AgentName, holdings: Holdings) -> ConflictError:
-    held = [f"{holdings.entries} entries"] if holdings.entries else []
+    held = [counted(holdings.entries, "entry", "entries")] if holdings.entries else []
     if holdings.diaries:
         held.append(f"the diaries {', '.join(holdings.diaries)}")
     return ConflictError(

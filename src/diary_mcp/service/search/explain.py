@@ -8,6 +8,7 @@ import numpy as np
 
 from diary_mcp.domain.diaries import EVERYTHING
 from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
+from diary_mcp.domain.wording import counted
 from diary_mcp.service.index.passages import cut_snippet
 from diary_mcp.service.ports.search import SearchRequest
 from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed
@@ -112,12 +113,15 @@ def list_notices(
             notices.append(f"Searched by words only: {model_problem}.")
         elif missing := int(entries.without_vectors.sum()):
             notices.append(
-                f"{missing} of {entries.size} entries have no embedding yet and were searched by "
-                "words only; they are being embedded in the background."
+                f"Without an embedding yet: {missing} of "
+                f"{counted(entries.size, 'entry', 'entries')}, searched by words only and being "
+                "embedded in the background."
             )
     uncounted = int((~entries.worded).sum()) - len(unindexed)
     if uncounted:
-        notices.append(f"{uncounted} entries are not indexed yet and were not searched.")
+        notices.append(
+            f"Not indexed yet and not searched: {counted(uncounted, 'entry', 'entries')}."
+        )
     notices += _about_query(query)
     if not is_all:
         notices.append(
@@ -150,25 +154,26 @@ def _left_out(words: Sequence[str]) -> str:
 
 def _nothing_found(request: SearchRequest, entries: SearchedEntries) -> str:
     whose = {
-        "mine": "entries of yours",
-        "shared": "entries shared with you",
-        "all": "entries, yours and those shared with you",
+        "mine": " of yours",
+        "shared": " shared with you",
+        "all": ", yours and those shared with you",
     }[request.filters.scope]
     searched = int(entries.eligible.sum())
     if request.filters.diary not in {None, EVERYTHING}:
-        found = "1 entry" if searched == 1 else f"{searched} entries"
         return (
-            f"Nothing found in the diary {request.filters.diary}: {found} passed the filters. "
+            f"Nothing found in the diary {request.filters.diary}: "
+            f"{counted(searched, 'entry', 'entries')} passed the filters. "
             'Try other words, fewer filters, or diary "*" for everything that you may read.'
         )
+    there = f"{counted(entries.size, 'entry', 'entries')}{whose}"
     if not entries.size:
-        return f"Nothing found: there are no {whose}."
+        return f"Nothing found: there are no entries{whose}."
     if searched < entries.size:
         return (
-            f"Nothing found among the {searched} of {entries.size} {whose} that pass the "
-            "filters. Try fewer filters, include_superseded, or other words."
+            f"Nothing found: {searched} of {there} passed the filters. Try fewer filters, "
+            "include_superseded, or other words."
         )
     return (
-        f"Nothing found among {searched} {whose}. Try other or fewer words, without "
-        "quotes or exclusions, or diary_list and diary_tags to see what is there."
+        f"Nothing found among {there}. Try other or fewer words, without quotes or exclusions, "
+        "or diary_list and diary_tags to see what is there."
     )

@@ -156,7 +156,7 @@ async def test_an_agent_that_owns_something_stays_unless_that_is_to_be_deleted(
     await diary.sharing.share(BOB, str(entry.id), Grantee(ALICE))
     await diary.diaries.open(BOB, "work")
 
-    with pytest.raises(ConflictError, match="1 entries and the diaries work"):
+    with pytest.raises(ConflictError, match="1 entry and the diaries work"):
         await foundation.removals.remove_agent(BOB)
     assert await diary.entries.get(BOB, str(entry.id))
 

@@ -79,7 +79,7 @@ async def test_what_has_no_embedding_yet_is_searched_by_words_and_counted(
 
     assert len(page.rows) == 2
     assert page.notice is not None
-    assert page.notice.startswith("1 of 2 entries have no embedding yet")
+    assert page.notice.startswith("Without an embedding yet: 1 of 2 entries, ")
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "semantic"])
@@ -106,7 +106,7 @@ async def test_right_after_writing_meaning_is_searched_by_words(diary: Searching
 
     assert [hit.id for hit in page.rows] == [entry.id]
     assert page.notice is not None
-    assert page.notice.startswith("1 of 1 entries have no embedding yet and were searched by words")
+    assert page.notice.startswith("Without an embedding yet: 1 of 1 entry, searched by words")
 
 
 async def test_an_entry_without_text_does_not_wait_for_an_embedding_for_ever(
@@ -347,7 +347,7 @@ async def test_an_empty_result_says_what_was_searched_and_what_to_try(diary: Sea
     assert no_match.notice is not None
     assert filtered.notice is not None
     assert "there are no" in nothing.notice
-    assert "among 1 entries" in no_match.notice
+    assert "among 1 entry" in no_match.notice
     assert "0 of 1" in filtered.notice
 
 
