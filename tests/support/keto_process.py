@@ -124,11 +124,11 @@ class KetoServer:
 
 @contextmanager
 def keto_server(
-    database_url: str, folder: Path, *, opl: Path | None = None
+    database_url: str, folder: Path, *, opl: Path | None = None, settings: str = ""
 ) -> Generator[KetoServer]:
     """A running server whose tables are in the schema `keto` of a test database.
 
-    It runs our rules, or those of the file `opl`.
+    It runs our rules, or those of the file `opl`, with further `settings` in YAML.
     """
     binary = keto_binary()
     read_port, write_port, metrics_port, opl_port = _free_ports(4)
@@ -140,6 +140,7 @@ def keto_server(
             host="127.0.0.1",
             ports=(read_port, write_port, metrics_port, opl_port),
         )
+        + settings
     )
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("create schema if not exists keto")

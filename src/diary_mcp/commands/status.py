@@ -145,13 +145,17 @@ async def _look_at_workflow_rows(foundation: Foundation, report: Status) -> None
 
 async def _look_at_drift(foundation: Foundation, report: Status) -> None:
     await foundation.permissions.check_ready()
+    if not await foundation.permissions.reads_deep_enough():
+        report.problems.append(
+            "Ory Keto looks less than 5 sets deep: it denies, without a word, what is open to a "
+            "group in a group. Start it with `limit.max_read_depth: 5` or more."
+        )
     drift = await count_rows_adrift(foundation)
     report.drift = drift.total
     if drift.total:
         report.problems.append(
             f"Relation tuples that disagree with the rows: {drift.missing} missing and "
-            f"{drift.stray} stray; "
-            "`diary-mcp reconcile` repairs them."
+            f"{drift.stray} stray; `diary-mcp reconcile` repairs them."
         )
 
 

@@ -17,7 +17,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -124,6 +126,22 @@ class KetoPermissions:
             await self._require_namespaces()
             await self._ask_page({"namespace": ENTRY}, {"page_size": "1"})
             await self._writing.ask("GET", "/health/alive", read_success)
+
+    async def reads_deep_enough(self) -> bool:
+        """Whether `limit.max_read_depth` lets members of a group in a group see a diary's entries.
+
+        Keto tells nobody its settings, and what lies deeper it denies without a word: so it is
+        asked about a chain of groups of our own, as long as that, which is written where it is
+        missing.
+
+        Raises:
+            PermissionBackendUnavailableError: no usable answer.
+        """
+        await self._require_namespaces()
+        if not await self._list_group_tuples(GroupName(_PROBE[0].object)):
+            await self._patch(as_deltas(_PROBE, ()))
+        asked = replace(_PROBE[0], subject=_PROBE[-1].subject)
+        return bool(await self._check_one(asked))
 
     async def check_view(self, agent: AgentName, entry_ids: Collection[EntryId]) -> set[EntryId]:
         asked = {
@@ -401,6 +419,22 @@ def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
         # The environment is read in one place, and a proxy in it is not meant for Keto.
         trust_env=False,
     )
+
+
+def _probe() -> Sequence[RelationTuple]:
+    """A chain of groups that is as deep as an entry, its diary, a group and a group in it.
+
+    No group is called that, and no agent.
+    """
+    names = [GroupName(f"diary:depth-{level}") for level in range(1, 6)]
+    nested = [
+        RelationTuple(GROUP_MEMBER.namespace, outer, GROUP_MEMBER.relation, as_subject_set(inner))
+        for outer, inner in pairwise(names)
+    ]
+    return [*nested, member_tuple(names[-1], Grantee("diary:depth"))]
+
+
+_PROBE: Final = _probe()
 
 
 def _owned_by(identity: UUID) -> RelationTuple:

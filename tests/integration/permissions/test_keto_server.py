@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
-from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.domain.relations import owner_tuple
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
+from diary_mcp.domain.relations import diary_tuple, member_tuple, owner_tuple, parent_tuple
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
 from diary_mcp.shipped import resource_path
 from support.keto_config import PATIENCE_S
@@ -144,6 +144,31 @@ async def test_a_keto_belongs_to_one_diary_and_another_touches_nothing_of_it(
             await foreign.check_view(ANN, [ENTRY])
 
         assert [page async for page in keto.scan_tuples()] == [[owner_tuple(ENTRY, ANN)]]
+
+
+async def test_a_limit_of_depth_that_hides_groups_in_groups_is_noticed(
+    database_url: str, tmp_path: Path
+) -> None:
+    team, crew, bob = GroupName("team"), GroupName("crew"), AgentName("bob")
+    diary = DiaryId(UUID(int=2))
+    opened = [
+        parent_tuple(ENTRY, diary),
+        diary_tuple(diary, "writer", Grantee("group:team")),
+        member_tuple(team, Grantee("group:crew")),
+        member_tuple(crew, Grantee("bob")),
+    ]
+    seen: dict[int, tuple[bool, bool]] = {}
+
+    for depth in (5, 4):
+        settings = f"limit: {{max_read_depth: {depth}}}\n"
+        with keto_server(database_url, tmp_path, settings=settings) as server:
+            urls = server.read_url, server.write_url
+            async with open_keto(*urls, timeout_s=PATIENCE_S) as keto:
+                await keto.patch(insert=opened, delete=())
+                is_enough = await keto.reads_deep_enough()
+                seen[depth] = is_enough, await keto.check_view(bob, [ENTRY]) == {ENTRY}
+
+    assert seen == {5: (True, True), 4: (False, False)}
 
 
 async def test_of_two_diaries_that_come_at_once_one_has_the_keto(server: KetoServer) -> None:
