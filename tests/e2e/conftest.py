@@ -1,23 +1,28 @@
-"""Servers that tests share: four processes on one database, once for each protocol era."""
+"""Servers that tests share: four processes on one database, two for each protocol era."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
-from typing import cast
 
 import pytest
 
-from support.clients import ERAS, Era, environment, raw_client
+from support.clients import Era, environment, raw_client
 from support.ground_truth import check_promise
 from support.sites import Deployment, own_database
 
+_AGENTS: tuple[tuple[str, Era], ...] = (
+    ("alice", "2025-11-25"),
+    ("alice", "2026-07-28"),
+    ("bob", "2026-07-28"),
+    ("eve", "2025-11-25"),
+)
 
-@pytest.fixture(scope="session", params=ERAS)
-def shared_deployment(request: pytest.FixtureRequest, postgres_url: str) -> Generator[Deployment]:
-    era = cast("Era", request.param)
+
+@pytest.fixture(scope="session")
+def shared_deployment(postgres_url: str) -> Generator[Deployment]:
     with own_database(postgres_url) as url, ExitStack() as servers:
         alice, elsewhere, bob, eve = (
             servers.enter_context(raw_client(environment(agent=agent, database_url=url), era=era))
-            for agent in ("alice", "alice", "bob", "eve")
+            for agent, era in _AGENTS
         )
         for client in (alice, elsewhere, bob, eve):
             client.wait_until_up()

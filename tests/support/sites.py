@@ -99,7 +99,10 @@ def embedded_url(data_dir: Path) -> str:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Three agents, one of them with two servers, on one database."""
+    """Three agents, one of them with two servers, on one database.
+
+    Alice and eve speak the older protocol era; alice elsewhere and bob the newer one.
+    """
 
     url: str
     alice: RawClient
@@ -111,6 +114,11 @@ class Deployment:
     @property
     def servers(self) -> tuple[RawClient, ...]:
         return self.alice, self.alice_elsewhere, self.bob, self.eve
+
+    @property
+    def of_each_era(self) -> tuple[RawClient, RawClient]:
+        """Both of alice's."""
+        return self.alice, self.alice_elsewhere
 
     def tools(self) -> dict[str, Json]:
         """The tools as they are listed, by name."""

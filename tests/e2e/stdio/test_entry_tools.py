@@ -1,4 +1,4 @@
-"""Entries over stdio: written, read, corrected and deleted, in both protocol eras."""
+"""Entries over stdio: written, read, corrected and deleted."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diary_mcp.server.tools.catalogue import TOOLS
-from support.clients import Json, answer_of
+from support.clients import Json, RawClient, answer_of
 from support.hostile import CODES, FUZZED, arguments_for, mutated
 from support.sites import Deployment
 
@@ -18,9 +18,9 @@ SCHEMAS: dict[str, Json] = {
 }
 
 
-def answers(site: Deployment, tool: str, arguments: Json) -> None:
+def answers(client: RawClient, tool: str, arguments: Json) -> None:
     """The tool answers the arguments, in the form that it declares or with a known code."""
-    answer = answer_of(site.alice.request("tools/call", {"name": tool, "arguments": arguments}))
+    answer = answer_of(client.request("tools/call", {"name": tool, "arguments": arguments}))
 
     assert answer.code in CODES, answer.text
     if not answer.is_error:
@@ -32,7 +32,8 @@ def test_arguments_that_fit_the_schema_are_answered(site: Deployment, tool: str)
     @FUZZED
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        answers(site, tool, data.draw(arguments_for(SCHEMAS[tool]["in"])))
+        client = data.draw(st.sampled_from(site.of_each_era))
+        answers(client, tool, data.draw(arguments_for(SCHEMAS[tool]["in"])))
 
     run()
 
@@ -42,6 +43,7 @@ def test_arguments_that_fit_no_schema_are_answered(site: Deployment, tool: str) 
     @FUZZED
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        answers(site, tool, data.draw(mutated(SCHEMAS[tool]["in"])))
+        client = data.draw(st.sampled_from(site.of_each_era))
+        answers(client, tool, data.draw(mutated(SCHEMAS[tool]["in"])))
 
     run()

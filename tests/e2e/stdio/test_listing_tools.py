@@ -1,6 +1,7 @@
-"""Lists, search, tags and cursors over stdio, in both protocol eras."""
+"""Lists, search, tags and cursors over stdio."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
@@ -54,6 +55,35 @@ def test_a_listed_entry_has_a_snippet_in_place_of_its_content(site: Deployment) 
     assert len(listed["snippet"]) < 1_000
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Four entries of alice's with one word; the first is superseded by the second."""
+
+    word: str
+    names: dict[str, str]
+    """By id."""
+
+
+@pytest.fixture(scope="module")
+def samples(shared_deployment: Deployment) -> Samples:
+    word = f"w{uuid4().hex}"
+
+    def create(**arguments: object) -> str:
+        return str(shared_deployment.alice.create(word, **arguments)["id"])
+
+    first = create(type="problem", tags=["x"], date="2026-01-01", importance=0.1)
+    second = create(
+        type="decision",
+        tags=["x", "y"],
+        date="2026-01-02T12:00:00Z",
+        importance=0.4,
+        supersedes=first,
+    )
+    third = create(tags=["y"], date="2026-01-03T23:59:59Z", importance=0.5, author="model-1")
+    fourth = create(tags=["z"], date="2026-01-04", importance=0.9)
+    return Samples(word, {first: "a", second: "b", third: "c", fourth: "d"})
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
@@ -75,40 +105,18 @@ def test_a_listed_entry_has_a_snippet_in_place_of_its_content(site: Deployment) 
 )
 @pytest.mark.parametrize("tool", ["diary_list", "diary_search"])
 def test_every_filter_that_is_given_must_hold(
-    site: Deployment, tool: str, filters: Json, expected: str
+    site: Deployment, samples: Samples, tool: str, filters: Json, expected: str
 ) -> None:
-    word = f"w{uuid4().hex}"
-    names = {entry["id"]: name for name, entry in filter_samples(site.alice, word).items()}
+    names = samples.names
     arguments = {"limit": 50, **filters}
     if tool == "diary_search":
-        arguments = {"query": word, "include_superseded": True, **arguments}
+        arguments = {"query": samples.word, "include_superseded": True, **arguments}
 
     rows = "hits" if tool == "diary_search" else "entries"
     pages = list(paged(site, site.alice, tool, rows, **arguments))
 
     found = [names[each["id"]] for page in pages for each in page if each["id"] in names]
     assert "".join(sorted(found)) == expected
-
-
-def filter_samples(client: RawClient, word: str) -> dict[str, Json]:
-    """Four entries; the first is superseded by the second."""
-
-    def create(**arguments: object) -> Json:
-        return client.create(word, **arguments)
-
-    first = create(type="problem", tags=["x"], date="2026-01-01", importance=0.1)
-    return {
-        "a": first,
-        "b": create(
-            type="decision",
-            tags=["x", "y"],
-            date="2026-01-02T12:00:00Z",
-            importance=0.4,
-            supersedes=first["id"],
-        ),
-        "c": create(tags=["y"], date="2026-01-03T23:59:59Z", importance=0.5, author="model-1"),
-        "d": create(tags=["z"], date="2026-01-04", importance=0.9),
-    }
 
 
 def test_a_search_finds_by_words_the_best_first_and_says_why(site: Deployment) -> None:

@@ -1,4 +1,4 @@
-"""Sharing over stdio, in both protocol eras: who may read what, from when, until when."""
+"""Sharing over stdio: who may read what, from when, until when."""
 
 import re
 from datetime import UTC, datetime, timedelta
