@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from diary_mcp.server.tools.catalogue import HTTP_TOOLS, TOOLS
-from support.clients import COMMAND, Json, environment
+from diary_mcp.server.tools.catalogue import HTTP_TOOLS
+from support.clients import Json, environment
+from support.fork_server import complete_command
 from support.http_servers import http_server, issue_token
 from support.node_tools import INSPECTOR
 
@@ -55,93 +56,95 @@ def unwrapped(printed: Any) -> Json:
 @pytest.fixture(scope="module")
 def over_stdio(database: str, tmp_path_factory: pytest.TempPathFactory) -> Inspector:
     """Started with the file that `diary-mcp config inspector` prints."""
-    printed = subprocess.run(
-        [COMMAND, "config", "inspector"],
-        env=environment(agent="alice", database_url=database),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    settings = environment(agent="alice", database_url=database)
+    printed = complete_command("config", "inspector", env=settings)
     file = tmp_path_factory.mktemp("inspector") / "mcp.json"
     file.write_text(printed.stdout, "utf-8")
     return Inspector("--config", file, "--server", "diary")
 
 
 @pytest.fixture(scope="module")
-def over_http(database: str) -> Generator[Inspector]:
-    token = issue_token(database, "alice").secret
+def url(database: str) -> Generator[str]:
     with http_server(environment(database_url=database)) as server:
-        server.wait_until_ready()
-        yield Inspector(f"{server.url}/mcp", "--header", f"Authorization: Bearer {token}")
+        yield f"{server.wait_until_ready().url}/mcp"
 
 
-@pytest.fixture(params=["over_stdio", "over_http"])
-def inspector(request: pytest.FixtureRequest) -> Inspector:
-    chosen: Inspector = request.getfixturevalue(request.param)
-    return chosen
+@pytest.fixture(scope="module")
+def over_http(database: str, url: str) -> Inspector:
+    token = issue_token(database, "alice").secret
+    return Inspector(url, "--header", f"Authorization: Bearer {token}")
 
 
-@pytest.mark.parametrize("era", ERAS)
-def test_an_entry_is_written_found_and_read(inspector: Inspector, era: str) -> None:
-    created = inspector.call("diary_create", era, content="Written with the Inspector.")
+@pytest.mark.parametrize("transport", ["over_stdio", "over_http"])
+def test_an_entry_is_written_in_one_era_and_read_in_the_other(
+    request: pytest.FixtureRequest, transport: str
+) -> None:
+    inspector: Inspector = request.getfixturevalue(transport)
+
+    created = inspector.call("diary_create", "legacy", content="Written with the Inspector.")
     entry_id = created["structuredContent"]["id"]
+    found = inspector.call("diary_get", "modern", entry_id=entry_id)
 
-    found = inspector.call("diary_get", era, entry_id=entry_id)
-    document = inspector.result("resources/read", "--uri", f"diary://entries/{entry_id}", era=era)
-
-    assert found["structuredContent"]["type"] == "note"
-    assert document["contents"][0]["text"].endswith("---\nWritten with the Inspector.")
+    assert found["structuredContent"]["content"] == "Written with the Inspector."
 
 
+# What follows is the same over stdio, once it has connected.
 @pytest.mark.parametrize("era", ERAS)
-def test_everything_is_listed(inspector: Inspector, era: str) -> None:
-    tools = inspector.result("tools/list", era=era)["tools"]
-    resources = inspector.result("resources/list", era=era)["resources"]
-    templates = inspector.result("resources/templates/list", era=era)["resourceTemplates"]
-    prompts = inspector.result("prompts/list", era=era)["prompts"]
+def test_the_tools_are_listed_and_no_schema_is_an_error_to_other_clients(
+    over_http: Inspector, era: str
+) -> None:
+    done = over_http.run("tools/list", "--strict", era=era)
 
-    assert {tool["name"] for tool in tools} in (TOOLS.keys(), HTTP_TOOLS.keys())
+    assert done.returncode == OK
+    # It prints nothing where it has nothing to say.
+    assert done.stderr == "" or "0 errors" in done.stderr
+    tools = unwrapped(json.loads(done.stdout))["tools"]
+    assert {tool["name"] for tool in tools} == HTTP_TOOLS.keys()
+
+
+def test_resources_templates_and_prompts_are_listed(over_http: Inspector) -> None:
+    resources = over_http.result("resources/list", era="legacy")["resources"]
+    templates = over_http.result("resources/templates/list", era="modern")["resourceTemplates"]
+    prompts = over_http.result("prompts/list", era="modern")["prompts"]
+
     assert {"diary://context", "diary://recent"} <= {resource["uri"] for resource in resources}
     assert len(templates) == 3
     assert len(prompts) == 6
 
 
-def test_a_prompt_is_filled(inspector: Inspector) -> None:
-    filled = inspector.result(
+def test_a_resource_is_read(over_http: Inspector) -> None:
+    created = over_http.call("diary_create", "modern", content="Read as a document.")
+    uri = f"diary://entries/{created['structuredContent']['id']}"
+
+    document = over_http.result("resources/read", "--uri", uri)
+
+    assert document["contents"][0]["text"].endswith("---\nRead as a document.")
+
+
+def test_a_prompt_is_filled(over_http: Inspector) -> None:
+    filled = over_http.result(
         "prompts/get", "--prompt-name", "session_start", "--prompt-args", "task=Find the cause"
     )
 
     assert "The task of this session: Find the cause" in filled["messages"][0]["content"]["text"]
 
 
-def test_no_schema_is_an_error_to_other_clients(inspector: Inspector) -> None:
-    done = inspector.run("tools/list", "--strict")
-
-    assert done.returncode == OK
-    # It prints nothing where it has nothing to say.
-    assert done.stderr == "" or "0 errors" in done.stderr
-
-
-def test_a_tool_error_ends_with_its_own_status(inspector: Inspector) -> None:
-    done = inspector.run("tools/call", *tool_call("diary_get", entry_id="absent"))
+def test_a_tool_error_ends_with_its_own_status(over_http: Inspector) -> None:
+    done = over_http.run("tools/call", *tool_call("diary_get", entry_id="absent"))
 
     assert done.returncode == TOOL_ERROR
     assert "not_found: No entry 'absent' that you may read" in done.stdout
 
 
-def test_a_resource_that_is_not_there_is_a_protocol_error(inspector: Inspector) -> None:
-    done = inspector.run("resources/read", "--uri", "diary://entries/absent")
+def test_a_resource_that_is_not_there_is_a_protocol_error(over_http: Inspector) -> None:
+    done = over_http.run("resources/read", "--uri", "diary://entries/absent")
 
     assert done.returncode == USAGE
     assert "not_found: No entry 'absent' that you may read" in done.stderr
 
 
-def test_without_a_token_it_is_told_to_sign_in(database: str) -> None:
-    with http_server(environment(database_url=database)) as server:
-        stranger = Inspector(f"{server.url}/mcp", "--stored-auth-only")
-
-        done = stranger.run("tools/list")
+def test_without_a_token_it_is_told_to_sign_in(url: str) -> None:
+    done = Inspector(url, "--stored-auth-only").run("tools/list")
 
     assert done.returncode == AUTH_REQUIRED
 
