@@ -8,15 +8,27 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
 
-from support.clients import COMMAND, environment
+from support.clients import environment
+from support.fork_server import StartCommand, start_command
+from support.node_tools import AXE
+
+DEADLINE_S = 20
+_LOOK = """
+const done = arguments[0];
+axe.run(document, {preload: false, resultTypes: ["violations"]})
+    .then(done, error => done({error: String(error)}));
+"""
 
 
 @contextmanager
@@ -26,25 +38,27 @@ def opened(
     agent: str = "alice",
     data_dir: Path | None = None,
     browser: str = "",
+    start: StartCommand = start_command,
 ) -> Generator[str]:
     """The link that is printed; Ctrl-C ends the process in order."""
     settings = environment(agent=agent, database_url=database, data_dir=data_dir)
-    with subprocess.Popen(
-        [COMMAND, "open", *flags],
-        env={**settings, "BROWSER": browser},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with tempfile.TemporaryFile() as stderr:
+        process = start(
+            *("open", *flags),
+            env={**settings, "BROWSER": browser},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().strip()
-            process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=30)
-            assert process.returncode == 128 + signal.SIGINT
-            assert "Traceback" not in told
+            with process.stdout:
+                yield process.stdout.readline().decode().strip()
+                process.send_signal(signal.SIGINT)
+                assert process.wait(30) == 128 + signal.SIGINT
+            assert b"Traceback" not in os.pread(stderr.fileno(), 1 << 24, 0)
         finally:
             process.kill()
+            process.wait()
 
 
 @contextmanager
@@ -63,3 +77,21 @@ def chromium(profile: Path, *flags: str) -> Generator[Chrome]:
     with Chrome(options, Service(driver)) as browser:
         browser.implicitly_wait(10)
         yield browser
+
+
+def patiently(browser: Chrome) -> WebDriverWait[Chrome]:
+    """What waits until something is there, and looks often."""
+    return WebDriverWait(browser, DEADLINE_S, poll_frequency=0.05)
+
+
+def violations(browser: Chrome) -> list[str]:
+    """What axe calls serious or critical, each with where it is."""
+    if not browser.execute_script("return 'axe' in window"):
+        browser.execute_script(AXE.file("axe.min.js").read_text("utf-8"))
+    result: dict[str, Any] = browser.execute_async_script(_LOOK)
+    assert "error" not in result, result
+    return [
+        f"{each['id']}: {each['nodes'][0]['html']}"
+        for each in result["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]

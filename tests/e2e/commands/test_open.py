@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from support.fork_server import execute_command
 from support.html_pages import HtmlPage
 from support.open_page import opened
 
@@ -20,7 +21,7 @@ def command_lines() -> list[str]:
 
 
 def test_the_link_signs_in_and_is_in_no_process_list(database: str) -> None:
-    with opened(database, "--no-browser") as link, httpx.Client() as browser:
+    with opened(database, "--no-browser", start=execute_command) as link, httpx.Client() as browser:
         address, _, secret = link.partition("?link=")
         signing_in = browser.get(link)
         timeline = browser.get(address.removesuffix("sign-in"))

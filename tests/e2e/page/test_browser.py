@@ -5,7 +5,6 @@
 # pyright: reportUnknownArgumentType=false
 
 from collections.abc import Generator
-from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
@@ -14,12 +13,11 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.select import Select
-from selenium.webdriver.support.ui import WebDriverWait
 
-from support.node_tools import AXE
-from support.open_page import chromium, opened
+from support.open_page import chromium, opened, patiently, violations
 
-_DEADLINE_S = 20
+pytestmark = pytest.mark.xdist_group("page")
+
 _PHONE = (390, 844)
 
 
@@ -45,7 +43,7 @@ def bases(browser: Chrome, database: str) -> Generator[dict[str, str]]:
 
 def wait_for(browser: Chrome, path: str) -> None:
     """Waits until the page has what the XPath names."""
-    WebDriverWait(browser, _DEADLINE_S).until(lambda page: page.find_elements(By.XPATH, path))
+    patiently(browser).until(lambda page: page.find_elements(By.XPATH, path))
 
 
 def fill(browser: Chrome, **fields: str) -> None:
@@ -71,7 +69,7 @@ def leave_by(browser: Chrome, element: WebElement) -> None:
     """Clicks, and waits until this page has gone: a click returns before the browser leaves."""
     page = browser.find_element(By.TAG_NAME, "html")
     element.click()
-    WebDriverWait(browser, _DEADLINE_S).until(staleness_of(page))
+    patiently(browser).until(staleness_of(page))
 
 
 def text_of(browser: Chrome) -> str:
@@ -106,7 +104,7 @@ def test_an_entry_is_found_corrected_shared_taken_back_and_deleted(
     fill(browser, **{"with": "bob"}, note="look up")
     press(browser, "Share")
     assert "look up" in text_of(browser)
-    WebDriverWait(browser, _DEADLINE_S).until(lambda page: is_shown(page, f"{bob}/shared"))
+    patiently(browser).until(lambda page: is_shown(page, f"{bob}/shared"))
     follow(browser, "The sky, looked at")
     assert "alice, another agent, wrote this" in text_of(browser)
 
@@ -210,7 +208,6 @@ def test_what_was_typed_stays_where_the_browser_or_the_server_filled_it_in_again
 
 
 def test_axe_finds_nothing_serious_on_any_page(browser: Chrome, bases: dict[str, str]) -> None:
-    axe = AXE.file("axe.min.js").read_text("utf-8")
     alice = bases["alice"]
     browser.get(f"{alice}/write")
     fill(browser, title="Look at me", content="# One\n\n| a | b |\n|---|---|\n| c | d |\n\n"
@@ -226,32 +223,17 @@ def test_axe_finds_nothing_serious_on_any_page(browser: Chrome, bases: dict[str,
              f"{entry}/compare", "/entries/none"]  # fmt: skip
     size = browser.get_window_size()
     found: list[tuple[str, str, str]] = []
-    for scheme, width in (("light", size["width"]), ("dark", _PHONE[0])):
-        browser.set_window_size(width, _PHONE[1])
-        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-        for path in paths:
-            browser.get(f"{alice}{path}")
-            found += [(scheme, path, each) for each in violations(browser, axe)]
+    for path in paths:
+        browser.get(f"{alice}{path}")
+        for scheme, width in (("light", size["width"]), ("dark", _PHONE[0])):
+            browser.set_window_size(width, _PHONE[1])
+            media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+            found += [(scheme, path, each) for each in violations(browser)]
             assert is_narrow_enough(browser), (path, width)
     browser.set_window_size(size["width"], size["height"])
 
     assert found == []
-
-
-def violations(browser: Chrome, axe: str) -> list[str]:
-    """What axe calls serious or critical, each with where it is."""
-    browser.execute_script(axe)
-    result: dict[str, Any] = browser.execute_async_script(
-        "const done = arguments[0];"
-        "axe.run(document, {preload: false}).then(done, error => done({error: String(error)}))"
-    )
-    assert "error" not in result, result
-    return [
-        f"{each['id']}: {each['nodes'][0]['html']}"
-        for each in result["violations"]
-        if each["impact"] in {"serious", "critical"}
-    ]
 
 
 def is_narrow_enough(browser: Chrome) -> bool:

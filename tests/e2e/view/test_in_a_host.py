@@ -13,16 +13,15 @@ from dataclasses import dataclass
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from support.clients import Json, environment
 from support.ground_truth import eventually
 from support.http_servers import HttpServer, call, http_server, issue_token
-from support.node_tools import AXE
-from support.open_page import chromium
+from support.open_page import DEADLINE_S, chromium, patiently, violations
 from support.view_host import view_host
 
-_DEADLINE_S = 20
+pytestmark = pytest.mark.xdist_group("view")
+
 _PHONE = (390, 844)
 # Of a frame in the host's page, until its view says how high it is.
 _HEIGHT_UNTOLD = 100
@@ -64,10 +63,10 @@ class Host:
         return self.browser.find_element(By.TAG_NAME, "main").text
 
     def wait_for(self, text: str) -> None:
-        WebDriverWait(self.browser, _DEADLINE_S).until(lambda _: text in self.text(), text)
+        patiently(self.browser).until(lambda _: text in self.text(), text)
 
     def wait_for_cards(self, number: int) -> None:
-        WebDriverWait(self.browser, _DEADLINE_S).until(
+        patiently(self.browser).until(
             lambda page: len(page.find_elements(By.CLASS_NAME, "card")) == number
         )
 
@@ -91,8 +90,8 @@ def host(database: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[H
         view_host(pages, server.url, tokens["alice"]) as address,
     ):
         browser.get(address)
-        browser.set_script_timeout(_DEADLINE_S)
-        WebDriverWait(browser, _DEADLINE_S).until(
+        browser.set_script_timeout(DEADLINE_S)
+        patiently(browser).until(
             lambda page: page.execute_script("return window.show !== undefined")
         )
         yield Host(browser, server, tokens)
@@ -120,7 +119,7 @@ def test_what_a_search_found_is_opened_and_followed_by_way_of_the_host(host: Hos
 
 
 def test_a_long_entry_goes_on_where_its_first_part_ended(host: Host) -> None:
-    entry_id = host.write("alice", title="Long", content="a line\n" * 3_000 + "the end")
+    entry_id = host.write("alice", title="Long", content="a long line " * 1_800 + "the end")
 
     host.show("diary_get", entry_id=entry_id)
     host.wait_for("Show the rest")
@@ -220,7 +219,6 @@ def test_a_call_that_fails_is_told_where_it_was_made(host: Host) -> None:
 
 
 def test_every_screen_fits_a_phone_takes_the_hosts_theme_and_satisfies_axe(host: Host) -> None:
-    axe = AXE.file("axe.min.js").read_text("utf-8")
     content = (
         f"# It\n\n| a | b |\n|---|---|\n| c | d |\n\n```\n{'x' * 200}\n```\n\n> [said](https://a.b)"
     )
@@ -243,25 +241,10 @@ def test_every_screen_fits_a_phone_takes_the_hosts_theme_and_satisfies_axe(host:
             "return [document.documentElement.scrollWidth, window.innerWidth]"
         )
         assert widths[0] <= widths[1], tool
-        found += [(tool, each) for each in violations(host.browser, axe)]
+        found += [(tool, each) for each in violations(host.browser)]
         height = "document.querySelector('iframe').clientHeight"
         assert host.in_host(height) != _HEIGHT_UNTOLD, tool
 
     assert found == []
     assert colours["diary_reflect"] == colours["diary_search"] != colours["diary_list"]
     assert colours["diary_list"] == colours["diary_get"]
-
-
-def violations(browser: Chrome, axe: str) -> list[str]:
-    """What axe calls serious or critical, each with where it is."""
-    browser.execute_script(axe)
-    result: Json = browser.execute_async_script(
-        "const done = arguments[0];"
-        "axe.run(document, {preload: false}).then(done, error => done({error: String(error)}))"
-    )
-    assert "error" not in result, result
-    return [
-        f"{each['id']}: {each['nodes'][0]['html']}"
-        for each in result["violations"]
-        if each["impact"] in {"serious", "critical"}
-    ]
