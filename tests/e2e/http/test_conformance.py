@@ -11,15 +11,11 @@ from support.clients import environment
 from support.http_servers import HttpServer, http_server
 from support.node_tools import CONFORMANCE
 from support.paths import TESTS
-from support.sites import own_database
+
+# Or the other one would wait for as long as its tool is installed.
+pytestmark = pytest.mark.xdist_group("conformance")
 
 _BASELINE = Path(__file__).with_name("conformance_baseline.yml")
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from support.http_servers import (
     sdk_http_client,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("issuer")]
 
 RESOURCE = "https://diary.example.org/mcp"
 

@@ -10,13 +10,8 @@ from support.clients import environment
 from support.fork_server import complete_command
 from support.html_pages import HtmlPage
 from support.http_servers import HttpServer, call, http_server, issue_token
-from support.sites import own_database
 
-
-@pytest.fixture(scope="module")
-def database(postgres_url: str) -> Generator[str]:
-    with own_database(postgres_url) as url:
-        yield url
+pytestmark = pytest.mark.xdist_group("http-page")
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ from support.http_servers import (
 )
 from support.sites import own_database
 
+pytestmark = pytest.mark.xdist_group("sign-in")
+
 UNKNOWN = "dmcp_" + "a" * 43
 
 
