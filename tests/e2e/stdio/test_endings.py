@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
-from typing import IO
 
 import psycopg
 import pytest
@@ -29,7 +28,13 @@ from support.clients import (
     environment,
     raw_client,
 )
-from support.fork_server import StartCommand, execute_command, start_command
+from support.fork_server import (
+    StartCommand,
+    Stream,
+    complete_command,
+    execute_command,
+    start_command,
+)
 from support.ground_truth import ask, check_promise, eventually
 from support.sites import embedded_url
 
@@ -109,44 +114,47 @@ def ends_in_time(
     return False
 
 
-@pytest.mark.parametrize("how", ENDINGS)
-def test_a_settled_server_ends_within_two_seconds_and_keeps_its_work(
-    data_dir: Path, how: str
-) -> None:
+def test_a_settled_server_ends_within_two_seconds_and_keeps_its_work(data_dir: Path) -> None:
+    """However it is ended; the next one finds what the former ones made."""
     made: list[str] = []
 
-    def attempt(client: RawClient) -> float:
-        made.append(client.create()["id"])
-        check_promise(embedded_url(data_dir))
-        return end(client, how)
+    def is_kept(client: RawClient) -> bool:
+        return all(client.call("diary_get", entry_id=each).code == "ok" for each in made)
 
-    # As it was executed: its end is that of its interpreter as well.
-    assert ends_in_time(data_dir, attempt, execute_command)
+    for how in ENDINGS:
+
+        def attempt(client: RawClient, how: str = how) -> float:
+            assert is_kept(client)
+            made.append(client.create()["id"])
+            check_promise(embedded_url(data_dir))
+            return end(client, how)
+
+        # As it was executed: its end is that of its interpreter as well.
+        assert ends_in_time(data_dir, attempt, execute_command), how
 
     with raw_client(environment(data_dir=data_dir)) as client:
-        found = [client.call("diary_get", entry_id=entry_id).code for entry_id in made]
-        assert set(found) == {"ok"}
+        assert is_kept(client.wait_until_up())
 
 
-@pytest.mark.parametrize("how", ENDINGS)
 def test_a_server_with_calls_in_flight_answers_them_and_ends_within_two_seconds(
-    data_dir: Path, how: str
+    data_dir: Path,
 ) -> None:
     acknowledged: list[Answer] = []
+    for how in ENDINGS:
 
-    def attempt(client: RawClient) -> float:
-        # The last one is read before the end comes: the pipe keeps their order.
-        calls = [client.start_call("diary_create", content=f"{number}") for number in range(20)]
-        client.request("tools/list").result(60)
-        took_s = end(client, how)
-        try:
-            answers = [answer_of(call) for call in calls]
-        except ConnectionLostError:
-            return float("inf")  # a machine that needs more than a second for them
-        acknowledged.extend(answers)
-        return took_s
+        def attempt(client: RawClient, how: str = how) -> float:
+            # The last one is read before the end comes: the pipe keeps their order.
+            calls = [client.start_call("diary_create", content=f"{number}") for number in range(20)]
+            client.request("tools/list").result(60)
+            took_s = end(client, how)
+            try:
+                answers = [answer_of(call) for call in calls]
+            except ConnectionLostError:
+                return float("inf")  # a machine that needs more than a second for them
+            acknowledged.extend(answers)
+            return took_s
 
-    assert ends_in_time(data_dir, attempt)
+        assert ends_in_time(data_dir, attempt), how
 
     assert {answer.code for answer in acknowledged} == {"ok"}
     with raw_client(environment(data_dir=data_dir)) as client:
@@ -195,16 +203,10 @@ def test_a_server_ends_while_it_is_still_coming_up(data_dir: Path) -> None:
     assert client.noise == []
 
 
-def serve(data_dir: Path, stdin: IO[bytes] | int | None) -> list[Json]:
+def serve(data_dir: Path, stdin: Stream) -> list[Json]:
     """Runs a server to its end, and gives the messages that it wrote."""
-    ended = subprocess.run(
-        [COMMAND, "serve"],
-        env=environment(data_dir=data_dir),
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=60,
-    )
+    ended = complete_command("serve", env=environment(data_dir=data_dir), stdin=stdin)
+    assert ended.returncode == 0, ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
@@ -236,6 +238,7 @@ def test_calls_that_came_before_the_end_of_stdin_are_answered(
             answers = serve(data_dir, file)
     else:
         with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+            assert cat.stdout is not None
             answers = serve(data_dir, cat.stdout)
 
     assert {answer["id"] for answer in answers} == {0, 1, 2, 3}
@@ -278,19 +281,18 @@ def test_only_protocol_messages_are_on_stdout(server: RawClient) -> None:
     assert server.stderr()
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_command_that_a_signal_ends_takes_its_postgresql_along(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    notes = tmp_path / "notes.jsonl"
+def test_a_command_that_a_signal_ends_takes_its_postgresql_along(tmp_path: Path) -> None:
+    notes, home = tmp_path / "notes.jsonl", tmp_path / "home"
+    running = home / "postgres" / "postmaster.pid"
     os.mkfifo(notes)
-    home = tmp_path / "home"
-    with subprocess.Popen(
-        [COMMAND, "import", str(notes)], env=environment(data_dir=home), stderr=subprocess.DEVNULL
-    ) as command:
-        eventually(lambda: bool(list(home.glob("postgres/postmaster.pid"))))
-        command.send_signal(number)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        command = start_command("import", str(notes), env=environment(data_dir=home))
+        try:
+            eventually(running.exists)
+            command.send_signal(number)
 
-        assert command.wait(20) == 128 + number
+            assert command.wait(20) == 128 + number
+        finally:
+            command.kill()
 
-    eventually(lambda: not (home / "postgres" / "postmaster.pid").exists())
+        eventually(lambda: not running.exists())

@@ -1,7 +1,7 @@
 """Databases that somebody else has set up: what can work works, and what cannot is named."""
 
 import signal
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import uuid4
@@ -18,7 +18,7 @@ from support.pgbouncer import pgbouncer, server_url, trusting_postgres
 pytestmark = pytest.mark.xdist_group("foreign-databases")
 
 
-def assert_it_works(url: str) -> None:
+def assert_it_works(url: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:
     """An entry is written, read, and settled by a workflow."""
     with raw_client(environment(database_url=url)) as client:
         made = client.create("Déjà vu → ✓", date="2024-03-05T09:30:00Z", importance=0.1)
@@ -26,6 +26,7 @@ def assert_it_works(url: str) -> None:
         assert (read["content"], read["date"]) == ("Déjà vu → ✓", "2024-03-05T09:30:00Z")
         client.create("A second one, for the workflow.")
         check_promise(url)
+        meanwhile()
 
 
 def assert_it_tells(url: str, *words: str) -> None:
@@ -89,16 +90,14 @@ async def test_a_database_with_other_settings_works(empty_url: str) -> None:
 async def test_options_of_the_url_are_kept_beside_ours(database_url: str) -> None:
     options = quote("-c datestyle=German -c work_mem=5MB -c statement_timeout=7s")
 
-    assert_it_works(f"{database_url}&options={options}&application_name=mine")
-
-    with raw_client(
-        environment(database_url=f"{database_url}&options={options}&application_name=mine")
-    ) as client:
-        client.wait_until_up()
+    def is_named_so() -> None:
         assert ask(
             database_url,
             "select count(*) > 0 from pg_stat_activity where application_name = 'mine'",
         ) == [(True,)]
+
+    url = f"{database_url}&options={options}&application_name=mine"
+    assert_it_works(url, meanwhile=is_named_so)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

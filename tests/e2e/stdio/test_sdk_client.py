@@ -68,15 +68,30 @@ async def agent(database_url: str, name: str, era: Era) -> AsyncGenerator[Agent]
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_a_client_finds_the_server_and_its_tools(database_url: str, era: Era) -> None:
+async def test_a_client_finds_the_server_its_tools_and_what_was_wrong_with_a_call(
+    database_url: str, era: Era
+) -> None:
     async with sdk_client(environment(database_url=database_url), era) as client:
         tools = (await client.list_tools()).tools
-
         assert client.protocol_version == era
         assert client.server_info is not None
         assert client.server_info.name == "diary-mcp"
         assert client.instructions
+        told = await errors_of(Agent(client, tools))
 
+    check(tools)
+    assert [text.partition(":")[0] for text in told] == [
+        "invalid_argument",
+        "invalid_argument",
+        "invalid_argument",
+        "not_found",
+        "conflict",
+        "invalid_argument",
+        "invalid_argument",
+    ]
+
+
+def check(tools: list[Tool]) -> None:
     assert {tool.name for tool in tools} >= NAMES
     for tool in tools:
         assert tool.title
@@ -90,9 +105,25 @@ async def test_a_client_finds_the_server_and_its_tools(database_url: str, era: E
     assert len(json.dumps({"tools": listed})) <= 16_000
 
 
+async def errors_of(agent: Agent) -> list[str]:
+    """What the agent is told of calls that are wrong."""
+    entry = await agent.call("diary_create", content="x")
+    return [
+        await agent.error("diary_create", content=7),
+        await agent.error("diary_create", content="x", colour="red"),
+        await agent.error("diary_create", content="x\0y"),
+        await agent.error("diary_get", entry_id=str(uuid4())),
+        await agent.error("diary_update", entry_id=entry["id"], expected_version=9, title="t"),
+        await agent.error("diary_share", entry_id=entry["id"], **{"with": "nobody-here"}),
+        await agent.error("diary_list", cursor="damaged"),
+    ]
+
+
 @pytest.mark.parametrize("era", ERAS)
 async def test_two_agents_go_through_every_tool(database_url: str, era: Era) -> None:
-    async with agent(database_url, "alice", era) as alice, agent(database_url, "bob", era) as bob:
+    """Bob speaks the other era."""
+    (other,) = set(ERAS) - {era}
+    async with agent(database_url, "alice", era) as alice, agent(database_url, "bob", other) as bob:
         assert (await bob.call("diary_whoami"))["agent"] == "bob"
         first = await alice.call("diary_create", content="First thoughts.", key="thought")
         entry = await alice.call(
@@ -137,28 +168,3 @@ async def test_two_agents_go_through_every_tool(database_url: str, era: Era) -> 
         assert (await alice.error("diary_get", entry_id=entry_id)).startswith("not_found: ")
         counts = (await alice.call("diary_whoami"))["counts"]
         assert counts == {"entries": 1, "shared": 0}
-
-
-@pytest.mark.parametrize("era", ERAS)
-async def test_errors_are_told_as_tool_errors_with_their_code(database_url: str, era: Era) -> None:
-    async with agent(database_url, "alice", era) as alice:
-        entry = await alice.call("diary_create", content="x")
-        told = [
-            await alice.error("diary_create", content=7),
-            await alice.error("diary_create", content="x", colour="red"),
-            await alice.error("diary_create", content="x\0y"),
-            await alice.error("diary_get", entry_id=str(uuid4())),
-            await alice.error("diary_update", entry_id=entry["id"], expected_version=9, title="t"),
-            await alice.error("diary_share", entry_id=entry["id"], **{"with": "nobody-here"}),
-            await alice.error("diary_list", cursor="damaged"),
-        ]
-
-    assert [text.partition(":")[0] for text in told] == [
-        "invalid_argument",
-        "invalid_argument",
-        "invalid_argument",
-        "not_found",
-        "conflict",
-        "invalid_argument",
-        "invalid_argument",
-    ]
