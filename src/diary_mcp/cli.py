@@ -38,6 +38,7 @@ _COMMANDS = {
     "open": ("open_page", "open_page", "Show the diary in the browser, on this machine only."),
     "backup": ("backup", "backup", "Write the whole diary, with its keys, into one file."),
     "restore": ("backup", "restore", "Put such a file into an empty data directory or database."),
+    "purge": ("purge", "purge", "Take what was deleted off the disk too."),
     "status": ("status", "status", "Show what is running against what, and whether all is well."),
     "reconcile": ("reconcile", "reconcile", "Compare rows with relation tuples; repair drift."),
     "migrate": ("migrate", "migrate", "Apply pending migrations."),

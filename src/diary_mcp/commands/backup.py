@@ -10,7 +10,7 @@ import anyio.to_thread
 import click
 
 from diary_mcp.app import open_foundation, open_postgres
-from diary_mcp.commands.options import errors_told, with_settings
+from diary_mcp.commands.options import errors_told, require_database, with_settings
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, UnavailableError
 from diary_mcp.domain.wording import counted
 from diary_mcp.files.backup_file import (
@@ -21,7 +21,6 @@ from diary_mcp.files.backup_file import (
     put_keys,
     write_backup,
 )
-from diary_mcp.postgres.cluster import has_cluster
 from diary_mcp.postgres.dump import check_dump, dump_database, restore_dump
 from diary_mcp.settings import Settings
 from diary_mcp.store.migrations import is_database_empty
@@ -53,10 +52,7 @@ def restore(settings: Settings, *, file: Path) -> None:
 
 
 def _back_up(settings: Settings, file: Path) -> None:
-    if settings.database_url is None and not has_cluster(settings.data_dir):
-        raise InvalidArgumentError(
-            f"There is no diary in {settings.data_dir} yet; --data-dir names another folder."
-        )
+    require_database(settings)
     if file.exists():
         raise InvalidArgumentError(f"{file} exists already. Name another file.")
     try:

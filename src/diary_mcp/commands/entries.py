@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from diary_mcp.commands.calling import Calls, call, echo_json, run, with_arguments
-from diary_mcp.commands.options import fail, with_settings
+from diary_mcp.commands.options import errors_told, fail, with_settings
+from diary_mcp.commands.purge import purge_disk, require_embedded
 from diary_mcp.commands.reading import entry_text, line, list_text, page
 from diary_mcp.server.tools.arguments import (
     CreateArguments,
@@ -138,13 +139,20 @@ def edit(settings: Settings, *, reference: str, given: Given, as_json: bool) -> 
 @with_settings
 @click.argument("reference", metavar="REF")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--purge", "purges", is_flag=True, help="Off the disk too, as `purge` does.")
 @as_json_option
-def delete(settings: Settings, *, reference: str, yes: bool, as_json: bool) -> None:
+def delete(settings: Settings, *, reference: str, yes: bool, purges: bool, as_json: bool) -> None:
     """Delete an entry for good: content, history and shares."""
     asked: Given = {"entry_id": reference}
+    if purges:
+        with errors_told():
+            require_embedded(settings)
     if not yes:
         _ask_before_deleting(settings, asked)
     deleted = call(settings, "diary_delete", asked, DeletedResult)
+    if purges:
+        with errors_told():
+            purge_disk(settings)
     if as_json:
         echo_json(deleted)
     else:

@@ -9,10 +9,16 @@ from typing import NoReturn
 
 import click
 
-from diary_mcp.domain.errors import DiaryError
+from diary_mcp.domain.errors import DiaryError, InvalidArgumentError
 from diary_mcp.domain.fields import printable_lines
 from diary_mcp.logs import configure_logs
-from diary_mcp.settings import list_relative_folders, list_unknown_variables, load_settings
+from diary_mcp.postgres.cluster import has_cluster
+from diary_mcp.settings import (
+    Settings,
+    list_relative_folders,
+    list_unknown_variables,
+    load_settings,
+)
 
 _OPTIONS = (
     click.option("--database-url", metavar="URL", help="PostgreSQL 15+; embedded if left out."),
@@ -74,6 +80,18 @@ def errors_told() -> Generator[None]:
         yield
     except DiaryError as error:
         fail(f"{error.code}: {error}")
+
+
+def require_database(settings: Settings) -> None:
+    """Makes sure that there is a diary: one on a server that is set, or an embedded one.
+
+    Raises:
+        InvalidArgumentError: none was made yet.
+    """
+    if settings.database_url is None and not has_cluster(settings.data_dir):
+        raise InvalidArgumentError(
+            f"There is no diary in {settings.data_dir} yet; --data-dir names another folder."
+        )
 
 
 def fail(told: str) -> NoReturn:

@@ -25,6 +25,8 @@ io_method = sync
 max_logical_replication_workers = 0
 # An old write-ahead log is what a start after a crash has to read.
 max_wal_size = 256MB
+# A segment that is used again would go on holding what was deleted since.
+wal_recycle = off
 # What was acknowledged survives.
 fsync = on
 synchronous_commit = on
