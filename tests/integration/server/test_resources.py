@@ -240,6 +240,38 @@ async def test_the_context_tells_what_was_shared_since_the_last_handoff(
     assert "Old words." not in document
 
 
+async def test_what_is_shared_again_after_its_end_came_anew(in_memory: InMemory) -> None:
+    async with in_memory.client("alice") as alice, in_memory.client("bob") as bob:
+        entries = [
+            (await good(alice, "diary_create", content=f"{name} words."))["id"]
+            for name in ("Ended", "Longer")
+        ]
+        await good(bob, "diary_whoami")
+        diaries = ["ended", "longer"]
+        for entry_id, name in zip(entries, diaries, strict=True):
+            await good(alice, "diary_diaries", open=name)
+            await good(alice, "diary_share", entry_id=entry_id, with_="bob")
+            await good(alice, "diary_share", diary=name, with_="bob")
+        await good(bob, "diary_create", content="My handoff.", type="handoff")
+        async with in_memory.foundation.database.connection() as connection:
+            ended = "set expires_at = now() - interval '1 s'"
+            await connection.execute(
+                f"update diary.share {ended} where entry_id = %s::uuid", [entries[0]]
+            )
+            await connection.execute(
+                f"update diary.diary_role as r {ended}"
+                " from diary.diary as d where d.id = r.diary_id and d.name = 'ended'"
+            )
+        for entry_id, name in zip(entries, diaries, strict=True):
+            await good(alice, "diary_share", entry_id=entry_id, with_="bob", note="Again.")
+            await good(alice, "diary_share", diary=name, with_="bob", note="Again.")
+        await in_memory.settle_all()
+
+        received = (await good(bob, "diary_reflect"))["shared_with_you"]
+
+    assert {each.get("id") or each["diary"] for each in received} == {entries[0], "alice/ended"}
+
+
 async def test_lists_and_completions_are_of_ones_own_in_the_current_diary(
     in_memory: InMemory,
 ) -> None:

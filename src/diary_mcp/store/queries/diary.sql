@@ -133,12 +133,15 @@ set deleted_at = clock_timestamp()
 where diary_id = %(id)s
 
 -- name: put_role
-insert into diary.diary_role (diary_id, grantee, role, granted_by, expires_at, note)
+insert into diary.diary_role as given (diary_id, grantee, role, granted_by, expires_at, note)
 values (%(diary_id)s, %(grantee)s, %(role)s, %(granted_by)s, %(expires_at)s, %(note)s)
 on conflict on constraint diary_role_pkey do update
 set
     role = excluded.role,
     granted_by = excluded.granted_by,
+    created_at = case
+        when diary.is_active(given.expires_at) then given.created_at else excluded.created_at
+    end,
     expires_at = excluded.expires_at,
     expired = false,
     note = excluded.note

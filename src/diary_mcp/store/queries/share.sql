@@ -1,11 +1,17 @@
 -- name: put_share
--- Sharing again replaces what the share says.
-insert into diary.share (entry_id, grantee, granted_by, expires_at, note, created_at)
+-- Sharing again replaces what the share says; one that had ended begins anew.
+insert into diary.share as given (entry_id, grantee, granted_by, expires_at, note, created_at)
 select e.id, %(grantee)s, e.owner, %(expires_at)s, %(note)s, clock_timestamp()
 from diary.entry as e
 where e.id = %(entry_id)s
 on conflict on constraint share_pkey do update
-set expires_at = excluded.expires_at, expired = false, note = excluded.note
+set
+    created_at = case
+        when diary.is_active(given.expires_at) then given.created_at else excluded.created_at
+    end,
+    expires_at = excluded.expires_at,
+    expired = false,
+    note = excluded.note
 
 -- name: remove_share
 -- An expired share is gone already, but for its row.
