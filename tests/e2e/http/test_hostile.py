@@ -95,7 +95,7 @@ def test_damaged_messages_are_no_fault_of_the_server(
     message = call_line("diary_create", {"content": "Damaged.", "tags": ["a", "b"]})
     headers = bearer(token) | call_headers("diary_create", era)
 
-    with httpx.Client(headers=headers | {"Accept": "application/json"}) as client:
+    with httpx.Client(headers=headers | {"Accept": "application/json"}, verify=False) as client:
         for body in damaged(message, 60 * SCALE, seeded(f"damaged over HTTP {era}")):
             response = client.post(
                 f"{server.url}/mcp", content=body, headers={"Content-Type": "application/json"}
@@ -126,7 +126,7 @@ def test_many_long_bodies_at_once_fill_no_memory(server: HttpServer, token: str)
 def test_a_method_of_no_use_is_refused(
     server: HttpServer, token: str, method: str, path: str
 ) -> None:
-    response = httpx.request(method, server.url + path, headers=bearer(token))
+    response = httpx.request(method, server.url + path, headers=bearer(token), verify=False)
 
     assert response.status_code < 500
 
@@ -225,24 +225,22 @@ def test_garbage_and_damaged_requests_are_no_fault_of_the_server(
         assert not _exchange(server, sent, patience_s=0.05).startswith(b"HTTP/1.1 5")
 
 
-def test_clients_that_never_finish_their_requests_are_cut_off_and_keep_nobody_waiting(
+# When they are cut off: tests/unit/transport/http/test_protocol.py.
+def test_clients_that_never_finish_their_requests_keep_nobody_waiting(
     server: HttpServer, token: str
 ) -> None:
     with ExitStack() as connections:
 
-        def connect(sent: bytes) -> socket.socket:
+        def connect(sent: bytes) -> None:
             opened = connections.enter_context(socket.create_connection(server.address))
             opened.sendall(sent)
-            return opened
 
-        heads = [connect(b"POST /mcp HTTP/1.1\r\nHost: loc") for _ in range(300)]
+        for _ in range(300):
+            connect(b"POST /mcp HTTP/1.1\r\nHost: loc")
         for _ in range(20):
             connect(_with_length("1000000", b'{"jsonrpc"')(token))
 
         assert call(server, token, "diary_whoami").code == "ok"
-        for head in heads:
-            head.settimeout(30)
-            assert _rest(head) == b""
 
 
 def test_more_connections_than_most_systems_allow_files_keep_nobody_out(
@@ -284,7 +282,7 @@ def test_an_sse_client_that_does_not_read_fills_no_memory(server: HttpServer, to
             told += stream.recv(1_000)
         path = told.partition(b"data: ")[2].split()[0].decode()
         statuses: list[int] = []
-        with httpx.Client(headers=bearer(token), timeout=60) as client:
+        with httpx.Client(headers=bearer(token), timeout=60, verify=False) as client:
             for message in HANDSHAKE:
                 client.post(server.url + path, json=message)
             post_message = _poster(client, server.url + path)
@@ -348,10 +346,3 @@ def _exchange(server: HttpServer, sent: bytes, *, patience_s: float = 1) -> byte
             return connection.recv(1_000)
         except (TimeoutError, ConnectionError):
             return b""
-
-
-def _rest(connection: socket.socket) -> bytes:
-    try:
-        return connection.recv(100)
-    except ConnectionError:
-        return b""
