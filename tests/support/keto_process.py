@@ -192,6 +192,6 @@ def _is_free(port: int) -> bool:
 
 def _is_alive(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/alive", timeout=1).is_success
+        return httpx.get(f"{url}/health/alive", timeout=1, verify=False).is_success
     except httpx.TransportError:
         return False

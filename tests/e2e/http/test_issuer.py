@@ -192,6 +192,7 @@ def test_who_has_no_token_is_told_where_to_get_one(
     metadata = httpx.get(
         f"{server.url}/.well-known/oauth-protected-resource/mcp",
         headers={"Host": "diary.example.org"},
+        verify=False,
     )
 
     assert (

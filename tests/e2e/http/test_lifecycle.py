@@ -96,7 +96,7 @@ def test_a_server_that_is_ending_sends_new_requests_elsewhere(database: str) -> 
     with (
         http_server(environment(database_url=database)) as server,
         ThreadPoolExecutor() as elsewhere,
-        httpx.Client(headers=bearer(token), timeout=30) as connected,
+        httpx.Client(headers=bearer(token), timeout=30, verify=False) as connected,
     ):
         server.wait_until_ready()
         connected.get(f"{server.url}/health")
@@ -108,7 +108,7 @@ def test_a_server_that_is_ending_sends_new_requests_elsewhere(database: str) -> 
 
             late = connected.post(f"{server.url}/mcp", json=request_body("tools/list"))
             with pytest.raises(httpx.ConnectError):
-                httpx.get(f"{server.url}/ready")
+                httpx.get(f"{server.url}/ready", verify=False)
             lock.commit()
 
         assert late.status_code == 503
@@ -210,8 +210,10 @@ def test_a_public_address_is_served_once_an_agent_has_a_token(database: str) -> 
         port = server.address[1]
         url = f"http://127.0.0.1:{port}/mcp"
 
-        inside = httpx.post(url, json=request_body("tools/list"), headers=bearer(token))
-        outside = httpx.post(url, json=request_body("tools/list"))
+        inside = httpx.post(
+            url, json=request_body("tools/list"), headers=bearer(token), verify=False
+        )
+        outside = httpx.post(url, json=request_body("tools/list"), verify=False)
 
     assert outside.status_code == 401
     assert inside.status_code != 401
@@ -235,7 +237,7 @@ def test_the_server_answers_before_the_diary_is_up(tmp_path: Path) -> None:
         )
 
         early = post(server, initialize)
-        ready = httpx.get(f"{server.url}/ready")
+        ready = httpx.get(f"{server.url}/ready", verify=False)
 
         assert early.json()["result"]["serverInfo"]["name"] == "diary-mcp"
         assert ready.status_code == 503
@@ -248,8 +250,8 @@ def test_readiness_follows_the_database(database: str) -> None:
     with http_server(environment(database_url=unreachable)) as server:
         eventually(lambda: server.events("diary.down"))
 
-        ready = httpx.get(f"{server.url}/ready")
-        health = httpx.get(f"{server.url}/health")
+        ready = httpx.get(f"{server.url}/ready", verify=False)
+        health = httpx.get(f"{server.url}/health", verify=False)
         stranger = post(server, request_body("tools/list"), bearer("dmcp_" + "a" * 43))
 
     assert ready.status_code == 503
@@ -268,4 +270,4 @@ def test_a_server_is_found_by_the_name_localhost(database: str) -> None:
     with http_server(settings, "--host", "localhost", "--no-auth") as server:
         _, port = server.address
 
-        assert httpx.get(f"http://localhost:{port}/health").status_code == 200
+        assert httpx.get(f"http://localhost:{port}/health", verify=False).status_code == 200

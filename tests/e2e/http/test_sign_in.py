@@ -46,6 +46,7 @@ def refused(server: HttpServer, *headers: tuple[str, str], query: str = "") -> h
         f"{server.url}/mcp{query}",
         json=call_body("diary_create", {"content": "I got in."}),
         headers=[("Accept", "application/json"), *headers],
+        verify=False,
     )
 
 
@@ -60,13 +61,13 @@ def test_a_request_without_a_token_is_told_how_to_sign_in(server: HttpServer) ->
 
 @pytest.mark.parametrize("path", ["/mcp", "/messages/?session_id=1"])
 def test_every_way_to_send_a_message_wants_a_token(server: HttpServer, path: str) -> None:
-    response = httpx.post(server.url + path, json=request_body("tools/list"))
+    response = httpx.post(server.url + path, json=request_body("tools/list"), verify=False)
 
     assert response.status_code == 401
 
 
 def test_a_stream_is_opened_for_nobody_without_a_token(server: HttpServer) -> None:
-    response = httpx.get(f"{server.url}/sse")
+    response = httpx.get(f"{server.url}/sse", verify=False)
 
     assert response.status_code == 401
 
@@ -278,9 +279,9 @@ def test_a_token_for_one_diary_reaches_nothing_else(server: HttpServer, database
     assert call(server, work, "diary_list", {"diary": "*"}).code == "forbidden"
     assert call(server, everything, "diary_get", {"entry_id": made["id"]}).data["diary"] == "work"
     origin = {"Origin": server.url}
-    page = httpx.post(f"{server.url}/sign-in", data={"token": work}, headers=origin)
+    page = httpx.post(f"{server.url}/sign-in", data={"token": work}, headers=origin, verify=False)
     assert (page.status_code, "set-cookie" in page.headers) == (403, False)
-    assert httpx.get(f"{server.url}/", cookies={"diary": work}).status_code == 401
+    assert httpx.get(f"{server.url}/", cookies={"diary": work}, verify=False).status_code == 401
     assert "diary work only" in agent_command(database, "list")
     entries = {"entry_id": made["id"], "expected_version": 1, "diary": "main"}
     assert call(server, everything, "diary_update", entries).code == "ok"

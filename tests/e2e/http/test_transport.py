@@ -76,7 +76,7 @@ async def test_a_client_of_the_legacy_stream_writes_and_reads(
 
 def test_the_legacy_stream_is_there_only_where_it_was_asked_for(database: str, token: str) -> None:
     with http_server(environment(database_url=database)) as plain:
-        response = httpx.get(f"{plain.url}/sse", headers=bearer(token))
+        response = httpx.get(f"{plain.url}/sse", headers=bearer(token), verify=False)
 
     assert response.status_code == 404
 
@@ -106,7 +106,7 @@ def test_a_client_of_which_nothing_is_known_may_have_apps(server: HttpServer, to
 def test_there_is_no_session_to_listen_to_or_to_end(
     server: HttpServer, token: str, method: str
 ) -> None:
-    response = httpx.request(method, f"{server.url}/mcp", headers=bearer(token))
+    response = httpx.request(method, f"{server.url}/mcp", headers=bearer(token), verify=False)
 
     assert response.status_code == 405
     assert response.headers["Allow"] == "POST"
@@ -121,10 +121,16 @@ def test_a_session_of_one_agent_is_not_there_for_another(
         endpoint = next(line for line in lines if line.startswith("data:")).split(": ", 1)[1]
 
         stolen = httpx.post(
-            server.url + endpoint, json=request_body("tools/list"), headers=bearer(thief)
+            server.url + endpoint,
+            json=request_body("tools/list"),
+            headers=bearer(thief),
+            verify=False,
         )
         own = httpx.post(
-            server.url + endpoint, json=request_body("tools/list"), headers=bearer(token)
+            server.url + endpoint,
+            json=request_body("tools/list"),
+            headers=bearer(token),
+            verify=False,
         )
 
     assert (stolen.status_code, own.status_code) == (404, 202)
@@ -144,7 +150,10 @@ def test_a_stream_ends_instead_of_telling_more_to_a_revoked_token(
         )
 
         httpx.post(
-            server.url + endpoint, json=request_body("tools/list"), headers=bearer(own.secret)
+            server.url + endpoint,
+            json=request_body("tools/list"),
+            headers=bearer(own.secret),
+            verify=False,
         )
 
         assert [line for line in lines if line.startswith("data:")] == []
@@ -187,10 +196,10 @@ def test_a_page_of_an_allowed_origin_may_ask_and_read_the_answer(
         "Access-Control-Request-Headers": "authorization,content-type,mcp-protocol-version",
     }
 
-    allowed = httpx.options(f"{server.url}/mcp", headers=origin | asking)
+    allowed = httpx.options(f"{server.url}/mcp", headers=origin | asking, verify=False)
     answer = post(server, request_body("tools/list"), bearer(token) | origin)
     refused = httpx.options(
-        f"{server.url}/mcp", headers=asking | {"Origin": "https://evil.example"}
+        f"{server.url}/mcp", headers=asking | {"Origin": "https://evil.example"}, verify=False
     )
 
     assert allowed.status_code == 200
@@ -206,6 +215,7 @@ def test_a_slash_at_the_end_is_the_same_address(server: HttpServer, token: str) 
         f"{server.url}/mcp/",
         json=request_body("tools/list"),
         headers=bearer(token) | {"Accept": "application/json"},
+        verify=False,
     )
 
     assert response.status_code == 200
@@ -256,13 +266,13 @@ def test_a_strange_host_is_turned_away_before_it_may_show_a_token(server: HttpSe
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
 def test_a_load_balancer_may_ask_by_address(server: HttpServer, path: str) -> None:
-    response = httpx.get(server.url + path, headers={"Host": "10.1.2.3"})
+    response = httpx.get(server.url + path, headers={"Host": "10.1.2.3"}, verify=False)
 
     assert response.status_code == 200
 
 
 def test_readiness_names_what_answers(server: HttpServer) -> None:
-    response = httpx.get(f"{server.url}/ready")
+    response = httpx.get(f"{server.url}/ready", verify=False)
 
     assert response.json() == {
         "ready": True,
@@ -278,6 +288,7 @@ def test_a_body_of_more_than_four_mib_is_refused(server: HttpServer, token: str)
         f"{server.url}/mcp",
         content=(b" " * (1 << 20) for _ in range(5)),
         headers={"Content-Type": "application/json", **bearer(token)},
+        verify=False,
     )
 
     assert (declared.status_code, streamed.status_code) == (413, 413)
@@ -399,14 +410,14 @@ def test_a_head_without_end_is_cut_off(server: HttpServer, endless: bytes) -> No
         answer = _exchange(connection, endless)
 
     assert answer.startswith((b"HTTP/1.1 400", b""))
-    assert httpx.get(f"{server.url}/health").status_code == 200
+    assert httpx.get(f"{server.url}/health", verify=False).status_code == 200
 
 
 async def test_many_calls_at_once_are_all_answered(server: HttpServer, token: str) -> None:
     limits = httpx.Limits(max_connections=100)
     statuses: list[int] = []
     async with (
-        httpx.AsyncClient(headers=bearer(token), limits=limits, timeout=60) as client,
+        httpx.AsyncClient(headers=bearer(token), limits=limits, timeout=60, verify=False) as client,
         anyio.create_task_group() as calls,
     ):
 
