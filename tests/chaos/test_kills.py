@@ -7,25 +7,24 @@ read from rows and tuples, never asked of the code under test.
 
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import get_args
 from uuid import uuid4
 
 import pytest
 
-from support.clients import (
-    COMMAND,
-    ConnectionLostError,
-    Json,
-    RawClient,
-    answer_of,
-    environment,
-)
+from support.clients import ConnectionLostError, Json, answer_of, environment
+from support.fork_server import start_command
 from support.ground_truth import ask, check_promise, eventually, is_settled
+from support.pace import poll_diaries_often
 from support.sites import Site, add_agents, site
 from support.stop_points import StepPoint, StopPoint, held, install_stop_points, is_there
+
+Group = tuple[str, ...]
+"""The names of some of the mutations."""
 
 State = tuple[bool, frozenset[str]]
 """Whether an entry is there, and with whom it is shared."""
@@ -72,197 +71,260 @@ MUTATIONS = {
 }
 
 
+# What a server can be at all at once, so that one kill does for all of it: alice's chain has one
+# writer at a time, and a queue of DBOS two workflows.
+GROUPS: list[Group] = [
+    ("create", "share", "make a diary"),
+    ("move", "unshare", "share a diary"),
+    ("delete",),
+]
+# DBOS has three connections to account for its workflows, and one of them it keeps.
+PAIRS: list[Group] = [
+    ("create", "make a diary"),
+    ("share", "share a diary"),
+    ("move", "unshare"),
+    ("delete",),
+]
+PREPARED_AT_ONCE = 12
+
+by_group = pytest.mark.parametrize("names", GROUPS, ids=", ".join)
+pytestmark = pytest.mark.xdist_group("kills")
+
+
 @dataclass
 class Diary:
     """A site whose server may be killed, and what must be true of every entry by now."""
 
     site: Site
-    states: dict[str, State] = field(default_factory=dict[str, State])
+    states: dict[str, State]
+    """By the key of an entry or the name of a diary; of what was deleted, too."""
 
-    def prepare(self, key: str, mutation: Mutation) -> RawClient:
-        """The server, with a settled entry or diary in the state before the mutation."""
-        server, state = self.site.server(), mutation.before
-        assert server.call("diary_diaries", open="team").code == "ok"
-        steps = ("make a diary",) if mutation.of_diary else ("create", "share")
-        for name in steps[: 1 + len(state[1])] if state[0] else ():
-            mutation = MUTATIONS[name]
-            assert server.call(mutation.tool, **mutation.arguments(key)).code == "ok"
-        self.states[key] = state
-        server.wait_until_up()
+    _prepared: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    def prepare(self, name: str) -> str:
+        """The key of a settled entry or diary in the state before the mutation."""
+        if not self._prepared.get(name):
+            self._prepare_some()
+        return self._prepared[name].pop()
+
+    def _prepare_some(self) -> None:
+        """Of every kind, since settling is waited for."""
+        for name, mutation in MUTATIONS.items():
+            keys = [uuid4().hex for _ in range(PREPARED_AT_ONCE)]
+            for key in keys:
+                self.bring_about(key, mutation)
+            self._prepared.setdefault(name, []).extend(keys)
         self.check()
-        return server
+
+    def bring_about(self, key: str, mutation: Mutation) -> None:
+        """Makes the state before the mutation, with a server that is not to be killed yet."""
+        is_there, grantees = self.states[key] = mutation.before
+        steps = ("make a diary", "share a diary") if mutation.of_diary else ("create", "share")
+        for name in steps[: 1 + len(grantees)] if is_there else ():
+            step = MUTATIONS[name]
+            answer = self.site.server().call(step.tool, **step.arguments(key))
+            assert answer.code == "ok"
+
+    def start_again(self) -> None:
+        """The next server; nothing is done for it but what it does by itself."""
+        self.site.server().wait_until_up()
 
     def check(self) -> None:
-        """The promise holds, and every entry is as it must be."""
+        """The promise holds, every entry is as it must be, and there is no other."""
         check_promise(self.site.url)
-        assert {key: self.state(key) for key in self.states} == self.states
+        assert self.read() == {key: state for key, state in self.states.items() if state[0]}
 
-    def state(self, key: str) -> State:
-        grantees = ask(
+    def read(self) -> dict[str, State]:
+        """What is there, by its key or name."""
+        rows = ask(
             self.site.url,
-            "select share.grantee from diary.entry left join diary.share on entry_id = id"
-            " where key = %s and diary_id is null"
-            " union all select 'in ' || name from diary.entry"
-            " join diary.diary on diary.id = diary_id where key = %s"
-            " union all select grantee from diary.diary left join diary.diary_role on diary_id = id"
-            " where name = %s",
-            *(key, key, key),
+            "select key, share.grantee from diary.entry left join diary.share on entry_id = id"
+            " union all select key, 'in ' || name from diary.entry"
+            " join diary.diary on diary.id = diary_id"
+            " union all select name, grantee from diary.diary"
+            " left join diary.diary_role on diary_id = id",
         )
-        return bool(grantees), frozenset(str(name) for (name,) in grantees if name is not None)
+        grantees: dict[str, set[str]] = {}
+        for key, grantee in rows:
+            grantees.setdefault(str(key), set()).update([] if grantee is None else [str(grantee)])
+        return {key: (True, frozenset(names)) for key, names in grantees.items()}
+
+    def read_some(self, keys: Iterable[str]) -> dict[str, State]:
+        found = self.read()
+        return {key: found.get(key, ABSENT) for key in keys}
 
 
 @pytest.fixture(scope="module")
 def diary(postgres_url: str) -> Generator[Diary]:
     with site(postgres_url, "alice") as opened:
         install_stop_points(opened.url)
+        poll_diaries_often(opened.url)
         add_agents(opened.url, "bob")
-        yield Diary(opened)
+        assert opened.server().call("diary_diaries", open="team").code == "ok"
+        yield Diary(opened, {"team": PRIVATE})
+
+
+@dataclass(frozen=True)
+class AtThePoint:
+    """Mutations by their keys, each stopped at one point at this moment."""
+
+    mutations: dict[str, Mutation]
+    calls: list[Future[Json]]
+    backends: list[int]
+
+    @property
+    def after(self) -> dict[str, State]:
+        return {key: mutation.after for key, mutation in self.mutations.items()}
+
+    def check_unanswered(self) -> None:
+        """Of a server that is gone."""
+        for call in self.calls:
+            with pytest.raises(ConnectionLostError):
+                answer_of(call)
+
+
+@contextmanager
+def stopped(
+    diary: Diary, point: StopPoint, names: Group, *, answered: bool = False
+) -> Generator[AtThePoint]:
+    """Each of the mutations under way, and all of them at the point until the block ends.
+
+    One after the other, so that it is seen of each that it has arrived.
+    """
+    mutations = {diary.prepare(name): MUTATIONS[name] for name in names}
+    server = diary.site.server()
+    with held(diary.site.url, point) as stop:
+        calls: list[Future[Json]] = []
+        for key, mutation in mutations.items():
+            calls.append(server.start_call(mutation.tool, **mutation.arguments(key)))
+            if answered:
+                assert answer_of(calls[-1]).code == "ok"
+            stop.wait_for_arrivals(len(calls))
+        backends = stop.wait_for_arrivals(len(calls))
+        assert len(backends) == len(calls)
+        yield AtThePoint(mutations, calls, backends)
 
 
 def kill_before_commit(
-    diary: Diary, point: StopPoint, key: str, mutation: Mutation, *, with_backend: bool
-) -> None:
+    diary: Diary, point: StopPoint, names: Group, *, with_backends: bool
+) -> AtThePoint:
     """Kills the server at the point. What it was at goes on without it, as far as it can.
 
     From the enqueue on the commit may be on its way already: only the end of its server process in
-    PostgreSQL, `with_backend`, calls it off.
+    PostgreSQL, `with_backends`, calls it off.
     """
-    server = diary.prepare(key, mutation)
-    with held(diary.site.url, point) as stop:
-        call = server.start_call(mutation.tool, **mutation.arguments(key))
-        backend = stop.wait_for_arrival()
-        server.kill()
-        if with_backend:
+    with stopped(diary, point, names) as reached:
+        diary.site.server().kill()
+        for backend in reached.backends if with_backends else ():
             ask(diary.site.url, "select pg_terminate_backend(%s)", backend)
-    eventually(lambda: not is_there(diary.site.url, backend))
-    with pytest.raises(ConnectionLostError):
-        answer_of(call)
+    eventually(lambda: not any(is_there(diary.site.url, each) for each in reached.backends))
+    reached.check_unanswered()
+    return reached
 
 
-@pytest.mark.xdist_group("kills-in-the-transaction")
-@pytest.mark.parametrize("name", MUTATIONS)
+@by_group
 @pytest.mark.parametrize(
     "point", ["after begin", "after the rows", "after the enqueue", "before the commit"]
 )
 def test_a_server_killed_before_its_commit_leaves_nothing_of_the_mutation(
-    diary: Diary, point: StopPoint, name: str
+    diary: Diary, point: StopPoint, names: Group
 ) -> None:
-    key = uuid4().hex
-    mutation = MUTATIONS[name]
     is_sent = point in {"after the enqueue", "before the commit"}
-    kill_before_commit(diary, point, key, mutation, with_backend=is_sent)
+    kill_before_commit(diary, point, names, with_backends=is_sent)
 
-    diary.site.server().wait_until_up()
+    diary.start_again()
 
     diary.check()
 
 
-@pytest.mark.xdist_group("kills-in-the-transaction")
-@pytest.mark.parametrize("name", MUTATIONS)
+@by_group
 def test_a_server_killed_after_the_enqueue_leaves_all_of_the_mutation_or_nothing(
-    diary: Diary, name: str
+    diary: Diary, names: Group
 ) -> None:
-    key = uuid4().hex
-    mutation = MUTATIONS[name]
-    kill_before_commit(diary, "after the enqueue", key, mutation, with_backend=False)
-    found = diary.state(key)
-    assert found in {mutation.before, mutation.after}
-    diary.states[key] = found
+    reached = kill_before_commit(diary, "after the enqueue", names, with_backends=False)
+    found = diary.read_some(reached.mutations)
+    for key, mutation in reached.mutations.items():
+        assert found[key] in {mutation.before, mutation.after}
+    diary.states.update(found)
 
-    diary.site.server().wait_until_up()
+    diary.start_again()
 
     diary.check()
 
 
-@pytest.mark.xdist_group("kills-in-the-transaction")
-@pytest.mark.parametrize("name", MUTATIONS)
+@by_group
 def test_a_server_killed_during_its_commit_leaves_all_of_the_mutation(
-    diary: Diary, name: str
+    diary: Diary, names: Group
 ) -> None:
-    key = uuid4().hex
-    mutation = MUTATIONS[name]
-    server = diary.prepare(key, mutation)
-    with held(diary.site.url, "before the commit") as stop:
-        call = server.start_call(mutation.tool, **mutation.arguments(key))
-        stop.wait_for_arrival()
-        server.kill()
-    with pytest.raises(ConnectionLostError):
-        answer_of(call)
-    diary.states[key] = mutation.after
+    with stopped(diary, "before the commit", names) as reached:
+        diary.site.server().kill()
+    reached.check_unanswered()
+    diary.states.update(reached.after)
 
-    diary.site.server().wait_until_up()
+    diary.start_again()
 
-    eventually(lambda: diary.state(key) == mutation.after)
+    eventually(lambda: diary.read_some(reached.after) == reached.after)
     diary.check()
 
 
-@pytest.mark.xdist_group("kills-in-the-transaction")
-@pytest.mark.parametrize("name", MUTATIONS)
+@by_group
 def test_a_server_killed_after_its_commit_and_before_its_answer_leaves_all_of_the_mutation(
-    diary: Diary, name: str
+    diary: Diary, names: Group
 ) -> None:
-    key = uuid4().hex
-    mutation = MUTATIONS[name]
-    server = diary.prepare(key, mutation)
-    with held(diary.site.url, "before the commit") as stop:
-        call = server.start_call(mutation.tool, **mutation.arguments(key))
-        stop.wait_for_arrival()
+    server = diary.site.server()
+    with stopped(diary, "before the commit", names) as reached:
         os.kill(server.process.pid, signal.SIGSTOP)
-    eventually(lambda: diary.state(key) == mutation.after)
+    eventually(lambda: diary.read_some(reached.after) == reached.after)
     server.kill()
-    with pytest.raises(ConnectionLostError):
-        answer_of(call)
-    diary.states[key] = mutation.after
+    reached.check_unanswered()
+    diary.states.update(reached.after)
 
-    diary.site.server().wait_until_up()
+    diary.start_again()
 
     diary.check()
 
 
-@pytest.mark.xdist_group("kills-in-the-step")
-@pytest.mark.parametrize("name", MUTATIONS)
-@pytest.mark.parametrize("point", get_args(StepPoint))
+@pytest.mark.parametrize(
+    ("point", "names"),
+    [
+        pytest.param(point, names, id=f"{point}-{', '.join(names)}")
+        for point in get_args(StepPoint)
+        for names in (PAIRS if point in {"before the checkpoint", "before the end"} else GROUPS)
+    ],
+)
 def test_a_server_killed_inside_the_step_leaves_the_rest_to_the_next(
-    diary: Diary, point: StopPoint, name: str
+    diary: Diary, point: StopPoint, names: Group
 ) -> None:
-    key = uuid4().hex
-    mutation = MUTATIONS[name]
-    server = diary.prepare(key, mutation)
-    with held(diary.site.url, point) as stop:
-        answer = server.call(mutation.tool, **mutation.arguments(key))
-        stop.wait_for_arrival()
-        server.kill()
-    assert answer.code == "ok"
-    diary.states[key] = mutation.after
+    with stopped(diary, point, names, answered=True) as reached:
+        diary.site.server().kill()
+    diary.states.update(reached.after)
 
-    diary.site.server().wait_until_up()
+    diary.start_again()
 
     diary.check()
 
 
-@pytest.mark.xdist_group("kills-in-the-step")
 @pytest.mark.parametrize("point", ["after the enqueue", "before the commit", "before the tuples"])
 def test_a_killed_removal_of_an_agent_leaves_all_of_it_or_nothing(
     diary: Diary, point: StopPoint
 ) -> None:
-    url, key = diary.site.url, uuid4().hex
-    server = diary.prepare(key, MUTATIONS["unshare"])
+    url, key, agent = diary.site.url, uuid4().hex, f"leaving-{uuid4().hex}"
+    add_agents(url, agent)
+    diary.bring_about(key, MUTATIONS["share"])
+    shared = diary.site.server().call("diary_share", entry_id=key, with_=agent)
+    assert shared.code == "ok"
+    diary.states[key] = (True, frozenset({agent}))
+    diary.check()
     with held(url, point) as stop:
-        command = subprocess.Popen(
-            [COMMAND, "agent", "remove", "bob"],
-            env=environment(database_url=url),
-            stdout=subprocess.DEVNULL,
-        )
+        command = start_command("agent", "remove", agent, env=environment(database_url=url))
         backend = stop.wait_for_arrival()
         command.kill()
         command.wait()
-        server.kill()
+        diary.site.server().kill()
     eventually(lambda: not is_there(url, backend))
-    diary.site.server().wait_until_up()
+    diary.start_again()
     eventually(lambda: is_settled(url))
 
-    if not ask(url, "select true from diary.agent where name = 'bob'"):
-        lost = {each: PRIVATE for each, state in diary.states.items() if state == SHARED}
-        diary.states.update(lost)
-    add_agents(url, "bob")
+    if not ask(url, "select true from diary.agent where name = %s", agent):
+        diary.states[key] = PRIVATE
     diary.check()

@@ -100,8 +100,12 @@ class Held:
 
     def wait_for_arrival(self) -> int:
         """Returns once somebody is stopped; gives the pid of its server process."""
-        eventually(self._waiting, within_s=60)
-        return self._waiting()[0]
+        return self.wait_for_arrivals(1)[0]
+
+    def wait_for_arrivals(self, number: int) -> list[int]:
+        """Returns once so many are stopped; gives the pids of their server processes."""
+        eventually(lambda: len(self._waiting()) >= number, within_s=60)
+        return self._waiting()
 
     def let_go(self) -> None:
         """Lets everybody pass."""
