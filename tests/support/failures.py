@@ -4,6 +4,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal, get_args
 
+import psycopg
+
 from support.ground_truth import Row, ask
 
 Failure = Literal[
@@ -93,4 +95,9 @@ def failing(url: str, failure: Failure) -> Generator[None]:
 
 def read_everything(url: str) -> dict[str, list[Row]]:
     """Every row that a mutation could add, change or remove."""
-    return {table: ask(url, query) for table, query in _QUERIES.items()}
+    with psycopg.connect(url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        return {
+            table: connection.execute(query.encode()).fetchall()
+            for table, query in _QUERIES.items()
+        }
