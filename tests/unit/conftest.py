@@ -12,7 +12,11 @@ PROCESSES = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.
 SOCKETS = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Bytecode is kept wherever Python keeps it.
-WRITABLE = (tempfile.gettempdir(), os.devnull)
+WRITABLE = (
+    tempfile.gettempdir(),
+    os.environ.get("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir()),
+    os.devnull,
+)
 BYTECODE = ".pyc"
 
 
