@@ -43,7 +43,7 @@ def import_files(
     """Read Markdown files, JSON Lines, folders of them, and what other programs keep.
 
     Those are Claude Code's memory, Obsidian vaults, basic-memory's folder, server-memory's lines,
-    and conversations.json of ChatGPT and Claude.
+    and the exports of ChatGPT and Claude, zipped or not.
     """
     is_terminal = sys.stderr.isatty()
     with click.progressbar(

@@ -19,6 +19,7 @@ from diary_mcp.files.sources import (
     Source,
     find_modification_time,
     open_regular,
+    open_source,
     read_bytes,
     shown,
 )
@@ -147,7 +148,7 @@ def read_source(source: Source, name: str | None = None) -> Generator[Found | Re
             case "memory_graph":
                 yield from _read_graph(source, name or source.path.stem, origin)
             case "chatgpt" | "claude":
-                yield from _read_conversations(source.path, source.kind, origin)
+                yield from _read_conversations(source, source.kind, origin)
             case "markdown":
                 yield from _read_file(source, name, origin)
     except InvalidArgumentError as error:
@@ -197,10 +198,12 @@ def _read_graph(source: Source, name: str, origin: str) -> Generator[Found | Rej
                 yield Found(origin, replace(item, path=str(path), other_keys=keys))
 
 
-def _read_conversations(path: Path, program: Program, origin: str) -> Generator[Found | Rejection]:
-    with open_regular(path) as file:
+def _read_conversations(
+    source: Source, program: Program, origin: str
+) -> Generator[Found | Rejection]:
+    with open_source(source) as file:
         text = decode_text(file.read())
-    for item in read_conversations(text, program, find_modification_time(path)):
+    for item in read_conversations(text, program, find_modification_time(source.path)):
         if isinstance(item, Unreadable):
             yield Rejection(f"{origin}: {printable(item.title)}", item.reason)
         else:

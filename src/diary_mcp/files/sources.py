@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import IO, BinaryIO, Literal
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import MAX_CONTENT_CHARACTERS, printable
 from diary_mcp.files.conversations import find_program
 from diary_mcp.files.front_matter import MAX_FRONT_MATTER_CHARACTERS
 from diary_mcp.files.memory_graph import is_graph_line
+from diary_mcp.files.packed import list_conversations, open_packed
 from diary_mcp.files.programs import find_vault, holds_templates, is_transcript
 
 _LONGEST_CHARACTER_BYTES = 4
@@ -48,6 +49,8 @@ class Source:
     """The folder that was named and that it was found in."""
     is_in_vault: bool = False
     """Whether Obsidian keeps it."""
+    packed: str | None = None
+    """Its name in the zip that `path` is."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,11 @@ class Rejection:
 
 def find_sources(paths: Iterable[Path]) -> Generator[Source | Rejection]:
     """The files that `paths` name, each once, and those paths that cannot be used."""
-    seen: set[Path] = set()
+    seen: set[tuple[Path, str | None]] = set()
     for path in paths:
         for found in _find_at(path):
             if isinstance(found, Source):
-                place = found.path.parent.resolve() / found.path.name
+                place = found.path.parent.resolve() / found.path.name, found.packed
                 if place in seen:
                     continue
                 seen.add(place)
@@ -96,6 +99,22 @@ def find_modification_time(path: Path) -> datetime:
         raise InvalidArgumentError(
             "has a modification time that is out of range; give it a `date` in front matter."
         ) from error
+
+
+@contextmanager
+def open_source(source: Source) -> Generator[IO[bytes]]:
+    """A source that may be packed, open to read.
+
+    Raises:
+        InvalidArgumentError: it cannot be opened, or reading it fails inside the block.
+    """
+    opened = (
+        open_regular(source.path)
+        if source.packed is None
+        else open_packed(source.path, source.packed)
+    )
+    with opened as file:
+        yield file
 
 
 @contextmanager
@@ -134,10 +153,27 @@ def _find_at(path: Path) -> Generator[Source | Rejection]:
         yield from found or [Rejection(shown(path), reason)]
     elif not os.path.lexists(path):
         yield Rejection(shown(path), "does not exist; name a file or a folder that does.")
+    elif path.suffix.lower() == ".zip":
+        yield from _find_packed(path)
     elif (kind := _find_kind(path)) is None:
         yield Rejection(shown(path), _why_not(path))
     else:
         yield Source(path, kind, is_in_vault=find_vault(path.parent.resolve()) is not None)
+
+
+def _find_packed(path: Path) -> Generator[Source | Rejection]:
+    found: list[Source] = []
+    try:
+        for name in list_conversations(path):
+            with open_packed(path, name) as file:
+                program = find_program(file.read(_BEGINNING_BYTES))
+            if program is not None:
+                found.append(Source(path, program, packed=name))
+    except InvalidArgumentError as error:
+        yield Rejection(shown(path), str(error))
+        return
+    reason = "holds no conversations.json of ChatGPT or Claude; unpack it, and name its folder."
+    yield from found or [Rejection(shown(path), reason)]
 
 
 def _find_kind(path: Path) -> SourceKind | None:

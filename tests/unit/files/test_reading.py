@@ -1,7 +1,9 @@
 """From paths to entries: which files are read, and what is passed over."""
 
+import json
 import os
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -63,6 +65,52 @@ def test_a_path_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> 
         (str(text), "is neither Markdown (.md) nor JSON Lines (.jsonl)"),
         (str(empty), "holds no entries"),
     ]
+
+
+def _zip(path: Path, name: str, text: str = "[]") -> Path:
+    with ZipFile(path, "w", ZIP_DEFLATED) as packed:
+        packed.writestr(name, text)
+    return path
+
+
+def test_a_zip_without_conversations_that_can_be_unpacked_is_rejected(tmp_path: Path) -> None:
+    conversation = '[{"title": "Hi", "mapping": {}}]'
+    damaged = _zip(tmp_path / "damaged.zip", "conversations.json", conversation * 99)
+    damaged.write_bytes(
+        damaged.read_bytes().replace(b"conversations.json", b"conversations.jsoX", 1)
+    )
+    encrypted = _zip(tmp_path / "encrypted.zip", "a/conversations.json", conversation)
+    raw = bytearray(encrypted.read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        raw[raw.index(header) + flags] |= 1
+    encrypted.write_bytes(raw)
+    (tmp_path / "text.ZIP").write_text("no zip")
+
+    _, rejected = _find(
+        damaged,
+        encrypted,
+        tmp_path / "text.ZIP",
+        _zip(tmp_path / "other.zip", "conversations.json", '{"a": 1}'),
+        _zip(tmp_path / "notes.zip", "notes/a.md", "# A"),
+    )
+
+    assert [each.reason.partition(" (")[0] for each in rejected] == [
+        *["cannot be unpacked"] * 3,
+        *["holds no conversations.json of ChatGPT or Claude; unpack it, and name its folder."] * 2,
+    ]
+
+
+def test_a_zip_that_is_damaged_further_on_is_rejected_whole(tmp_path: Path) -> None:
+    conversations = json.dumps([{"title": os.urandom(99).hex(), "mapping": {}}] * 9_999)
+    path = _zip(tmp_path / "export.zip", "conversations.json", conversations)
+    raw = bytearray(path.read_bytes())
+    raw[-200] ^= 0xFF
+    path.write_bytes(raw)
+
+    (batch,) = _read(path)
+
+    assert batch.entries == []
+    assert [each.reason.partition(" (")[0] for each in batch.rejected] == ["cannot be unpacked"]
 
 
 def test_what_cannot_be_read_does_not_keep_the_others_back(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What other programs keep is imported for what it is, once, and comes back from an export."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,20 @@ def _fields(entry: EntryRecord) -> tuple[object, ...]:
         entry.key, entry.type, entry.title, entry.content, entry.tags, entry.importance,
         entry.date, entry.session, entry.author.replace(BOB, OWNER),
     )  # fmt: skip
+
+
+async def test_an_export_is_the_same_in_its_zip_as_unpacked(
+    foundation: Foundation, tmp_path: Path
+) -> None:
+    folder = write_everything(tmp_path / "in")
+    for program in ("chatgpt", "claude"):
+        shutil.make_archive(str(tmp_path / program), "zip", folder / program)
+
+    first = await run_import(foundation, tmp_path / "chatgpt.zip", tmp_path / "claude.zip")
+    unpacked = await run_import(foundation, folder / "chatgpt", folder / "claude")
+
+    assert (first.imported, first.rejected) == (2, [])
+    assert (unpacked.imported, unpacked.unchanged, unpacked.rejected) == (0, 2, [])
 
 
 async def test_claude_codes_memory_has_its_description_kind_and_session(

@@ -1,0 +1,52 @@
+"""What is packed in a zip: that is how ChatGPT and Claude hand out their exports."""
+
+import zipfile
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from diary_mcp.domain.errors import InvalidArgumentError
+
+# Whatever the zip says of itself, no more is unpacked.
+MAX_UNPACKED_BYTES = 1 << 30
+_CONVERSATIONS = "conversations*.json"
+
+
+def list_conversations(path: Path) -> list[str]:
+    """The names in the zip of what holds conversations.
+
+    Raises:
+        InvalidArgumentError: it cannot be read.
+    """
+    with _opened(path) as packed:
+        names = packed.namelist()
+    return sorted(name for name in names if fnmatch(PurePosixPath(name).name, _CONVERSATIONS))
+
+
+@contextmanager
+def open_packed(path: Path, name: str) -> Generator[IO[bytes]]:
+    """One file of the zip, unpacked while it is read.
+
+    Raises:
+        InvalidArgumentError: it cannot be read, here or inside the block, or is larger than 1 GiB.
+    """
+    with _opened(path) as packed:
+        if packed.getinfo(name).file_size > MAX_UNPACKED_BYTES:
+            raise InvalidArgumentError(f"holds {name} of more than 1 GiB; unpack it yourself.")
+        with packed.open(name) as file:
+            yield file
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as packed:
+            yield packed
+    except OSError as error:
+        raise InvalidArgumentError(f"cannot be read ({error.strerror or error}).") from error
+    # Encrypted, packed in another way, damaged.
+    except (RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InvalidArgumentError(f"cannot be unpacked ({error}); unpack it yourself.") from error
