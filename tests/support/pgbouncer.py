@@ -27,8 +27,8 @@ def find_pgbouncer() -> str:
 
 
 @contextmanager
-def trusting_postgres(directory: Path) -> Generator[int]:
-    """The port on 127.0.0.1 of a fresh server."""
+def trusting_postgres(directory: Path, *, also_on: str | None = None) -> Generator[int]:
+    """The port on 127.0.0.1 of a fresh server, and on another address of this machine."""
     account, port = server_account(), _free_port()
     data = directory / "trusting"
     data.mkdir(mode=0o700)
@@ -41,7 +41,11 @@ def trusting_postgres(directory: Path) -> Generator[int]:
         ],
         cwd="/", env=ENVIRONMENT, check=True, capture_output=True,
     )  # fmt: skip
-    settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
+    addresses = "127.0.0.1" if also_on is None else f"127.0.0.1,{also_on}"
+    if also_on is not None:
+        with (data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {also_on}/30 trust\n")
+    settings = {"listen_addresses": addresses, "port": port, "unix_socket_directories": ""}
     options = [f"--{name}={value}" for name, value in settings.items()]
     server = subprocess.Popen(
         [*account.command_prefix, str(programs / "postgres"), "-D", str(data), *options],

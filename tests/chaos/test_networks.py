@@ -1,0 +1,128 @@
+"""The network between a server and PostgreSQL fails, in every way that tells nobody, while the
+server is in the middle of a change, and of settling. Another server goes on, on the very entry,
+revocations included; once the network is well again so is the server that was cut off, rows and
+tuples agree, and nothing that was acknowledged is lost.
+
+The kernels' limits, and PostgreSQL's, are scaled down by the URL. At full length,
+
+    DIARY_MCP_CHAOS_FULL_LIMITS=1 pytest -n 0 tests/chaos/test_networks.py
+"""
+
+import os
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing
+from functools import partial
+from itertools import product
+from typing import get_args
+from urllib.parse import quote
+from uuid import uuid4
+
+import anyio
+import pytest
+
+from support.clients import RawClient, answer_of, environment
+from support.databases import create_template
+from support.fork_server import execute_command
+from support.ground_truth import ask, check_promise, eventually
+from support.networks import Fault, Wire, wire
+from support.pgbouncer import server_url, trusting_postgres
+from support.sites import add_agents, own_database
+from support.stop_points import StopPoint, held, install_stop_points
+
+FULL = bool(os.environ.get("DIARY_MCP_CHAOS_FULL_LIMITS"))
+KERNEL = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2}
+SESSION = {"idle_in_transaction_session_timeout": 500, "lock_timeout": 500}
+PATIENCE_MS = 2000
+# Of what is cut off, PostgreSQL ends the last after this, and a busy machine needs its own.
+PROGRESS_S = 35 if FULL else 15
+POINTS: tuple[StopPoint, ...] = ("after the rows", "before the tuples")
+
+pytestmark = pytest.mark.xdist_group("networks")
+
+
+def limited(url: str) -> str:
+    if FULL:
+        return url
+    kernels = {f"tcp_{name}": value for name, value in KERNEL.items()}
+    theirs = {**kernels, "tcp_user_timeout": PATIENCE_MS, **SESSION}
+    options = " ".join(f"-c {name}={value}" for name, value in theirs.items())
+    ours = {**KERNEL, "tcp_user_timeout": PATIENCE_MS, "options": quote(options)}
+    return f"{url}?{'&'.join(f'{name}={value}' for name, value in ours.items())}"
+
+
+@pytest.fixture(scope="module")
+def way() -> Generator[Wire]:
+    with wire() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def url(way: Wire, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    with trusting_postgres(tmp_path_factory.mktemp("tcp"), also_on=way.server_ip) as port:
+        anyio.run(create_template, server_url(port))
+        with own_database(server_url(port)) as opened:
+            install_stop_points(opened)
+            add_agents(opened, "bob")
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def other(url: str) -> Generator[RawClient]:
+    with closing(RawClient(environment(agent="alice", database_url=limited(url)))) as client:
+        yield client.wait_until_up()
+
+
+@pytest.fixture(scope="module")
+def far(way: Wire, url: str) -> Generator[RawClient]:
+    """The server in the namespace."""
+    there = environment(
+        agent="alice", database_url=limited(url.replace("127.0.0.1", way.server_ip))
+    )
+    start = partial(execute_command, through=way.through)
+    with closing(RawClient(there, start=start)) as client:
+        yield client.wait_until_up()
+
+
+def is_applied(url: str, key: str) -> bool:
+    """Whether the tuples follow the entry's last change, whatever waits on the queue."""
+    late = (
+        "select from diary.entry_permission join diary.entry on id = entry_id"
+        " where key = %s and applied_generation < generation"
+    )
+    return ask(url, late, key) == []
+
+
+@pytest.mark.parametrize("case", product(get_args(Fault), POINTS), ids=", ".join)
+def test_others_go_on_while_a_server_is_cut_off_and_it_comes_back(
+    url: str, way: Wire, other: RawClient, far: RawClient, case: tuple[Fault, StopPoint]
+) -> None:
+    fault, point = case
+    key = uuid4().hex
+    share = {"entry_id": key, "with": "bob"}
+    assert other.call("diary_create", content="Shared.", key=key).code == "ok"
+    check_promise(url)
+    with held(url, point) as stop:
+        far.start_call("diary_share", **share)
+        stop.wait_for_arrival()
+        with way.failing(fault):
+            stop.let_go()
+            started = time.monotonic()
+            written = far.start_call("diary_create", content="Cut off.", key=f"{key}-far")
+            eventually(lambda: other.call("diary_share", **share).code == "ok", within_s=PROGRESS_S)
+            assert other.call("diary_unshare", **share).code == "ok"
+            assert other.call("diary_create", content="Meanwhile.").code == "ok"
+            eventually(lambda: is_applied(url, key), within_s=PROGRESS_S)
+            took_s = time.monotonic() - started
+
+    sys.stderr.write(f"{fault}, {point}: the others were done after {took_s:.1f} s\n")
+    assert took_s < PROGRESS_S
+    eventually(lambda: far.call("diary_create", content="Well again.").code == "ok")
+    answered_s = time.monotonic() - started
+    answer = answer_of(written)
+    sys.stderr.write(f"{fault}, {point}: well after {answered_s:.1f} s; {answer.text[:80]}\n")
+    assert answer.code in ("ok", "unavailable")
+    check_promise(url)
+    if answer.code == "ok":
+        assert far.call("diary_get", entry_id=f"{key}-far").code == "ok"
