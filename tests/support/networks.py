@@ -25,7 +25,7 @@ import pytest
 Fault = Literal["all", "established", "to the server", "to the client", "late"]
 """What is lost: everything; what is connected now; one direction; nothing, but all comes late."""
 
-LATE_S = 0.2
+LATE_S = 0.1
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x1, 0x1000
@@ -36,9 +36,9 @@ _TCP = 6
 class Wire:
     """The way between the namespace (the client's side) and this machine (the server's)."""
 
-    def __init__(self, namespace: str, server_ip: str, client: int, server: int) -> None:
-        self.server_ip = server_ip
-        """Where this machine is found from the namespace."""
+    def __init__(self, namespace: str, ips: tuple[str, str], client: int, server: int) -> None:
+        self.server_ip, self.client_ip = ips
+        """Where this machine is found from the namespace, and as what it is seen from here."""
 
         self.through = ("ip", "netns", "exec", namespace)
         """A command that executes another in the namespace."""
@@ -122,7 +122,7 @@ def wire() -> Generator[Wire]:
         stack.callback(_ip, "netns", "delete", name)
         server = _tun(stack, f"{name}s", server_ip, client_ip)
         client = _tun(stack, f"{name}c", client_ip, server_ip, namespace=name)
-        opened = Wire(name, server_ip, client, server)
+        opened = Wire(name, (server_ip, client_ip), client, server)
         stack.callback(opened.close)
         yield opened
 
