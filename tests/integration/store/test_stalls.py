@@ -12,6 +12,7 @@ from urllib.parse import quote
 import anyio
 import pytest
 
+from diary_mcp.app import open_foundation
 from diary_mcp.domain.errors import (
     DatabaseUnavailableError,
     LocksLostError,
@@ -20,9 +21,11 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.relations import owner_tuple
+from diary_mcp.settings import Settings
 from diary_mcp.store.database import Database, WaitLimits, open_database
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
+from support.in_memory import InMemory, good, refusal
 from support.workflows import ALICE, BOB, Diary, open_diary, raise_generation
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +93,35 @@ async def test_a_process_that_sleeps_before_it_reads_an_answer_is_ended_too(
             await sleep_in_a_change()
 
         assert await diary.query("select generation from diary.entry_permission") == [(2,)]
+
+
+async def test_a_statement_that_does_not_end_is_ended_and_its_call_is_unavailable(
+    database_url: str,
+) -> None:
+    setting = f"statement_timeout={round(LIMIT_S * 1000)}"
+    limited = Settings(database_url=with_setting(database_url, setting))
+    async with (
+        open_diary(database_url) as diary,
+        open_foundation(limited) as foundation,
+        InMemory(foundation, "2025-11-25").client() as client,
+    ):
+        await diary.query(
+            "create function public.never_end() returns trigger language plpgsql"
+            " as 'begin perform pg_sleep(600); return null; end'"
+        )
+        await diary.query(
+            "create trigger never_ends before insert on diary.entry"
+            " for each statement execute function public.never_end()"
+        )
+        refused = await refusal(client, "diary_create", content="Never written.")
+        await diary.query("drop trigger never_ends on diary.entry")
+        created = await good(client, "diary_create", content="Written.")
+
+        assert refused.startswith("unavailable: ")
+        assert await diary.query("select id::text from diary.entry") == [(created["id"],)]
+        assert await diary.statuses() == ["ENQUEUED"]
+        # Where the URL says nothing, it is ours.
+        assert await diary.query("show statement_timeout") == [("10s",)]
 
 
 async def skip_before_postgresql_17(database: Database) -> None:
