@@ -48,4 +48,13 @@ class ServerLog:
             text = file.read().decode(errors="replace")
         lines = [_LINE_PREFIX.sub("", line) for line in text.splitlines() if line.strip()]
         complaints = dict.fromkeys(line for line in lines if _COMPLAINTS.search(line))
+        if not complaints and _is_full(self._path):
+            return "no space is left on the disk"
         return "; ".join([*complaints][-_MAX_COMPLAINTS:] or lines[-1:] or ["it said nothing"])
+
+
+def _is_full(path: Path) -> bool:
+    """Whether not even a complaint may have found room."""
+    disk = os.statvfs(path)
+    has_no_names = disk.f_files > 0 and disk.f_favail == 0
+    return has_no_names or disk.f_bavail * disk.f_frsize < _TAIL_BYTES
