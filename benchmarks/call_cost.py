@@ -1,0 +1,227 @@
+"""What calls cost the server's process in CPU time, beside another commit of this repository.
+
+    git worktree add ../before COMMIT && (cd ../before && uv sync)
+    uv run --group bench python benchmarks/call_cost.py --beside ../before [--turns 4]
+
+Both serve over stdio, each on data of its own, and take turns: a turn makes so many calls of each
+kind, one after the other, and then waits until the work behind the writes is done. The figures are
+the least of the turns, in milliseconds a call, of the server's process alone: PostgreSQL and the
+embedding model have processes of their own. Work behind a create is without what the process takes
+anyway when it is idle, which is measured after each turn.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from random import Random
+from typing import cast
+
+import click
+import psutil
+import psycopg
+
+from processes import cpu_s, describe_machine
+from texts import entry_text, question
+
+ENTRIES = 300
+CALLS = 60
+READS = 240
+IDLE_S = 5.0
+_LONGEST_WORK_S = 180
+_LOOK_S = 0.5
+_OTHER = "other"
+
+Arguments = dict[str, object]
+
+_WAITING = """\
+select (select count(*) from dbos.workflow_status where status in ('ENQUEUED', 'PENDING'))
+    + (select count(*) from diary.search_document where words_by is null or vectors_by is null)
+"""
+
+
+class Server:
+    """One server, spoken to in lines of JSON: the client's work must not weigh on the machine."""
+
+    def __init__(self, program: Path, home: Path) -> None:
+        self.program = program
+        self.home = home
+        self.environment = {
+            **os.environ,
+            "DIARY_MCP_DATA_DIR": str(home / "diary"),
+            "DIARY_MCP_AGENT": "bench",
+        }
+        self.ids: list[str] = []
+        self.number = 0
+        self._asked = 0
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        with subprocess.Popen(
+            [self.program, "serve"],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as self._process:
+            self.seen = psutil.Process(self._process.pid)
+            self._ask(
+                "initialize",
+                {
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": {},
+                    "clientInfo": {"name": "bench", "version": "0"},
+                },
+            )
+            self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+            yield
+            assert self._process.stdin is not None, "asked for"
+            self._process.stdin.close()
+
+    def call(self, tool: str, arguments: Arguments) -> dict[str, object]:
+        result = self._ask("tools/call", {"name": tool, "arguments": arguments})
+        if result.get("isError"):
+            raise click.ClickException(str(result["content"]))
+        return cast("dict[str, object]", result["structuredContent"])
+
+    def create(self) -> None:
+        made = self.call("diary_create", {"content": entry_text(self.number)})
+        self.number += 1
+        self.ids.append(str(made["id"]))
+
+    def wait_for_work(self) -> None:
+        """Until no workflow waits, and no entry for its vectors."""
+        (pid_file,) = self.home.rglob("postmaster.pid")
+        lines = pid_file.read_text("utf-8").splitlines()
+        url = f"host={lines[4]} port={lines[3]} user=diary dbname=diary"
+        deadline = time.monotonic() + _LONGEST_WORK_S
+        with psycopg.connect(url, autocommit=True) as connection:
+            while time.monotonic() < deadline:
+                if connection.execute(_WAITING).fetchone() == (0,):
+                    return
+                time.sleep(_LOOK_S)
+        raise click.ClickException("the work behind the writes was not done in time")
+
+    def _ask(self, method: str, params: Arguments) -> dict[str, object]:
+        self._asked += 1
+        self._send({"jsonrpc": "2.0", "id": self._asked, "method": method, "params": params})
+        assert self._process.stdout is not None, "asked for"
+        for line in self._process.stdout:
+            told = json.loads(line)
+            if told.get("id") == self._asked:
+                if "error" in told:
+                    raise click.ClickException(str(told["error"]))
+                return cast("dict[str, object]", told["result"])
+        raise click.ClickException(f"{self.program} has ended")
+
+    def _send(self, message: Arguments) -> None:
+        assert self._process.stdin is not None, "asked for"
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.flush()
+
+
+@click.command()
+@click.option("--beside", type=click.Path(path_type=Path, exists=True), help="Another checkout.")
+@click.option("--turns", default=4, show_default=True)
+@click.option("--quick", is_flag=True, help="Shows in half a minute that it works.")
+def main(*, beside: Path | None, turns: int, quick: bool) -> None:
+    click.echo(describe_machine(quick=quick))
+    entries, divisor = (30, 12) if quick else (ENTRIES, 1)
+    programs = {"this one": Path(sys.executable).with_name("diary-mcp")}
+    if beside is not None:
+        programs["beside"] = beside.resolve() / ".venv/bin/diary-mcp"
+    costs: Mapping[str, dict[str, list[float]]] = {
+        name: defaultdict(list[float]) for name in programs
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL runs as nobody where we are root
+        servers = {
+            name: Server(program, Path(folder) / str(place))
+            for place, (name, program) in enumerate(programs.items())
+        }
+        with ExitStack() as stack:
+            for server in servers.values():
+                stack.enter_context(server.running())
+                _fill(server, entries)
+            for _ in range(1 if quick else turns):
+                for name, server in servers.items():
+                    for kind, cost_ms in _take_turn(server, divisor).items():
+                        costs[name][kind].append(cost_ms)
+    _print(costs)
+
+
+def _fill(server: Server, entries: int) -> None:
+    server.call("diary_whoami", {})
+    subprocess.run(
+        [server.program, "agent", "add", _OTHER],
+        env=server.environment,
+        check=True,
+        capture_output=True,
+    )
+    for _ in range(entries):
+        server.create()
+    server.wait_for_work()
+
+
+def _take_turn(server: Server, divisor: int) -> dict[str, float]:
+    """What each kind of call took, in milliseconds a call."""
+    randomly = Random(server.number)
+    calls, reads = CALLS // divisor, READS // divisor
+    unshared = iter(server.ids[-calls:])
+
+    def get() -> object:
+        return server.call("diary_get", {"entry_id": randomly.choice(server.ids)})
+
+    def search(mode: str) -> object:
+        asked = question(randomly.randrange(10**6), server.number)
+        return server.call("diary_search", {"query": asked, "mode": mode})
+
+    def share() -> object:
+        return server.call("diary_share", {"entry_id": next(unshared), "with": _OTHER})
+
+    kinds: dict[str, tuple[Callable[[], object], int]] = {
+        "get": (get, reads),
+        "list of 20": (lambda: server.call("diary_list", {}), reads),
+        "search by words": (lambda: search("text"), calls),
+        "search hybrid": (lambda: search("hybrid"), calls),
+        "create": (server.create, calls),
+        "work behind a create": (server.wait_for_work, calls),
+        "share": (share, calls),
+        "work behind a share": (server.wait_for_work, calls),
+    }
+    for mode in ("text", "hybrid"):
+        search(mode)
+    get()
+    found: dict[str, float] = {}
+    lasted: dict[str, float] = {}
+    for kind, (once, times) in kinds.items():
+        before, began = cpu_s([server.seen]), time.monotonic()
+        for _ in range(1 if kind.startswith("work") else times):
+            once()
+        found[kind] = (cpu_s([server.seen]) - before) * 1_000 / times
+        lasted[kind] = time.monotonic() - began
+    before = cpu_s([server.seen])
+    time.sleep(IDLE_S)
+    idle = (cpu_s([server.seen]) - before) / IDLE_S
+    for kind in ("work behind a create", "work behind a share"):
+        found[kind] -= idle * lasted[kind] * 1_000 / calls
+    return found
+
+
+def _print(costs: Mapping[str, Mapping[str, list[float]]]) -> None:
+    names = list(costs)
+    click.echo(f"{'ms of CPU a call':<24}" + "".join(f"{name:>12}" for name in (*names, "ratio")))
+    for kind in costs[names[0]]:
+        least = [min(costs[name][kind]) for name in names]
+        ratio = f"{least[0] / least[1]:>12.2f}" if len(least) > 1 else ""
+        click.echo(f"{kind:<24}" + "".join(f"{each:>12.2f}" for each in least) + ratio)
+
+
+if __name__ == "__main__":
+    main()
