@@ -15,6 +15,10 @@ from diary_mcp.settings import Settings
 
 Transport = Literal["stdio", "http", "sse"]
 
+# Much of a call is the loop's own work, such as a reader that comes and goes with each answer of
+# PostgreSQL. In C, that costs less than it takes to import it.
+_LOOP = {"use_uvloop": True}
+
 
 @click.command()
 @with_settings
@@ -56,7 +60,7 @@ def serve(
         # Whoever started it closed stdin: that is a stdin which has ended.
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # until the process ends
     if transport == "stdio":
-        leave(anyio.run(serve_over_stdio, settings))
+        leave(anyio.run(serve_over_stdio, settings, backend_options=_LOOP))
     from diary_mcp.serving.http import HttpOptions, serve_over_http  # noqa: PLC0415  # imports uvicorn
 
     options = HttpOptions(
@@ -66,7 +70,7 @@ def serve(
         with_sse=transport == "sse",
         without_auth=without_auth,
     )
-    leave(anyio.run(serve_over_http, settings, options, backend_options={"use_uvloop": True}))
+    leave(anyio.run(serve_over_http, settings, options, backend_options=_LOOP))
 
 
 def leave(status: int) -> NoReturn:

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from io import RawIOBase
 from types import FrameType
+from typing import IO
 
 import anyio
 import anyio.to_thread
@@ -122,12 +123,16 @@ class _Reader:
 
 
 async def _write_messages(
-    outgoing: MemoryObjectReceiveStream[SessionMessage], stdout: anyio.AsyncFile[bytes]
+    outgoing: MemoryObjectReceiveStream[SessionMessage], stdout: IO[bytes]
 ) -> None:
     async for sent in outgoing:
         text = sent.message.model_dump_json(by_alias=True, exclude_unset=True)
-        await stdout.write(f"{text}\n".encode())
-        await stdout.flush()
+        await anyio.to_thread.run_sync(_write_line, stdout, f"{text}\n".encode())
+
+
+def _write_line(stdout: IO[bytes], line: bytes) -> None:
+    stdout.write(line)
+    stdout.flush()
 
 
 @dataclass(frozen=True)
@@ -180,14 +185,14 @@ async def _read_line(stdin: asyncio.StreamReader) -> bytes | Refusal:
 
 
 @asynccontextmanager
-async def _stdout() -> AsyncGenerator[anyio.AsyncFile[bytes]]:
+async def _stdout() -> AsyncGenerator[IO[bytes]]:
     """Stdout for messages alone: whatever else is printed meanwhile goes to stderr."""
     number = sys.stdout.fileno()
     wire = os.dup(number)
     os.dup2(sys.stderr.fileno(), number)
     try:
         # A thread may still be writing to a client that does not read: it is never closed.
-        yield anyio.wrap_file(os.fdopen(wire, "wb", closefd=False))
+        yield os.fdopen(wire, "wb", closefd=False)
     finally:
         os.dup2(wire, number)
 
