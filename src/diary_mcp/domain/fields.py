@@ -90,6 +90,9 @@ def _as_list(value: object) -> object:
 
 def parse_time(value: object) -> datetime:
     """Reads a time in any form that names one; a day means its midnight, no offset means UTC."""
+    if isinstance(value, datetime) and value.tzinfo is UTC:
+        # What was read before: an entry's times are looked at each time that it is shown.
+        return value
     return _parse(value, time.min)
 
 

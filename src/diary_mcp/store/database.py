@@ -2,6 +2,7 @@
 
 import re
 import selectors
+import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -44,6 +45,8 @@ _LIMIT_TRANSACTION = "select set_config('transaction_timeout', %s, true)"
 _KNOWS_TRANSACTION_LIMIT = 170_000
 
 _RECONNECT_S = 3
+# One system call for one look; epoll takes four.
+_Selector = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
 
 _REACH_IT = (
     "Make sure that it runs and lets this user in, and that DIARY_MCP_DATABASE_URL is right where "
@@ -332,7 +335,7 @@ async def _check_unless_quiet(connection: Connection) -> None:
     calls after a restart of PostgreSQL find a new connection, and all others save a round trip.
     What was not used for a while may have been lost without a word, by a firewall or with its host.
     """
-    with selectors.DefaultSelector() as selector:
+    with _Selector() as selector:
         selector.register(connection.fileno(), selectors.EVENT_READ)
         is_quiet = selector.select(timeout=0) == []
     if not isinstance(connection, BoundedConnection):

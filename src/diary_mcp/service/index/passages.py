@@ -99,7 +99,7 @@ def _positions(chunk: str, words: set[str]) -> dict[str, int]:
 
 
 def _find_word(text: str, word: str) -> int:
-    if not _WORD.match(word[0]):
+    if word not in text or not _WORD.match(word[0]):
         return text.find(word)
     found = re.search(rf"(?<!\w){re.escape(word)}", text)
     return found.start() if found else -1

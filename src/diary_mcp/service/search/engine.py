@@ -308,8 +308,10 @@ def newer_first(hits: Sequence[SearchHit]) -> list[SearchHit]:
             chain.append(by_id[newer])
         for each in reversed(chain):
             if each.id not in placed:
-                score = max(each.score, hit.score)
-                placed[each.id] = each.model_copy(update={"score": score})
+                is_raised = hit.score > each.score
+                placed[each.id] = (
+                    each.model_copy(update={"score": hit.score}) if is_raised else each
+                )
     return list(placed.values())
 
 

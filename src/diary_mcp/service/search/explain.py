@@ -38,9 +38,8 @@ class Explanation:
     def hit(self, entry: Entry, index: int) -> SearchHit:
         words = list(self._words(index)) if self.mode != "semantic" else []
         best = int(self.ranking.best_chunks[index])
-        fields = entry.model_dump(exclude={"content"})
         return SearchHit(
-            **fields,
+            **{name: value for name, value in entry if name != "content"},
             snippet=cut_snippet(
                 entry,
                 [*self.query.phrases, *words, *self._terms(index)],
