@@ -50,6 +50,7 @@ class _Wanted:
     id: UUID
     namespace: _Namespace
     generation: int
+    applied: bool
     live: bool
     owner: AgentName
     parent: DiaryId | None
@@ -152,6 +153,10 @@ class PostgresLockedRelations:
     @property
     def wanted(self) -> set[RelationTuple]:
         return {wanted for row in self._rows for wanted in row.list_tuples()}
+
+    @property
+    def are_applied(self) -> bool:
+        return all(row.live and row.applied for row in self._rows)
 
     @property
     def entry_ids(self) -> list[EntryId]:

@@ -20,6 +20,11 @@ class LockedRelations(Protocol):
         ...
 
     @property
+    def are_applied(self) -> bool:
+        """Whether it is recorded already that the backend agrees with what `wanted` is."""
+        ...
+
+    @property
     def entry_ids(self) -> Sequence[EntryId]:
         """Those that are entries; one that no row knows may be either."""
         ...

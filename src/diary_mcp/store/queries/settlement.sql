@@ -16,6 +16,8 @@ select
     permission.entry_id as id,
     'DiaryEntry' as namespace,
     permission.generation,
+    permission.applied_generation >= permission.generation
+    and permission.refusal is null as applied,
     permission.deleted_at is null as live,
     permission.owner,
     e.diary_id as parent,
@@ -41,6 +43,7 @@ select
     permission.diary_id,
     'Diary',
     permission.generation,
+    permission.applied_generation >= permission.generation and permission.refusal is null,
     permission.deleted_at is null,
     d.owner,
     null,
@@ -63,9 +66,15 @@ left join lateral (
         )
 ) as held on true
 where permission.diary_id = any(%(ids)s)
-group by permission.diary_id, permission.generation, permission.deleted_at, d.owner
+group by
+    permission.diary_id,
+    permission.generation,
+    permission.applied_generation,
+    permission.refusal,
+    permission.deleted_at,
+    d.owner
 union all
-select r.id, 'Group', r.generation, false, r.grantee, null, '{}', '{}'
+select r.id, 'Group', r.generation, false, false, r.grantee, null, '{}', '{}'
 from diary.removal as r
 where r.id = any(%(ids)s)
 
