@@ -244,14 +244,18 @@ async def standing_by(foundation: Foundation) -> AsyncGenerator[PostgresStandby]
 async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
     """Runs workflows from the queue for as long as the block runs.
 
+    What waits to be indexed is indexed meanwhile: importing and launching DBOS, and taking over
+    what a session before has left, takes longer than a short session lasts.
+
     Raises:
         DatabaseUnavailableError: PostgreSQL does not answer now; this can be tried again.
     """
-    runtime = await anyio.to_thread.run_sync(_import_runtime)
     connect = partial(open_blocking_connection, foundation.database_url, _ACCOUNT_LIMITS)
     store, work = _runtime_store(foundation), _work(foundation)
-    async with runtime(connect, store, work, telemetry=foundation.telemetry):
-        yield
+    async with _beside(foundation.indexer.index_at_once()):
+        runtime = await anyio.to_thread.run_sync(_import_runtime)
+        async with runtime(connect, store, work, telemetry=foundation.telemetry):
+            yield
 
 
 @asynccontextmanager
@@ -315,7 +319,7 @@ async def repair_rows_adrift(foundation: Foundation) -> Repairs:
 
 @asynccontextmanager
 async def _beside(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
-    """Does the work, which never ends by itself, while the block runs."""
+    """Does the work while the block runs, and no longer."""
     task = asyncio.create_task(work)
     try:
         yield

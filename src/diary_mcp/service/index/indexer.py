@@ -13,7 +13,9 @@ from functools import partial
 
 import anyio
 import anyio.to_thread
+import structlog
 
+from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.index.word_counts import WordCounts
@@ -25,6 +27,8 @@ from diary_mcp.service.ports.index import (
     WordsOfEntry,
     model_version,
 )
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _WORDS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 4
@@ -74,6 +78,13 @@ class EntryIndexer:
             started = time.monotonic()
         return indexed
 
+    async def index_at_once(self) -> None:
+        """The same beside the workflow, to which is left what fails."""
+        try:
+            await self.index_waiting()
+        except UnavailableError as error:
+            _log.info("indexing.left_to_workflow", reason=str(error))
+
     async def request_if_waiting(self) -> int:
         """Schedules a run if there is anything to do, as after a change of the model."""
         model = None if self._embedder is None else model_version(self._embedder.name)
@@ -118,7 +129,8 @@ class EntryIndexer:
             if not claim.texts:
                 return 0
             embed = partial(_embed, self._embedder, claim.texts)
-            rows = await anyio.to_thread.run_sync(embed)
+            # A model that is being loaded must not keep the process from ending.
+            rows = await anyio.to_thread.run_sync(embed, abandon_on_cancel=True)
             written = await claim.write_vectors(version, rows)
         return await _unless_none(written, len(claim.texts))
 

@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
+import psycopg
 import pytest
 
-from diary_mcp.app import Foundation
+from diary_mcp.app import Foundation, run_queue
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.service.activity import Activity
@@ -246,3 +247,29 @@ async def test_nobody_waits_for_the_backlog_of_another(
         claimed = {text.id for text in claim.texts}
 
     assert claimed == {entry.id for entry in (*old, *backlog[-2:])}
+
+
+async def test_what_waits_is_indexed_before_a_workflow_can_run(
+    foundation: Foundation, database_url: str
+) -> None:
+    """A short session ends before DBOS is there."""
+    await foundation.diary.entries.create(ALICE, EntryDraft(content="Written a moment ago."))
+
+    async def run() -> None:
+        async with run_queue(foundation):
+            await anyio.sleep_forever()
+
+    async def is_indexed() -> bool:
+        return ask(database_url, WITHOUT_WORDS) == [(0,)]
+
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as other,
+        anyio.create_task_group() as running,
+    ):
+        await other.execute("lock table dbos.workflow_status in access exclusive mode")
+        running.start_soon(run)
+
+        await eventually(is_indexed)
+
+        await other.rollback()
+        running.cancel_scope.cancel()
