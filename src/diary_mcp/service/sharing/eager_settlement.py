@@ -7,6 +7,7 @@ ten times a second. Nobody waits for this. What fails, is cut off, or comes befo
 left to the workflow.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
@@ -23,9 +24,11 @@ from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 _log = structlog.get_logger()
 
 # Changes that come together are settled together; of a burst, more of them, because what settles
-# competes with the calls that come next.
+# competes with the calls that come next. A client that writes one entry after the other makes a
+# burst of changes that come one by one.
 _GATHER_S = 0.03
 _GATHER_BURST_S = 0.15
+_BURST_S = 0.3
 _AT_ONCE = 50
 _MAX_WAITING = 500
 _PAUSE_S = 2.0
@@ -38,9 +41,12 @@ class EagerSettlement:
         self,
         settle: Callable[[Sequence[RelatedId]], Awaitable[None]],
         telemetry: Telemetry = NO_TELEMETRY,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settle = settle
         self._telemetry = telemetry
+        self._now = now
         self._waiting: dict[RelatedId, str | None] = {}
         """With the trace of each change."""
 
@@ -56,20 +62,22 @@ class EagerSettlement:
     async def run(self) -> None:
         """Settles what was committed since this began, until it is cancelled."""
         self._is_running = True
-        settled = 0
+        burst_until = float("-inf")
         try:
             while True:
                 await self._arrived.wait()
-                await anyio.sleep(_GATHER_BURST_S if settled > 1 else _GATHER_S)
+                in_burst = self._now() < burst_until
+                await anyio.sleep(_GATHER_BURST_S if in_burst else _GATHER_S)
                 try:
-                    settled = await self._settle_some()
+                    await self._settle_some()
                 except Exception:  # noqa: BLE001  # it must outlive its own mistakes
                     _log.exception("settling.failed")
+                burst_until = self._now() + _BURST_S
         finally:
             self._is_running = False
             self._waiting.clear()
 
-    async def _settle_some(self) -> int:
+    async def _settle_some(self) -> None:
         entry_ids = list(self._waiting)[:_AT_ONCE]
         traces = {self._waiting.pop(entry_id) for entry_id in entry_ids}
         # A span is part of one trace; what is settled for several belongs to none of them.
@@ -94,7 +102,6 @@ class EagerSettlement:
                 self._waiting.clear()
                 self._arrived = anyio.Event()
             await anyio.sleep(_PAUSE_S)
-        return len(entry_ids)
 
 
 def _is_of_the_database(error: UnavailableError) -> bool:

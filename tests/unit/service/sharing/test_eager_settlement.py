@@ -78,19 +78,20 @@ async def test_changes_that_come_together_are_settled_together_and_each_once() -
         assert await backend.next_call() == [THREE]
 
 
-async def test_after_several_changes_the_next_are_gathered_for_longer(
+async def test_what_comes_soon_after_another_change_is_gathered_for_longer(
     pauses: list[float],
 ) -> None:
     backend = Backend()
-    prompt = EagerSettlement(backend.settle)
+    clock = iter([0.0, 0.1, 0.2, 0.3, 60.0, 60.1])
+    prompt = EagerSettlement(backend.settle, now=lambda: next(clock))
 
     async with running(prompt):
-        for entry_ids in ([ONE], [TWO], [ONE, TWO], [THREE], [ONE]):
-            prompt.committed(entry_ids)
-            assert await backend.next_call() == entry_ids
+        for entry_id in (ONE, TWO, THREE):
+            prompt.committed([entry_id])
+            assert await backend.next_call() == [entry_id]
 
-    after_one, again, after_one_more, after_several, after_one_again = pauses
-    assert after_several > after_one == again == after_one_more == after_one_again
+    first, soon_after, a_minute_later = pauses
+    assert soon_after > first == a_minute_later
 
 
 async def test_what_is_committed_while_it_does_not_run_is_left_to_the_queue() -> None:
