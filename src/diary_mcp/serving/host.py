@@ -4,6 +4,7 @@
 database driver and everything behind it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -29,7 +30,9 @@ _log = structlog.get_logger()
 _RETRY_S = 1.0
 _LOOK_S = 2.0
 # Work of a killed process is to be taken over within five seconds.
-_LOOK_AT_WORK_S: dict["Duty", float] = {"run": 1.0, "watch": 1.0, "rest": 2.0}
+_LOOK_AT_WORK_S: dict["Duty", float] = {"run": 1.0, "watch": 2.0, "rest": 2.0}
+# Its own work a process knows of at once, but the answers to the calls that made it come first.
+_AFTER_COMMIT_S = 0.5
 # A client that has not said anything by then is not kept waiting either.
 _FIRST_WORD_S = 0.5
 
@@ -121,14 +124,14 @@ class DiaryHost:
                     async with doing[duty](foundation):
                         _log.info("workflows.up", duty=duty)
                         self._workflows_are_running = True
-                        await _while_it_is(duty, standby)
+                        await _while_it_is(duty, standby, foundation.eager_settlement.noted)
                 except UnavailableError as error:
                     _log.warning("workflows.down", reason=str(error))
                     self._workflows_are_running = False
                     await anyio.sleep(_RETRY_S)
 
 
-async def _while_it_is(duty: "Duty", standby: "PostgresStandby") -> None:
+async def _while_it_is(duty: "Duty", standby: "PostgresStandby", noted: asyncio.Event) -> None:
     """Returns when another duty falls to this process.
 
     Raises:
@@ -137,7 +140,12 @@ async def _while_it_is(duty: "Duty", standby: "PostgresStandby") -> None:
     """
     found = duty
     while found == duty:
-        await anyio.sleep(_LOOK_AT_WORK_S[duty])
+        with anyio.move_on_after(_LOOK_AT_WORK_S[duty]):
+            if duty != "watch":
+                await anyio.sleep_forever()
+            await noted.wait()
+            noted.clear()
+            await anyio.sleep(_AFTER_COMMIT_S)
         try:
             found = await standby.look()
         except UnavailableError:

@@ -7,6 +7,7 @@ ten times a second. Nobody waits for this. What fails, is cut off, or comes befo
 left to the workflow.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -50,11 +51,15 @@ class EagerSettlement:
         self._waiting: dict[RelatedId, str | None] = {}
         """With the trace of each change."""
 
+        self.noted = asyncio.Event()
+        """Set with each change, which leaves work to the queue; whoever waits for it clears it."""
+
         self._arrived = anyio.Event()
         self._is_running = False
 
     def committed(self, entry_ids: Sequence[RelatedId]) -> None:
         """Takes note of a change, unless there are too many already; never waits."""
+        self.noted.set()
         if self._is_running and len(self._waiting) + len(entry_ids) <= _MAX_WAITING:
             self._waiting |= dict.fromkeys(entry_ids, self._telemetry.trace_parent)
             self._arrived.set()
