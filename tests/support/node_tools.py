@@ -95,13 +95,16 @@ def _installed(tool: NodeTool) -> Path | str:
 def _install(npm: str, folder: Path, packages: Sequence[str]) -> str | None:
     """Installs the packages; `None`, or what went wrong."""
     flags = ["--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
-    done = subprocess.run(
-        [npm, "install", "--prefix", str(folder), *flags, *packages],
-        capture_output=True,
-        text=True,
-        timeout=_INSTALL_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [npm, "install", "--prefix", str(folder), *flags, *packages],
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it takes longer than {_INSTALL_S} s"
     return None if done.returncode == 0 else f"status {done.returncode} {done.stderr[-300:]}"
 
 
@@ -113,6 +116,7 @@ CONFORMANCE = NodeTool(
 CLAUDE_CODE = NodeTool(
     "@anthropic-ai/claude-code", "2.1.197", "claude", prepare="install.cjs", is_large=True
 )
+CODEX = NodeTool("@openai/codex", "0.171.0", "codex", is_large=True)
 MCPB = NodeTool("@anthropic-ai/mcpb", "2.1.2", "mcpb")
 AXE = NodeTool("axe-core", "4.14.1", "")
 # A newer release of its parser's runtime, which npm would take, does not load.

@@ -1,6 +1,7 @@
 """A language model on loopback that says what a test wrote down, for a real agent client.
 
-It speaks as much of Anthropic's Messages API as Claude Code needs, streamed.
+It speaks as much of Anthropic's Messages API as Claude Code needs, streamed, and of OpenAI's
+Responses API as Codex does.
 """
 
 import json
@@ -8,11 +9,16 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
+from pathlib import Path
 from threading import Thread
+from uuid import uuid4
 
 from support.clients import Json
 
 Turn = Sequence[Json]
+
+CODEX_TOOLS = "mcp__diary"
+_MAX_WAITS = 60
 
 
 def say(text: str) -> Json:
@@ -24,7 +30,10 @@ def call(tool: str, **arguments: object) -> Json:
 
 
 class ScriptedModel:
-    """Answers the n-th request that offers tools with the n-th turn, later ones with "done"."""
+    """Answers the n-th request that offers tools with the n-th turn, later ones with "done".
+
+    Codex's requests count once they offer the diary's tools; before, it is let wait for them.
+    """
 
     def __init__(self, turns: Sequence[Turn]) -> None:
         self.url = ""
@@ -32,6 +41,7 @@ class ScriptedModel:
         """What it was given with each of these requests, as JSON."""
 
         self._turns = chain(turns, repeat([say("done")]))
+        self._waits = repeat([call("exec_command", cmd="sleep 1")], _MAX_WAITS)
 
     def answer(self, request: Json) -> bytes:
         turn = [say("ok")]
@@ -41,6 +51,17 @@ class ScriptedModel:
         if not request.get("stream"):
             return json.dumps(_message(turn)).encode()
         return b"".join(map(_streamed, _events(turn, len(self.read))))
+
+    def respond(self, request: Json) -> bytes:
+        """The same over the Responses API."""
+        turn = [say("ok")]
+        names = [tool.get("name") for tool in request.get("tools", [])]
+        if CODEX_TOOLS in names:
+            self.read.append(json.dumps(request["input"]))
+            turn = list(next(self._turns))
+        elif names:
+            turn = next(self._waits)
+        return b"".join(map(_streamed, _responses(turn)))
 
 
 def _streamed(event: Json) -> bytes:
@@ -76,6 +97,39 @@ def _events(turn: Turn, number: int) -> Generator[Json]:
     yield {"type": "message_stop"}
 
 
+def _responses(turn: Turn) -> Generator[Json]:
+    items = [_item(step) for step in turn]
+    yield {"type": "response.created", "response": {"id": "r"}}
+    for index, item in enumerate(items):
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    yield {"type": "response.completed", "response": {"id": "r", "output": items, "usage": usage}}
+
+
+def _item(step: Json) -> Json:
+    name = uuid4().hex
+    if step["type"] == "text":
+        content = [{"type": "output_text", "text": step["text"]}]
+        return {"type": "message", "role": "assistant", "id": name, "content": content}
+    namespace, _, tool = step["name"].rpartition("__")
+    return {
+        "type": "function_call",
+        "id": name,
+        "call_id": name,
+        "name": tool,
+        "arguments": json.dumps(step["input"]),
+        **({"namespace": namespace} if namespace else {}),
+    }
+
+
+def give_hooks_time(configuration: Path) -> None:
+    """Lets the client wait for its hooks where this machine is slow; they end by themselves."""
+    text = configuration.read_text("utf-8").replace('"timeout": 5,', '"timeout": 60,')
+    text = text.replace('"timeout": 5\n', '"timeout": 60\n')
+    assert '"timeout": 60' in text
+    configuration.write_text(text, "utf-8")
+
+
 @contextmanager
 def scripted_model(*turns: Turn) -> Generator[ScriptedModel]:
     """The model at its `url`, for as long as the block runs."""
@@ -94,11 +148,13 @@ def scripted_model(*turns: Turn) -> Generator[ScriptedModel]:
 
         def do_POST(self) -> None:  # its name
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            if self.path.partition("?")[0] != "/v1/messages":
+            asked = {"/v1/messages": model.answer, "/v1/responses": model.respond}
+            answer = asked.get(self.path.partition("?")[0])
+            if answer is None:
                 return self._send(b'{"input_tokens": 1}')
             request: Json = json.loads(body)
             kind = "text/event-stream" if request.get("stream") else "application/json"
-            return self._send(model.answer(request), kind)
+            return self._send(answer(request), kind)
 
         def _send(self, body: bytes, kind: str = "application/json") -> None:
             self.send_response(200)

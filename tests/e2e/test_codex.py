@@ -1,0 +1,101 @@
+"""The published Codex behind a scripted model, with what `diary-mcp install` wrote."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.clients import Json, environment
+from support.fork_server import complete_command
+from support.hostile_shares import assert_marked, looks_at, share_hostile_entry
+from support.node_tools import CODEX
+from support.scripted_model import ScriptedModel, call, give_hooks_time, say, scripted_model
+
+pytestmark = pytest.mark.xdist_group("codex")
+
+Session = Callable[[ScriptedModel, str], None]
+QUESTION = "wrote nothing to the diary"
+_PROVIDER = """
+[model_providers.scripted]
+name = "scripted"
+base_url = "{url}/v1"
+wire_api = "responses"
+env_key = "SCRIPTED_KEY"
+"""
+
+
+@pytest.fixture
+def session(tmp_path: Path, database: str) -> Session:
+    """One session of Codex in a project."""
+    client = CODEX.path()
+    home = tmp_path / "home"
+    config = home / ".codex" / "config.toml"
+
+    def install(url: str) -> None:
+        settings = environment(database_url=database, data_dir=tmp_path / "data")
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text('model = "scripted"\nmodel_provider = "scripted"\n')
+        done = complete_command("install", "codex", env=settings | {"HOME": str(home)})
+        assert done.returncode == 0, done.stderr
+        config.write_text(config.read_text() + _PROVIDER.format(url=url))
+        give_hooks_time(config.with_name("hooks.json"))
+
+    def run(model: ScriptedModel, project: str) -> None:
+        install(model.url)
+        folder = tmp_path / project
+        folder.mkdir(exist_ok=True)
+        trust = ["--dangerously-bypass-approvals-and-sandbox", "--dangerously-bypass-hook-trust"]
+        done = subprocess.run(
+            [client, "exec", "--skip-git-repo-check", *trust, "go"],
+            # Nothing of this environment is to reach it, and it is to reach nothing but loopback.
+            env={"PATH": os.environ["PATH"], "HOME": str(home), "SCRIPTED_KEY": "none"},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2_000:] + done.stdout[-2_000:]
+        failures = tmp_path / "data" / "hooks" / "SessionStart.failures"
+        if failures.exists() and "took too long" in failures.read_text("utf-8"):
+            pytest.skip("this machine is too busy for what a hook may take")
+
+    return run
+
+
+def test_a_session_is_given_what_its_project_handed_over_and_asked_once(session: Session) -> None:
+    handoff = call("mcp__diary__diary_create", content="The lexer is done.", type="handoff")
+    with scripted_model([handoff], [say("bye")]) as first:
+        session(first, "app")
+    work = [call("exec_command", cmd="echo 1 > made")]
+    with scripted_model(work, [say("done")], [say("really done")]) as second:
+        session(second, "app")
+
+    assert "Nothing is written yet" in first.read[0]
+    assert QUESTION not in first.read[-1]
+    assert "The lexer is done." in second.read[0]
+    assert [given.count(QUESTION) for given in second.read] == [0, 0, 1]
+
+
+def test_what_another_agent_wrote_reaches_the_model_with_its_mark(
+    session: Session, database: str
+) -> None:
+    entry_id = share_hostile_entry(database)
+    with scripted_model(*looks_at(entry_id), [say("bye")]) as model:
+        session(model, "other")
+
+    assert_marked(results_in(model.read[-1]), entry_id)
+
+
+def results_in(read: str) -> list[Json]:
+    """What the model was given as results of the diary's tools, oldest first."""
+    outputs = [
+        str(item["output"]).partition("Output:\n")[2]
+        for item in json.loads(read)
+        if item["type"] == "function_call_output"
+    ]
+    return [json.loads(output) for output in outputs if output.startswith("{")]
