@@ -19,14 +19,12 @@ _REFERENCES = TypeAdapter(Sequence[str])
 
 
 async def require_reach(diary: Diary, caller: Caller, arguments: BaseModel) -> None:
-    """Makes sure that a tool is asked for nothing that the caller's token does not reach.
+    """Makes sure that a tool is asked for nothing that a token for one diary does not reach.
 
     Raises:
         ForbiddenError: it names another diary, or is about more than one.
         NotFoundError: it names an entry that is not in the diary, or that is not there.
     """
-    if caller.only is None:
-        return
     for name, value in arguments:
         if name in {"diary", "open"} and value is not None:
             _require_diary(caller, str(value))

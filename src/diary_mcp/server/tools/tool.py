@@ -123,7 +123,8 @@ class DiaryTool(Generic[ArgumentsT]):
             DiaryError: as the use case tells.
         """
         checked = self.arguments.model_validate(arguments)
-        await require_reach(diary, caller, checked)
+        if caller.only is not None:
+            await require_reach(diary, caller, checked)
         return await self.run(Call(diary, caller, checked, report_progress))
 
     def described(self, *, with_view: bool = False) -> Tool:
