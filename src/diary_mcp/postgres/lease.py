@@ -18,8 +18,8 @@ from diary_mcp.postgres.processes import has_lost_its_program
 from diary_mcp.postgres.server import Server, open_server, stop_server
 
 _START_TIMEOUT_S = 60.0
-# For what nobody tells: an installation that has gone.
-_WATCH_INTERVAL_S = 5.0
+# For what nobody tells: an installation that has gone. Every server looks, so not often.
+_WATCH_INTERVAL_S = 15.0
 _RETRY_INTERVAL_S = 5.0
 # Together what leaving may cost: an MCP client kills a server two seconds after it hung up.
 _LOCK_PATIENCE_S = 0.5
