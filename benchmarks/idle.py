@@ -60,7 +60,7 @@ async def measure(home: Path, log: TextIO, servers: int, seconds: float, settlin
         click.echo(
             f"{servers} servers, {len(processes)} processes: "
             f"{(cpu_s(processes) - cpu) / lasted_s:.2%} of a core, "
-            f"{(switches(processes) - wake_ups) / lasted_s:.0f} wake-ups a second, "
+            f"{_more(switches(processes), wake_ups) / lasted_s:.0f} wake-ups a second, "
             f"{proportional_mib(processes):.0f} MiB"
         )
 
@@ -73,15 +73,20 @@ def everything(home: Path) -> list[psutil.Process]:
     return found
 
 
-def switches(processes: list[psutil.Process]) -> int:
-    """How often any of their threads went to sleep so far."""
-    total = 0
+def switches(processes: list[psutil.Process]) -> dict[Path, int]:
+    """How often each of their threads went to sleep so far."""
+    found: dict[Path, int] = {}
     for process in processes:
         with suppress(psutil.NoSuchProcess, OSError):
             for thread in Path(f"/proc/{process.pid}/task").iterdir():
                 words = (thread / "status").read_text("utf-8").split()
-                total += int(words[words.index("voluntary_ctxt_switches:") + 1])
-    return total
+                found[thread] = int(words[words.index("voluntary_ctxt_switches:") + 1])
+    return found
+
+
+def _more(now: dict[Path, int], before: dict[Path, int]) -> int:
+    """Without threads that have ended meanwhile."""
+    return sum(count - before.get(thread, 0) for thread, count in now.items())
 
 
 if __name__ == "__main__":

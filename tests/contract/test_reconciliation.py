@@ -1,8 +1,7 @@
 """Every kind of drift is found and repaired, in either backend."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -12,7 +11,6 @@ from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, owner_tuple, viewer_tuple
-from diary_mcp.domain.version import new_record
 from diary_mcp.service.ports.settlement import DriftCounts
 from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, reconcile
@@ -225,11 +223,12 @@ async def test_a_change_that_is_not_settled_yet_is_no_drift(diary: Diary) -> Non
 
 
 async def test_more_than_one_page_is_repaired(diary: Diary) -> None:
-    ids = [EntryId(uuid4()) for _ in range(250)]
-    async with diary.foundation.store.unit_of_work() as unit:
-        for each in ids:
-            record = new_record(EntryDraft(content="x"), ALICE, datetime.now(UTC), entry_id=each)
-            await unit.entry_changes.insert(record)
+    services = diary.foundation.diary
+    entries = [
+        await services.entries.create(ALICE, EntryDraft(content=f"number {number}"))
+        for number in range(250)
+    ]
+    ids = [entry.id for entry in entries]
     await settle(ids, diary.foundation.settlements, diary.backend.permissions)
     await diary.backend.administrator.empty()
 

@@ -26,7 +26,7 @@ from support.http_servers import (
 from support.sites import own_database
 
 LAST_WORDS = {"content": "Last words."}
-# Calls under way have 7.5 to end.
+# Calls under way have 8 to end.
 ENDS_WITHIN_S = 7
 # The call, and nothing that the server does by itself.
 _WAITING = """

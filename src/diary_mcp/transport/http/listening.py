@@ -23,9 +23,8 @@ from diary_mcp.transport.inflight import InFlight
 
 _log = structlog.get_logger()
 
-# With the other two less than the ten seconds after which `docker stop` kills.
-_LAST_ANSWERS_S = 7.5
-_LAST_COMMITS_S = 1.0
+# Less than the ten seconds after which `docker stop` kills.
+_LAST_ANSWERS_S = 8
 _LAST_BYTES_S = 1
 # Longer than clients and proxies keep an idle connection, so that none sends into a closed one.
 _KEEP_ALIVE_S = 75
@@ -97,33 +96,9 @@ async def serve_http(
         for each in ending:
             signal.signal(each, signal.SIG_DFL)
         _log.info("http.closing")
-        end_within(_LAST_ANSWERS_S + _LAST_COMMITS_S + CLOSING_S, 128 + number)
+        end_within(_LAST_ANSWERS_S + CLOSING_S, 128 + number)
         await _close(server, connection_drain, in_flight)
     return 128 + number
-
-
-async def give_last_answers(
-    connection_drain: ConnectionDrain,
-    in_flight: InFlight,
-    *,
-    within_s: float = _LAST_ANSWERS_S,
-    commits_s: float = _LAST_COMMITS_S,
-) -> None:
-    """Answers every request that is here, and sends away what comes now.
-
-    What still waits for its turn when the time is up is refused and not done; what is being
-    committed then is answered, if it is not too late.
-    """
-    with anyio.move_on_after(within_s):
-        await connection_drain.close()
-        # Subscriptions have no end of their own; the legacy stream still carries answers.
-        await connection_drain.end_streams(but=SSE_PATH)
-        await in_flight.wait_until_idle()
-        return
-    in_flight.call_off()
-    with anyio.move_on_after(commits_s):
-        await connection_drain.close()
-        await in_flight.wait_until_idle()
 
 
 class _Server(Server):
@@ -139,7 +114,11 @@ async def _close(server: Server, connection_drain: ConnectionDrain, in_flight: I
         # At once, so that a load balancer finds another replica.
         for listener in server.servers:
             listener.close()
-    await give_last_answers(connection_drain, in_flight)
+    with anyio.move_on_after(_LAST_ANSWERS_S):
+        await connection_drain.close()
+        # Subscriptions have no end of their own; the legacy stream still carries answers.
+        await connection_drain.end_streams(but=SSE_PATH)
+        await in_flight.wait_until_idle()
     await connection_drain.end_streams()
     server.should_exit = True
 
