@@ -49,6 +49,8 @@ async def _carry_out(
     cursor = connection.cursor(row_factory=scalar_row)
     await cursor.execute(_SQL[f"lock_expiring_{kind}s"], {"limit": limit})
     ids = await cursor.fetchall()
+    if not ids:
+        return 0
     changed = connection.cursor(row_factory=class_row(_Expiry))
     await changed.execute(_SQL[f"carry_out_{kind}_expiry"], {"ids": ids})
     expiries = await changed.fetchall()
