@@ -189,7 +189,8 @@ def stopped(
 ) -> Generator[AtThePoint]:
     """Each of the mutations under way, and all of them at the point until the block ends.
 
-    One after the other, so that it is seen of each that it has arrived.
+    Each has a server process of PostgreSQL to itself. What is answered comes one after the other:
+    what is settled together would arrive as one.
     """
     mutations = {diary.prepare(name): MUTATIONS[name] for name in names}
     server = diary.site.server()
@@ -199,7 +200,7 @@ def stopped(
             calls.append(server.start_call(mutation.tool, **mutation.arguments(key)))
             if answered:
                 assert answer_of(calls[-1]).code == "ok"
-            stop.wait_for_arrivals(len(calls))
+                stop.wait_for_arrivals(len(calls))
         backends = stop.wait_for_arrivals(len(calls))
         assert len(backends) == len(calls)
         yield AtThePoint(mutations, calls, backends)

@@ -104,8 +104,14 @@ class Held:
 
     def wait_for_arrivals(self, number: int) -> list[int]:
         """Returns once so many are stopped; gives the pids of their server processes."""
-        eventually(lambda: len(self._waiting()) >= number, within_s=60)
-        return self._waiting()
+        arrived: list[int] = []
+
+        def have_arrived() -> bool:
+            arrived[:] = self._waiting()
+            return len(arrived) >= number
+
+        eventually(have_arrived, within_s=60)
+        return arrived
 
     def let_go(self) -> None:
         """Lets everybody pass."""
