@@ -13,6 +13,7 @@ import pytest
 from psycopg.types.json import Json
 
 from diary_mcp.app import Foundation
+from diary_mcp.service.ports.workflows import PERMISSION_WORKFLOWS
 from diary_mcp.store.connecting import BoundedConnection
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
@@ -218,6 +219,7 @@ SPECIAL: Mapping[str, Mapping[str, object]] = {
     "entry.list_entries of a diary": {"diary": UUID(int=1), "main_of": None},
     "diary.list_shares": {"diary_id": None, "after_diary_id": None},
     "diary.list_readable by name": {"counted": False},
+    "sweep.end_superseded": {"kept": 10},
     "diary.put_role": {
         "diary_id": UUID(int=1),
         "role": "viewer",
@@ -253,6 +255,7 @@ RULES: Mapping[str, object] = {
     "relation": "member",
     "objects": [str(ENTRY)],
     "max_depth": 2,
+    "workflows": list(PERMISSION_WORKFLOWS),
 }
 STATEMENTS = (
     *("search." + name for name in (
@@ -278,8 +281,7 @@ STATEMENTS = (
         "lock_expiring_roles", "carry_out_role_expiry",
     )),
     "audit.list_given",
-    "sweep.list_forgotten",
-    "sweep.place_entries",
+    *("sweep." + name for name in ("end_superseded", "list_forgotten", "place_entries")),
     *("diary." + name for name in (
         "find_diary", "list_readable", "insert_diary", "put_role", "remove_role", "list_shares",
         "list_received_roles",
