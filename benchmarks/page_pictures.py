@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ _ALICE, _BOB = AgentName("claude"), AgentName("codex")
 _DESK, _TALL, _PHONE = (1100, 760), (1100, 1180), (390, 844)
 _COLOURS = 128
 _DAYS = 330
+_PATIENCE_S = 240
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,17 @@ def main() -> None:
         with _opened(settings) as link, _chromium(Path(scratch) / "profile") as browser:
             browser.get(link)
             base = link.partition("/sign-in")[0]
+            _wait_for_embeddings(browser, base)
             for picture in _pictures(entry):
                 _take(browser, base, picture, folder)
+
+
+def _wait_for_embeddings(browser: Chrome, base: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    browser.get(f"{base}/search?query=checkout")
+    while "Without an embedding yet" in browser.page_source and time.monotonic() < deadline:
+        time.sleep(1)
+        browser.refresh()
 
 
 def _pictures(entry: str) -> Sequence[Picture]:
@@ -141,7 +152,11 @@ async def _fill(settings: Settings) -> str:
             _ALICE, "webshop", Grantee(_BOB), role="writer", note="You do the front end."
         )
         await _write_past(diary)
-        return await _write_today(diary)
+        entry = await _write_today(diary)
+        with anyio.fail_after(_PATIENCE_S):
+            while (await foundation.settlements.count_backlog()).pending:  # noqa: ASYNC110  # of a settling beside
+                await anyio.sleep(0.1)
+        return entry
 
 
 async def _write_past(diary: Diary) -> None:
