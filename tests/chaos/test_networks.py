@@ -33,7 +33,7 @@ from support.stop_points import StopPoint, held, install_stop_points
 
 FULL = bool(os.environ.get("DIARY_MCP_CHAOS_FULL_LIMITS"))
 KERNEL = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2}
-SESSION = {"idle_in_transaction_session_timeout": 500}
+SESSION = {"idle_in_transaction_session_timeout": 2000}
 PATIENCE_MS = 2000
 # Of what is cut off, PostgreSQL ends the last after this, and a busy machine needs its own.
 PROGRESS_S = 35 if FULL else 15
