@@ -67,28 +67,22 @@ def session(tmp_path: Path, database: str) -> Session:
     return run
 
 
-def test_a_session_is_given_what_its_project_handed_over_and_asked_once(session: Session) -> None:
+def test_a_session_is_given_what_its_project_handed_over_marked_and_asked_once(
+    session: Session, database: str
+) -> None:
     handoff = call("mcp__diary__diary_create", content="The lexer is done.", type="handoff")
     with scripted_model([handoff], [say("bye")]) as first:
         session(first, "app")
+    entry_id = share_hostile_entry(database)
     work = [call("exec_command", cmd="echo 1 > made")]
-    with scripted_model(work, [say("done")], [say("really done")]) as second:
+    with scripted_model(work, *looks_at(entry_id), [say("done")], [say("really done")]) as second:
         session(second, "app")
 
     assert "Nothing is written yet" in first.read[0]
     assert QUESTION not in first.read[-1]
     assert "The lexer is done." in second.read[0]
-    assert [given.count(QUESTION) for given in second.read] == [0, 0, 1]
-
-
-def test_what_another_agent_wrote_reaches_the_model_with_its_mark(
-    session: Session, database: str
-) -> None:
-    entry_id = share_hostile_entry(database)
-    with scripted_model(*looks_at(entry_id), [say("bye")]) as model:
-        session(model, "other")
-
-    assert_marked(results_in(model.read[-1]), entry_id)
+    assert_marked(results_in(second.read[-1]), entry_id)
+    assert [given.count(QUESTION) for given in second.read] == [0, 0, 0, 0, 0, 1]
 
 
 def results_in(read: str) -> list[Json]:
