@@ -192,7 +192,7 @@ async def test_vectors_of_another_length_under_the_same_name_are_left_out(
     assert [hit.id for hit in page.rows][:1] == [new.id]
     assert old.id not in [hit.id for hit in page.rows if "meaning" in hit.matched]
     assert page.notice is not None
-    assert page.notice.startswith("1 of 2 entries")
+    assert page.notice.startswith("Without an embedding yet: 1 of 2 entries")
 
 
 def test_a_server_uses_the_endpoint_that_is_set_and_backfills_for_the_next_model(

@@ -17,8 +17,15 @@ def workers() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if "diary_mcp.embeddings.worker" in child.cmdline()
+        if "diary_mcp.embeddings.worker" in _words(child)
     ]
+
+
+def _words(child: psutil.Process) -> list[str]:
+    try:
+        return child.cmdline()
+    except psutil.NoSuchProcess:  # It has ended, and may be a zombie.
+        return []
 
 
 @pytest.fixture

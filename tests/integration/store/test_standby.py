@@ -80,7 +80,9 @@ async def test_who_has_lost_the_connection_asks_again_whether_it_is_the_one(diar
     ended = "select pg_terminate_backend(pid) from pg_stat_activity"
     async with standby(diary) as first, standby(diary) as second:
         assert [await first.look(), await second.look()] == ["watch", "rest"]
-        await diary.query(f"{ended} where application_name = 'diary-mcp standby'")
+        await diary.query(
+            f"{ended} where application_name = 'diary-mcp standby' and datname = current_database()"
+        )
         for each in (first, second):
             with pytest.raises(DatabaseUnavailableError):
                 await each.look()

@@ -10,11 +10,11 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_timeline_shows_ones_own_entries_by_day_the_newest_first(pages: PageSite) -> None:
-    await pages.write("First.", title="Old", date="2026-01-02T10:00:00Z")
-    await pages.write("Second.", title="New", date="2026-01-03T10:00:00Z", tags=["one", "two"])
-    await pages.write("Bob's.", agent="bob", title="Not mine")
+    await pages.write("First.", "ann", title="Old", date="2026-01-02T10:00:00Z")
+    await pages.write("Second.", "ann", title="New", date="2026-01-03T10:00:00Z")
+    await pages.write("Bob's.", "bob", title="Not mine")
 
-    async with pages.browser() as browser:
+    async with pages.browser("ann") as browser:
         page = await browser.get("/")
 
     assert "Saturday, 3 January 2026 New" in page.text
