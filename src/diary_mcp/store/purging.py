@@ -29,9 +29,11 @@ async def purge(url: str) -> None:
     async with connect(url) as connection:
         await connection.execute(_SQL["limit_waiting"])
         try:
-            with anyio.fail_after(_PATIENCE_S):
-                await _wait_for_older(connection)
+            await _wait_for_older(connection)
             await connection.execute(_SQL["rewrite_tables"])
+            await connection.execute(_SQL["forget_statistics"])
+            await _wait_for_older(connection)
+            await connection.execute(_SQL["rewrite_statistics"])
         except (TimeoutError, psycopg.errors.LockNotAvailable) as error:
             raise UnavailableError(
                 "Somebody has been using what was deleted, or a table, for 30 s: it is still on "
@@ -43,8 +45,13 @@ async def purge(url: str) -> None:
 
 
 async def _wait_for_older(connection: Connection) -> None:
-    """Waits for every transaction that may see what was deleted: vacuum keeps it for them."""
+    """Waits for every transaction that may see what was deleted: vacuum keeps it for them.
+
+    Raises:
+        TimeoutError: one goes on for 30 s.
+    """
     cursor = connection.cursor(row_factory=scalar_row)
     number = await (await cursor.execute(_SQL["take_number"])).fetchone()
-    while await fetch_count(connection, _SQL["count_older"], {"number": number}):  # noqa: ASYNC110  # nothing tells
-        await anyio.sleep(_LOOK_EVERY_S)
+    with anyio.fail_after(_PATIENCE_S):
+        while await fetch_count(connection, _SQL["count_older"], {"number": number}):  # noqa: ASYNC110  # nothing tells
+            await anyio.sleep(_LOOK_EVERY_S)

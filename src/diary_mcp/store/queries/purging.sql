@@ -18,6 +18,16 @@ where
 -- name: rewrite_tables
 vacuum (full, analyze)
 
+-- Analysis passes over an empty table, and leaves what it said of the rows that were there.
+-- name: forget_statistics
+delete from pg_statistic as statistic
+using pg_class as counted
+where counted.oid = statistic.starelid and counted.reltuples <= 0
+
+-- What was said of each table before its analysis.
+-- name: rewrite_statistics
+vacuum (full) pg_statistic
+
 -- Segments of the write-ahead log are let go of by the second checkpoint after the last record in
 -- them, and removed, since `wal_recycle` is off.
 -- name: end_segment
