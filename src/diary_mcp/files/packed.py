@@ -1,5 +1,7 @@
 """What is packed in a zip: that is how ChatGPT and Claude hand out their exports."""
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Generator
@@ -9,10 +11,22 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.domain.fields import printable
 
 # Whatever the zip says of itself, no more is unpacked.
 MAX_UNPACKED_BYTES = 1 << 30
 _CONVERSATIONS = "conversations*.json"
+# Encrypted, packed in another way, damaged.
+_UNUSABLE = (
+    RuntimeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    UnicodeDecodeError,
+    EOFError,
+)
 
 
 def list_conversations(path: Path) -> list[str]:
@@ -35,7 +49,9 @@ def open_packed(path: Path, name: str) -> Generator[IO[bytes]]:
     """
     with _opened(path) as packed:
         if packed.getinfo(name).file_size > MAX_UNPACKED_BYTES:
-            raise InvalidArgumentError(f"holds {name} of more than 1 GiB; unpack it yourself.")
+            raise InvalidArgumentError(
+                f"holds {printable(name)} of more than 1 GiB; unpack it yourself."
+            )
         with packed.open(name) as file:
             yield file
 
@@ -47,6 +63,5 @@ def _opened(path: Path) -> Generator[zipfile.ZipFile]:
             yield packed
     except OSError as error:
         raise InvalidArgumentError(f"cannot be read ({error.strerror or error}).") from error
-    # Encrypted, packed in another way, damaged.
-    except (RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _UNUSABLE as error:
         raise InvalidArgumentError(f"cannot be unpacked ({error}); unpack it yourself.") from error

@@ -3,10 +3,11 @@
 import json
 import os
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
 import pytest
 
+from diary_mcp.files.packed import MAX_UNPACKED_BYTES
 from diary_mcp.files.reading import Batch, read_batches
 from diary_mcp.files.sources import MAX_FILE_BYTES, MAX_LINE_BYTES, Rejection, Source, find_sources
 
@@ -67,8 +68,8 @@ def test_a_path_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> 
     ]
 
 
-def _zip(path: Path, name: str, text: str = "[]") -> Path:
-    with ZipFile(path, "w", ZIP_DEFLATED) as packed:
+def _zip(path: Path, name: str, text: str = "[]", packing: int = ZIP_DEFLATED) -> Path:
+    with ZipFile(path, "w", packing) as packed:
         packed.writestr(name, text)
     return path
 
@@ -85,19 +86,37 @@ def test_a_zip_without_conversations_that_can_be_unpacked_is_rejected(tmp_path: 
         raw[raw.index(header) + flags] |= 1
     encrypted.write_bytes(raw)
     (tmp_path / "text.ZIP").write_text("no zip")
+    lzma = _zip(tmp_path / "lzma.zip", "conversations.json", conversation, ZIP_LZMA)
+    lzma.write_bytes(lzma.read_bytes().replace(b"\x05\x00]", b"\x05\x00\xff", 1))
+    name = _zip(tmp_path / "name.zip", "conversations-é.json", conversation)
+    name.write_bytes(name.read_bytes().replace("é".encode(), b"\xff\xfe"))
 
     _, rejected = _find(
         damaged,
         encrypted,
+        lzma,
+        name,
         tmp_path / "text.ZIP",
         _zip(tmp_path / "other.zip", "conversations.json", '{"a": 1}'),
         _zip(tmp_path / "notes.zip", "notes/a.md", "# A"),
     )
 
     assert [each.reason.partition(" (")[0] for each in rejected] == [
-        *["cannot be unpacked"] * 3,
+        *["cannot be unpacked"] * 5,
         *["holds no conversations.json of ChatGPT or Claude; unpack it, and name its folder."] * 2,
     ]
+
+
+def test_a_name_in_a_zip_cannot_control_the_terminal(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "export.zip", "conversations\x1b[31m.json")
+    raw = bytearray(path.read_bytes())
+    size = raw.index(b"PK\x01\x02") + 24
+    raw[size : size + 4] = (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little")
+    path.write_bytes(raw)
+
+    _, (rejected,) = _find(path)
+
+    assert rejected.reason.startswith("holds conversations\\x1b[31m.json of more than 1 GiB")
 
 
 def test_a_zip_that_is_damaged_further_on_is_rejected_whole(tmp_path: Path) -> None:
