@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 
 _PLACEHOLDER = re.compile(
-    r"[<$%{\[].*|(?:pass(?:word|wd)?|pwd|your[-_].*|[xX*.…]+)", re.IGNORECASE | re.DOTALL
+    r"[<${\[].*|%(?:[^0-9a-f].*|.*%)?|(?:pass(?:word|wd)?|pwd|your[-_].*|[xX*.…]+)",
+    re.IGNORECASE | re.DOTALL,
 )
 # Wherever a token ends, nothing goes on that could belong to it.
 _FROM, _TO = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
@@ -55,7 +56,9 @@ _RULES = (
         ("PRIVATE KEY",),
         re.compile(
             r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
-            r"(?:\s|\\[nr])+(?P<secret>[A-Za-z0-9+/=:]+)"
+            # Ends of lines as in programs and JSON, and the marks of quotes and comments.
+            r"(?:[\s\"',>|*#]|\\+[nr])+"
+            r"(?P<secret>[A-Za-z0-9+/=]{12,}|(?:Proc-Type|Version|Comment|Charset|Hash):)"
         ),
     ),
     _Rule(
@@ -72,17 +75,22 @@ _RULES = (
     ),
     _Rule(
         "password in a URL",
-        ("word=", "wd=", "token=", "key=", "secret=", "sig="),
+        (
+            *("ord=", "wd=", "oken=", "ey=", "ecret=", "ig="),
+            *("ORD=", "WD=", "OKEN=", "EY=", "ECRET=", "IG="),
+        ),
         re.compile(
-            r"[?&](?:password|passwd|pwd|access_token|auth_token|api_?key|client_secret|sig)="
+            r"(?i:(?:[?&]|&amp;)"
+            r"(?:password|passwd|pwd|access_token|auth_token|api[_-]?key|client_secret|sig)"
+            r"|#access_token)="
             r"(?P<secret>[^\s&#\"'<>`]{6,})"
         ),
     ),
     _Rule(
         "bearer token or password of a request",
-        ("uthorization",),
+        ("uthorization", "UTHORIZATION"),
         re.compile(
-            r"[Aa]uthorization[\"']?\s*[:=]\s*[\"']?(?:[Bb]earer|[Bb]asic|[Tt]oken)\s+"
+            r"(?i:authorization)[\"']?\s*[:=]\s*[\"']?(?i:bearer|basic|token)\s+"
             r"(?P<secret>[A-Za-z0-9._~+/=-]{16,})"
         ),
     ),
@@ -94,7 +102,7 @@ _RULES = (
     _token("AWS access key", "AKIA ASIA ABIA ACCA", r"[A-Z0-9]{16}"),
     _Rule(
         "AWS secret key",
-        ("ecret",),
+        ("ecret", "ECRET"),
         re.compile(
             r"(?i:aws_?secret_?(?:access_?)?key|SecretAccessKey)[\"']?\s*[:=]\s*[\"']?"
             rf"(?P<secret>[A-Za-z0-9/+]{{40}}){_TO}"
