@@ -33,7 +33,9 @@ _CLOCK = (
 _BASIC_CLOCK = r"(?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
 _ZONE = (
     r"(?:\s*(?:(?:Z|UTC|GMT|UT)(?![a-z])|(?=[+-]))"
-    r"(?:(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?)?"
+    r"(?:(?P<sign>[+-])(?P<hours>\d\d?)(?::?(?P<minutes>\d\d))?"
+    # Go writes what people call the offset behind it; only one of nothing can be UTC's.
+    r"(?:\s+(?:(?<=[+-]0000\s)(?:UTC|GMT)|(?!UTC|GMT)(?-i:[A-Z]{3,5}))\b)?)?"
     r"(?:\s*(?:\[[^]]*\]|\([^)]*\)))*)?"
 )
 _TIME = rf"(?:(?:\s*T\s*|,?\s+(?:at\s+)?){_CLOCK}{_ZONE})?"
