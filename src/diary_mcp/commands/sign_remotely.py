@@ -6,10 +6,12 @@ here: the place in the chain, the time, the salt, and by which hash a superseded
 """
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
+from urllib.parse import urlsplit
 
 import click
 import httpx2
@@ -135,9 +137,15 @@ async def change_key(settings: Settings, url: str, change: KeyChange) -> list[st
 
 
 async def _with_session(settings: Settings, url: str, work: Work) -> list[str]:
-    if not url.startswith(("http://", "https://")):
+    if not _is_http_url(url):
         raise InvalidArgumentError("--url must be a URL such as http://host:8722/mcp.")
     token = os.environ.get(TOKEN_VARIABLE)
+    if token and not re.fullmatch(r"[!-~]+", token):
+        # Not left to the client, whose error shows the whole of it.
+        raise InvalidArgumentError(
+            f"{TOKEN_VARIABLE} holds a character that no token has, such as a line break or a "
+            "space. Set it to the token alone."
+        )
     headers = {} if not token else {"Authorization": f"Bearer {token}"}
     statuses: list[int] = []
 
@@ -162,6 +170,14 @@ async def _with_session(settings: Settings, url: str, work: Work) -> list[str]:
     if isinstance(problem, DiaryError):
         raise problem
     raise _unreachable(statuses[-1] if statuses else None, problem) from problem
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or half of an IPv6 address
+        return False
 
 
 def _unreachable(status: int | None, problem: Exception) -> InvalidArgumentError:
