@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 import click
@@ -221,6 +222,11 @@ class _Session:
 
     async def sign_entry(self, reference: str, content: str | None, *, ask: bool) -> str:
         entry = await self._read(reference)
+        if not _is_named(entry, reference):
+            raise ConflictError(
+                f"The server gives entry {entry.id} in the place of the one that was named; "
+                "nothing was signed."
+            )
         if content is not None and entry.content != content:
             raise ConflictError(
                 f"Entry {entry.id} does not say what --content gives; nothing was signed."
@@ -306,6 +312,14 @@ class _Session:
             said = printable(told[0])[:_MAX_TOLD] if told else "nothing"
             raise InvalidArgumentError(f"The server says: {said}")
         return cast("Mapping[str, object]", result.structured_content)
+
+
+def _is_named(entry: _RemoteEntry, reference: str) -> bool:
+    """Whether the reference is the entry's id or key, composed or not."""
+    entry_id = as_entry_id(reference)
+    if entry_id is not None:
+        return entry.id == entry_id
+    return normalize("NFC", entry.key or "") == normalize("NFC", reference)
 
 
 def _entry_statement(

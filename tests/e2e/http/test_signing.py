@@ -395,6 +395,27 @@ def test_a_deletion_is_not_signed_in_the_place_of_an_entry(
         sign_at(remote, lying, entry)
 
 
+def test_no_other_entry_is_signed_in_the_place_of_the_one_that_was_named(
+    remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIARY_MCP_TOKEN", remote.token)
+    other = remote.create("Never to be signed.")["id"]
+    named = remote.tool("diary_create", content="What happened.", key="named").data["id"]
+
+    with lying_proxy(
+        remote.server.url,
+        tool="diary_get",
+        asked=lambda asked: asked.update(entry_id=other),
+    ) as lying:
+        for reference in (named, "named"):
+            with pytest.raises(ConflictError, match="nothing was signed"):
+                sign_at(remote, lying, reference)
+
+    assert remote.state(other) == "pending"
+    sign_at(remote, f"{remote.server.url}/mcp", "named")
+    assert remote.state(named) == "signed"
+
+
 WRONG: list[tuple[str, str | None, str]] = [
     ("{}/mcp", "wrong", "DIARY_MCP_TOKEN"),
     ("{}/mcp", "", "DIARY_MCP_TOKEN"),
