@@ -33,11 +33,17 @@ def list_conversations(path: Path) -> list[str]:
     """The names in the zip of what holds conversations.
 
     Raises:
-        InvalidArgumentError: it cannot be read.
+        InvalidArgumentError: it cannot be read, or is larger than 1 GiB when unpacked.
     """
     with _opened(path) as packed:
-        names = packed.namelist()
-    return sorted(name for name in names if fnmatch(PurePosixPath(name).name, _CONVERSATIONS))
+        found = [
+            each
+            for each in packed.infolist()
+            if fnmatch(PurePosixPath(each.filename).name, _CONVERSATIONS)
+        ]
+    if sum(each.file_size for each in found) > MAX_UNPACKED_BYTES:
+        raise InvalidArgumentError("holds more than 1 GiB of conversations; unpack it yourself.")
+    return sorted(each.filename for each in found)
 
 
 @contextmanager
@@ -45,15 +51,10 @@ def open_packed(path: Path, name: str) -> Generator[IO[bytes]]:
     """One file of the zip, unpacked while it is read.
 
     Raises:
-        InvalidArgumentError: it cannot be read, here or inside the block, or is larger than 1 GiB.
+        InvalidArgumentError: it cannot be read, here or inside the block.
     """
-    with _opened(path) as packed:
-        if packed.getinfo(name).file_size > MAX_UNPACKED_BYTES:
-            raise InvalidArgumentError(
-                f"holds {printable(name)} of more than 1 GiB; unpack it yourself."
-            )
-        with packed.open(name) as file:
-            yield file
+    with _opened(path) as packed, packed.open(name) as file:
+        yield file
 
 
 @contextmanager
@@ -64,4 +65,6 @@ def _opened(path: Path) -> Generator[zipfile.ZipFile]:
     except OSError as error:
         raise InvalidArgumentError(f"cannot be read ({error.strerror or error}).") from error
     except _UNUSABLE as error:
-        raise InvalidArgumentError(f"cannot be unpacked ({error}); unpack it yourself.") from error
+        raise InvalidArgumentError(
+            f"cannot be unpacked ({printable(str(error))}); unpack it yourself."
+        ) from error

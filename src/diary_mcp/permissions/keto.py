@@ -138,9 +138,15 @@ class KetoPermissions:
             PermissionBackendUnavailableError: no usable answer.
         """
         await self._require_namespaces()
-        if not await self._list_group_tuples(GroupName(_PROBE[0].object)):
-            await self._patch(as_deltas(_PROBE, ()))
         asked = replace(_PROBE[0], subject=_PROBE[-1].subject)
+        if await self._check_one(asked):
+            return True
+        groups = [GroupName(each.object) for each in _PROBE]
+        present = set[RelationTuple]().union(*await ask_all(self._list_group_tuples, groups))
+        missing = [each for each in _PROBE if each not in present]
+        if not missing:
+            return False
+        await self._patch(as_deltas(missing, ()))
         return bool(await self._check_one(asked))
 
     async def check_view(self, agent: AgentName, entry_ids: Collection[EntryId]) -> set[EntryId]:
