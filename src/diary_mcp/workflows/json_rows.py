@@ -69,7 +69,9 @@ def _check(json: Serializer) -> None:
         if not _refuses(RefusedRowError, partial(read, _SAMPLE, _PICKLE, json))
         or not _refuses(ValueError, partial(read, _SAMPLE, None, json))
     ]
-    leaks += [name for name in sys.modules if _imports_pickle(name) and name != _PICKLE_MODULE]
+    # A copy: other threads import meanwhile.
+    modules = sys.modules.copy().items()
+    leaks += [name for name, it in modules if _imports_pickle(name, it) and name != _PICKLE_MODULE]
     if leaks:
         raise UnsafeDbosError(
             f"The installed DBOS could run code that stands in the database ({', '.join(leaks)});"
@@ -84,7 +86,7 @@ def _refuses(error: type[ValueError], read: Callable[[], object]) -> bool:
     return True
 
 
-def _imports_pickle(module: str) -> bool:
-    return module.partition(".")[0] == "dbos" and isinstance(
-        getattr(sys.modules[module], "pickle", None), ModuleType
+def _imports_pickle(name: str, module: ModuleType) -> bool:
+    return name.partition(".")[0] == "dbos" and isinstance(
+        getattr(module, "pickle", None), ModuleType
     )
