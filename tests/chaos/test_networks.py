@@ -25,7 +25,7 @@ import pytest
 from support.clients import Json, RawClient, answer_of, environment
 from support.databases import create_template
 from support.fork_server import execute_command
-from support.ground_truth import ask, check_promise, eventually
+from support.ground_truth import ask, check_promise, eventually, is_applied
 from support.networks import Fault, Wire, wire
 from support.pgbouncer import server_url, trusting_postgres
 from support.sites import add_agents, own_database
@@ -91,15 +91,6 @@ def far(way: Wire, url: str) -> Generator[RawClient]:
 
 def is_done(client: RawClient, tool: str, arguments: Json) -> bool:
     return client.call(tool, **arguments).code == "ok"
-
-
-def is_applied(url: str, key: str) -> bool:
-    """Whether the tuples follow the entry's last change, whatever waits on the queue."""
-    late = (
-        "select from diary.entry_permission join diary.entry on id = entry_id"
-        " where key = %s and applied_generation < generation"
-    )
-    return ask(url, late, key) == []
 
 
 def is_forgotten_since(url: str, way: Wire, moment: datetime) -> bool:

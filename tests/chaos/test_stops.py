@@ -21,7 +21,7 @@ from uuid import uuid4
 import pytest
 
 from support.clients import RawClient, environment
-from support.ground_truth import ask, check_promise, eventually
+from support.ground_truth import ask, check_promise, eventually, is_applied
 from support.sites import add_agents, own_database
 from support.stop_points import StepPoint, StopPoint, TransactionPoint, held, install_stop_points
 
@@ -70,15 +70,6 @@ def asleep(client: RawClient) -> Generator[None]:
         yield
     finally:
         os.kill(client.process.pid, signal.SIGCONT)
-
-
-def is_applied(url: str, key: str) -> bool:
-    """Whether the tuples follow the entry's last change, whatever waits on the queue."""
-    late = (
-        "select from diary.entry_permission join diary.entry on id = entry_id"
-        " where key = %s and applied_generation < generation"
-    )
-    return ask(url, late, key) == []
 
 
 @pytest.mark.parametrize("point", [*get_args(TransactionPoint), *get_args(StepPoint)])

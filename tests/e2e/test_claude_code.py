@@ -1,8 +1,6 @@
 """The published Claude Code behind a scripted model, with what `diary-mcp install` wrote."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +11,14 @@ from support.clients import Json, RawClient, environment
 from support.fork_server import complete_command
 from support.hostile_shares import assert_marked, looks_at, share_hostile_entry
 from support.node_tools import CLAUDE_CODE
-from support.scripted_model import ScriptedModel, call, give_hooks_time, say, scripted_model
+from support.scripted_model import (
+    ScriptedModel,
+    call,
+    give_hooks_time,
+    run_client,
+    say,
+    scripted_model,
+)
 
 pytestmark = pytest.mark.xdist_group("claude-code")
 
@@ -37,13 +42,9 @@ def session(tmp_path: Path, database: str) -> Session:
 
     def run(model: ScriptedModel, project: str, *, url: str = database) -> Json:
         install(url)
-        folder = tmp_path / project
-        folder.mkdir(exist_ok=True)
-        done = subprocess.run(
+        printed = run_client(
             [client, "-p", "go", "--output-format", "json", "--allowedTools", "mcp__diary,Bash"],
-            # Nothing of this environment is to reach it, and it is to reach nothing but loopback.
             env={
-                "PATH": os.environ["PATH"],
                 "HOME": str(home),
                 "ANTHROPIC_BASE_URL": model.url,
                 "ANTHROPIC_API_KEY": "none",
@@ -51,18 +52,10 @@ def session(tmp_path: Path, database: str) -> Session:
                 "DISABLE_TELEMETRY": "1",
                 "DISABLE_AUTOUPDATER": "1",
             },
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
+            folder=tmp_path / project,
+            data_dir=tmp_path / "data",
         )
-        assert done.returncode == 0, done.stderr[-2_000:] + done.stdout[-2_000:]
-        failures = tmp_path / "data" / "hooks" / "SessionStart.failures"
-        if failures.exists() and "took too long" in failures.read_text("utf-8"):
-            pytest.skip("this machine is too busy for what a hook may take")
-        return json.loads(done.stdout)
+        return json.loads(printed)
 
     return run
 

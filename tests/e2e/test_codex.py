@@ -1,8 +1,6 @@
 """The published Codex behind a scripted model, with what `diary-mcp install` wrote."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,14 @@ from support.clients import Json, environment
 from support.fork_server import complete_command
 from support.hostile_shares import assert_marked, looks_at, share_hostile_entry
 from support.node_tools import CODEX
-from support.scripted_model import ScriptedModel, call, give_hooks_time, say, scripted_model
+from support.scripted_model import (
+    ScriptedModel,
+    call,
+    give_hooks_time,
+    run_client,
+    say,
+    scripted_model,
+)
 
 pytestmark = pytest.mark.xdist_group("codex")
 
@@ -45,24 +50,13 @@ def session(tmp_path: Path, database: str) -> Session:
 
     def run(model: ScriptedModel, project: str) -> None:
         install(model.url)
-        folder = tmp_path / project
-        folder.mkdir(exist_ok=True)
         trust = ["--dangerously-bypass-approvals-and-sandbox", "--dangerously-bypass-hook-trust"]
-        done = subprocess.run(
+        run_client(
             [client, "exec", "--skip-git-repo-check", *trust, "go"],
-            # Nothing of this environment is to reach it, and it is to reach nothing but loopback.
-            env={"PATH": os.environ["PATH"], "HOME": str(home), "SCRIPTED_KEY": "none"},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
+            env={"HOME": str(home), "SCRIPTED_KEY": "none"},
+            folder=tmp_path / project,
+            data_dir=tmp_path / "data",
         )
-        assert done.returncode == 0, done.stderr[-2_000:] + done.stdout[-2_000:]
-        failures = tmp_path / "data" / "hooks" / "SessionStart.failures"
-        if failures.exists() and "took too long" in failures.read_text("utf-8"):
-            pytest.skip("this machine is too busy for what a hook may take")
 
     return run
 

@@ -159,6 +159,15 @@ def is_quiet(url: str) -> bool:
     return is_settled(url) and ask(url, running) == []
 
 
+def is_applied(url: str, key: str) -> bool:
+    """Whether the tuples follow the entry's last change, whatever waits on the queue."""
+    late = (
+        "select from diary.entry_permission join diary.entry on id = entry_id"
+        " where key = %s and applied_generation < generation"
+    )
+    return ask(url, late, key) == []
+
+
 def check_promise(url: str, keto: KetoAddress | None = None, *, within_s: float = 60) -> Truth:
     """Waits until the diary is settled, and checks it."""
     eventually(lambda: is_settled(url), within_s=within_s, told=lambda: ask(url, _UNSETTLED))

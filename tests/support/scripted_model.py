@@ -5,13 +5,17 @@ Responses API as Codex does.
 """
 
 import json
-from collections.abc import Generator, Sequence
+import os
+import subprocess
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 from pathlib import Path
 from threading import Thread
 from uuid import uuid4
+
+import pytest
 
 from support.clients import Json
 
@@ -120,6 +124,32 @@ def _item(step: Json) -> Json:
         "arguments": json.dumps(step["input"]),
         **({"namespace": namespace} if namespace else {}),
     }
+
+
+def run_client(
+    command: Sequence[str | Path], *, env: Mapping[str, str], folder: Path, data_dir: Path
+) -> str:
+    """Runs a client to its end in a project's folder; what it printed.
+
+    Nothing of this environment reaches it but the path to programs. Skips the test where hooks,
+    whose failures are counted in the diary's `data_dir`, had too little time.
+    """
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        command,
+        env={"PATH": os.environ["PATH"], **env},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:] + done.stdout[-2_000:]
+    failures = data_dir / "hooks" / "SessionStart.failures"
+    if failures.exists() and "took too long" in failures.read_text("utf-8"):
+        pytest.skip("this machine is too busy for what a hook may take")
+    return done.stdout
 
 
 def give_hooks_time(configuration: Path) -> None:
