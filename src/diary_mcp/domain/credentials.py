@@ -58,7 +58,8 @@ _RULES = (
             r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
             # Ends of lines as in programs and JSON, and the marks of quotes and comments.
             r"(?:[\s\"',>|*#]|\\+[nr])+"
-            r"(?P<secret>[A-Za-z0-9+/=]{12,}|(?:Proc-Type|Version|Comment|Charset|Hash):)"
+            # DER as base64 begins with MI; what is longer than a word is taken for any other form.
+            r"(?P<secret>MI[A-Za-z0-9+/=]{2,}|[A-Za-z0-9+/=]{12,}|(?:Proc-Type|Version|Comment|Charset|Hash):)"
         ),
     ),
     _Rule(

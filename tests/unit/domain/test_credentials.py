@@ -10,6 +10,7 @@ from diary_mcp.domain.credentials import Credential, find_credential
 BODY = "aB3dE5gH7jK9mN1pQ4sT6vW8yZ0cF2"
 SECRETS = {
     "private key": "-----BEGIN OPENSSH " + "PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA",
+    "private key, its first words": "-----BEGIN " + "PRIVATE KEY-----\nMIIEvQ",
     "private key in JSON": '"-----BEGIN ' + 'PRIVATE KEY-----\\nMIIEvQIBADANBg"',
     "private key, quoted": "-----BEGIN " + "PRIVATE KEY-----\n> MIIEvQIBADANBgkqhkiG",
     "private key in a program": "'-----BEGIN " + "PRIVATE KEY-----\\n'\n  'MIIEvQIBADANBgkqhkiG'",
