@@ -32,6 +32,7 @@ from diary_mcp.server.tools.arguments import (
     UpdateArguments,
     VerifyArguments,
 )
+from diary_mcp.server.tools.calls import Call, DiaryTool
 from diary_mcp.server.tools.results import (
     CreatedResult,
     DeletedResult,
@@ -60,7 +61,6 @@ from diary_mcp.server.tools.results import (
     tags_of,
     whoami_of,
 )
-from diary_mcp.server.tools.tool import Call, DiaryTool
 from diary_mcp.service.entries.listing import Page
 from diary_mcp.service.ports.reflection import EntrySelection
 from diary_mcp.service.signing.signatures import Wanted, sign_command
