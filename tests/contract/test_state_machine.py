@@ -448,7 +448,7 @@ def run_histories(ground: Ground, number: int) -> None:
 
 def test_rows_and_tuples_agree_after_every_history(postgres_url: str) -> None:
     with ground(postgres_url) as opened:
-        run_histories(opened, 6)
+        run_histories(opened, 4)
 
 
 def test_rows_and_tuples_of_keto_agree_after_every_history(

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diary_mcp.app import Foundation
-from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchHit
-from diary_mcp.domain.fields import Grantee
+from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchHit, SearchMode
+from diary_mcp.domain.fields import AgentName, Grantee
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +88,12 @@ CHANGES: tuple[Change, ...] = (
     create, update, supersede, delete, replace, rename_author, index, share, unshare,
 )  # fmt: skip
 
+TURNS: tuple[tuple[tuple[AgentName, SearchMode], ...], ...] = (
+    ((ALICE, "hybrid"), (BOB, "text")),
+    ((ALICE, "text"), (BOB, "hybrid")),
+)
+"""Who looks, and how, after every other change."""
+
 
 @settings(max_examples=8)
 @given(
@@ -102,20 +108,19 @@ async def test_whatever_others_do_a_kept_search_finds_what_a_new_one_finds(
     elsewhere = Searching(diary.foundation, diary.embedder)
     await elsewhere.write("The backup of the disk failed.", "A restore at full moon.")
     await elsewhere.index()
-    for change, text in changes:
+    for number, (change, text) in enumerate(changes):
         await change(elsewhere, text)
-        for reader in (ALICE, BOB):
-            for mode in ("hybrid", "text"):
-                anew = Searching(diary.foundation, diary.embedder)
-                expected = await anew.find("backup moon", reader=reader, mode=mode)
+        for reader, mode in TURNS[number % len(TURNS)]:
+            anew = Searching(diary.foundation, diary.embedder)
+            expected = await anew.find("backup moon", reader=reader, mode=mode)
 
-                found = await diary.find("backup moon", reader=reader, mode=mode)
+            found = await diary.find("backup moon", reader=reader, mode=mode)
 
-                assert apart_from_scores(found.rows) == apart_from_scores(expected.rows)
-                # What is kept may be added up in another order.
-                scores = [hit.score for hit in expected.rows]
-                assert [hit.score for hit in found.rows] == pytest.approx(scores, abs=1e-4)
-                assert found.notice == expected.notice
+            assert apart_from_scores(found.rows) == apart_from_scores(expected.rows)
+            # What is kept may be added up in another order.
+            scores = [hit.score for hit in expected.rows]
+            assert [hit.score for hit in found.rows] == pytest.approx(scores, abs=1e-4)
+            assert found.notice == expected.notice
 
 
 def apart_from_scores(hits: Sequence[SearchHit]) -> list[SearchHit]:
