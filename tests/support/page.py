@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 import httpx
+import psycopg
 from anyio.streams.memory import MemoryObjectReceiveStream
 from starlette.types import ASGIApp, Message, Scope
 
@@ -109,6 +110,7 @@ class PageSite:
     """One diary, to which any agent's browser can be connected."""
 
     foundation: Foundation
+    url: str
 
     @property
     def diary(self) -> Diary:
@@ -129,6 +131,18 @@ class PageSite:
 
     async def settle(self, entry_id: EntryId) -> None:
         await settle([entry_id], self.foundation.settlements, self.foundation.permissions)
+
+    async def settle_diary(self, owner: str, name: str) -> None:
+        """Carries out what the diary's rows say."""
+        listed = await self.diary.diaries.list(AgentName(owner))
+        (diary_id,) = [each.id for each in listed if each.name == name and each.owner == owner]
+        assert diary_id is not None
+        await settle([diary_id], self.foundation.settlements, self.foundation.permissions)
+
+    async def announce(self, reader: str) -> None:
+        """Announces this as the name of somebody whose lists have changed."""
+        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
+            await connection.execute("select pg_notify('diary_reader', %s)", [reader])
 
     @asynccontextmanager
     async def stranger(

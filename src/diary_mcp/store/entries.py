@@ -4,12 +4,12 @@ Changes are announced through LISTEN and NOTIFY.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 from unicodedata import normalize
 from uuid import UUID
 
-from psycopg import errors
+from psycopg import Notify, errors
 from psycopg.rows import args_row, class_row, scalar_row
 from psycopg.types.json import Json
 
@@ -37,6 +37,7 @@ _SUGGESTION_SQL = load_queries("suggestion")
 _SIMILAR_SQL = load_queries("similar")
 _ANNOUNCEMENT_SQL = load_queries("announcement")
 _FORMS: Final = ("NFC", "NFD")
+_READERS: Final = "diary_reader"
 _QUIET_S = 20
 
 
@@ -262,7 +263,9 @@ class PostgresAnnouncements:
     async def listen(self) -> AsyncGenerator[AsyncIterator[Announcement]]:
         async with connect(self._database_url, longest_wait_s=_QUIET_S) as connection:
             await connection.execute(_ANNOUNCEMENT_SQL["listen"])
-            yield _announcements(connection)
+            # Who leaves between two announcements waits for no third.
+            async with aclosing(_announcements(connection)) as announcements:
+                yield announcements
 
 
 def columns(entry: EntryRecord | Entry) -> dict[str, object]:
@@ -305,11 +308,18 @@ def filter_parameters(filters: EntryFilters) -> dict[str, object]:
 async def _announcements(connection: Connection) -> AsyncGenerator[Announcement]:
     with translate_errors():
         while True:
-            async for notification in connection.notifies(timeout=_QUIET_S):
-                entry_id, _, reader = notification.payload.partition(" ")
-                yield Announcement(EntryId(UUID(entry_id)), Grantee(reader) if reader else None)
+            async with aclosing(connection.notifies(timeout=_QUIET_S)) as notifications:
+                async for notification in notifications:
+                    yield _announcement(notification)
             # Whoever only listens does not notice that nobody is there any more.
             await connection.execute(_ANNOUNCEMENT_SQL["ask"])
+
+
+def _announcement(notification: Notify) -> Announcement:
+    if notification.channel == _READERS:
+        return Announcement(None, Grantee(notification.payload))
+    entry_id, _, reader = notification.payload.partition(" ")
+    return Announcement(EntryId(UUID(entry_id)), Grantee(reader) if reader else None)
 
 
 def _conflict(error: errors.UniqueViolation, record: EntryRecord) -> ConflictError:

@@ -1,6 +1,6 @@
 """What changed elsewhere, told to pages that are open: that something did, never what it says."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.server.resources.watchers import Watchers
+from diary_mcp.server.resources.watchers import Addresses, Watchers
 from diary_mcp.service.diary import Diary
 from diary_mcp.web.signing_in import csrf_token
 from diary_mcp.web.visits import Visit
@@ -20,8 +20,11 @@ MAX_STREAMS_OF_ONE_SIGN_IN = 4
 """A browser keeps six connections to a server, and needs some of them for pages."""
 MAX_STREAMS_OF_ONE_AGENT = 20
 _MAX_ENTRIES = 50
-# So often it is looked whether the reader is signed in still, and lists are shown anew.
+# So often it is looked whether the reader is signed in still.
 _BEAT_S = 15
+# What changes all the time, as in an import, does not have the page fetched all the time.
+_REST_S = 0.5
+_LIST = "list"
 
 Say = Callable[[bytes], Awaitable[None]]
 
@@ -45,10 +48,8 @@ class Changes:
         for reader in [each for each in self._readers if each.sign_in == csrf_token(cookie)]:
             reader.events.close()
 
-    async def follow(
-        self, visit: Visit, addresses: Mapping[EntryId, frozenset[str]], say: Say
-    ) -> None:
-        """Says when one of the entries has changed, until the reader is not signed in any more."""
+    async def follow(self, visit: Visit, addresses: Addresses, say: Say) -> None:
+        """Says when what is watched has changed, until the reader is not signed in any more."""
         send, receive = anyio.create_memory_object_stream[None](1)
         reader = _Reader(visit.caller.agent, csrf_token(visit.cookie), send)
 
@@ -69,6 +70,7 @@ class Changes:
                     if await visit.desk.door.identify(visit.cookie) is None:
                         return
                     await say(event + b"\ndata: 1\n\n")
+                    await anyio.sleep(_REST_S)
         except (anyio.EndOfStream, UnavailableError):
             return
         finally:
@@ -89,16 +91,18 @@ class Changes:
 
 
 async def changes(visit: Visit) -> Response:
-    """A stream that tells when one of the entries that the address names has changed."""
+    """A stream that tells when what the address names has changed: some entries, or a list."""
     streams = visit.desk.changes
     if streams is None:
         raise UnavailableError("Changes cannot be followed here. Reload the page to see them.")
     streams.refuse_too_many(visit)
-    references = visit.query("entries").get("entries", "").split(",")
+    asked = visit.query("entries", "kind")
+    references = asked.get("entries", "").split(",")
     if len(references) > _MAX_ENTRIES:
         raise InvalidArgumentError(f"At most {_MAX_ENTRIES} entries can be watched by one page.")
     found = await visit.read(lambda diary: _find(diary, visit.caller.agent, references))
-    addresses = {entry_id: frozenset({str(entry_id)}) for entry_id in found}
+    watched = [*found, None] if asked.get("kind") == _LIST else found
+    addresses: Addresses = dict.fromkeys(watched, frozenset({"changed"}))
 
     async def follow(say: Say) -> None:
         await streams.follow(visit, addresses, say)

@@ -61,6 +61,10 @@ _DONE = MappingProxyType(
 )
 
 
+_LISTS = frozenset({"/", "/shared", "/diaries", "/diary", "/activity", "/tags", "/audit"})
+"""Pages of what the agent may read, taken together."""
+
+
 @dataclass(frozen=True)
 class Health:
     """Whether all is well, with what to do where it is not."""
@@ -142,6 +146,7 @@ class Visit:
             agent=self.caller.agent,
             csrf=csrf_token(self.cookie),
             here=self._here(),
+            lists=_LISTS,
             is_typed=self.request.method == "POST",
             can_sign_out=self.desk.door.takes_tokens,
             link=self.link,

@@ -181,6 +181,32 @@ def test_what_changes_elsewhere_shows_without_reloading_and_takes_nothing_from_t
     assert note.get_attribute("value") == "typed"
 
 
+WRITE_ELSEWHERE = """
+const [base, tag, done] = arguments;
+fetch(`${base}/write`).then(answer => answer.text()).then(html => {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  const body = new URLSearchParams(new FormData(page.querySelector("main form")));
+  body.set("content", "Written elsewhere.");
+  body.set("tags", tag);
+  return fetch(`${base}/write`, {method: "POST", body});
+}).then(answer => done(answer.status));
+"""
+
+
+def test_what_is_written_elsewhere_shows_in_lists_without_reloading(
+    browser: Chrome, bases: dict[str, str]
+) -> None:
+    alice = bases["alice"]
+    for path, tag in (("/", "on-the-timeline"), ("/tags", "on-tags")):
+        browser.get(f"{alice}{path}")
+        wait_for(browser, "//*[@id='following' and not(@hidden)]")
+        page = browser.find_element(By.TAG_NAME, "html")
+
+        assert browser.execute_async_script(WRITE_ELSEWHERE, alice, tag) == 200
+        wait_for(browser, f"//main//a[contains(., '{tag}')]")
+        assert page.is_enabled(), "it is the same page still"
+
+
 def test_what_was_typed_stays_where_the_browser_or_the_server_filled_it_in_again(
     browser: Chrome, bases: dict[str, str]
 ) -> None:

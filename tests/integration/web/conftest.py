@@ -15,4 +15,4 @@ async def pages(postgres_url: str) -> AsyncGenerator[PageSite]:
         fresh_database(postgres_url) as url,
         open_foundation(Settings(database_url=url)) as foundation,
     ):
-        yield PageSite(foundation)
+        yield PageSite(foundation, url)

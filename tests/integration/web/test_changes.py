@@ -71,6 +71,82 @@ async def test_nobody_hears_of_what_it_cannot_read(pages: PageSite) -> None:
     assert rest == 0
 
 
+async def test_a_list_hears_of_a_new_entry_that_its_reader_may_read_and_of_no_other(
+    pages: PageSite,
+) -> None:
+    async with (
+        pages.browser("gil") as of_gil,
+        pages.browser("hal") as of_hal,
+        of_gil.listening("/changes?kind=list") as mine,
+        of_hal.listening("/changes?kind=list") as others,
+    ):
+        for stream in (mine, others):
+            assert [await hear(stream), await hear(stream)] == ["200", OPEN]
+        await pages.settle(await pages.write("New.", "gil"))
+        assert await hear(mine) == CHANGED
+        assert others.statistics().current_buffer_used == 0
+        await pages.settle(await pages.write("New.", "hal"))
+        assert await hear(others) == CHANGED
+
+
+async def test_whose_lists_are_not_what_they_were_is_announced(pages: PageSite) -> None:
+    ida, jon = AgentName("ida"), AgentName("jon")
+    for name in (ida, jon):
+        await pages.diary.agents.register(name)
+    theirs = await pages.write("Of jon.", "jon")
+    diary, sharing, entries = pages.diary.diaries, pages.diary.sharing, pages.diary.entries
+
+    async with pages.diary.watching.announcer.listen() as announced:
+        announcements = aiter(announced)
+
+        async def told() -> set[str]:
+            """To whom what was committed until now is announced."""
+            await pages.announce("end")
+            names = set[str]()
+            with anyio.fail_after(DEADLINE_S):
+                while (announcement := await anext(announcements)).reader != "end":
+                    if announcement.entry_id is None:
+                        names.add(str(announcement.reader))
+            return names
+
+        entry = await pages.write("New.", "ida")
+        assert await told() == set(), "a write waits for no other's commit"
+        await pages.settle(entry)
+        assert await told() == {"ida"}
+        await entries.update(ida, str(entry), 1, EntryChanges(content="Newer."))
+        assert await told() == {"ida"}
+        await sharing.share(ida, str(entry), Grantee("jon"))
+        await pages.settle(entry)
+        assert await told() == {"ida", "jon"}
+        await entries.update(ida, str(entry), 2, EntryChanges(tags=["now"]))
+        assert await told() == {"ida", "jon"}
+        await sharing.unshare(ida, str(entry), Grantee("jon"))
+        assert await told() == {"jon"}
+        await entries.delete(ida, str(entry))
+        assert await told() == {"ida"}
+
+        await diary.open(ida, "together")
+        await pages.settle_diary("ida", "together")
+        assert await told() == {"ida"}
+        await diary.share(ida, "together", Grantee("jon"), role="writer")
+        await pages.settle_diary("ida", "together")
+        assert await told() == {"ida", "jon"}
+        await entries.update(jon, str(theirs), 1, EntryChanges(diary="ida/together"))
+        await told()
+        await pages.settle(theirs)
+        assert await told() == {"ida", "jon"}
+        await diary.rename(ida, "together", "apart")
+        assert await told() == {"ida", "jon"}
+        await entries.update(ida, str(theirs), 2, EntryChanges(diary="main"))
+        assert await told() == {"ida", "jon"}, "put out, with the role still there"
+        await diary.unshare(ida, "apart", Grantee("jon"))
+        assert await told() == {"jon"}
+        await diary.transfer(ida, "apart", jon)
+        assert await told() == {"ida", "jon"}
+        await diary.remove(jon, "apart")
+        assert await told() == {"jon"}
+
+
 async def test_signing_out_ends_the_stream(pages: PageSite) -> None:
     async with pages.browser("dot") as browser, browser.listening("/changes") as stream:
         assert [await hear(stream), await hear(stream)] == ["200", OPEN]

@@ -3,19 +3,9 @@
 import pytest
 
 from diary_mcp.domain.fields import AgentName, Grantee
-from diary_mcp.service.sharing.settlement import settle
 from support.page import Browser, Page, PageSite
 
 pytestmark = pytest.mark.anyio
-
-
-async def settle_diary(pages: PageSite, owner: str, name: str) -> None:
-    """Carries out what the diary's rows say."""
-    listed = await pages.diary.diaries.list(AgentName(owner))
-    (diary_id,) = [each.id for each in listed if each.name == name and each.owner == owner]
-    assert diary_id is not None
-    foundation = pages.foundation
-    await settle([diary_id], foundation.settlements, foundation.permissions)
 
 
 async def open_and_submit(browser: Browser, path: str, action: str, **typed: str) -> Page:
@@ -92,7 +82,7 @@ async def test_a_role_is_given_used_and_taken_back(pages: PageSite) -> None:
         given = await open_and_submit(
             dan, path, "/diary/share", note="join us", role="writer", **{"with": "eve"}
         )
-        await settle_diary(pages, "dan", "team")
+        await pages.settle_diary("dan", "team")
         during = await eve.get("/?diary=dan/team")
         listed = await eve.get("/diaries")
         wrote = await open_and_submit(
@@ -118,7 +108,7 @@ async def test_an_entry_is_moved_and_one_of_another_is_put_out(pages: PageSite) 
     await pages.diary.diaries.open(fay, "team")
     await pages.diary.agents.register(gus)
     await pages.diary.diaries.share(fay, "team", Grantee("gus"), role="writer")
-    await settle_diary(pages, "fay", "team")
+    await pages.settle_diary("fay", "team")
     own = await pages.write("Mine.", "fay", title="Of fay")
     theirs = await pages.write("Theirs.", "gus", title="Of gus", diary="fay/team")
     await pages.settle(theirs)
@@ -171,7 +161,7 @@ async def test_who_has_no_role_or_a_lesser_one_can_do_nothing(pages: PageSite) -
     await pages.write("x", "jan", title="Hidden", diary="secret")
     await pages.diary.agents.register(AgentName("kim"))
     await pages.diary.diaries.share(jan, "hers", Grantee("kim"))
-    await settle_diary(pages, "jan", "hers")
+    await pages.settle_diary("jan", "hers")
 
     async with pages.browser("kim") as browser:
         page = await browser.get("/diary?name=jan/hers")

@@ -5,7 +5,7 @@ address by address on a session, which only stdio keeps.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 
 from mcp.server.subscriptions import ListenHandler, ResourceUpdated, ServerEvent
@@ -25,13 +25,11 @@ from diary_mcp.server.confinement import require_within
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
 from diary_mcp.server.resources.resources import find_entry_reference
-from diary_mcp.server.resources.watchers import Tell, Watchers
+from diary_mcp.server.resources.watchers import Addresses, Tell, Watchers
 from diary_mcp.service.diary import Diary
 
 _MAX_ADDRESSES = 100
 _LISTEN = "subscriptions/listen"
-
-Addresses = Mapping[EntryId, frozenset[str]]
 
 
 class Subscriptions:
@@ -72,7 +70,8 @@ class Subscriptions:
         caller = self._dispatcher.caller_of(context)
         try:
             _check_number({*self._subscribed, params.uri})
-            addresses = {await self._find(caller, params.uri): frozenset({params.uri})}
+            entry_id = await self._find(caller, params.uri)
+            addresses: Addresses = {entry_id: frozenset({params.uri})}
             leaving = await self._watch(caller, addresses, context.session.send_resource_updated)
         except Exception as error:  # the boundary: every failure becomes an answer
             raise protocol_error(
@@ -129,7 +128,7 @@ class Subscriptions:
         _check_number(uris)
 
         async def ask(diary: Diary) -> Addresses:
-            found: defaultdict[EntryId, set[str]] = defaultdict(set)
+            found: defaultdict[EntryId | None, set[str]] = defaultdict(set)
             for uri in uris:
                 try:
                     found[await _find_entry(diary, caller, uri)].add(uri)

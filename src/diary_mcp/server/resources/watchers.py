@@ -21,11 +21,14 @@ _MAX_WATCHERS = 1_000
 Tell = Callable[[str], Awaitable[None]]
 """Told the address of a resource that changed."""
 
+Addresses = Mapping[EntryId | None, frozenset[str]]
+"""The addresses of what is watched, by entry; by `None` those of lists of what one may read."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Watcher:
     agent: AgentName
-    addresses: Mapping[EntryId, frozenset[str]]
+    addresses: Addresses
     tell: Tell
 
 
@@ -44,12 +47,9 @@ class Watchers:
 
     @asynccontextmanager
     async def watching(
-        self,
-        agent: AgentName,
-        addresses: Mapping[EntryId, frozenset[str]],
-        tell: Tell,
+        self, agent: AgentName, addresses: Addresses, tell: Tell
     ) -> AsyncGenerator[None]:
-        """Tells the addresses of an entry that changes while the block runs.
+        """Tells the addresses of what changes while the block runs.
 
         Raises:
             UnavailableError: PostgreSQL cannot be listened to, or too many watch already.

@@ -199,9 +199,12 @@ class SuggestionReader(Protocol):
 
 @dataclass(frozen=True)
 class Announcement:
-    """An entry changed. Where `reader` is named, that agent or group could read it until now."""
+    """An entry changed. Where `reader` is named, that agent or group could read it until now.
 
-    entry_id: EntryId
+    Without an entry: what `reader` may read, taken together, is not what it was.
+    """
+
+    entry_id: EntryId | None
     reader: Grantee | None = None
 
 

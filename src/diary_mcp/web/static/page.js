@@ -10,6 +10,8 @@
   let shown = main.innerHTML;
   let source = null;
   let retry = null;
+  let isStale = false;
+  let isLooking = false;
 
   if (kind === undefined) return;
 
@@ -64,8 +66,21 @@
     if (watched() !== before) connect();
   }
 
-  function look() {
-    refresh().catch(() => {});  // The server may be gone: the page stays as it is.
+  // One at a time, or an older answer could come last.
+  async function look() {
+    isStale = true;
+    if (isLooking) return;
+    isLooking = true;
+    try {
+      while (isStale) {
+        isStale = false;
+        await refresh();
+      }
+    } catch {
+      // The server may be gone: the page stays as it is.
+    } finally {
+      isLooking = false;
+    }
   }
 
   function disconnect() {
@@ -79,6 +94,7 @@
     // A hidden page holds no connection; browsers have few for each server.
     if (document.hidden) return;
     const address = new URL("changes", base);
+    address.searchParams.set("kind", kind);
     address.searchParams.set("entries", watched());
     source = new EventSource(address);
     source.addEventListener("following", () => {
@@ -86,7 +102,6 @@
       look();  // What happened before is unknown.
     });
     source.addEventListener("changed", look);
-    if (kind === "list") source.addEventListener("beat", look);
     source.addEventListener("error", () => {
       following.hidden = true;
       if (source.readyState === EventSource.CLOSED) retry = setTimeout(connect, RETRY_MS);
