@@ -9,12 +9,18 @@ hold; looking for them costs next to nothing, so a text is matched by almost no 
 import re
 from dataclasses import dataclass
 
+# What stands in the place of a secret; in a URL, hosts or a path may follow it.
 _PLACEHOLDER = re.compile(
-    r"[<${\[].*|%(?:[^0-9a-f].*|.*%)?|(?:pass(?:word|wd)?|pwd|your[-_].*|[xX*.…]+)",
+    r"(?:<[^<>]*>|\[[^\[\]]*\]|\{.*\}|\$(?:\{.*\}|\(.*\)|(?-i:[A-Z0-9_]+)|[a-z_]+)"
+    r"|%(?:[^0-9a-f].*|.*%)?|pass(?:word|wd)?|pwd|your[-_].*|[xX*.…]+)(?:[@/].*)?",
     re.IGNORECASE | re.DOTALL,
 )
 # Wherever a token ends, nothing goes on that could belong to it.
 _FROM, _TO = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
+# A long value that is no words: `next-page-2` and `TokenAuthentication` name something.
+_WORD = r"(?:[A-Za-z]+[0-9]{0,4}|[0-9]{1,4})"
+_WORDS = rf"{_WORD}(?:[._~+/=-]+{_WORD})*(?![A-Za-z0-9])"
+_OPAQUE = rf"(?!{_WORDS})[A-Za-z0-9._~+/=-]{{16,}}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def _token(kind: str, words: str, rest: str) -> _Rule:
     return _Rule(kind, tuple(heads), re.compile(rf"{_FROM}(?:{any_head})(?P<secret>{rest}){_TO}"))
 
 
-_RULES = (
+_SAID = (
     _Rule(
         "private key",
         ("PRIVATE KEY",),
@@ -67,12 +73,20 @@ _RULES = (
         ("Private-Lines:",),
         re.compile(r"Private-Lines: \d+\s+(?P<secret>\S+)"),
     ),
-    _token("private key (age)", "AGE-SECRET-KEY-", r"1[A-Z0-9]{50,}"),
     _Rule(
         "password in a URL",
         ("://",),
-        # Greedy: a password may hold a bare @.
-        re.compile(r"://[^\s/:@?#\"'<>`]*:(?P<secret>[^\s/\"'`]+)@[^\s@]"),
+        # Greedy: a password may hold a bare @. A digest is what names an image.
+        re.compile(r"://[^\s/:@?#\"'<>`]*:(?P<secret>[^\s/\"'`]+)@(?!sha256:)[^\s@]"),
+    ),
+    _Rule(
+        "password in a URL",
+        ("://",),
+        # Also with a bare slash, where what follows the host is no port and no path of a page.
+        re.compile(
+            r"://(?<!http://)(?<!https://)(?<!ws://)(?<!wss://)[^\s/:@?#\"'<>`]*:"
+            r"(?!\d+(?:[/?#,\s]|$))(?P<secret>(?:(?!://)[^\s\"'`])+)@(?!sha256:)[^\s@]"
+        ),
     ),
     _Rule(
         "password in a URL",
@@ -88,19 +102,64 @@ _RULES = (
         ),
     ),
     _Rule(
-        "bearer token or password of a request",
-        ("uthorization", "UTHORIZATION"),
+        "token in a URL",
+        ("oken=", "OKEN=", "ey=", "EY=", "ecret=", "ECRET=", "ignature=", "IGNATURE="),
         re.compile(
-            r"(?i:authorization)[\"']?\s*[:=]\s*[\"']?(?i:bearer|basic|token)\s+"
-            r"(?P<secret>[A-Za-z0-9._~+/=-]{16,})"
+            r"(?i:(?:[?&#]|&amp;)(?:[a-z_-]*token|(?:access|auth|secret|subscription)[_-]?key"
+            r"|secret|x-(?:amz|goog)-signature))="
+            rf"(?P<secret>{_OPAQUE})"
         ),
     ),
     _Rule(
-        "JSON web token",
-        ("eyJ",),
-        re.compile(rf"{_FROM}eyJ[\w-]{{8,}}\.(?P<secret>eyJ[\w-]{{8,}}\.[\w-]{{10,}})", re.ASCII),
+        "bearer token or password of a request",
+        ("uthorization", "UTHORIZATION"),
+        re.compile(
+            r"(?i:authorization)[\"']?\s*[:=]\s*[\"']?"
+            r"(?:(?P<scheme>(?i:bearer|basic|token)\s+)|(?i:api-?key|ssws|bot|oauth|jwt)\s+)?"
+            rf"(?P<secret>(?(scheme)[A-Za-z0-9._~+/=-]{{16,}}|{_OPAQUE}))"
+        ),
     ),
-    _token("AWS access key", "AKIA ASIA ABIA ACCA", r"[A-Z0-9]{16}"),
+    _Rule(
+        "bearer token or password of a request",
+        ("earer", "EARER"),
+        re.compile(rf"{_FROM}(?i:bearer)\s+[\"']?(?P<secret>{_OPAQUE})"),
+    ),
+    _Rule(
+        "key or token of a request",
+        ("-key", "-Key", "-KEY", "-token", "-Token", "-TOKEN", "-secret", "-Secret", "-SECRET"),
+        re.compile(
+            rf"{_FROM}(?i:x-[a-z-]{{0,30}}(?:token|secret)|(?:private|job|deploy)-token"
+            r"|(?:api|access|auth|secret|subscription|functions)-key)"
+            rf"[\"']?\s*:\s*[\"']?(?P<secret>{_OPAQUE})"
+        ),
+    ),
+    _Rule(
+        "cookie of a request",
+        ("ookie", "OOKIE"),
+        re.compile(
+            r"(?i:cookie)[\"']?\s*:\s*[\"']?"
+            r"(?:[^\s=;\"']{1,64}(?:=[^\s;\"']{0,200})?;\s*){0,12}?"
+            rf"[^\s=;\"']{{1,64}}=(?P<secret>{_OPAQUE})"
+        ),
+    ),
+    _Rule(
+        "token of a package registry",
+        ("_authToken", "npmAuthToken", ":_auth", ":_password"),
+        re.compile(
+            r"(?:_authToken\s*=|npmAuthToken[\"']?\s*:|:_(?:auth|password)\s*=)\s*[\"']?"
+            r"(?P<secret>[^\s\"'`,;]{8,})"
+        ),
+    ),
+    _Rule(
+        "password in a command",
+        (" -u", " -U", "-user"),
+        re.compile(
+            r"\bcurl(?=\s)(?:(?!curl\s)[^\n|;]|(?<=\\)\n)*?"
+            r"\s(?:-[uU]|--(?:proxy-)?user)[\s=]*(?P<quote>[\"'])?[^\s:\"']*:"
+            # Numbers are the user and the group of another program.
+            r"(?!\d{1,5}(?!\S))(?P<secret>(?(quote)[^\n\"']|[^\s\"'`]){3,})"
+        ),
+    ),
     _Rule(
         "AWS secret key",
         ("ecret", "ECRET"),
@@ -109,6 +168,16 @@ _RULES = (
             rf"(?P<secret>[A-Za-z0-9/+]{{40}}){_TO}"
         ),
     ),
+)
+# Each is one long run of characters.
+_TOKENS = (
+    _token("private key (age)", "AGE-SECRET-KEY-", r"1[A-Z0-9]{50,}"),
+    _Rule(
+        "JSON web token",
+        ("eyJ",),
+        re.compile(rf"{_FROM}eyJ[\w-]{{8,}}\.(?P<secret>eyJ[\w-]{{8,}}\.[\w-]{{10,}})", re.ASCII),
+    ),
+    _token("AWS access key", "AKIA ASIA ABIA ACCA", r"[A-Z0-9]{16}"),
     _Rule(
         "Azure key",
         ("AccountKey=", "SharedAccessKey="),
@@ -116,7 +185,11 @@ _RULES = (
     ),
     _token("GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9]{36,}"),
     _token("GitHub token", "github_pat_", r"[A-Za-z0-9_]{22,}"),
-    _token("GitLab token", "glpat- gldt- glrt- glptt- glft- glsoat- glcbt- gloas-", r"[\w.-]{20,}"),
+    _token(
+        "GitLab token",
+        "glpat- gldt- glrt- glptt- glft- glsoat- glcbt- gloas- glimt- glagent- glffct-",
+        r"[\w.-]{20,}",
+    ),
     _token("Slack token", "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxe. xapp-", r"[A-Za-z0-9.-]{10,}"),
     _token(
         "Slack webhook", "hooks.slack.com/", r"(?:services|workflows|triggers)/[A-Za-z0-9+/]{20,}"
@@ -161,16 +234,52 @@ _RULES = (
     _token("Sentry token", "sntrys_ sntryu_", r"[\w+/=]{40,}"),
     _token("Postman key", "PMAK-", r"[a-f0-9-]{50,}"),
     _token("Tailscale key", "tskey-", r"[a-z]+-[A-Za-z0-9-]{16,}"),
+    _token("Heroku key", "HRKU-", r"[\w-]{30,}"),
+    _token("Atlassian token", "ATATT3 ATCTT3", r"[\w=-]{50,}"),
+    _token("Bitbucket password", "ATBB", r"[A-Za-z0-9]{28,}"),
+    _token("New Relic key", "NRAK- NRII-", r"[\w-]{24,}"),
+    _token("PlanetScale token", "pscale_tkn_ pscale_pw_ pscale_oauth_", r"[\w=.-]{30,}"),
+    _token("Doppler token", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", r"[\w.-]{40,}"),
+    _token("Google refresh token", "1//0", r"[\w-]{40,}"),
+    _Rule(
+        "Azure client secret",
+        ("Q~",),
+        re.compile(r"(?<![\w~.-])[\w~.]{3}\dQ~(?P<secret>[\w~.-]{31,34})(?![\w~.-])", re.ASCII),
+    ),
+    _token("Amazon Bedrock key", "ABSK", r"[A-Za-z0-9+/=]{100,}"),
+    _token("Alibaba access key", "LTAI", r"[A-Za-z0-9]{20}"),
+    _token("Artifactory key", "AKCp", r"[A-Za-z0-9]{69}"),
+    _token("1Password token", "ops_eyJ", r"[A-Za-z0-9+/=]{100,}"),
+    _token("Fly.io token", "fo1_ fm1a_ fm1r_ fm2_", r"[\w+/=-]{40,}"),
+    _Rule(
+        "Terraform token",
+        (".atlasv1.",),
+        re.compile(rf"{_FROM}[A-Za-z0-9]{{14}}\.atlasv1\.(?P<secret>[\w=-]{{50,}})", re.ASCII),
+    ),
+    _token("Pulumi token", "pul-", r"[a-f0-9]{40}"),
+    _token("Dynatrace token", "dt0c01.", r"[A-Z0-9]{24}\.[A-Z0-9]{64}"),
+    _token("OpenShift token", "sha256~", r"[\w-]{43}"),
+    _token("Sonar token", "squ_ sqp_ sqa_", r"[a-f0-9]{40}"),
+    _token("Sourcegraph token", "sgp_", r"(?:(?:[a-f0-9]{16}|local)_)?[a-f0-9]{40}"),
+    _token("LangSmith key", "lsv2_pt_ lsv2_sk_", r"[a-f0-9]{32}_[a-f0-9]{10}"),
+    _token("Tavily key", "tvly-", r"[\w-]{30,}"),
+    _token("PostHog key", "phx_", r"[A-Za-z0-9]{40,}"),
+    _token("Brevo key", "xkeysib-", r"[a-f0-9]{64}-[A-Za-z0-9]{16}"),
+    _token("Netlify token", "nfp_", r"[A-Za-z0-9]{36,}"),
     _token("token of this diary", "dmcp_", r"[\w-]{40,}"),
 )
 
 
-_BY_WORD = tuple((word, rule) for rule in _RULES for word in rule.words)
+_BY_WORD = tuple((word, rule) for rule in _SAID for word in rule.words)
+_BY_WORD_OF_TOKEN = tuple((word, rule) for rule in _TOKENS for word in rule.words)
+_SHORTEST_TOKEN = 15
 
 
 def find_credential(text: str) -> Credential | None:
     """The first of the credentials in a text, or `None` where nothing looks like one."""
+    long_runs = " ".join(run for run in text.split() if len(run) >= _SHORTEST_TOKEN)
     candidates = {rule for word, rule in _BY_WORD if word in text}
+    candidates |= {rule for word, rule in _BY_WORD_OF_TOKEN if word in long_runs}
     found = [(start, rule.kind) for rule in candidates if (start := rule.find(text)) is not None]
     if not found:
         return None
