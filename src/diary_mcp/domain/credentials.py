@@ -129,7 +129,7 @@ _SAID = (
         ("-key", "-Key", "-KEY", "-token", "-Token", "-TOKEN", "-secret", "-Secret", "-SECRET"),
         re.compile(
             rf"{_FROM}(?i:x-[a-z-]{{0,30}}(?:token|secret)|(?:private|job|deploy)-token"
-            r"|(?:api|access|auth|secret|subscription|functions)-key)"
+            r"|(?:x-)?(?:api|access|auth|secret|subscription|functions)-key)"
             rf"[\"']?\s*:\s*[\"']?(?P<secret>{_OPAQUE})"
         ),
     ),

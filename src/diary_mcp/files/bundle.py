@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from datetime import UTC, datetime
 from operator import not_
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeVar
 
 import anyio.to_thread
 import rfc8785
@@ -25,6 +25,7 @@ from diary_mcp.service.signing.verification import end_of, entry_pages, link_pag
 
 BUNDLE_NAME = "diary.bundle"
 _FORMAT = "diary-mcp/bundle/1"
+_LineModel = TypeVar("_LineModel", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -147,14 +148,16 @@ class _Reading:
         self.number += 1
         if not line.endswith(b"\n"):
             raise _OutOfPlaceError("it is cut off")
+        if line != line.strip() + b"\n":
+            raise _OutOfPlaceError("more than a line feed is around it")
         if self.number == 1:
-            return read_strictly(BundleHeader, line)
+            return _read_exactly(BundleHeader, line)
         value = parse_json(line)
         if isinstance(value, JsonObject) and "link" in value:
             if self._ids:
                 raise _OutOfPlaceError("a link comes after an entry")
-            return _signed_link(read_strictly(_LinkLine, line).link)
-        entry = read_strictly(_EntryLine, line).entry
+            return _signed_link(_read_exactly(_LinkLine, line).link)
+        entry = _read_exactly(_EntryLine, line).entry
         self._check_entry(entry)
         return _checked_entry(entry)
 
@@ -164,6 +167,14 @@ class _Reading:
         self._ids.add(entry.id)
         if entry.key is not None:
             self._keys.add(entry.key)
+
+
+def _read_exactly(model: type[_LineModel], line: bytes) -> _LineModel:
+    """The line, where each value is in the one form that it has: no id in capitals, for one."""
+    read = read_strictly(model, line)
+    if read.model_dump(mode="json") != parse_json(line):
+        raise _OutOfPlaceError("a value is in another form")
+    return read
 
 
 class _OutOfPlaceError(ValueError):

@@ -6,6 +6,7 @@ SDK would drop it, and whoever asked would wait.
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 
@@ -31,6 +32,7 @@ _MAX_VALUES = 150_000
 _VERSION = "2.0"
 _OBJECTS = ("arguments", "capabilities", "_meta")
 _MAX_HEAD_BYTES = 200
+_MAX_NAME = 40
 _ID = re.compile(rb'"id"\s*:\s*(?:(?P<number>\d{1,15})|"(?P<text>[^"\\]{1,100})")\s*[,}]')
 
 
@@ -39,6 +41,14 @@ class Refusal:
     """The answer to what is no message."""
 
     error: JSONRPCError
+
+
+class _RepeatedNameError(Exception):
+    """Readers would take different values for the name; not even what stands behind it is read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 def has_too_many_values(raw: bytes) -> bool:
@@ -72,10 +82,9 @@ def read_message(raw: bytes) -> JSONRPCMessage | Refusal | None:
     Returns:
         `None` for what nobody waits for: a notification or an answer that is not well formed.
     """
-    try:
-        value = cast("JsonValue", json.loads(decode_json(raw)))
-    except (ValueError, RecursionError):
-        return refuse("Parse error: this is not JSON.", PARSE_ERROR)
+    value = _parse(decode_json(raw))
+    if isinstance(value, Refusal):
+        return value
     if isinstance(value, list):
         return refuse("Invalid request: send each message by itself.")
     if not isinstance(value, dict):
@@ -127,6 +136,29 @@ def find_id(raw: bytes) -> str | int | None:
     return (
         found["text"].decode(errors="replace") if found["number"] is None else int(found["number"])
     )
+
+
+def _parse(text: str) -> JsonValue | Refusal:
+    try:
+        return cast("JsonValue", json.loads(text, object_pairs_hook=_unambiguous))
+    except _RepeatedNameError as error:
+        return _refuse_repeated(error.name, cast("JsonValue", json.loads(text)))
+    except (ValueError, RecursionError):
+        return refuse("Parse error: this is not JSON.", PARSE_ERROR)
+
+
+def _unambiguous(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        (repeated, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise _RepeatedNameError(repeated)
+    return value
+
+
+def _refuse_repeated(name: str, value: JsonValue) -> Refusal:
+    named = json.dumps(name) if len(name) <= _MAX_NAME else "a name"
+    request_id = _readable_id(value) if isinstance(value, dict) and name != "id" else None
+    return refuse(f"Invalid request: an object has {named} twice.", request_id=request_id)
 
 
 def _refusal(value: dict[str, JsonValue]) -> Refusal | None:

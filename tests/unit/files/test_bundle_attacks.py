@@ -5,6 +5,7 @@ The attacker holds the file and keys of his own, and none of the owner's.
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -286,3 +287,25 @@ def test_both_find_the_same_of_an_attacked_history(
     assert found in (others, "refused")
     if NEVER_SOUND.intersection(attacks):
         assert not is_sound(found)
+
+
+RESPELT = {
+    "capitals": (r'(?<="id": ")01a209f7', "01A209F7"),
+    "urn": (r'"id": "', '"id": "urn:uuid:'),
+    "offset": (r'("created_at": "[^"]*)Z"', r'\1+00:00"'),
+    "fraction": (r'("created_at": "[^".]*)Z"', r'\1.000000Z"'),
+    "null": (r'"key": null', '"diary": null, "key": null'),
+    "CRLF": (r"$", "\r"),
+    "indented": (r"^", " "),
+}
+
+
+@pytest.mark.parametrize(("said", "instead"), RESPELT.values(), ids=RESPELT)
+def test_a_bundle_whose_entries_are_spelt_otherwise_is_refused(
+    tmp_path: Path, said: str, instead: str
+) -> None:
+    *before, last = grow([("write", 2), ("write", 9)])
+    respelt = re.sub(said, instead, last)
+
+    assert respelt != last
+    assert ours("\n".join([*before, respelt, ""]), tmp_path / "respelt.bundle") == "refused"

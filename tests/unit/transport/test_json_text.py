@@ -31,6 +31,12 @@ REQUEST = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":%b}'
         (b'{"jsonrpc":"2.0","id":true,"method":"ping"}', -32600, None),
         (b'{"jsonrpc":"2.0","id":4,"method":"ping","params":"x"}', -32602, 4),
         (b'{"jsonrpc":"2.0","id":5,"method":"ping","params":[1]}', -32602, 5),
+        (b'{"jsonrpc":"2.0","id":6,"method":"x","method":"ping"}', -32600, 6),
+        (b'{"jsonrpc":"2.0","id":7,"id":8,"method":"ping"}', -32600, None),
+        (REQUEST % b'{"arguments":{"content":"a","con\\u0074ent":"b"}}', -32600, 7),
+        (REQUEST % b'{"arguments":{"tags":[{"a":1,"a":1}]}}', -32600, 7),
+        (REQUEST % b'{"%b":1,"%b":2}' % (b"x" * 9_000, b"x" * 9_000), -32600, 7),
+        (b'[{"a":1,"a":1}]', -32600, None),
     ],
     ids=lambda value: str(value)[:40],
 )
