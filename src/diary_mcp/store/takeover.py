@@ -177,6 +177,9 @@ class PostgresExecutor:
         dropped = [claim for claim, since in self._not_running.items() if now - since >= after_s]
         return await self._list("hand_back", {"claims": dropped}) if dropped else []
 
+    async def end_unreadable(self) -> Sequence[str]:
+        return await self._list("end_unreadable", {})
+
     async def poll_rate(self, poll_rates: PollRates) -> str | None:
         changed = await self._list(
             "poll_rate",

@@ -69,6 +69,10 @@ class Executor(Protocol):
         """
         ...
 
+    async def end_unreadable(self) -> Sequence[str]:
+        """Ends what was claimed and says that it is no JSON, as failed; the ids of what it was."""
+        ...
+
     async def poll_rate(self, poll_rates: PollRates) -> str | None:
         """Has every process poll the permission queue at the poll_rate that fits what waits in it.
 

@@ -124,6 +124,8 @@ async def _rescue(executor: Executor, loop: ApplicationLoop, intervals: Interval
 
     It drops what it cannot record the end of, as when PostgreSQL restarts at that moment.
     """
+    if unreadable := await executor.end_unreadable():
+        _log.error("workflow.row_refused", workflows=unreadable)
     orphaned = await executor.hand_back(running=loop.running, after_s=intervals.orphaned_after_s)
     taken_over = await executor.take_over()
     if orphaned or taken_over:

@@ -85,6 +85,24 @@ async def test_a_pickle_in_a_row_is_refused_before_it_is_decoded(
         assert await count_refused_rows(diary.database) == 1
 
 
+async def test_a_row_in_a_form_that_nobody_knows_is_refused_and_not_tried_for_ever(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        await diary.create()
+        await diary.query(INPUT, "js_superjson", "not to be told")
+
+        with capture_logs() as logs:
+            async with diary.runtime():
+                await eventually(lambda: is_finished(diary))
+        refused = [event for event in logs if event["event"] == "workflow.row_refused"]
+
+        assert await diary.statuses() == ["ERROR"]
+        assert len(refused) == 1
+        assert "not to be told" not in str(logs)
+        assert await count_refused_rows(diary.database) == 1
+
+
 async def test_what_the_workflows_themselves_write_is_json(database_url: str) -> None:
     async with open_diary(database_url) as diary, diary.runtime():
         await diary.create()

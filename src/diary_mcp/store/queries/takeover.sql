@@ -105,6 +105,22 @@ where
     and workflow_uuid || ' ' || coalesce(started_at_epoch_ms, 0) = any(%(claims)s::text [])
 returning workflow_uuid
 
+-- name: end_unreadable
+-- What was claimed and says that it is no JSON. Where DBOS does not know the form, it cannot even
+-- write down that the workflow failed, and would claim it for ever.
+update dbos.workflow_status
+set
+    status = 'ERROR',
+    deduplication_id = null,
+    owner_xid = null,
+    updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint,
+    completed_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+where
+    queue_name = any(%(queues)s)
+    and status = 'PENDING'
+    and serialization <> 'portable_json'
+returning workflow_uuid
+
 -- name: poll_rate
 -- Workflows of one entry run one after the other, one at a poll: many changes of an entry, or what
 -- an outage has left, would take long at the pace of an idle queue. Where every entry is settled,
