@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from difflib import get_close_matches
 from itertools import groupby
 
 import anyio
@@ -100,7 +101,7 @@ def issue_token(
 
     async def run(foundation: Foundation) -> None:
         if await _register(foundation, agent_name):
-            click.echo(f"added agent {name}", err=True)
+            click.echo(f"added agent {name}{await _warning(foundation, name)}", err=True)
         only = diary and await foundation.diary.diaries.find_for_token(agent_name, diary)
         issued = await foundation.tokens.issue(
             agent_name,
@@ -185,6 +186,21 @@ async def _register(foundation: Foundation, name: AgentName) -> bool:
             return False
         await agents.register(name)
         return True
+
+
+async def _warning(foundation: Foundation, name: str) -> str:
+    """What to say of a new name that may be a mistyped one."""
+    async with foundation.database.connection() as connection:
+        others = [
+            other for other in await PostgresAgents(connection).list_agents() if other != name
+        ]
+    close = get_close_matches(name, others)
+    if not close:
+        return ""
+    return (
+        f", which is new; close to it: {', '.join(close)}. "
+        f"If one of these was meant: `diary-mcp agent remove {name}`"
+    )
 
 
 def _description(token: AgentToken) -> str:

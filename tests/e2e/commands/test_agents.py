@@ -34,13 +34,17 @@ def test_stdout_of_token_is_the_token_and_nothing_else(database: str) -> None:
 def test_agents_are_listed_with_what_their_tokens_may_do(database: str) -> None:
     added = run(database, "agent", "add", "bob")
     again = run(database, "agent", "add", "bob")
-    run(database, "agent", "token", "alice", "--scope", "diary:read")
+    first = run(database, "agent", "token", "alice", "--scope", "diary:read")
+    mistyped = run(database, "agent", "token", "alise", "--scope", "diary:read")
 
     listed = run(database, "agent", "list")
 
     assert added.stdout == "added agent bob\n"
     assert again.stdout == "agent bob already exists\n"
-    assert listed.stdout == "alice\n  token 1: diary:read, never expires\nbob\n"
+    assert first.stderr.startswith("added agent alice\n")
+    assert "alise, which is new; close to it: alice. If" in mistyped.stderr
+    token = "diary:read, never expires"
+    assert listed.stdout == f"alice\n  token 1: {token}\nalise\n  token 2: {token}\nbob\n"
 
 
 def test_revoked_tokens_are_not_listed_and_the_trail_tells_of_them(database: str) -> None:
