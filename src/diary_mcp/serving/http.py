@@ -30,6 +30,7 @@ from diary_mcp.serving.host import DiaryHost
 from diary_mcp.settings import Settings
 from diary_mcp.telemetry.opening import open_telemetry
 from diary_mcp.transport.http.app import Surface, http_app
+from diary_mcp.transport.http.auth import sign_in_connection
 from diary_mcp.transport.http.draining import ConnectionDrain
 from diary_mcp.transport.http.hosts import security_settings
 from diary_mcp.transport.http.listening import is_loopback, listen, serve_http
@@ -173,7 +174,9 @@ def _page(host: DiaryHost, settings: Settings, reader: TokenReader, watchers: Wa
     # Who asks is told by the door, with each request.
     dispatcher = Dispatcher(host, partial(signed_in_caller, session=settings.session))
     door = TokenDoor(reader, settings.session, settings.current_diary)
-    return page_app(Desk(dispatcher, door, changes=Changes(watchers)))
+    changes = Changes(watchers)
+    desk = Desk(dispatcher, door, changes=changes, sign_in_connection=sign_in_connection)
+    return page_app(desk)
 
 
 def _issuer_reader(settings: Settings) -> TokenReader | None:

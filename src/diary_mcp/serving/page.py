@@ -12,6 +12,7 @@ from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.serving.host import DiaryHost
 from diary_mcp.settings import Settings
+from diary_mcp.transport.http.auth import sign_in_connection
 from diary_mcp.transport.http.draining import ConnectionDrain
 from diary_mcp.transport.http.hosts import HostCheck, only_from
 from diary_mcp.transport.http.listening import listen, serve_http
@@ -40,7 +41,7 @@ async def serve_page(
     base = f"/{secrets.token_urlsafe(_BASE_BYTES)}"
     watchers = Watchers(host)
     dispatcher = Dispatcher(host, lambda _context: caller)
-    desk = Desk(dispatcher, door, base, look, Changes(watchers))
+    desk = Desk(dispatcher, door, base, look, Changes(watchers), sign_in_connection)
     connection_drain = ConnectionDrain()
     now = anyio.Event()
     now.set()

@@ -6,14 +6,22 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import anyio
 import jinja2
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
 
 from diary_mcp.domain.diaries import DiaryName
 from diary_mcp.domain.entry import EntryFields
-from diary_mcp.domain.errors import DiaryError, ErrorCode, ForbiddenError, InvalidArgumentError
+from diary_mcp.domain.errors import (
+    DiaryError,
+    ErrorCode,
+    ForbiddenError,
+    InvalidArgumentError,
+    UnavailableError,
+)
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher
@@ -31,6 +39,7 @@ Refusal = (DiaryError, ValidationError)
 """What is told beside the form that it is about."""
 
 _MAX_BODY_BYTES = 2 << 20
+_FORM_ARRIVES_S = 30
 _MAX_FIELDS = 50
 _STATUS: Mapping[ErrorCode, int] = MappingProxyType(
     {
@@ -85,6 +94,8 @@ class Desk:
     """How the diary is, for those who operate it; and, where that is asked, whether rows agree."""
     changes: "Changes | None" = None
     """Tells open pages of what changed elsewhere."""
+    sign_in_connection: Callable[[Scope, str], bool] = lambda _scope, _agent: True
+    """Whose the connection of a request is; `False` where the agent has too many already."""
 
     def show(self, template: str, status: int = 200, /, **shown: object) -> HTMLResponse:
         """A page."""
@@ -183,11 +194,22 @@ async def read_form(request: Request) -> dict[str, str]:
     Raises:
         ForbiddenError: it came from another.
         InvalidArgumentError: it is too long, or not a form.
+        UnavailableError: it does not come whole.
     """
     # Browsers always send it with a form. What is allowed at the door has any port.
     origin = request.headers.get("origin", "")
     if urlsplit(origin).netloc != request.headers.get("host"):
         raise _from_elsewhere()
+    try:
+        with anyio.fail_after(_FORM_ARRIVES_S):
+            return _fields(await _read_body(request))
+    except TimeoutError as error:
+        raise UnavailableError(
+            f"The form did not arrive within {_FORM_ARRIVES_S} s. Send it again."
+        ) from error
+
+
+async def _read_body(request: Request) -> bytes:
     body = bytearray()
     async for part in request.stream():
         body += part
@@ -195,7 +217,7 @@ async def read_form(request: Request) -> dict[str, str]:
             raise InvalidArgumentError(
                 f"A form has at most {_MAX_BODY_BYTES >> 20} MiB. Make it shorter."
             )
-    return _fields(bytes(body))
+    return bytes(body)
 
 
 View = Callable[[Visit], Awaitable[Response]]
@@ -212,6 +234,7 @@ def for_signed_in(desk: Desk, view: View) -> Endpoint:
             caller = None if cookie is None else await desk.door.identify(cookie)
             if caller is None or cookie is None:
                 return show_signed_out(desk, 401)
+            _sign_in_connection(desk, request, caller)
             _refuse_nul(request)
             return await view(Visit(desk, request, caller, cookie))
         except ClientDisconnect:
@@ -220,6 +243,12 @@ def for_signed_in(desk: Desk, view: View) -> Endpoint:
             return show_error(desk, error, None if caller is None else caller.agent)
 
     return answer
+
+
+def _sign_in_connection(desk: Desk, request: Request, caller: Caller) -> None:
+    """Raises: UnavailableError: the agent has too many."""
+    if not desk.sign_in_connection(request.scope, caller.agent):
+        raise UnavailableError("Too many requests of yours are under way. Try again.")
 
 
 def _refuse_nul(request: Request) -> None:

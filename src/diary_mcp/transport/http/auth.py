@@ -51,7 +51,10 @@ class BearerAuthentication:
         if isinstance(admitted, Response):
             await admitted(scope, receive, send)
             return
-        sign_in_connection(scope, admitted.agent)
+        if not sign_in_connection(scope, admitted.agent):
+            refusal = service_unavailable("Too many requests of yours are under way.")
+            await refusal(scope, receive, send)
+            return
         with anyio.CancelScope() as work:
             reauthorizer = _StreamReauthorizer(self._reader, token or "", admitted, send, work)
             await self._app({**scope, "user": _user(admitted)}, receive, reauthorizer.send)
@@ -125,11 +128,13 @@ class _StreamReauthorizer:
             return False
 
 
-def sign_in_connection(scope: Scope, agent: str) -> None:
-    """Keeps the connection of a request apart from those of strangers."""
+def sign_in_connection(scope: Scope, agent: str) -> bool:
+    """Keeps the connection of a request apart from those of strangers.
+
+    `False` where the agent has too many already.
+    """
     connection: object = scope.get("state", {}).get(CONNECTION)
-    if isinstance(connection, BoundedHttpProtocol):
-        connection.sign_in(agent)
+    return not isinstance(connection, BoundedHttpProtocol) or connection.sign_in(agent)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEAD_BYTES = 64 << 10
 _HEAD_ARRIVES_S = 10
+# Who has signed in has longer: `bodies.py`.
+_STRANGERS_BODY_ARRIVES_S = 10
 # For the next request, as long as nobody has signed in on the connection.
 _STRANGER_WAITS_S = 5
 MAX_STRANGERS = 500
 MAX_STRANGERS_OF_ONE_ADDRESS = 200
+MAX_CONNECTIONS_OF_ONE_AGENT = 200
 CONNECTION = "diary_connection"
 """Under this name the state in a request's scope has the connection that it came on."""
 # What a client still sends after its answer is read, so that it gets to see the answer.
@@ -74,6 +77,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._bytes = 0
         self._stop_timer()
+        if self.agent is None:
+            self._close_after(_STRANGERS_BODY_ARRIVES_S)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -89,30 +94,49 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._close_after(_STRANGER_WAITS_S)
         super().on_response_complete()
 
-    def sign_in(self, agent: str) -> None:
-        """From now on the connection is this agent's, and kept between requests."""
+    def sign_in(self, agent: str) -> bool:
+        """From now on the connection is this agent's, and kept between requests.
+
+        `False` where the agent has too many on which it waits for an answer; of the others, the
+        oldest makes room. A name that is empty is everybody's.
+        """
+        if agent and agent != self.agent:
+            theirs = [other for other in self._others() if other.agent == agent]
+            if len(theirs) >= MAX_CONNECTIONS_OF_ONE_AGENT:
+                idle = [other for other in theirs if not other.is_busy]
+                if not idle:
+                    return False
+                min(idle, key=_age).transport.abort()
         self.agent = agent
+        if not self._in_head:
+            self._stop_timer()
+        return True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is owed."""
+        return bool(self.cycle) and not self.cycle.response_complete
 
     def _make_room(self) -> None:
-        strangers = [
-            other
-            for other in list[object](self.connections)
-            if isinstance(other, BoundedHttpProtocol) and other.agent is None
-        ]
+        strangers = [other for other in self._others() if other.agent is None]
         address = self.client and self.client[0]
         nearby = [other for other in strangers if other.client and other.client[0] == address]
-        if len(nearby) > MAX_STRANGERS_OF_ONE_ADDRESS:
+        if len(nearby) >= MAX_STRANGERS_OF_ONE_ADDRESS:
             crowd = nearby
-        elif len(strangers) > MAX_STRANGERS:
+        elif len(strangers) >= MAX_STRANGERS:
             crowd = strangers
         else:
             return
-        min(crowd, key=BoundedHttpProtocol.worth).transport.abort()
+        # First those that are owed no answer. Never the new one, who could not ask yet: else
+        # requests without an end would keep everybody out.
+        min(crowd, key=lambda other: (other.is_busy, _age(other))).transport.abort()
 
-    def worth(self) -> tuple[bool, float]:
-        """Which of several strangers goes first: one that is owed no answer, the oldest."""
-        is_busy = bool(self.cycle) and not self.cycle.response_complete
-        return is_busy, self.connected_at
+    def _others(self) -> list["BoundedHttpProtocol"]:
+        return [
+            other
+            for other in list[object](self.connections)
+            if isinstance(other, BoundedHttpProtocol) and other is not self
+        ]
 
     def _close_after(self, seconds: float) -> None:
         self._stop_timer()
@@ -127,3 +151,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _age(connection: BoundedHttpProtocol) -> float:
+    return connection.connected_at
