@@ -287,6 +287,7 @@ def _check_version(cluster: Cluster) -> None:
     if made_by != ours:
         raise DatabaseUnavailableError(
             f"The database in {cluster.directory} was made by PostgreSQL {made_by}, and this "
-            f"diary-mcp brings PostgreSQL {ours}. Export the diary with the diary-mcp that made "
-            f"it, move {cluster.directory} away, and import it with this one. {NEXT_STEP}"
+            f"diary-mcp brings PostgreSQL {ours}. Run `diary-mcp backup FILE` with the diary-mcp "
+            f"that made it, move {cluster.directory.parent} away, and run `diary-mcp restore FILE` "
+            f"with this one. {NEXT_STEP}"
         )

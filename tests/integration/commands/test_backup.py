@@ -1,7 +1,11 @@
 """`diary-mcp backup` and `restore`: a whole diary in one file, and from it another."""
 
 import json
+import os
+import shutil
+import subprocess
 import tarfile
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
+from diary_mcp.domain.errors import UnavailableError
+from diary_mcp.postgres.binaries import programs_major
+from diary_mcp.postgres.dump import dump_database, restore_dump
 from support.clients import environment
 from support.commands import Done, run_command
 from support.sites import own_database
@@ -70,6 +77,77 @@ def test_a_restored_diary_is_the_one_that_was_backed_up_and_moves_back(
         assert "first" in run(server, "show", "k", "--version", "1").out
         assert run(server, "show", shown["id"], "--agent", "bob").status == 0
         assert run(server, "verify", "--strict").status == 0
+
+
+def test_what_does_not_fit_into_a_database_is_told_and_leaves_nothing_in_it(
+    database: str, postgres_url: str, tmp_path: Path
+) -> None:
+    dump = tmp_path / "dump"
+    dump_database(database, dump)
+
+    with empty_database(postgres_url) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create schema diary")
+        with pytest.raises(UnavailableError, match=r'ERROR: +schema "diary" already exists'):
+            restore_dump(url, dump)
+        left = connection.execute(
+            "select from pg_namespace where nspname = 'dbos'"
+            " union all select from pg_class where relnamespace = 'diary'::regnamespace"
+        ).fetchall()
+
+    assert left == []
+
+
+@pytest.fixture
+def other_major() -> Generator[str]:
+    """A server of another major version, where this machine has the programs of one."""
+    programs = [
+        path.parent
+        for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")
+        if path.parts[-3] != programs_major()
+    ]
+    if not programs:
+        pytest.skip("there is no other PostgreSQL on this machine")
+    account = "nobody" if os.geteuid() == 0 else None  # It does not run as root.
+
+    def do(program: str, *words: str) -> None:
+        command = [str(programs[0] / program), *words]
+        subprocess.run(command, user=account, cwd="/", stdout=subprocess.DEVNULL, check=True)
+
+    # Short: the path of a socket has 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="pg") as name:
+        folder = Path(name)
+        if account is not None:
+            shutil.chown(folder, account)
+        do("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-N")
+        server = ("-D", f"{folder}/data", "-l", f"{folder}/log", "-w")
+        do("pg_ctl", *server, "-o", f"-F -c listen_addresses= -k {folder}", "start")
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            do("pg_ctl", *server, "-m", "immediate", "stop")
+
+
+def test_a_diary_moves_to_another_major_version_of_postgresql_and_back(
+    database: str, other_major: str, tmp_path: Path
+) -> None:
+    first = environment(database_url=database, data_dir=tmp_path / "first", agent="mover")
+    run(first, "agent", "add", "reader")
+    run(first, "write", "first", "--key", "k", "--tag", "kept")
+    run(first, "edit", "k", "--content", "second")
+    run(first, "share", "k", "--with", "reader")
+    shown = json.loads(run(first, "show", "k", "--json").out)
+
+    other = environment(database_url=other_major, data_dir=tmp_path / "other", agent="mover")
+    back = environment(data_dir=tmp_path / "back", agent="mover")
+    for number, (source, target) in enumerate(((first, other), (other, back))):
+        file = tmp_path / f"{number}.backup"
+        assert run(source, "backup", str(file)).status == 0
+        restored = run(target, "restore", str(file))
+        assert (restored.out, restored.err) == ("restored; mover has 1 entry\n", "")
+        assert json.loads(run(target, "show", "k", "--json").out) == shown
+        assert "first" in run(target, "show", "k", "--version", "1").out
+        assert run(target, "show", shown["id"], "--agent", "reader").status == 0
+        assert run(target, "verify", "--strict").status == 0
 
 
 def test_a_file_that_is_there_is_not_overwritten(database: str, tmp_path: Path) -> None:

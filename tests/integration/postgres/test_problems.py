@@ -100,7 +100,7 @@ def test_a_cluster_of_another_major_version_is_left_alone(used_data_dir: Path) -
     told = complaint(used_data_dir)
 
     assert "was made by PostgreSQL 17" in told
-    assert "Export the diary" in told
+    assert "`diary-mcp backup FILE` with the diary-mcp that made it" in told
     assert find_postmaster(used_data_dir / "postgres") is None
 
 
