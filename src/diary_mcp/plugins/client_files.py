@@ -25,10 +25,12 @@ Edit = Callable[[Object], None]
 
 SERVER = "diary"
 HOOK_EVENTS = ("SessionStart", "Stop", "SessionEnd")
-"""Those of Claude Code; Codex tells nothing of a session's end."""
+"""Those of Claude Code and Codex."""
 
 _TOML_SECTION = "mcp_servers"
 _HOOK_TIMEOUT_S = 5
+# Codex gives the end of a session no more, and warns of more.
+_END_TIMEOUT_S = 3
 _OUR_HOOK = re.compile(r"diary[_-]mcp hook (?:claude-code|codex) ")
 _PLUGIN = "diary@diary-mcp"
 _OBJECT = TypeAdapter(dict[str, JsonValue])
@@ -130,10 +132,11 @@ def plan_install(
     hooks = _hooks_file(client, places)
     if hooks is None:
         return [servers]
+    commands = {event: hook(event) for event in HOOK_EVENTS}
     return [
         *_skill(client, places, is_wanted=True),
         servers,
-        _edited(hooks, lambda whole: _add_hooks(whole, _commands_of(client, hook), hooks)),
+        _edited(hooks, lambda whole: _add_hooks(whole, commands, hooks)),
     ]
 
 
@@ -289,11 +292,6 @@ def _remove_server(whole: Object, section: str, path: Path) -> None:
             del whole[section]
 
 
-def _commands_of(client: InstalledClient, command: Callable[[str], str]) -> Mapping[str, str]:
-    events = HOOK_EVENTS if client == "claude-code" else ("SessionStart", "Stop")
-    return {event: command(event) for event in events}
-
-
 def _add_hooks(whole: Object, commands: Mapping[str, str], path: Path) -> None:
     plugins = whole.get("enabledPlugins")
     if isinstance(plugins, dict) and plugins.get(_PLUGIN) is True:
@@ -314,7 +312,7 @@ def _add_hooks(whole: Object, commands: Mapping[str, str], path: Path) -> None:
         ours: JsonValue = {
             "type": "command",
             "command": command,
-            "timeout": _HOOK_TIMEOUT_S,
+            "timeout": _END_TIMEOUT_S if event == "SessionEnd" else _HOOK_TIMEOUT_S,
         }
         groups.append({"hooks": [ours]})
 

@@ -94,11 +94,18 @@ def _count_item(work: SessionWork, item: dict[str, JsonValue]) -> None:
             given = item.get("arguments") or item.get("input")
             _count_call(work, item.get("name"), item.get("call_id"), given)
         case "item_completed":
-            done = _as_object(item.get("item"))
-            if done.get("status") == "failed":
-                work.failed_calls.add(str(done.get("id")))
+            _count_done(work, _as_object(item.get("item")))
         case _:
             pass
+
+
+def _count_done(work: SessionWork, done: dict[str, JsonValue]) -> None:
+    """What became of a call; a patch names the files that it has changed, by their paths."""
+    call = str(done.get("id"))
+    if done.get("status") == "failed":
+        work.failed_calls.add(call)
+    elif done.get("type") == "FileChange":
+        work.edits |= {f"{call} {path}": path for path in _as_object(done.get("changes"))}
 
 
 def _count_call(work: SessionWork, tool: JsonValue, number: JsonValue, given: JsonValue) -> None:

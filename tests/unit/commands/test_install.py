@@ -40,6 +40,7 @@ def test_what_is_installed_starts_this_installation(
     assert server["env"]["DIARY_MCP_DIARY"] == "auto"
     assert installed == printed
     hooks = json.loads((tmp_path / "home/.codex/hooks.json").read_text("utf-8"))["hooks"]
+    assert list(hooks) == ["SessionStart", "Stop", "SessionEnd"]
     command = hooks["Stop"][0]["hooks"][0]["command"]
     assert f"DIARY_MCP_DATA_DIR={tmp_path / 'data'} " in command
     assert "DIARY_MCP_AGENT=alice " in command

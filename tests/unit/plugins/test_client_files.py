@@ -124,8 +124,8 @@ def test_another_installation_replaces_the_hooks_of_the_first(places: Places) ->
     hooks = json.loads((places.claude_folder / "settings.json").read_text("utf-8"))["hooks"]
 
     assert {event: [each["hooks"] for each in groups] for event, groups in hooks.items()} == {
-        event: [[{"type": "command", "command": f"env {hook(event)}", "timeout": 5}]]
-        for event in HOOK_EVENTS
+        event: [[{"type": "command", "command": f"env {hook(event)}", "timeout": timeout_s}]]
+        for event, timeout_s in zip(HOOK_EVENTS, (5, 5, 3), strict=True)
     }
 
 

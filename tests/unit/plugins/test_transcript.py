@@ -102,6 +102,24 @@ def test_a_transcript_of_codex_is_read_too(
     assert (work.is_worth_remembering, work.has_written) == (True, has_written)
 
 
+def test_the_files_that_codex_has_patched_are_named_as_it_says_them(tmp_path: Path) -> None:
+    def patched(call: str, status: str, *paths: str) -> dict[str, object]:
+        changes = {path: {"type": "add", "content": "x"} for path in paths}
+        done = {"type": "FileChange", "id": call, "changes": changes, "status": status}
+        return item(type="item_completed", item=done)
+
+    records = [
+        patched("1", "completed", "/p/a.py", "/p/b.py"),
+        patched("2", "failed", "/p/never.py"),
+        patched("3", "completed", "/p/b.py"),
+        item(type="item_completed", item={"type": "FileChange", "id": "4", "changes": ["odd"]}),
+    ]
+    path = tmp_path / "rollout.jsonl"
+    path.write_text("\n".join(map(json.dumps, records)), "utf-8")
+
+    assert read_transcript(path).changed_files == ["/p/a.py", "/p/b.py"]
+
+
 def test_what_is_not_understood_counts_as_nothing(tmp_path: Path) -> None:
     path = tmp_path / "session.jsonl"
     path.write_bytes(
