@@ -1,6 +1,7 @@
 """The bundle for Claude Desktop: valid, packed, and a server once it is unpacked."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +23,16 @@ def test_the_manifest_is_valid() -> None:
     done = MCPB.run("validate", _SOURCE / "manifest.json")
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_tag_of_another_version_builds_no_release(tmp_path: Path) -> None:
+    words = [str(ROOT / "deploy" / "release"), str(tmp_path / "dist"), "v0.0.0"]
+
+    done = subprocess.run(words, capture_output=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"The tag is v0.0.0, and pyproject.toml says ")
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_the_packed_bundle_starts_a_server(tmp_path: Path, database_url: str) -> None:

@@ -6,6 +6,7 @@ import tomllib
 
 import jsonschema
 import pytest
+import yaml
 
 from diary_mcp.commands.config import CLIENTS
 from diary_mcp.domain.fields import NAME_PATTERN
@@ -138,6 +139,17 @@ def test_the_bundle_is_of_this_package_and_version() -> None:
     assert (BUNDLE["name"], BUNDLE["version"]) == (PROJECT["name"], PROJECT["version"])
     assert BUNDLE["compatibility"]["runtimes"]["python"] == PROJECT["requires-python"]
     assert BUNDLE["license"] == PROJECT["license"]
+
+
+def test_a_tag_is_checked_and_built_before_anything_is_published() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text("utf-8"))
+    runs = [step["run"] for step in workflow["jobs"]["release"]["steps"] if "run" in step]
+
+    assert runs[0] == ".ci/run"
+    assert runs[1].endswith(' deploy/release dist "$GITHUB_REF_NAME"')
+    assert (
+        len([run for run in runs[2:] if "publish" in run or "push" in run or "create" in run]) == 3
+    )
 
 
 def test_the_bundle_lists_every_tool() -> None:
