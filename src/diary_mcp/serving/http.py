@@ -30,7 +30,7 @@ from diary_mcp.serving.host import DiaryHost
 from diary_mcp.settings import Settings
 from diary_mcp.telemetry.opening import open_telemetry
 from diary_mcp.transport.http.app import Surface, http_app
-from diary_mcp.transport.http.auth import sign_in_connection
+from diary_mcp.transport.http.auth import agent_of, sign_in_connection
 from diary_mcp.transport.http.draining import ConnectionDrain
 from diary_mcp.transport.http.hosts import security_settings
 from diary_mcp.transport.http.listening import is_loopback, listen, serve_http
@@ -77,7 +77,7 @@ async def _serve(
     host = DiaryHost(settings, telemetry)
     now = anyio.Event()
     now.set()
-    connection_drain, in_flight = ConnectionDrain(), InFlight()
+    connection_drain, in_flight = ConnectionDrain(), InFlight(agent_of)
     watchers = Watchers(host)
     caller_of = _caller_of(settings, options)
     server = build_server(host, caller_of, watchers, has_keys=False)

@@ -1,5 +1,7 @@
 """Requests that were read and not answered yet."""
 
+from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -14,6 +16,9 @@ from mcp_types import INTERNAL_ERROR, CallToolResult, TextContent
 _TURNS = 20
 # Read and not answered, so many requests at most; what comes after them waits where it is.
 _MAX_REQUESTS = 256
+# Where several agents share a server, one of them must not use that up.
+_MAX_REQUESTS_OF_ONE_AGENT = 64
+_MAX_REQUESTS_OF_ALL_AGENTS = 1_024
 # Its answer comes when the client hangs up: nobody waits for it.
 _LISTEN = "subscriptions/listen"
 
@@ -40,11 +45,21 @@ class MessageStream(Protocol[MessageT_contra]):
     ) -> bool | None: ...
 
 
+AgentOf = Callable[[ServerRequestContext[object]], str]
+
+
+def _nobody(_context: ServerRequestContext[object]) -> str:
+    return ""
+
+
 class InFlight:
     """Counts requests from their handler's start until their answer was taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, agent_of: AgentOf = _nobody) -> None:
+        """Counts also by `agent_of` a request, where that says a name."""
+        self._agent_of = agent_of
         self._count = 0
+        self._count_of = Counter[str]()
         self._calls: set[anyio.CancelScope] = set()
         self._idle = anyio.Event()
         self._fewer = anyio.Event()
@@ -61,7 +76,8 @@ class InFlight:
         """
         if ctx.method == _LISTEN:
             return await call_next(ctx)
-        self._begin()
+        agent = self._agent_of(ctx)
+        self._begin(agent)
         try:
             with anyio.CancelScope() as call:
                 self._calls.add(call)
@@ -74,24 +90,24 @@ class InFlight:
             raise MCPError(INTERNAL_ERROR, _CALLED_OFF, {"code": "unavailable"})
         finally:
             self.first_answer.set()
-            self._end()
+            self._end(agent)
 
     def call_off(self) -> None:
         """Ends what has not begun to change anything; a unit of work goes on to its end."""
         for call in self._calls:
             call.cancel()
 
-    def counted(self, stream: MessageStream[Message]) -> MessageStream[Message]:
-        """The stream, whose messages count as in flight until the other end has taken them."""
-        return _CountedStream(stream, self)
+    def counted(self, stream: MessageStream[Message], agent: str = "") -> MessageStream[Message]:
+        """The agent's stream: messages count as in flight until the other end has taken them."""
+        return _CountedStream(stream, self, agent)
 
-    async def send(self, stream: MessageStream[Message], message: Message) -> None:
+    async def send(self, stream: MessageStream[Message], message: Message, agent: str) -> None:
         """Counts one message while it is sent."""
-        self._begin()
+        self._begin(agent)
         try:
             await stream.send(message)
         finally:
-            self._end()
+            self._end(agent)
 
     async def wait_until_idle(self) -> None:
         """Returns once every request that was read is answered."""
@@ -115,25 +131,39 @@ class InFlight:
         """Whether there is no room."""
         return self._count >= _MAX_REQUESTS
 
-    def _begin(self) -> None:
+    def is_full_of(self, agent: str) -> bool:
+        """Whether there is no room for this agent, whom others do not keep out."""
+        if not agent:
+            return self.is_full
+        return (
+            self._count_of[agent] >= _MAX_REQUESTS_OF_ONE_AGENT
+            or self._count >= _MAX_REQUESTS_OF_ALL_AGENTS
+        )
+
+    def _begin(self, agent: str) -> None:
         if self._count == 0:
             self._idle = anyio.Event()
         self._count += 1
+        self._count_of[agent] += 1
 
-    def _end(self) -> None:
+    def _end(self, agent: str) -> None:
         self._count -= 1
+        self._count_of[agent] -= 1
+        if not self._count_of[agent]:
+            del self._count_of[agent]
         self._fewer.set()
         if self._count == 0:
             self._idle.set()
 
 
 class _CountedStream(Generic[Message]):
-    def __init__(self, stream: MessageStream[Message], in_flight: InFlight) -> None:
+    def __init__(self, stream: MessageStream[Message], in_flight: InFlight, agent: str) -> None:
         self._stream = stream
         self._in_flight = in_flight
+        self._agent = agent
 
     async def send(self, item: Message, /) -> None:
-        await self._in_flight.send(self._stream, item)
+        await self._in_flight.send(self._stream, item, self._agent)
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -271,16 +271,14 @@ def test_clients_that_do_not_read_fill_no_memory(server: HttpServer, token: str)
         assert rss_mib(server.process.pid) < MAX_MIB
 
 
-def test_an_sse_client_that_does_not_read_fills_no_memory(server: HttpServer, token: str) -> None:
+def test_an_sse_client_that_does_not_read_fills_no_memory_and_keeps_nobody_out(
+    server: HttpServer, token: str, database: str
+) -> None:
     content = "s" * 90_000
+    other = issue_token(database, "bystander").secret
     call(server, token, "diary_create", {"content": content, "key": "s"})
-    with socket.create_connection(server.address) as stream:
-        head = f"Host: localhost:1\r\nAuthorization: Bearer {token}\r\n\r\n"
-        stream.sendall(f"GET /sse HTTP/1.1\r\n{head}".encode())
-        told = b""
-        while b"session_id=" not in told or not told.endswith(b"\r\n\r\n"):
-            told += stream.recv(1_000)
-        path = told.partition(b"data: ")[2].split()[0].decode()
+    with ExitStack() as streams:
+        path = _open_session(streams, server, token)
         statuses: list[int] = []
         with httpx.Client(headers=bearer(token), timeout=60, verify=False) as client:
             for message in HANDSHAKE:
@@ -288,7 +286,10 @@ def test_an_sse_client_that_does_not_read_fills_no_memory(server: HttpServer, to
             post_message = _poster(client, server.url + path)
             while len(statuses) < 2_000 and 503 not in statuses:
                 statuses.append(post_message())
+        others = _open_session(streams, server, other)
+        told = httpx.post(server.url + others, json=HANDSHAKE[0], headers=bearer(other))
 
+    assert told.status_code == 202
     assert statuses[:5] == [202] * 5
     assert statuses[-1] == 503
     eventually(lambda: call(server, token, "diary_whoami").code == "ok")
@@ -315,6 +316,17 @@ def test_streams_of_one_agent_keep_no_other_agent_from_opening_one(
 
         assert [status for status in opened if status != b"200"] == [b"503"]
         assert _open_stream(streams, server, other) == b"200"
+
+
+def _open_session(streams: ExitStack, server: HttpServer, token: str) -> str:
+    """Opens a legacy stream, which is not read any further; where its messages go."""
+    stream = streams.enter_context(socket.create_connection(server.address))
+    head = f"Host: localhost:1\r\nAuthorization: Bearer {token}\r\n\r\n"
+    stream.sendall(f"GET /sse HTTP/1.1\r\n{head}".encode())
+    told = b""
+    while b"session_id=" not in told or not told.endswith(b"\r\n\r\n"):
+        told += stream.recv(1_000)
+    return told.partition(b"data: ")[2].split()[0].decode()
 
 
 def _open_stream(streams: ExitStack, server: HttpServer, token: str) -> bytes:

@@ -17,6 +17,7 @@ _log = structlog.get_logger()
 
 _RETRY_S = 1.0
 _MAX_WATCHERS = 1_000
+_MAX_WATCHERS_OF_ONE_AGENT = 200
 
 Tell = Callable[[str], Awaitable[None]]
 """Told the address of a resource that changed."""
@@ -55,7 +56,11 @@ class Watchers:
             UnavailableError: PostgreSQL cannot be listened to, or too many watch already.
         """
         if len(self._watchers) >= _MAX_WATCHERS:
-            raise UnavailableError(f"{_MAX_WATCHERS} subscriptions are open; end some.")
+            raise UnavailableError(f"{_MAX_WATCHERS} subscriptions are open; try again later.")
+        if sum(each.agent == agent for each in self._watchers) >= _MAX_WATCHERS_OF_ONE_AGENT:
+            raise UnavailableError(
+                f"{_MAX_WATCHERS_OF_ONE_AGENT} subscriptions of yours are open; end some."
+            )
         watcher = _Watcher(agent, addresses, tell)
         self._watchers.add(watcher)
         try:

@@ -24,8 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from diary_mcp.domain.tokens import TOKEN_SCOPES
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.service.agents.authentication import TokenReader
-from diary_mcp.transport.http.auth import BearerAuthentication, OpenToEverybody
-from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, BodyLimit, long_body_slots
+from diary_mcp.transport.http.auth import BearerAuthentication, OpenToEverybody, agent_in
+from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, BodyLimit, LongBodies
 from diary_mcp.transport.http.draining import ConnectionDrain, service_unavailable
 from diary_mcp.transport.http.health import Readiness, health_routes
 from diary_mcp.transport.http.hosts import HostCheck
@@ -65,7 +65,7 @@ async def http_app(
         security_settings=surface.security,
         max_request_body_size=MAX_BODY_BYTES,
     )
-    long_bodies = long_body_slots()
+    long_bodies = LongBodies()
 
     def authenticated(app: ASGIApp) -> ASGIApp:
         whole = BodyLimit(app, long_bodies)
@@ -148,7 +148,7 @@ def _sse_routes(
 
     async def take_message(scope: Scope, receive: Receive, send: Send) -> None:
         # Its answer goes to a stream that its client may not read.
-        if in_flight.is_full:
+        if in_flight.is_full_of(agent_in(scope)):
             await service_unavailable("Too many requests are under way.")(scope, receive, send)
         else:
             await transport.handle_post_message(scope, receive, send)
@@ -156,7 +156,7 @@ def _sse_routes(
     async def serve_stream(scope: Scope, receive: Receive, send: Send) -> None:
         async with transport.connect_sse(scope, receive, send) as (read, write):
             options = server.create_initialization_options()
-            await server.run(read, in_flight.counted(write), options)
+            await server.run(read, in_flight.counted(write, agent_in(scope)), options)
 
     return [
         Route(SSE_PATH, authenticated(serve_stream), methods=["GET"]),

@@ -4,6 +4,7 @@ Who is calling comes from the bearer token alone, which is looked up with every 
 again before anything is sent on a stream that stayed open.
 """
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
 import anyio
@@ -12,7 +13,9 @@ import structlog
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
+from mcp.server.context import ServerRequestContext
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -149,6 +152,18 @@ class OpenToEverybody:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sign_in_connection(scope, "")
         await self.app(scope, receive, send)
+
+
+def agent_of(context: ServerRequestContext[object]) -> str:
+    """Who has signed in with the request that is being answered; empty where everybody may."""
+    request: object = context.request
+    return agent_in(request.scope) if isinstance(request, HTTPConnection) else ""
+
+
+def agent_in(scope: MutableMapping[str, object]) -> str:
+    """The same of a request that has passed `BearerAuthentication`."""
+    user = scope.get("user")
+    return (user.access_token.subject or "") if isinstance(user, AuthenticatedUser) else ""
 
 
 def _bearer_token(scope: Scope) -> str | None:

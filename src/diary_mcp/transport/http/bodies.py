@@ -1,6 +1,7 @@
 """Request bodies: read in full before anything looks at them, bounded, and fit to be stored."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
@@ -10,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from diary_mcp.transport.http.auth import agent_in
 from diary_mcp.transport.json_text import (
     Refusal,
     as_read,
@@ -22,9 +24,10 @@ MAX_BODY_BYTES = 4 << 20
 _PROTOCOL_VERSIONS = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
 _ARRIVE_S = 30
 # What is longer takes memory that counts, many times its length once it is parsed: so many of
-# them are read and answered at once, and the others wait.
+# them are read and answered at once, and the others wait; of one agent, half of them.
 _LONG_BYTES = 256 << 10
 _MAX_LONG_BODIES = 8
+_MAX_LONG_BODIES_OF_ONE_AGENT = 4
 
 
 class _TooLargeError(Exception):
@@ -35,9 +38,19 @@ class _GoneError(Exception):
     pass
 
 
-def long_body_slots() -> anyio.Semaphore:
-    """What all applications of one server share."""
-    return anyio.Semaphore(_MAX_LONG_BODIES)
+class LongBodies:
+    """Those that are read and answered at once; what all applications of one server share."""
+
+    def __init__(self) -> None:
+        self._all = anyio.Semaphore(_MAX_LONG_BODIES)
+        self._of: dict[str, anyio.Semaphore] = {}
+
+    @asynccontextmanager
+    async def turn(self, agent: str) -> AsyncGenerator[None]:
+        """Waits for one; an agent without a name is everybody."""
+        most = _MAX_LONG_BODIES_OF_ONE_AGENT if agent else _MAX_LONG_BODIES
+        async with self._of.setdefault(agent, anyio.Semaphore(most)), self._all:
+            yield
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,8 @@ class BodyLimit:
     """Hands an ASGI application each request with its body complete."""
 
     app: ASGIApp
-    long_bodies: anyio.Semaphore
-    """Held by each long body until it is answered; see `long_body_slots`."""
+    long_bodies: LongBodies
+    """Each long body has one of these turns until it is answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 413 to a body that is too large, 408 to one that does not arrive."""
@@ -101,7 +114,7 @@ class BodyLimit:
                 raise _TooLargeError
             if len(body) > _LONG_BYTES and not is_long:
                 is_long = True
-                await held.enter_async_context(self.long_bodies)
+                await held.enter_async_context(self.long_bodies.turn(agent_in(scope)))
             if not message.get("more_body", False):
                 return bytes(body)
 
