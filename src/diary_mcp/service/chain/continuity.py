@@ -124,9 +124,14 @@ class Continuity:
         if head.sequence <= known.sequence:
             raise self._replaced(f"it ends at link {head.sequence} now")
         check = ChainCheck.going_on(self.agent, self._check_signature, known, own)
-        while page := await chain.list_links(self.agent, check.sequence, _LINKS_AT_ONCE):
+        after = known.sequence
+        # By the rows' own numbers, which need not be those of their links; else a gap is for ever.
+        while check.broken is None and (
+            page := await chain.list_links(self.agent, after, _LINKS_AT_ONCE)
+        ):
             for row in page:
                 check.add_link(row.link)
+            after = page[-1].sequence
         if head.hash is not None:
             check.finish(ChainHead(sequence=head.sequence, hash=head.hash))
         if check.broken is not None:

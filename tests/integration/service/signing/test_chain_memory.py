@@ -71,6 +71,30 @@ SHORTER = {
         "update diary.chain_head set sequence = 4",
     ),
     "a head without links": ("update diary.chain_head set sequence = 9",),
+    "no head": ("delete from diary.chain_head",),
+    "a link as far ahead as a number can be": (
+        (
+            "insert into diary.link select owner, 9007199254740991, hash || '0', statement, "
+            "signature, act, entry_id, version, supersedes, salt from diary.link "
+            "where sequence = 3"
+        ),
+        "update diary.chain_head set sequence = 9007199254740991",
+    ),
+    **{
+        f"a link that is {what}": (
+            (
+                "insert into diary.link select owner, 4, hash || '0', "
+                f"{statement}, {signature}, act, entry_id, version, supersedes, salt "
+                "from diary.link where sequence = 3"
+            ),
+            "update diary.chain_head set sequence = 4",
+        )
+        for what, statement, signature in (
+            ("no statement", "'{}'", "signature"),
+            ("nested without end", "repeat('[', 100000)", "signature"),
+            ("signed with nonsense", "statement", "chr(8) || repeat('é', 999)"),
+        )
+    },
 }
 
 
