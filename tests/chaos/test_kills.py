@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 from uuid import uuid4
 
@@ -329,3 +329,33 @@ def test_a_killed_removal_of_an_agent_leaves_all_of_it_or_nothing(
     if not ask(url, "select true from diary.agent where name = %s", agent):
         diary.states[key] = PRIVATE
     diary.check()
+
+
+@pytest.mark.parametrize("point", ["after the enqueue", "before the tuples"])
+def test_a_server_killed_as_it_carries_out_the_end_of_a_role_leaves_the_rest_to_the_next(
+    diary: Diary, point: StopPoint
+) -> None:
+    url, name = diary.site.url, uuid4().hex
+    diary.bring_about(name, replace(MUTATIONS["share a diary"], before=SHARED))
+    diary.check()
+    diary.site.server().kill()
+    ask(
+        url,
+        "update diary.diary_role set expires_at = now() - interval '1 second'"
+        " where diary_id = (select id from diary.diary where name = %s)",
+        name,
+    )
+    with held(url, point) as stop:
+        # What has ended is what a server looks for at its start.
+        diary.start_again()
+        stop.wait_for_arrival()
+        diary.site.server().kill()
+
+    diary.start_again()
+
+    ended = "select from diary.audit_event join diary.diary on diary.id = diary_id where name = %s"
+    ended += " and event = 'share_expired'"
+    eventually(lambda: len(ask(url, ended, name)) == 1)
+    # Nothing is deleted, but the tuple is gone.
+    diary.check()
+    assert len(ask(url, ended, name)) == 1

@@ -118,9 +118,10 @@ where id = %(id)s
 returning true
 
 -- name: pass_roles_on
+-- Not those that have ended: each change of one is told in the trail.
 update diary.diary_role
 set granted_by = %(owner)s
-where diary_id = %(id)s
+where diary_id = %(id)s and not expired
 
 -- name: delete_diary
 delete from diary.diary
