@@ -76,6 +76,27 @@ async def test_others_come_where_any_workflow_waits_for_very_long(diary: Diary) 
         assert await second.look() == "run"
 
 
+@pytest.mark.parametrize(
+    ("expired", "expires_at"),
+    [("false", "now() - interval '61 s'"), ("true", "now() + interval '1 day'")],
+)
+async def test_others_come_where_the_one_leaves_an_expiry_undone(
+    diary: Diary, expired: str, expires_at: str
+) -> None:
+    """It puts no workflow on the queue, and no entry is unsettled, before a sweep sees it."""
+    async with standby(diary) as first, standby(diary) as second:
+        entry_id = await diary.create()
+        await diary.share(entry_id, BOB)
+        await diary.settle([entry_id])
+        assert [await first.look(), await second.look()] == ["run", "rest"]
+
+        await diary.query(
+            f"update diary.share set expires_at = {expires_at}, expired = {expired} returning 1"
+        )
+
+        assert await second.look() == "run"
+
+
 async def test_who_has_lost_the_connection_asks_again_whether_it_is_the_one(diary: Diary) -> None:
     ended = "select pg_terminate_backend(pid) from pg_stat_activity"
     async with standby(diary) as first, standby(diary) as second:

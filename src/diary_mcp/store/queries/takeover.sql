@@ -15,8 +15,8 @@ select exists (
 
 -- name: stand_by
 -- The lock of the one whose process runs workflows, which goes with the connection. And whether an
--- entry or a diary was not settled, or a workflow not run, for longer than it takes while somebody
--- runs workflows; no matter which way a clock was set.
+-- entry or a diary was not settled, a workflow not run, or an expiry not carried out, for longer than
+-- it takes while somebody does that; no matter which way a clock was set.
 select
     pg_try_advisory_lock(hashtextextended('diary-mcp workflows', 0)) as is_first,
     coalesce((
@@ -37,6 +37,26 @@ select
         where
             abs(extract(epoch from now()) * 1000 - oldest.created_at)
             > extract(epoch from %(very_late)s::interval) * 1000
+    )
+    or exists (
+        select
+        from diary.share as s
+        where s.expires_at < statement_timestamp() - %(very_late)s::interval and not s.expired
+    )
+    or exists (
+        select
+        from diary.share as s
+        where s.expires_at > statement_timestamp() + %(very_late)s::interval and s.expired
+    )
+    or exists (
+        select
+        from diary.diary_role as r
+        where r.expires_at < statement_timestamp() - %(very_late)s::interval and not r.expired
+    )
+    or exists (
+        select
+        from diary.diary_role as r
+        where r.expires_at > statement_timestamp() + %(very_late)s::interval and r.expired
     ) as is_work_waiting
 
 -- name: announce
