@@ -14,10 +14,11 @@ from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import printable_lines
 from diary_mcp.domain.wording import counted
 from diary_mcp.plugins.hook_state import HookState
-from diary_mcp.postgres.cluster import has_cluster
+from diary_mcp.postgres.cluster import has_cluster, require_place, system_errors_named
 from diary_mcp.settings import Settings
 from diary_mcp.store.migrations import pending_migrations
 from diary_mcp.store.serving_role import list_excess
+from diary_mcp.store.takeover import is_served
 from diary_mcp.store.workflow_queue import count_refused_rows
 
 _PENDING_IS_WELL = timedelta(minutes=1)
@@ -70,34 +71,39 @@ async def look_at(settings: Settings, *, compares: bool = True) -> Status:
         agent=settings.agent,
         diary=settings.current_diary,
     )
-    _look_at_hooks(settings, report)
-    if settings.database_url is None and not has_cluster(settings.data_dir):
-        # Looking makes nothing: the first server, or the first command that needs it, will.
-        report.entries = report.pending = report.failed = report.drift = report.refused_rows = 0
-        report.ok = not report.problems
-        return report
     try:
-        if settings.database_url is not None:
-            report.pending_migrations = await _count_pending_migrations(settings)
-        if report.pending_migrations:
-            report.problems.append(
-                "The database is not migrated: run `diary-mcp migrate`, or start a server."
-            )
-            return report
-        async with open_foundation(settings) as foundation:
-            report.pending_migrations = 0
-            report.excess_rights = await list_excess(foundation.database_url)
-            whoami = await foundation.diary.listing.whoami(settings.agent)
-            report.entries = whoami.counts["entries"]
-            await _look_at_settlement(foundation, report)
-            await _look_at_workflow_rows(foundation, report)
-            if compares:
-                await _look_at_drift(foundation, report)
-            await _look_at_signing(foundation, settings, report)
+        with system_errors_named(settings.data_dir):
+            _look_at_hooks(settings, report)
+        if settings.database_url is None and not has_cluster(settings.data_dir):
+            # Looking makes nothing: the first server, or the first command that needs it, will.
+            require_place(settings.data_dir)
+            report.entries = report.pending = report.failed = report.drift = report.refused_rows = 0
+        else:
+            await _look_at_database(settings, report, compares=compares)
     except UnavailableError as error:
         report.problems.append(str(error))
     report.ok = not report.problems
     return report
+
+
+async def _look_at_database(settings: Settings, report: Status, *, compares: bool) -> None:
+    if settings.database_url is not None:
+        report.pending_migrations = await _count_pending_migrations(settings)
+    if report.pending_migrations:
+        report.problems.append(
+            "The database is not migrated: run `diary-mcp migrate`, or start a server."
+        )
+        return
+    async with open_foundation(settings) as foundation:
+        report.pending_migrations = 0
+        report.excess_rights = await list_excess(foundation.database_url)
+        whoami = await foundation.diary.listing.whoami(settings.agent)
+        report.entries = whoami.counts["entries"]
+        await _look_at_settlement(foundation, report)
+        await _look_at_workflow_rows(foundation, report)
+        if compares:
+            await _look_at_drift(foundation, report)
+        await _look_at_signing(foundation, settings, report)
 
 
 def _look_at_hooks(settings: Settings, report: Status) -> None:
@@ -125,12 +131,24 @@ async def _look_at_settlement(foundation: Foundation, report: Status) -> None:
             f"{counted(backlog.refused, 'entry', 'entries')}; "
             "docs/operations.md says how to find out why."
         )
-    if backlog.longest_wait > _PENDING_IS_WELL:
+    if backlog.pending and not await is_served(foundation.database):
+        report.problems.append(
+            f"Not settled: {counted(backlog.pending, 'permission change')}, and no server runs "
+            "that would settle what waits. Start one, or run `diary-mcp reconcile`."
+        )
+    elif backlog.longest_wait > _PENDING_IS_WELL:
         minutes = max(1, round(backlog.longest_wait / timedelta(minutes=1)))
         report.problems.append(
             f"Not settled: {counted(backlog.pending, 'permission change')}; the oldest has "
             f"waited for {minutes} min. A running server settles what has waited for two minutes; "
             "where that does not help, `diary-mcp reconcile` settles it now, or says what is wrong."
+        )
+
+    if backlog.expiries:
+        expired = counted(backlog.expiries, "share or role", "shares and roles")
+        report.problems.append(
+            f"Expired, and not yet removed from the permission backend: {expired}. Nobody reads by "
+            "them any more; a server removes the rest as soon as it is started."
         )
 
 

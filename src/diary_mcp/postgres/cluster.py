@@ -2,6 +2,10 @@
 
 import os
 import stat
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +74,47 @@ class Cluster:
 
 
 def has_cluster(data_dir: Path) -> bool:
-    """Whether a cluster was made in `data_dir`; makes nothing."""
-    return Cluster(Path(os.path.realpath(data_dir))).is_complete
+    """Whether a cluster was made in `data_dir`; makes nothing.
+
+    Raises:
+        DatabaseUnavailableError: the directory cannot be looked at.
+    """
+    with system_errors_named(data_dir):
+        return Cluster(Path(os.path.realpath(data_dir))).is_complete
+
+
+def require_place(data_dir: Path) -> None:
+    """Makes sure that a cluster could be made in `data_dir`; nothing of what it tries stays.
+
+    Raises:
+        DatabaseUnavailableError: why not, as `prepare_cluster` would say it.
+    """
+    path = Path(os.path.realpath(data_dir))
+    with system_errors_named(data_dir):
+        nearest = next(each for each in (path, *path.parents) if os.path.lexists(each))
+        if not nearest.is_dir():
+            raise _taken_by_a_file(path)
+        if nearest == path:
+            _require_owner(path)
+            _is_to_be_closed(path)
+        # Modes do not tell what a file system takes, and root is beyond them.
+        try:
+            with tempfile.TemporaryDirectory(prefix="postgres.looked-", dir=nearest):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def system_errors_named(data_dir: Path) -> Generator[None]:
+    """Turns what the system says of the data directory into a `DatabaseUnavailableError`."""
+    try:
+        yield
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DatabaseUnavailableError(
+            f"The data directory {data_dir} cannot be used: {error}. It has to be writable for "
+            f"this user, on a disk with space left. {NEXT_STEP}"
+        ) from error
 
 
 def prepare_cluster(data_dir: Path) -> Cluster:
@@ -84,9 +127,22 @@ def prepare_cluster(data_dir: Path) -> Cluster:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise DatabaseUnavailableError(
-            f"The data directory {path} cannot be made: there is a file in its place. {NEXT_STEP}"
-        ) from error
+        raise _taken_by_a_file(path) from error
+    _require_owner(path)
+    if _is_to_be_closed(path):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        path.chmod(mode & 0o700)
+        log.warning("data_dir.closed_to_others", directory=str(path), mode=f"{mode:04o}")
+    return Cluster(path)
+
+
+def _taken_by_a_file(path: Path) -> DatabaseUnavailableError:
+    return DatabaseUnavailableError(
+        f"The data directory {path} cannot be made: there is a file in its place. {NEXT_STEP}"
+    )
+
+
+def _require_owner(path: Path) -> None:
     # A directory of root's is fine: what is inside belongs to us, and root may do anything anyway.
     owner = path.stat().st_uid
     if owner not in (os.geteuid(), 0):
@@ -94,30 +150,28 @@ def prepare_cluster(data_dir: Path) -> Cluster:
             f"The data directory {path} belongs to another user (uid {owner}), and only its owner "
             f"may use the database in it. Run diary-mcp as that user. {NEXT_STEP}"
         )
-    if owner == os.geteuid():
-        _keep_others_out(path)
-    return Cluster(path)
 
 
-def _keep_others_out(path: Path) -> None:
-    """Takes from group and others what a directory that was made beforehand gives them.
+def _is_to_be_closed(path: Path) -> bool:
+    """Whether to take from group and others what a directory that was made beforehand gives them.
 
     Root's PostgreSQL runs under an account that other programs may run under as well: what is
     inside belongs to them too, and the way to it is all that keeps them out. For an ordinary user
     what is inside is private by itself, unless others may put something in its place.
     """
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if not mode & _OTHERS:
-        return
+    status = path.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != os.geteuid() or not mode & _OTHERS:
+        return False
     if all(_is_ours(each) for each in path.iterdir()):
-        path.chmod(mode & 0o700)
-        log.warning("data_dir.closed_to_others", directory=str(path), mode=f"{mode:04o}")
-    elif os.geteuid() == 0 or mode & _OTHERS_WRITE:
+        return True
+    if os.geteuid() == 0 or mode & _OTHERS_WRITE:
         raise DatabaseUnavailableError(
             f"The data directory {path} is open to other users (mode {mode:04o}), and it holds "
             f"more than a diary, so its mode is left to you: run `chmod 700 {path}`, or better "
             f"give the diary a directory of its own. {NEXT_STEP}"
         )
+    return False
 
 
 def _is_ours(path: Path) -> bool:

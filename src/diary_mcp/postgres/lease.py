@@ -1,7 +1,6 @@
 """One user's stay at the server that several processes share, kept by a thread of its own."""
 
 import contextlib
-import subprocess
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future
@@ -11,7 +10,7 @@ import psutil
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.postgres.cluster import NEXT_STEP, Cluster, prepare_cluster
+from diary_mcp.postgres.cluster import NEXT_STEP, Cluster, prepare_cluster, system_errors_named
 from diary_mcp.postgres.deadline import CalledOffError, Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import FileLock, opened_lock
 from diary_mcp.postgres.processes import has_lost_its_program
@@ -56,7 +55,7 @@ class ServerLease:
 
     def _run(self) -> None:
         try:
-            with _system_errors_named(self._data_dir):
+            with system_errors_named(self._data_dir):
                 self._stay()
         except Exception as error:
             if self.ready.done():
@@ -107,7 +106,7 @@ class ServerLease:
                 self._leaving.wait(_RETRY_INTERVAL_S)
 
     def _restart(self, server: Server) -> None:
-        with _system_errors_named(self._data_dir):
+        with system_errors_named(self._data_dir):
             deadline = Deadline(_START_TIMEOUT_S, self._leaving)
             with _start_lock_held(server.cluster, deadline):
                 server.ensure_running(deadline)
@@ -145,14 +144,3 @@ def _start_lock_held(cluster: Cluster, deadline: Deadline) -> Generator[None]:
                 f"{NEXT_STEP}"
             ) from error
         yield
-
-
-@contextlib.contextmanager
-def _system_errors_named(data_dir: Path) -> Generator[None]:
-    try:
-        yield
-    except (OSError, subprocess.SubprocessError) as error:
-        raise DatabaseUnavailableError(
-            f"The data directory {data_dir} cannot be used: {error}. It has to be writable for "
-            f"this user, on a disk with space left. {NEXT_STEP}"
-        ) from error

@@ -27,6 +27,8 @@ from diary_mcp.store.sql import load_queries
 
 _Namespace = Literal["DiaryEntry", "Diary", "Group"]
 _SQL = load_queries("settlement")
+# Whoever sweeps does it in a third of a minute, and another one where that process sleeps.
+_EXPIRY_IS_OVERDUE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,13 @@ class Backlog:
 
     `longest_wait` is since the oldest change that is not settled yet was made, by PostgreSQL's
     clock. `refused` entries are not pending: the backend will not take them, and each keeps the
-    reason.
+    reason. `expiries` are of shares and roles, and should have been carried out two minutes ago.
     """
 
     pending: int
     longest_wait: timedelta
     refused: int
+    expiries: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class PostgresSettlements:
     async def count_backlog(self) -> Backlog:
         async with self._database.connection() as connection:
             cursor = connection.cursor(row_factory=class_row(Backlog))
-            await cursor.execute(_SQL["count_backlog"])
+            await cursor.execute(_SQL["count_backlog"], {"overdue": _EXPIRY_IS_OVERDUE})
             backlog = await cursor.fetchone()
         return backlog or Backlog(0, timedelta(), 0)
 

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row, scalar_row
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, QUEUES, Duty, PollRates
 from diary_mcp.store.connecting import Connection, open_connection
-from diary_mcp.store.database import fetch_flag, translate_errors
+from diary_mcp.store.database import Database, fetch_flag, translate_errors
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("takeover")
@@ -44,6 +44,7 @@ _LONGEST_WAIT_S = 10.0
 # also in a burst.
 _LATE = timedelta(seconds=4)
 _VERY_LATE = timedelta(seconds=60)
+_STANDBY = "diary-mcp standby"
 # Somebody who has written something often writes more.
 _GO_ON_S = 60.0
 # This end of a broken network must not take itself for alive much longer than the other end does.
@@ -55,6 +56,16 @@ _TRANSPORT = MappingProxyType(
         "tcp_user_timeout": 10_000,
     }
 )
+
+
+async def is_served(database: Database) -> bool:
+    """Whether a server runs on this database, here or elsewhere.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL gives no answer.
+    """
+    async with database.connection() as connection:
+        return await fetch_flag(connection, _SQL["is_served"], {"standby": _STANDBY})
 
 
 class PostgresStandby:
@@ -108,7 +119,7 @@ class PostgresStandby:
             self._connection = await open_connection(
                 self._database_url,
                 _LIMITS,
-                name="diary-mcp standby",
+                name=_STANDBY,
                 transport=_TRANSPORT,
                 longest_wait_s=_LONGEST_WAIT_S,
             )

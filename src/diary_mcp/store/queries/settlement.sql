@@ -190,7 +190,8 @@ order by random()
 limit %(limit)s
 
 -- name: count_backlog
--- What the permission backend does not agree with yet, and what it has refused.
+-- What the permission backend does not agree with yet, what it has refused, and what has expired, or
+-- was taken for that under a wrong clock, and waits for a sweep.
 select
     (
         select count(*)
@@ -212,7 +213,23 @@ select
         select count(*)
         from diary.relation_state as permission
         where permission.refusal is not null
-    )::integer as refused
+    )::integer as refused,
+    (
+        select count(*)
+        from (
+            select from diary.share as s
+            where s.expires_at < statement_timestamp() - %(overdue)s::interval and not s.expired
+            union all
+            select from diary.share as s
+            where s.expires_at > statement_timestamp() + %(overdue)s::interval and s.expired
+            union all
+            select from diary.diary_role as r
+            where r.expires_at < statement_timestamp() - %(overdue)s::interval and not r.expired
+            union all
+            select from diary.diary_role as r
+            where r.expires_at > statement_timestamp() + %(overdue)s::interval and r.expired
+        ) as expiry
+    )::integer as expiries
 
 -- name: get_identity
 select identity.id

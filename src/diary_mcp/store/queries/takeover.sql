@@ -59,6 +59,28 @@ select
         where r.expires_at > statement_timestamp() + %(very_late)s::interval and r.expired
     ) as is_work_waiting
 
+-- name: is_served
+-- Whether a server runs on this database: one holds the lock, and the others stand by to take it.
+select
+    exists (
+        select
+        from pg_locks as held
+        inner join pg_database as own on own.oid = held.database
+        where
+            own.datname = current_database()
+            and held.locktype = 'advisory'
+            and held.objsubid = 1
+            and (held.classid::bigint << 32) | held.objid::bigint
+            = hashtextextended('diary-mcp workflows', 0)
+    )
+    or exists (
+        select
+        from pg_stat_activity as session
+        where
+            session.datname = current_database()
+            and session.application_name = %(standby)s
+    )
+
 -- name: announce
 -- The sign of life: a lock that goes with the connection, however the process ends. It is shared,
 -- so that a process whose connection was lost gives it again at once, beside the one that PostgreSQL
