@@ -116,7 +116,7 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
 
     @contextmanager
     def waiting_at_most(self, seconds: float) -> Generator[None]:
-        """Waits no longer for an answer while the block runs."""
+        """Waits for so long for an answer while the block runs."""
         usual_s, self.longest_wait_s = self.longest_wait_s, seconds
         try:
             yield
@@ -172,7 +172,7 @@ async def open_connection(
     name: str = APPLICATION_NAME,
     transport: Mapping[str, int] = MappingProxyType({}),
     longest_wait_s: float | None = None,
-) -> Connection:
+) -> BoundedConnection:
     """A connection in autocommit, ready for use.
 
     Args:

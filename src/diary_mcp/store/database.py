@@ -41,6 +41,11 @@ _POOL_LIMITS: Limits = MappingProxyType(
     }
 )
 
+# A command that sleeps may not keep locks either.
+_LONG_LIMITS: Limits = MappingProxyType({"idle_in_transaction_session_timeout": "60s"})
+LONGEST_STATEMENT_S = 3600.0
+"""For what reads or changes everything there is, and ends by itself."""
+
 _LIMIT_TRANSACTION = "select set_config('transaction_timeout', %s, true)"
 _KNOWS_TRANSACTION_LIMIT = 170_000
 
@@ -206,14 +211,17 @@ class Database:
 
 
 @asynccontextmanager
-async def connect(url: str, *, longest_wait_s: float | None = None) -> AsyncGenerator[Connection]:
-    """One connection in autocommit, outside any pool, without limits on the server's side.
+async def connect(
+    url: str, *, longest_wait_s: float = DEFAULT_WAITS.answer_s
+) -> AsyncGenerator[BoundedConnection]:
+    """One connection in autocommit, outside any pool, whose statements may take long.
 
     Raises:
-        DatabaseUnavailableError: no connection in time, or it failed under the block.
+        DatabaseUnavailableError: no connection in time, no answer for `longest_wait_s`, or it
+            failed under the block.
     """
     with translate_errors(_REACH_IT):
-        opened = await open_connection(url, longest_wait_s=longest_wait_s)
+        opened = await open_connection(url, _LONG_LIMITS, longest_wait_s=longest_wait_s)
     with translate_errors():
         async with opened as connection:
             yield connection

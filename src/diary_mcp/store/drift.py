@@ -12,7 +12,7 @@ from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from diary_mcp.domain.relations import RelationTuple, SubjectSet
 from diary_mcp.service.ports.settlement import DriftCounts, Grant
-from diary_mcp.store.database import Connection, connect
+from diary_mcp.store.database import LONGEST_STATEMENT_S, Connection, connect
 from diary_mcp.store.relation_tuples import read_relation_tuple
 from diary_mcp.store.sql import load_queries
 
@@ -34,7 +34,7 @@ class PostgresDriftFinder:
     async def compare(
         self, pages: AsyncIterator[Sequence[RelationTuple]]
     ) -> AsyncGenerator["PostgresDrift"]:
-        async with connect(self._database_url) as connection:
+        async with connect(self._database_url, longest_wait_s=LONGEST_STATEMENT_S) as connection:
             for statement in _SESSION:
                 await connection.execute(statement)
             async with connection.cursor().copy(_SQL["copy_present"]) as copy:

@@ -17,7 +17,8 @@ from psycopg.rows import class_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.shipped import resource_path
-from diary_mcp.store.database import Connection, connect, fetch_flag
+from diary_mcp.store.connecting import BoundedConnection
+from diary_mcp.store.database import LONGEST_STATEMENT_S, Connection, connect, fetch_flag
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import check_workflow_schema
 
@@ -65,15 +66,22 @@ async def migrate(url: str) -> list[Migration]:
     applied: list[Migration] = []
     async with _migrating(url) as connection:
         while await _pending(connection):
-            async with connection.transaction():
-                await lock_migrations(connection)
-                await connection.execute(_SQL["bound_waiting"])
-                await connection.execute(_SQL["create_ledger"])
-                await _take_over_names(connection)
-                for migration in (await _pending(connection))[:1]:
-                    await _apply(connection, migration)
-                    applied.append(migration)
+            with connection.waiting_at_most(LONGEST_STATEMENT_S):
+                applied += await _apply_next(connection)
     return applied
+
+
+async def _apply_next(connection: Connection) -> list[Migration]:
+    """Applies one; none where another process was first."""
+    async with connection.transaction():
+        await lock_migrations(connection)
+        await connection.execute(_SQL["bound_waiting"])
+        await connection.execute(_SQL["create_ledger"])
+        await _take_over_names(connection)
+        following = (await _pending(connection))[:1]
+        for migration in following:
+            await _apply(connection, migration)
+    return following
 
 
 async def lock_migrations(connection: Connection) -> None:
@@ -160,7 +168,7 @@ def _files() -> list[Migration]:
 
 
 @asynccontextmanager
-async def _migrating(url: str) -> AsyncGenerator[Connection]:
+async def _migrating(url: str) -> AsyncGenerator[BoundedConnection]:
     async with connect(url) as connection:
         try:
             yield connection

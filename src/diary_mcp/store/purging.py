@@ -5,7 +5,7 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from diary_mcp.domain.errors import UnavailableError
-from diary_mcp.store.database import Connection, connect, fetch_count
+from diary_mcp.store.database import LONGEST_STATEMENT_S, Connection, connect, fetch_count
 from diary_mcp.store.sql import load_queries
 
 _PATIENCE_S = 30
@@ -26,7 +26,7 @@ async def purge(url: str) -> None:
     Raises:
         UnavailableError: a table was in use for 30 s, or no answer.
     """
-    async with connect(url) as connection:
+    async with connect(url, longest_wait_s=LONGEST_STATEMENT_S) as connection:
         await connection.execute(_SQL["limit_waiting"])
         try:
             await _wait_for_older(connection)

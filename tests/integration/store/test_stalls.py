@@ -22,7 +22,7 @@ from diary_mcp.domain.errors import (
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.relations import owner_tuple
 from diary_mcp.settings import Settings
-from diary_mcp.store.database import Database, WaitLimits, open_database
+from diary_mcp.store.database import Database, WaitLimits, connect, open_database
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from support.in_memory import InMemory, good, refusal
@@ -189,6 +189,16 @@ async def test_a_lost_lock_is_seen_whatever_the_permission_backend_said(
 
         with pytest.raises(LocksLostError):
             await sleep_until_refused()
+
+
+async def test_what_migrates_or_repairs_keeps_no_lock_and_waits_for_no_answer_for_ever(
+    database_url: str,
+) -> None:
+    async with connect(database_url) as connection:
+        shown = await connection.execute("show idle_in_transaction_session_timeout")
+
+        assert await shown.fetchone() == ("1min",)
+        assert connection.longest_wait_s == WaitLimits().answer_s
 
 
 async def test_a_server_that_only_reads_is_unavailable_for_changes(database_url: str) -> None:
