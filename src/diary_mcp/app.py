@@ -6,7 +6,7 @@ launching DBOS costs more than all the rest, and a mutation only needs DBOS's ta
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -40,10 +40,11 @@ from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.word_counts import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts, Grant
-from diary_mcp.service.ports.workflows import QUEUES, RelatedId
+from diary_mcp.service.ports.workflows import QUEUES
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
 from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, preview, reconcile
+from diary_mcp.service.sharing.second_looks import SecondLooks
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
@@ -64,7 +65,7 @@ from diary_mcp.store.takeover import PostgresExecutors, PostgresStandby
 from diary_mcp.store.tokens import PostgresTokens
 from diary_mcp.workflows.chores import queue_chores
 from diary_mcp.workflows.loop import end_tasks
-from diary_mcp.workflows.ports import RuntimeStore, Settle, Work
+from diary_mcp.workflows.ports import RuntimeStore, Work
 
 if TYPE_CHECKING:
     from diary_mcp.permissions.keto import KetoPermissions
@@ -98,6 +99,7 @@ class Foundation:
     settling_database: Database
     store: PostgresStore
     settlements: PostgresSettlements
+    second_looks: SecondLooks
     eager_settlement: EagerSettlement
     permissions: PermissionBackend
     tokens: TokenService
@@ -131,7 +133,8 @@ async def open_foundation(
         _open_permissions(settings, database) as permissions,
     ):
         settlements = PostgresSettlements(settling_database, telemetry)
-        prompt = EagerSettlement(lambda ids: settle(ids, settlements, permissions), telemetry)
+        second_looks = SecondLooks(lambda ids: settle(ids, settlements, permissions))
+        prompt = EagerSettlement(second_looks.settle, telemetry)
         store = PostgresStore(
             database,
             telemetry,
@@ -149,6 +152,7 @@ async def open_foundation(
             settling_database=settling_database,
             store=store,
             settlements=settlements,
+            second_looks=second_looks,
             eager_settlement=prompt,
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
@@ -221,7 +225,8 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def settle_beside_queue(foundation: Foundation) -> AsyncGenerator[None]:
     """Settles at once what this process commits, and whatever is overdue; without DBOS."""
-    overdue = OverdueSettlement(_settle_on(foundation), foundation.settlements)
+    looks = foundation.second_looks
+    overdue = OverdueSettlement(looks.settle, foundation.settlements, list_due=looks.list_due)
     async with _beside(foundation.eager_settlement.run()), _beside(overdue.run()):
         if foundation.telemetry.is_on:
             async with _beside(_tell_backlog(foundation)):
@@ -274,14 +279,7 @@ def _runtime_store(foundation: Foundation) -> RuntimeStore:
 
 
 def _work(foundation: Foundation) -> Work:
-    return Work(_settle_on(foundation), foundation.indexer, foundation.diary.signing.expire)
-
-
-def _settle_on(foundation: Foundation) -> Settle:
-    async def settle_related(ids: Sequence[RelatedId]) -> None:
-        await settle(ids, foundation.settlements, foundation.permissions)
-
-    return settle_related
+    return Work(foundation.second_looks.settle, foundation.indexer, foundation.diary.signing.expire)
 
 
 async def count_rows_adrift(foundation: Foundation) -> DriftCounts:

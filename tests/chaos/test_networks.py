@@ -1,7 +1,7 @@
-"""The network between a server and PostgreSQL fails, in every way that tells nobody, while the
-server is in the middle of a change, and of settling. Another server goes on, on the very entry,
-revocations included; once the network is well again so is the server that was cut off, rows and
-tuples agree, and nothing that was acknowledged is lost.
+"""The network between a server and PostgreSQL, or Keto, fails, in every way that tells nobody,
+while the server is in the middle of a change, and of settling. Another server goes on, on the very
+entry, revocations included; once the network is well again so is the server that was cut off, rows
+and tuples agree, and nothing that was acknowledged is lost.
 
 The kernels' limits, and PostgreSQL's, are scaled down by the URL. At full length,
 
@@ -12,11 +12,12 @@ import os
 import sys
 import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import get_args
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import anyio
@@ -26,6 +27,8 @@ from support.clients import Json, RawClient, answer_of, environment
 from support.databases import create_template
 from support.fork_server import execute_command
 from support.ground_truth import ask, check_promise, eventually, is_applied
+from support.keto_config import KetoAddress
+from support.keto_process import keto_server
 from support.networks import Fault, Wire, wire
 from support.pgbouncer import server_url, trusting_postgres
 from support.sites import add_agents, own_database
@@ -63,30 +66,48 @@ def way() -> Generator[Wire]:
 
 
 @pytest.fixture(scope="module")
-def url(way: Wire, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def postgres(way: Wire, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     with trusting_postgres(tmp_path_factory.mktemp("tcp"), also_on=way.server_ip) as port:
         anyio.run(create_template, server_url(port))
-        with own_database(server_url(port)) as opened:
-            install_stop_points(opened)
-            add_agents(opened, "bob")
-            yield opened
+        yield server_url(port)
+
+
+@pytest.fixture(scope="module")
+def url(postgres: str) -> Generator[str]:
+    with own_database(postgres) as opened:
+        install_stop_points(opened)
+        add_agents(opened, "bob")
+        yield opened
+
+
+@contextmanager
+def server(url: str, keto: KetoAddress | None = None) -> Generator[RawClient]:
+    """A server beside PostgreSQL."""
+    there = environment(agent="alice", database_url=url, keto=keto)
+    with closing(RawClient(there)) as client:
+        yield client.wait_until_up()
+
+
+@contextmanager
+def far_server(way: Wire, url: str, keto: KetoAddress | None = None) -> Generator[RawClient]:
+    """A server in the namespace."""
+    there = url.replace("127.0.0.1", way.server_ip)
+    start = partial(execute_command, through=way.through)
+    settings = environment(agent="alice", database_url=there, keto=keto)
+    with closing(RawClient(settings, start=start)) as client:
+        yield client.wait_until_up()
 
 
 @pytest.fixture(scope="module")
 def other(url: str) -> Generator[RawClient]:
-    with closing(RawClient(environment(agent="alice", database_url=limited(url)))) as client:
-        yield client.wait_until_up()
+    with server(limited(url)) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 def far(way: Wire, url: str) -> Generator[RawClient]:
-    """The server in the namespace."""
-    there = environment(
-        agent="alice", database_url=limited(url.replace("127.0.0.1", way.server_ip))
-    )
-    start = partial(execute_command, through=way.through)
-    with closing(RawClient(there, start=start)) as client:
-        yield client.wait_until_up()
+    with far_server(way, limited(url)) as client:
+        yield client
 
 
 def is_done(client: RawClient, tool: str, arguments: Json) -> bool:
@@ -137,3 +158,60 @@ def test_others_go_on_while_a_server_is_cut_off_and_it_comes_back(
     check_promise(url)
     if answer.code == "ok":
         assert is_done(far, "diary_get", {"entry_id": f"{key}-far"})
+
+
+@pytest.fixture(scope="module")
+def on_keto(
+    way: Wire, postgres: str, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[tuple[str, KetoAddress, RawClient, RawClient]]:
+    """A database, its Keto, a server beside them and one in the namespace."""
+    folder = tmp_path_factory.mktemp("keto")
+    with own_database(postgres) as url, keto_server(url, folder, host=way.server_ip) as keto:
+        add_agents(url, "bob")
+        with server(url, keto.address) as near, far_server(way, url, keto.address) as far:
+            yield url, keto.address, near, far
+
+
+def port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+def has_more_to_send(process_id: int, port: int) -> bool:
+    """Whether the kernel of this process's network still has something to send to this port."""
+    lines = Path(f"/proc/{process_id}/net/tcp").read_text("ascii").splitlines()[1:]
+    connections = [line.split() for line in lines]
+    return any(
+        int(remote.rpartition(":")[2], 16) == port and int(queues.partition(":")[0], 16) > 0
+        for _, _, remote, _, queues, *_ in connections
+    )
+
+
+@pytest.mark.parametrize("fault", ["established", "to the server"])
+def test_others_settle_while_a_server_cannot_reach_keto_and_nothing_of_it_arrives_late(
+    way: Wire, on_keto: tuple[str, KetoAddress, RawClient, RawClient], fault: Fault
+) -> None:
+    """One direction is lost where Keto is written to: the server has seen what is there before."""
+    url, keto, near, far = on_keto
+    write_port = port_of(keto.write_url)
+    ports = {write_port} if fault == "to the server" else {write_port, port_of(keto.read_url)}
+    key = uuid4().hex
+    share = {"entry_id": key, "with": "bob"}
+    assert near.call("diary_create", content="Shared.", key=key).code == "ok"
+    assert far.call("diary_create", content="So that it is connected.").code == "ok"
+    check_promise(url, keto)
+    gave_up = far.stderr().count("settling.left_to_workflows")
+    with way.failing(fault, ports=ports):
+        started = time.monotonic()
+        assert far.call("diary_share", **share).code == "ok"
+        if fault == "to the server":
+            eventually(lambda: far.stderr().count("settling.left_to_workflows") > gave_up)
+        eventually(lambda: not has_more_to_send(far.process.pid, write_port), within_s=PROGRESS_S)
+        eventually(partial(is_done, near, "diary_unshare", share), within_s=PROGRESS_S)
+        eventually(partial(is_applied, url, key), within_s=PROGRESS_S)
+
+    sys.stderr.write(f"{fault}, of Keto: settled after {time.monotonic() - started:.1f} s\n")
+    check_promise(url, keto)
+    assert is_done(far, "diary_share", share)
+    check_promise(url, keto)

@@ -124,11 +124,17 @@ class KetoServer:
 
 @contextmanager
 def keto_server(
-    database_url: str, folder: Path, *, opl: Path | None = None, settings: str = ""
+    database_url: str,
+    folder: Path,
+    *,
+    opl: Path | None = None,
+    settings: str = "",
+    host: str = "127.0.0.1",
 ) -> Generator[KetoServer]:
     """A running server whose tables are in the schema `keto` of a test database.
 
-    It runs our rules, or those of the file `opl`, with further `settings` in YAML.
+    It runs our rules, or those of the file `opl`, with further `settings` in YAML, and listens on
+    `host`, an address of this machine.
     """
     binary = keto_binary()
     read_port, write_port, metrics_port, opl_port = _free_ports(4)
@@ -137,7 +143,7 @@ def keto_server(
         keto_config(
             dsn=_dsn(database_url),
             opl=opl or resource_path("opl") / "diary.opl.ts",
-            host="127.0.0.1",
+            host=host,
             ports=(read_port, write_port, metrics_port, opl_port),
         )
         + settings
@@ -150,8 +156,8 @@ def keto_server(
         capture_output=True,
         timeout=_START_TIMEOUT_S,
     )
-    address = KetoAddress(f"http://127.0.0.1:{read_port}", f"http://127.0.0.1:{write_port}")
-    server = KetoServer(binary, config, _dsn(database_url), address, f"http://127.0.0.1:{opl_port}")
+    address = KetoAddress(f"http://{host}:{read_port}", f"http://{host}:{write_port}")
+    server = KetoServer(binary, config, _dsn(database_url), address, f"http://{host}:{opl_port}")
     server.start()
     try:
         yield server

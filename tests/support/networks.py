@@ -15,7 +15,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import Literal
@@ -45,6 +45,7 @@ class Wire:
 
         self._client, self._server = client, server
         self._fault: Fault | None = None
+        self._faulty_ports: frozenset[int] = frozenset()
         self._flows: set[bytes] = set()
         self._forgotten: frozenset[bytes] = frozenset()
         self._late: list[tuple[float, int, int, bytes]] = []
@@ -54,9 +55,14 @@ class Wire:
         self._thread.start()
 
     @contextmanager
-    def failing(self, fault: Fault) -> Generator[None]:
-        """What is connected when it begins and forgotten stays so: it was lost for good."""
-        self._forgotten = frozenset(self._flows) if fault == "established" else self._forgotten
+    def failing(self, fault: Fault, *, ports: Collection[int] = ()) -> Generator[None]:
+        """What is connected when it begins and forgotten stays so: it was lost for good.
+
+        With `ports`, this happens only on the way to these of the server's.
+        """
+        self._faulty_ports = frozenset(ports)
+        if fault == "established":
+            self._forgotten = frozenset(filter(self._is_faulty, self._flows))
         self._fault = fault
         try:
             yield
@@ -88,7 +94,7 @@ class Wire:
     def _passes(self, packet: bytes, *, to_server: bool) -> bool:
         flow = _flow(packet, to_server=to_server)
         self._flows.add(flow)
-        match self._fault:
+        match self._fault if self._is_faulty(flow) else None:
             case "all":
                 return False
             case "to the server":
@@ -97,6 +103,9 @@ class Wire:
                 return to_server
             case _:
                 return flow not in self._forgotten
+
+    def _is_faulty(self, flow: bytes) -> bool:
+        return not self._faulty_ports or int.from_bytes(flow[2:]) in self._faulty_ports
 
 
 def _flow(packet: bytes, *, to_server: bool) -> bytes:

@@ -71,6 +71,9 @@ class TupleTable:
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self.fault: Exception | None = None
+        self.unanswered: Exception | None = None
+        """Instead of the answer to a write, which is not done yet."""
+
         self.refused: EntryId | None = None
         self.answers = asyncio.Event()
         self.answers.set()
@@ -93,6 +96,8 @@ class TupleTable:
     async def patch(
         self, *, insert: Collection[RelationTuple], delete: Collection[RelationTuple]
     ) -> None:
+        if self.unanswered is not None:
+            raise self.unanswered
         entry_ids = {EntryId(UUID(relation.object)) for relation in (*insert, *delete)}
         async with self._call("patch", entry_ids) as connection, connection.transaction():
             for gone in delete:

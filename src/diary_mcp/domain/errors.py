@@ -71,5 +71,9 @@ class PermissionBackendUnavailableError(UnavailableError):
     """The permission backend gave no usable answer: neither yes nor no."""
 
 
+class UnansweredWriteError(PermissionBackendUnavailableError):
+    """Whether the permission backend has made a change, or will make it later, is unknown."""
+
+
 class PermissionRefusedError(DiaryError):
     """The permission backend refuses this write for good; repeating it would not help."""

@@ -4,7 +4,10 @@ Denial is an answer. Whatever is no clear answer is an error: time-outs, 5xx, no
 Keto reached. What Keto says about its errors is never passed on: it may name its database.
 """
 
+import socket
 import ssl
+import struct
+import sys
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -76,6 +79,13 @@ _DELTAS_A_PATCH = 500
 _TUPLES_A_PAGE = 500
 # A page of tuples takes some 200 KB.
 _MAX_ANSWER_BYTES = 4 << 20
+# What was given up must not be sent any more. A connection that is closed as usual goes on sending
+# what the other end has not acknowledged for minutes: a change would be made long after it failed.
+_FORGETTING = (
+    socket.SOL_SOCKET,
+    socket.SO_LINGER,
+    struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0),
+)
 _NAMESPACES = frozenset({"Agent", "Group", DIARY, ENTRY})
 
 Answer = TypeVar("Answer")
@@ -418,8 +428,12 @@ class _Api:
 def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=url,
-        # Reading the system's certificates takes longer than a check.
-        verify=ssl.create_default_context() if url.startswith("https:") else False,
+        transport=httpx.AsyncHTTPTransport(
+            # Reading the system's certificates takes longer than a check.
+            verify=ssl.create_default_context() if url.startswith("https:") else False,
+            trust_env=False,
+            socket_options=[_FORGETTING],
+        ),
         # Everything but connecting is bounded as a whole, by the one that asks.
         timeout=httpx.Timeout(None, connect=timeout_s / 4),
         # The environment is read in one place, and a proxy in it is not meant for Keto.

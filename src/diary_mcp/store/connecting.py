@@ -239,6 +239,14 @@ def complete_url(
     return make_conninfo(url, **{**missing, "client_encoding": "UTF8"})
 
 
+def other_hosts_s(url: str) -> float:
+    """How long connecting may take in vain where the URL names several hosts, before the last."""
+    said = _said(url)
+    others = max(said.get("host", "").count(","), said.get("hostaddr", "").count(","))
+    # What libpq makes of less than two seconds; and no end is none of ours either.
+    return others * max(2, int(said.get("connect_timeout", CONNECT_TIMEOUT_S)))
+
+
 async def prepare_session(connection: Connection, url: str, limits: Limits = NO_LIMITS) -> None:
     """Sets what every session of ours has, and its limits.
 

@@ -24,6 +24,7 @@ from diary_mcp.store.connecting import (
     Limits,
     complete_url,
     open_connection,
+    other_hosts_s,
     prepare_session,
 )
 from diary_mcp.store.connecting import (
@@ -114,9 +115,10 @@ DEFAULT_WAITS = WaitLimits()
 class Database:
     """A small pool of connections to one PostgreSQL database."""
 
-    def __init__(self, pool: TellingPool, waits: WaitLimits) -> None:
+    def __init__(self, pool: TellingPool, waits: WaitLimits, *, connecting_s: float = 0) -> None:
+        """`connecting_s` is what a new connection may take beside the silence of a queue."""
         self._pool = pool
-        self._queue = PoolQueue(pool, waits.silence_s)
+        self._queue = PoolQueue(pool, waits.silence_s + connecting_s)
         self._transaction_limit = f"{round(waits.transaction_s * 1000)}ms"
 
     @asynccontextmanager
@@ -262,7 +264,8 @@ async def open_database(
         reset=_reset,
     )
     async with pool:
-        yield Database(pool, waits)
+        # After a failover the host in front may be one that says nothing any more.
+        yield Database(pool, waits, connecting_s=other_hosts_s(url))
 
 
 async def fetch_flag(

@@ -7,7 +7,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.store.connecting import complete_url, open_blocking_connection
+from diary_mcp.store.connecting import complete_url, open_blocking_connection, other_hosts_s
 from diary_mcp.store.database import Database, WaitLimits, open_database
 from diary_mcp.store.postgres import PostgresStore
 from support.postgres_proxy import PostgresProxy, serving_postgres
@@ -120,3 +120,16 @@ def test_this_end_looks_whether_postgresql_is_still_there_unless_the_url_says_ho
         "keepalives_count": "3",
         "tcp_user_timeout": "20000",
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "waits_s"),
+    [
+        ("postgresql://one/diary", 0),
+        ("postgresql://one,two:5433,three/diary", 10),
+        ("postgresql:///diary?host=one,two&port=1,2&connect_timeout=7", 7),
+        ("postgresql:///diary?hostaddr=192.0.2.1,192.0.2.2&connect_timeout=1", 2),
+    ],
+)
+def test_a_host_that_says_nothing_leaves_time_for_the_next(url: str, waits_s: float) -> None:
+    assert other_hosts_s(url) == waits_s

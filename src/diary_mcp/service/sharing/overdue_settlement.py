@@ -38,11 +38,14 @@ class OverdueSettlement:
         settle: Callable[[Sequence[RelatedId]], Awaitable[None]],
         store: OverdueStore,
         *,
+        list_due: Callable[[], Sequence[RelatedId]] = tuple,
         overdue: timedelta = OVERDUE,
         interval_s: float = _INTERVAL_S,
     ) -> None:
+        """`list_due` names what has to be settled again though its row says that it is settled."""
         self._settle = settle
         self._store = store
+        self._list_due = list_due
         self._overdue = overdue
         self._interval_s = interval_s
         self._again: set[RelatedId] = set()
@@ -69,7 +72,8 @@ class OverdueSettlement:
             PermissionBackendUnavailableError: the backend gives no usable answer.
             DatabaseUnavailableError: PostgreSQL gives no answer.
         """
-        waiting = {*self._again, *await self._store.list_overdue(self._overdue, _PER_ROUND)}
+        due = self._list_due()[:_PER_ROUND]
+        waiting = {*self._again, *due, *await self._store.list_overdue(self._overdue, _PER_ROUND)}
         entry_ids = list(waiting)
         settled = 0
         for start in range(0, len(entry_ids), _AT_ONCE):

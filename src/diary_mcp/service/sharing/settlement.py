@@ -7,7 +7,11 @@ of workflows therefore do not matter.
 
 from collections.abc import Sequence
 
-from diary_mcp.domain.errors import PermissionRefusedError
+from diary_mcp.domain.errors import (
+    PermissionBackendUnavailableError,
+    PermissionRefusedError,
+    UnansweredWriteError,
+)
 from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.service.ports.permissions import PermissionWriter
 from diary_mcp.service.ports.settlement import LockedRelations, SettlementStore
@@ -23,7 +27,8 @@ async def settle(
     backend refuses does not keep the others from settling.
 
     Raises:
-        PermissionBackendUnavailableError: try again; nothing is known to have been written.
+        PermissionBackendUnavailableError: try again; nothing is known to have been written. After
+            an `UnansweredWriteError`, look once more when the write cannot be on its way any more.
         DatabaseUnavailableError: likewise; a `LocksLostError` has to be followed by another try.
         PermissionRefusedError: the last of the refused; each keeps its reason.
     """
@@ -47,8 +52,17 @@ async def _settle_together(
             # marking it also tells whether the locks were held all the time.
             return
         if present != wanted:
-            await writer.patch(insert=wanted - present, delete=present - wanted)
+            await _write(writer, insert=wanted - present, delete=present - wanted)
         await relations.mark_applied()
+
+
+async def _write(
+    writer: PermissionWriter, *, insert: set[RelationTuple], delete: set[RelationTuple]
+) -> None:
+    try:
+        await writer.patch(insert=insert, delete=delete)
+    except PermissionBackendUnavailableError as error:
+        raise UnansweredWriteError(str(error)) from error.__cause__ or error
 
 
 async def _list_present(relations: LockedRelations, writer: PermissionWriter) -> set[RelationTuple]:

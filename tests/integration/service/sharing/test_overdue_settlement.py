@@ -10,13 +10,17 @@ from diary_mcp.domain.errors import (
     LocksLostError,
     PermissionBackendUnavailableError,
     PermissionRefusedError,
+    UnansweredWriteError,
 )
-from diary_mcp.domain.relations import owner_tuple
+from diary_mcp.domain.fields import Grantee
+from diary_mcp.domain.relations import owner_tuple, viewer_tuple
 from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
+from diary_mcp.service.sharing.second_looks import SecondLooks
 from diary_mcp.store.takeover import PostgresExecutors
+from support.clock import Clock
 from support.dbos_processes import claim
-from support.workflows import ALICE, Diary, eventually, open_diary
+from support.workflows import ALICE, BOB, Diary, eventually, open_diary
 
 pytestmark = pytest.mark.anyio
 
@@ -119,6 +123,28 @@ async def test_what_it_wrote_when_it_had_lost_its_locks_is_looked_at_again(
 
         assert (first, second, third) == (0, 1, 0)
         assert looked_at == [[entry_id]] * 3
+
+
+async def test_a_write_that_was_not_answered_and_is_done_late_is_undone(database_url: str) -> None:
+    async with open_diary(database_url) as diary:
+        entry_id = await diary.create()
+        await diary.settle([entry_id])
+        await diary.share(entry_id, BOB)
+        clock = Clock()
+        looks = SecondLooks(diary.settle, now=clock)
+        diary.tuples.unanswered = PermissionBackendUnavailableError("no answer in time")
+        with pytest.raises(UnansweredWriteError):
+            await looks.settle([entry_id])
+        diary.tuples.unanswered = None
+        await diary.unshare(entry_id, BOB)
+        await diary.settle([entry_id])
+        await diary.tuples.patch(insert=[viewer_tuple(entry_id, Grantee(BOB))], delete=[])
+
+        clock.now_s += 60
+        overdue = OverdueSettlement(looks.settle, diary.settlements, list_due=looks.list_due)
+
+        assert await overdue.settle_overdue() == 1
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
 
 
 async def test_it_goes_on_for_as_long_as_it_runs_whatever_fails(database_url: str) -> None:
