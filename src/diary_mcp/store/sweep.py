@@ -24,6 +24,8 @@ from diary_mcp.store.workflow_queue import DbosQueue, batches_of_a_change
 
 _SQL = load_queries("sweep")
 _ENTRIES_PER_TRANSACTION = 500
+# To find them, everything that waits on the queue is read, so not many times.
+_FORGOTTEN_PER_TRANSACTION = 5_000
 # Younger than this, a change has its workflow still coming.
 _DEADLINE = timedelta(seconds=5)
 _REFUSAL_PATIENCE = timedelta(hours=1)
@@ -71,18 +73,23 @@ class PostgresSweep:
                 that is committed.
         """
         await self._repeat(_end_superseded)
-        work = (carry_out_expiry, carry_out_role_expiry, _place_entries, _enqueue_forgotten)
-        return sum([await self._repeat(sweep_some) for sweep_some in work])
+        work = (carry_out_expiry, carry_out_role_expiry, _place_entries)
+        swept = sum([await self._repeat(sweep_some) for sweep_some in work])
+        return swept + await self._repeat(_enqueue_forgotten, _FORGOTTEN_PER_TRANSACTION)
 
-    async def _repeat(self, sweep_some: Callable[[Connection, int], Awaitable[int]]) -> int:
+    async def _repeat(
+        self,
+        sweep_some: Callable[[Connection, int], Awaitable[int]],
+        limit: int = _ENTRIES_PER_TRANSACTION,
+    ) -> int:
         total = 0
         while True:
             async with self._database.transaction() as connection:
                 if not await fetch_flag(connection, _SQL["lock_sweep"], {}):
                     return total
-                swept = await sweep_some(connection, _ENTRIES_PER_TRANSACTION)
+                swept = await sweep_some(connection, limit)
             total += swept
-            if swept < _ENTRIES_PER_TRANSACTION:
+            if swept < limit:
                 return total
 
 
