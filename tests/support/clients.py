@@ -25,6 +25,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from support.fork_server import COMMAND, StartCommand, start_command
 from support.keto_config import KetoAddress
+from support.paths import keys_of
 
 Json = dict[str, Any]
 Era = Literal["2025-11-25", "2026-07-28"]
@@ -78,11 +79,10 @@ def environment(
     """The environment of a server: this process's, with no setting but these.
 
     Without an embedding model unless it is asked for: every server would load one for itself.
-    With another database, all servers of tests have their keys in one directory, so that an agent
-    is the same in each.
+    With another database, all its servers have their keys in one directory.
     """
     if database_url is not None and data_dir is None:
-        data_dir = Path(tempfile.gettempdir(), f"diary-mcp-test-keys-{os.getuid()}")
+        data_dir = keys_of(database_url)
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("DIARY_MCP_")
     }

@@ -5,6 +5,7 @@ In order: `DIARY_MCP_TEST_DATABASE_URL`; a container where an engine runs and
 """
 
 import os
+import shutil
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from psycopg import sql
 from diary_mcp.app import open_migrated_database
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.settings import Settings
+from support.paths import keys_of
 
 _TEMPLATE = "diary_test_template"
 _CREATION_LOCK = 20_260_131
@@ -86,6 +88,7 @@ async def fresh_database(server_url: str) -> AsyncGenerator[str]:
         await connection.execute(
             sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
         )
+    shutil.rmtree(keys_of(_on(server_url, name)), ignore_errors=True)
 
 
 def _on(server_url: str, database: str) -> str:
