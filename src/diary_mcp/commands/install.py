@@ -12,7 +12,7 @@ import click
 
 from diary_mcp.commands.config import environment_of, server_entry
 from diary_mcp.commands.options import with_settings
-from diary_mcp.domain.errors import DiaryError, UnavailableError
+from diary_mcp.domain.errors import ConflictError, DiaryError, UnavailableError
 from diary_mcp.domain.fields import printable_lines
 from diary_mcp.plugins.client_files import (
     Change,
@@ -85,6 +85,11 @@ def _install(settings: Settings, client: InstalledClient, *, dry_run: bool) -> N
 
 
 def _plan(settings: Settings, client: InstalledClient) -> Sequence[Change]:
+    if _is_fleeting(Path(sys.prefix)):
+        raise ConflictError(
+            "uvx runs this diary-mcp from its cache, where a client would not find it for long. "
+            "Install it with `uv tool install`, pipx or pip, and run `diary-mcp install` then."
+        )
     environment = environment_of(client, settings)
     server = server_entry(client, environment)
     return plan_install(client, _places(), server, _hook_command(client, environment))
@@ -98,6 +103,11 @@ def uninstall(settings: Settings, *, client: InstalledClient, dry_run: bool) -> 
     """Take the server and the hooks out of CLIENT's configuration; the diary stays."""
     del settings
     _carry_out(plan_uninstall(client, _places()), dry_run=dry_run)
+
+
+def _is_fleeting(installation: Path) -> bool:
+    """Whether uv may remove the installation whenever it cleans its cache."""
+    return any((folder / "CACHEDIR.TAG").is_file() for folder in installation.parents)
 
 
 def _places() -> Places:

@@ -1,11 +1,13 @@
 """`diary-mcp install` and `config`, as a person types them."""
 
 import json
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from diary_mcp.domain.errors import ConflictError
 from support.clients import environment
 from support.commands import Done, run_command
 
@@ -74,6 +76,20 @@ def test_without_a_client_and_a_terminal_those_that_are_there_are_named(
     assert found.status == 1
     assert found.out.splitlines()[1:] == ["  diary-mcp install codex", "  diary-mcp install cursor"]
     assert list((tmp_path / "home").rglob("*")) == [tmp_path / "home" / ".cursor"]
+
+
+def test_what_uv_may_clean_away_is_installed_into_no_client(
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "CACHEDIR.TAG").touch()
+    monkeypatch.setattr(sys, "prefix", str(cache / "archive-v0" / "x"))
+
+    with pytest.raises(ConflictError, match="uvx runs this diary-mcp from its cache"):
+        run_command("install", "cursor", settings=settings)
+
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(
