@@ -1,13 +1,12 @@
 """Migrations on databases that earlier numberings made."""
 
-import hashlib
-
 import psycopg
 import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.shipped import resource_path
 from diary_mcp.store.migrations import migrate, pending_migrations
+from support.saved_states import make_schema
 
 pytestmark = pytest.mark.anyio
 
@@ -29,18 +28,7 @@ NUMBERED_SINCE = "0012"
 def formerly_numbered(database_url: str) -> str:
     """A database as the code made it that numbered migrations with gaps."""
     with psycopg.connect(database_url) as connection:
-        connection.execute("drop schema diary cascade")
-        connection.execute("truncate public.diary_migration")
-        for path in FILES:
-            if path.name < NUMBERED_SINCE:
-                connection.execute(path.read_bytes())
-                connection.execute(
-                    "insert into public.diary_migration (name, sha256) values (%s, %s)",
-                    (
-                        FORMER_NUMBERS.get(path.name, path.name),
-                        hashlib.sha256(path.read_bytes()).hexdigest(),
-                    ),
-                )
+        make_schema(connection, NUMBERED_SINCE, FORMER_NUMBERS)
     return database_url
 
 
