@@ -17,7 +17,7 @@ import numpy as np
 import structlog
 
 from diary_mcp.domain.dates import find_spans
-from diary_mcp.domain.entry import SearchHit, SearchMode
+from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.version import SearchText
@@ -72,6 +72,8 @@ MAX_COUNTED_NOW = 200
 _MODEL_WAIT_S = 8.0
 """How long a search waits for the model; one that is loaded answers in milliseconds."""
 _MODEL_CALLS = 4
+_MAX_STEPS = 10
+"""How many corrections of corrections are looked for on later pages."""
 
 _Result = TypeVar("_Result")
 
@@ -165,11 +167,13 @@ class SearchEngine:
         ranked = _Ranked(entries, found, corpus, ranking, hits)
         looked = await self._choose(request, query, literally, ranked)
         most = math.inf if request.position is None else request.position.score
-        page = looked.indices[: request.limit]
+        page = await self._read(reader, entries, looked.indices[: request.limit])
+        if request.filters.include_superseded and not query.phrases and literally is None:
+            page |= await self._read_newer(request, reader, ranked, page)
         explained = Explanation(
-            query, found, guesses, ranking, entries, mode, self._weights, page, most
+            query, found, guesses, ranking, entries, mode, self._weights, [*page], most
         )
-        shown = await self._show(reader, entries, page, explained)
+        shown = newer_first([explained.hit(entry, index) for index, entry in page.items()])
         notices = list_notices(
             request,
             query,
@@ -179,7 +183,8 @@ class SearchEngine:
             is_all=looked.is_all,
             empty=not shown,
         )
-        return FoundPage(shown, len(looked.indices) > request.limit, tuple(notices))
+        has_more = max(len(looked.indices), len(shown)) > request.limit
+        return FoundPage(shown[: request.limit], has_more, tuple(notices))
 
     async def _count_unindexed(self, entries: SearchedEntries) -> list[Unindexed]:
         """The words of what was written a moment ago, so that it is found at once."""
@@ -273,30 +278,43 @@ class SearchEngine:
         is_all = literally is None or candidates.sum() == ranked.hits.sum()
         return replace(looked, is_all=looked.is_all and bool(is_all))
 
-    async def _show(
-        self,
-        reader: Readership,
-        entries: SearchedEntries,
-        indices: Sequence[int],
-        explained: Explanation,
-    ) -> list[SearchHit]:
-        """The hits as they are now; one that was deleted a moment ago is left out."""
+    async def _read(
+        self, reader: Readership, entries: SearchedEntries, indices: Sequence[int]
+    ) -> dict[int, Entry]:
+        """The entries as they are now; one that was deleted a moment ago is left out."""
         ids = entries.ids_at(indices)
         async with self._store.reading() as rows:
             read = await rows.search.list_entries(reader, ids)
         readable = await self._access.keep_readable(reader.caller, read)
         by_id = {entry.id: entry for entry in readable}
-        return newer_first(
-            [
-                explained.hit(by_id[entry_id], index)
-                for entry_id, index in zip(ids, indices, strict=True)
-                if entry_id in by_id
-            ]
-        )
+        return {
+            index: by_id[entry_id]
+            for entry_id, index in zip(ids, indices, strict=True)
+            if entry_id in by_id
+        }
+
+    async def _read_newer(
+        self,
+        request: SearchRequest,
+        reader: Readership,
+        ranked: _Ranked,
+        page: Mapping[int, Entry],
+    ) -> dict[int, Entry]:
+        """Hits of later pages that correct or solve one of this page, `_MAX_STEPS` away at most."""
+        newer, latest = dict[int, Entry](), page
+        for _ in range(_MAX_STEPS):
+            links = {entry.superseded_by for entry in latest.values() if entry.superseded_by}
+            linked = _unseen(ranked.entries.indices_of(links), ranked.entries, request)
+            wanted = [i for i in linked if ranked.hits[i] and i not in page and i not in newer]
+            if not wanted:
+                break
+            latest = await self._read(reader, ranked.entries, wanted)
+            newer |= latest
+        return newer
 
 
 def newer_first(hits: Sequence[SearchHit]) -> list[SearchHit]:
-    """The hits of a page, where what corrects or solves another comes before it.
+    """The hits, where what corrects or solves another comes before it.
 
     It gets the other's score, if its own is lower: the scores still fall from hit to hit.
     """

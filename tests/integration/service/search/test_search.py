@@ -308,6 +308,34 @@ async def test_pages_go_on_while_entries_come_go_and_are_indexed(
     assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+async def test_what_corrects_a_hit_comes_before_it_on_whatever_page_it_would_be(
+    diary: Searching, limit: int
+) -> None:
+    """The last of the chain has one word of the query, the first one all of them, others most."""
+    await diary.write(
+        EntryDraft(content="The backup of the disk failed at night.", key="problem"),
+        *(f"The backup of the disk, number {number}." for number in range(4)),
+        EntryDraft(content="It failed as the disk was full.", key="cause", supersedes=["problem"]),
+        EntryDraft(content="A larger disk.", key="solution", supersedes=["cause"]),
+        EntryDraft(content="Nothing of the kind.", supersedes=["solution"]),
+    )
+    filters = EntryFilters(scope="all", include_superseded=True)
+    shown: list[tuple[str | None, float]] = []
+    cursor: str | None = None
+    while cursor is not None or not shown:
+        page = await diary.find(
+            "backup disk failed night", mode="text", filters=filters, cursor=cursor, limit=limit
+        )
+        assert len(page.rows) <= limit
+        shown += [(hit.key, hit.score) for hit in page.rows]
+        cursor = page.next_cursor
+
+    assert [key for key, _ in shown if key] == ["solution", "cause", "problem"]
+    assert len(shown) == 7
+    assert [score for _, score in shown] == sorted((score for _, score in shown), reverse=True)
+
+
 async def test_a_cursor_of_another_search_is_refused(diary: Searching) -> None:
     await diary.write("one backup", "two backups")
     cursor = (await diary.find("backup", limit=1)).next_cursor
