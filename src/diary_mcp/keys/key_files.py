@@ -34,7 +34,8 @@ class KeyFile:
         """The key; `None` where there is no file.
 
         Raises:
-            SigningKeyError: it cannot be read, can be read by others, or holds something else.
+            SigningKeyError: it cannot be read, others can read it or it is theirs, or it holds
+                something else.
         """
         try:
             stamp = self._stamp()
@@ -98,6 +99,12 @@ class KeyFile:
                 f"The signing key {self.path} can be read by others (mode "
                 f"{status.st_mode & 0o777:04o}). Run `chmod 600 {self.path}`; if somebody may have "
                 "read it, `diary-mcp key rotate` after that."
+            )
+        if os.name == "posix" and status.st_uid not in (os.geteuid(), 0):
+            raise SigningKeyError(
+                f"The signing key {self.path} belongs to another user (uid {status.st_uid}), who "
+                "can sign with it. If it is yours, take it over with `chown`; else move it away, "
+                "and `diary-mcp key takeover` begins with a new key."
             )
         return status.st_ino, status.st_size, status.st_mtime_ns
 

@@ -132,6 +132,8 @@ def prepare_cluster(data_dir: Path) -> Cluster:
     if _is_to_be_closed(path):
         mode = stat.S_IMODE(path.stat().st_mode)
         path.chmod(mode & 0o700)
+        # What came between the look and the closing.
+        _refuse_planted(path, mode)
         log.warning("data_dir.closed_to_others", directory=str(path), mode=f"{mode:04o}")
     return Cluster(path)
 
@@ -164,6 +166,7 @@ def _is_to_be_closed(path: Path) -> bool:
     if status.st_uid != os.geteuid() or not mode & _OTHERS:
         return False
     if all(_is_ours(each) for each in path.iterdir()):
+        _refuse_planted(path, mode)
         return True
     if os.geteuid() == 0 or mode & _OTHERS_WRITE:
         raise DatabaseUnavailableError(
@@ -172,6 +175,23 @@ def _is_to_be_closed(path: Path) -> bool:
             f"give the diary a directory of its own. {NEXT_STEP}"
         )
     return False
+
+
+def _refuse_planted(path: Path, mode: int) -> None:
+    """Takes nothing that others may have put there: a database of theirs runs what they like.
+
+    Raises:
+        DatabaseUnavailableError: there is something that is not this user's.
+    """
+    if not mode & _OTHERS_WRITE:
+        return
+    planted = sorted(each.name for each in path.iterdir() if each.lstat().st_uid != os.geteuid())
+    if planted:
+        raise DatabaseUnavailableError(
+            f"Others could write to the data directory {path} (mode {mode:04o}), and what is in it "
+            f"is not all yours: {', '.join(planted)}. If you know that it is your diary, run "
+            f"`chmod 700 {path}`; else move it away. {NEXT_STEP}"
+        )
 
 
 def _is_ours(path: Path) -> bool:

@@ -166,6 +166,24 @@ def test_a_directory_that_was_made_beforehand_is_closed_to_others(
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
 
 
+@only_root
+@pytest.mark.parametrize("name", ["postgres", "keys", "postgres.log"])
+def test_what_others_put_into_an_open_directory_is_not_taken_for_a_diary(
+    data_dir: Path, name: str
+) -> None:
+    data_dir.mkdir()
+    (data_dir / name).mkdir()
+    os.chown(data_dir / name, 65534, 65534)
+    data_dir.chmod(0o777)
+
+    told = complaint(data_dir)
+
+    assert f"not all yours: {name}." in told
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o777
+    data_dir.chmod(0o700)  # The operator says that it is a diary.
+    assert prepare_cluster(data_dir).data_dir == data_dir
+
+
 @pytest.mark.parametrize("mode", [0o770, 0o1777], ids=oct)
 def test_an_open_directory_with_other_things_in_it_is_refused_and_left_alone(
     data_dir: Path, mode: int

@@ -1,5 +1,6 @@
 """The key file of an agent: made once, kept to its owner, and never guessed at."""
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -113,3 +114,13 @@ def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
     keys.rotate()
 
     assert [key.public_key for key in keys.load()] == [following.public_key]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_key_that_another_user_has_put_there_signs_nothing(tmp_path: Path) -> None:
+    key = KeyFile(tmp_path / "keys" / "alice.pem")
+    key.create()
+    os.chown(key.path, 65534, 65534)
+
+    with pytest.raises(SigningKeyError, match=r"another user \(uid 65534\)"):
+        key.load()
