@@ -394,10 +394,18 @@ def _history_is_right(entry: Json, signed: _Signed) -> bool:
     present, *earlier = entry["versions"]
     history = {version["version"]: version for version in earlier}
     numbers = [version["version"] for version in entry["versions"]]
-    return numbers == sorted(set(numbers), reverse=True) and all(
-        number in history and commitment(entry, history[number]) == expected
-        for number, expected in signed.commitments[entry["id"]].items()
-        if number < present["version"]
+    hashes_are_right = all(
+        each["content_hash"] == content_hash(entry["id"], entry["owner"], each) for each in earlier
+    )
+    are_in_order = numbers == sorted(set(numbers), reverse=True)
+    return (
+        are_in_order
+        and hashes_are_right
+        and all(
+            number in history and commitment(entry, history[number]) == expected
+            for number, expected in signed.commitments[entry["id"]].items()
+            if number < present["version"]
+        )
     )
 
 

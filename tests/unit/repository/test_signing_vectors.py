@@ -119,6 +119,9 @@ CHANGED: dict[str, list[str]] = {
     "an earlier version": edit(
         ENTRIES, lambda line: line["entry"]["versions"][1].update(content="forged")
     ),
+    "an earlier version's hash": edit(
+        ENTRIES, lambda line: line["entry"]["versions"][1].update(content_hash="sha256:00")
+    ),
     "no earlier version": edit(ENTRIES, lambda line: line["entry"]["versions"].pop()),
     "a higher version": edit(ENTRIES, set_version(version=9)),
     "a lower version": edit(ENTRIES, lambda line: line["entry"]["versions"].pop(0)),

@@ -139,6 +139,14 @@ class ChainCheck:
         told = {"signature_valid": problem is None, "signer": signed.last.key, "problem": problem}
         return found.model_copy(update=told)
 
+    def proof_of(self, entry: CheckedEntry) -> Mapping[str, object]:
+        """When its present version was signed, and by which link, as the links themselves say."""
+        signed = self._signed.get(entry.id)
+        if signed is None or signed.last.act == "delete":
+            return {}
+        is_present = signed.last.version == entry.versions[0].version
+        return {"signed_at": signed.last.time, "link": signed.hash} if is_present else {}
+
     def finish(self, head: ChainHead | None) -> list[Verification]:
         """Compares the end of the chain, and lists the entries that were dropped.
 
@@ -287,6 +295,9 @@ def _history_problem(entry: CheckedEntry, signed: _SignedEntry) -> str | None:
             return f"its version {number} is signed, and not in the history"
         if commitment != _commitment(entry, version):
             return f"its version {number} in the history is not what was signed"
+    for number, version in known.items():
+        if signed.last.act != "delete" and content_hash(version) != version.content_hash:
+            return f"the content hash of its version {number} is not right"
     return None
 
 

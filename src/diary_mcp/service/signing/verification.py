@@ -80,9 +80,9 @@ class VerificationService:
         found = _in_its_chain(found, check, is_whole=is_whole)
         collected = Collected(1)
         collected.add([found])
-        proof = {"signed_at": entry.signature.signed_at, "link": entry.signature.link}
+        told = found.model_copy(update=check.proof_of(checked))
         report = collected.report(check, 1, None if is_whole else "link").model_copy(
-            update={"entries": (found.model_copy(update=proof),)}
+            update={"entries": (told,)}
         )
         # How much else the owner has written is not a viewer's to know.
         return report if entry.role == "owner" else report.model_copy(update={"chain": None})

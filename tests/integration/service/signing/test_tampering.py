@@ -374,3 +374,29 @@ async def _hash_anew(diary: Foundation) -> None:
         await run_sql(
             diary, f"update diary.entry set content_hash = '{computed}' where id = '{entry.id}'"
         )
+
+
+async def test_what_signed_an_entry_is_told_from_the_link_and_not_from_what_stands_beside_it(
+    diary: Foundation,
+) -> None:
+    (before,) = (await diary.diary.verification.verify(ALICE, "fourth")).entries
+
+    await run_sql(diary, "update diary.link set hash = 'sha256:' || repeat('0', 64)")
+    (after,) = (await diary.diary.verification.verify(ALICE, "fourth")).entries
+
+    assert before.signature_valid
+    assert before.link is not None
+    assert after == before
+
+
+async def test_a_content_hash_in_the_history_is_checked(diary: Foundation, tmp_path: Path) -> None:
+    await run_sql(diary, "update diary.entry_version set content_hash = 'sha256:00'")
+    entry = await diary.diary.entries.get(ALICE, "first")
+
+    report = await verify(diary)
+    elsewhere = await check_elsewhere(diary, tmp_path)
+
+    assert [each.problem for each in report.entries] == [
+        "the content hash of its version 1 is not right"
+    ]
+    assert elsewhere.bad == {str(entry.id)}
