@@ -239,7 +239,7 @@ def _open_editor(draft: Path) -> None:
     except click.ClickException as error:
         draft.unlink()
         editor = shlex.quote(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
-        fail(f"unavailable: {error.message} Set EDITOR to another one than {editor}.")
+        fail(f"unavailable: {error.message}. Set EDITOR to another one than {editor}.")
 
 
 def _ask_before_deleting(settings: Settings, asked: Given) -> None:
