@@ -46,13 +46,14 @@ cross join lateral (
 
 -- name: find_superseded
 -- By what entries of any owner are known that are superseded: their last link, else their content.
+-- The hash of what the link says: nothing covers the column beside it.
 select
     e.id as entry,
     case when last.hash is null then e.content_hash end as content_hash,
     last.hash as link
 from diary.entry as e
 left join lateral (
-    select l.hash
+    select 'sha256:' || encode(sha256(convert_to(l.statement, 'UTF8')), 'hex') as hash
     from diary.link as l
     where l.owner = e.owner and l.entry_id = e.id
     order by l.sequence desc

@@ -389,6 +389,17 @@ async def test_what_signed_an_entry_is_told_from_the_link_and_not_from_what_stan
     assert after == before
 
 
+async def test_what_is_superseded_is_known_by_what_its_link_says(
+    diary: Foundation, tmp_path: Path
+) -> None:
+    await run_sql(diary, "update diary.link set hash = 'sha256:' || repeat('0', 64)")
+
+    await write(diary, "fifth", supersedes="fourth")
+
+    assert first_broken(await verify(diary)) is None
+    assert (await check_elsewhere(diary, tmp_path)).first_broken is None
+
+
 async def test_a_content_hash_in_the_history_is_checked(diary: Foundation, tmp_path: Path) -> None:
     await run_sql(diary, "update diary.entry_version set content_hash = 'sha256:00'")
     entry = await diary.diary.entries.get(ALICE, "first")
