@@ -49,7 +49,7 @@ from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
 from diary_mcp.store.connecting import Limits, open_blocking_connection
-from diary_mcp.store.database import Database, open_database
+from diary_mcp.store.database import LONGEST_STATEMENT_S, Database, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
 from diary_mcp.store.entries import PostgresAnnouncements
 from diary_mcp.store.housekeeping import PostgresHousekeeping
@@ -86,6 +86,8 @@ _ACCOUNT_LIMITS: Limits = MappingProxyType(
         "synchronous_commit": "off",
     }
 )
+# By then PostgreSQL has ended the statement, where it can.
+_ACCOUNT_WAIT_S = 40.0
 
 PermissionBackend: TypeAlias = "EmbeddedPermissions | KetoPermissions"
 
@@ -255,7 +257,12 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
     Raises:
         DatabaseUnavailableError: PostgreSQL does not answer now; this can be tried again.
     """
-    connect = partial(open_blocking_connection, foundation.database_url, _ACCOUNT_LIMITS)
+    connect = partial(
+        open_blocking_connection,
+        foundation.database_url,
+        _ACCOUNT_LIMITS,
+        longest_wait_s=_ACCOUNT_WAIT_S,
+    )
     store, work = _runtime_store(foundation), _work(foundation)
     async with _beside(foundation.indexer.index_at_once()):
         runtime = await anyio.to_thread.run_sync(_import_runtime)
@@ -395,7 +402,11 @@ def _database_name(settings: Settings) -> str:
 def _migrate_dbos(url: str) -> None:
     from diary_mcp.workflows.dbos_process import migrate_dbos  # noqa: PLC0415  # imports DBOS
 
-    migrate_dbos(partial(open_blocking_connection, url, _MIGRATION_LIMITS))
+    migrate_dbos(
+        partial(
+            open_blocking_connection, url, _MIGRATION_LIMITS, longest_wait_s=LONGEST_STATEMENT_S
+        )
+    )
 
 
 def _import_runtime():  # noqa: ANN202  # inferred: naming the type would import DBOS

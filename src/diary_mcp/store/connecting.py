@@ -18,6 +18,7 @@ from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 
 from diary_mcp.service.ports.workflows import APPLICATION_NAME
 from diary_mcp.store.sql import load_queries
@@ -106,11 +107,8 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
         try:
             answer = await super().wait(gen, interval, self.longest_wait_s)
         except psycopg.OperationalError as error:
-            if not self._is_left_waiting(error):
-                raise
-            # What comes later would be taken for the answer to something else.
-            self.pgconn.finish()
-            raise psycopg.OperationalError(f"no answer within {self.longest_wait_s} s") from error
+            _give_up_if_left_waiting(self.pgconn, error, self.longest_wait_s)
+            raise
         self.answered_at = time.monotonic()
         return answer
 
@@ -134,12 +132,38 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
             finally:
                 self.open_pipeline = outer
 
-    def _is_left_waiting(self, error: psycopg.OperationalError) -> bool:
-        return (
-            error.sqlstate is None
-            and not isinstance(error, psycopg.errors.PipelineAborted)
-            and self.pgconn.transaction_status == TransactionStatus.ACTIVE
-        )
+
+class BoundedBlockingConnection(psycopg.Connection[tuple[object, ...]]):
+    """The same for who does not await, without pipelines.
+
+    Whoever only listens finds that nobody has notified, and listens again.
+    """
+
+    longest_wait_s: float | None = None
+
+    def wait(
+        self, gen: PQGen[_Answer], interval: float = 0.1, timeout: float | None = None
+    ) -> _Answer:
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.longest_wait_s)
+        except psycopg.OperationalError as error:
+            _give_up_if_left_waiting(self.pgconn, error, self.longest_wait_s)
+            raise
+
+
+def _give_up_if_left_waiting(
+    pgconn: PGconn, error: psycopg.OperationalError, longest_wait_s: float | None
+) -> None:
+    if (
+        error.sqlstate is None
+        and not isinstance(error, psycopg.errors.PipelineAborted)
+        and pgconn.transaction_status == TransactionStatus.ACTIVE
+    ):
+        # What comes later would be taken for the answer to something else.
+        pgconn.finish()
+        raise psycopg.OperationalError(f"no answer within {longest_wait_s} s") from error
 
 
 class _SyncingCursor(AsyncCursor[_Row]):
@@ -197,14 +221,19 @@ async def open_connection(
 
 
 def open_blocking_connection(
-    url: str, limits: Limits = NO_LIMITS, *, name: str = APPLICATION_NAME
-) -> psycopg.Connection[tuple[object, ...]]:
+    url: str,
+    limits: Limits = NO_LIMITS,
+    *,
+    name: str = APPLICATION_NAME,
+    longest_wait_s: float | None = None,
+) -> BoundedBlockingConnection:
     """The same for who does not await: not in autocommit, as the DB-API wants it.
 
     Raises:
         psycopg.Error: it cannot be opened.
     """
-    connection = psycopg.connect(complete_url(url, name=name), autocommit=True)
+    connection = BoundedBlockingConnection.connect(complete_url(url, name=name), autocommit=True)
+    connection.longest_wait_s = longest_wait_s
     try:
         connection.execute(_SQL["set_session"], _session(url, limits))
         connection.autocommit = False

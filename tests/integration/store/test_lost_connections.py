@@ -2,8 +2,12 @@
 
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 
+import anyio
+import anyio.to_thread
 import pytest
+from psycopg import OperationalError
 from psycopg.conninfo import conninfo_to_dict
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
@@ -42,6 +46,20 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(proxy: PostgresPro
             await ask(database)
 
         assert await ask(database) == (1,)
+        assert time.monotonic() - started < SOON_S
+
+
+async def test_dbos_does_not_wait_for_an_answer_that_does_not_come_either(
+    proxy: PostgresProxy,
+) -> None:
+    open_bounded = partial(open_blocking_connection, proxy.url, longest_wait_s=LIMIT_S)
+    with await anyio.to_thread.run_sync(open_bounded) as connection:
+        await anyio.to_thread.run_sync(list, connection.notifies())
+        proxy.lose_connections()
+        started = time.monotonic()
+        with pytest.raises(OperationalError, match=r"no answer within 0\.4 s"):
+            await anyio.to_thread.run_sync(lambda: connection.execute("select 1"))
+
         assert time.monotonic() - started < SOON_S
 
 
