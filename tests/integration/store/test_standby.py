@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -47,6 +49,20 @@ async def test_whoever_watches_runs_workflows_where_there_is_one(diary: Diary) -
         await diary.settle([await diary.create()])
 
         assert [await first.look(), await second.look()] == ["run", "rest"]
+
+
+async def test_whoever_watches_runs_what_was_put_off_once_its_moment_has_come(
+    diary: Diary,
+) -> None:
+    now = datetime.now(UTC)
+    async with standby(diary) as first:
+        async with diary.store.unit_of_work() as unit:
+            await unit.workflows.enqueue_expiry(uuid4(), now + timedelta(hours=1))
+        early = await first.look()
+        async with diary.store.unit_of_work() as unit:
+            await unit.workflows.enqueue_expiry(uuid4(), now - timedelta(hours=1))
+
+        assert (early, await first.look()) == ("watch", "run")
 
 
 async def test_others_come_where_the_one_leaves_an_entry_unsettled(diary: Diary) -> None:

@@ -1,5 +1,6 @@
 -- name: is_work_there
--- Whether there is any workflow to be run, or that somebody runs: it may have to be taken over.
+-- Whether there is any workflow to be run, or that somebody runs: it may have to be taken over. What
+-- was put off until a moment that has come waits for nobody but DBOS.
 select exists (
     select
     from unnest(%(queues)s::text []) as queue (name)
@@ -11,6 +12,14 @@ select exists (
             and workflow.status = any(array['ENQUEUED', 'PENDING'])
         limit 1
     ) as found
+)
+or exists (
+    select
+    from dbos.workflow_status as workflow
+    where
+        workflow.status = 'DELAYED'
+        and workflow.delay_until_epoch_ms <= extract(epoch from now()) * 1000
+        and workflow.queue_name = any(%(queues)s)
 )
 
 -- name: stand_by
