@@ -80,6 +80,13 @@ from generate_series(1, 300) as number;
 update diary.entry
 set diary_id = lpad(to_hex(('x' || right(id::text, 4))::bit(16)::integer % 300 + 1), 32, '0')::uuid
 where ('x' || right(id::text, 2))::bit(8)::integer % 2 = 0;
+-- A team's diary, in which many have written; of all these, one agent alone may read it.
+insert into diary.diary (id, owner, name) values (lpad('ffff', 32, '0')::uuid, 'agent-299', 'big');
+insert into diary.diary_role (diary_id, grantee, role, granted_by)
+values (lpad('ffff', 32, '0')::uuid, 'agent-50', 'viewer', 'agent-299');
+update diary.entry
+set diary_id = lpad('ffff', 32, '0')::uuid
+where ('x' || right(id::text, 2))::bit(8)::integer % 8 = 1;
 insert into diary.create_request (agent, idempotency_key, arguments_hash, entry_id)
 select owner, 'request-' || id, '', id from diary.entry;
 insert into dbos.workflow_status (
@@ -216,6 +223,11 @@ SPECIAL: Mapping[str, Mapping[str, object]] = {
     "search.claim_words": {"version": "1"},
     "search.claim_vectors": {"version": "words/1"},
     "share.list_shares": {"entry_id": None},
+    "entry.list_entries of a team": {
+        "caller": "agent-50",
+        "grantees": ["agent-50"],
+        "diary": UUID(int=0xFFFF),
+    },
     "entry.list_entries of a diary": {"diary": UUID(int=1), "main_of": None},
     "diary.list_shares": {"diary_id": None, "after_diary_id": None},
     "diary.list_readable by name": {"counted": False},
@@ -287,6 +299,7 @@ STATEMENTS = (
         "list_received_roles",
     )),
     "entry.list_entries of a diary",
+    "entry.list_entries of a team",
     "diary.list_readable by name",
     *("settlement." + name for name in (
         "read_wanted", "mark_applied", "remove_tombstones", "mark_refused", "count_backlog",

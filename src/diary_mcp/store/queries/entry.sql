@@ -192,8 +192,24 @@ select exists (
 )
 
 -- name: list_entries
--- One page: what the reader owns and what is shared with it, each by its own index.
-with candidate as (
+-- One page: what the reader owns, and what is shared with it, each by its own index. Where a diary is
+-- named that is open as a whole, what others wrote there comes in the order of its dates.
+with whole as materialized (
+    select d.id
+    from diary.diary as d
+    where
+        d.id = %(diary)s
+        and %(main_of)s::text is null
+        and (
+            d.owner = %(caller)s
+            or exists (
+                select
+                from diary.active_role as r
+                where r.diary_id = d.id and r.grantee = any(%(grantees)s)
+            )
+        )
+),
+candidate as (
     (
         select e.id, e.date
         from diary.entry as e
@@ -221,6 +237,7 @@ with candidate as (
         from diary.entry as e
         where
             %(shared)s
+            and not exists (select from whole)
             and e.id in (
                 select s.entry_id
                 from diary.active_share as s
@@ -237,6 +254,35 @@ with candidate as (
                     select
                     from diary.active_share as s
                     where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
+                )
+            )
+            and (
+                %(after_date)s::timestamptz is null
+                or e.date < %(after_date)s
+                or (e.date = %(after_date)s and e.id > %(after_id)s)
+            )
+        order by e.date desc, e.id
+        limit %(limit)s
+    )
+    union
+    (
+        select e.id, e.date
+        from diary.entry as e
+        where
+            %(shared)s
+            and exists (select from whole)
+            and e.diary_id = %(diary)s
+            and e.owner <> %(caller)s
+            and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+            and (%(session)s::text is null or e.session = %(session)s)
+            and (
+                %(include_superseded)s
+                or not exists (
+                    select
+                    from diary.active_share as s
+                    where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
+                    -- Of each of these few entries, and not of all that is open to the reader.
+                    offset 0
                 )
             )
             and (
