@@ -22,7 +22,7 @@ from time import perf_counter
 import click
 from platformdirs import user_cache_path
 
-from diary_mcp.app import Foundation, open_foundation
+from diary_mcp.app import Foundation, open_foundation, open_postgres
 from diary_mcp.domain.entry import EntryDraft, EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.model_process import OfflineEmbedder
@@ -153,6 +153,7 @@ class Table:
         *,
         before: Operation | None = None,
         share: float = 1,
+        whose: str | None = None,
     ) -> None:
         """With each number of clients; `before` is done each time and not timed."""
         rounds = max(10, int(self._rounds * share))
@@ -163,8 +164,9 @@ class Table:
             await asyncio.gather(
                 *(_client(operation, order, durations, before) for _ in range(clients))
             )
-            whose = f"{agents[0].entries}" if len({a.entries for a in agents}) == 1 else "any"
-            self._rows.append(str(Measured(self._entries, whose, name, clients, durations)))
+            sizes = {agent.entries for agent in agents}
+            shown = whose or (f"{agents[0].entries}" if len(sizes) == 1 else "any")
+            self._rows.append(str(Measured(self._entries, shown, name, clients, durations)))
             click.echo(self._rows[-1])
 
 
@@ -183,9 +185,9 @@ async def _client(
 
 
 async def measure(settings: Settings, entries: int, agents: int, table: Table) -> None:
-    async with open_foundation(settings) as foundation:
+    # As the owner of the schema: whom the diary is served by may not make up entries.
+    async with open_foundation(settings), open_postgres(settings) as url:
         embedder = OfflineEmbedder()
-        url = foundation.database_url
         writers = await asyncio.to_thread(load, url, entries, agents, embedder)
     # Opened again: the statements that were prepared knew an empty database.
     async with open_foundation(settings) as foundation:

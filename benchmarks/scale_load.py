@@ -50,10 +50,20 @@ def load(url: str, entries: int, agents: int, embedder: Embedder) -> list[Writer
         click.ClickException: it has other data.
     """
     writers = list_writers(entries, agents)
-    wanted = describe(entries, agents, model_version(embedder.name))
+    load_of(url, writers, describe(entries, agents, model_version(embedder.name)), embedder)
+    return writers
+
+
+def load_of(url: str, writers: Sequence[Writer], wanted: str, embedder: Embedder) -> None:
+    """The same of these agents; what was made is described as `wanted`.
+
+    Raises:
+        click.ClickException: the database has other data.
+    """
+    entries, agents = sum(writer.entries for writer in writers), len(writers)
     with psycopg.connect(url, autocommit=True) as connection:
         if _is_loaded(connection, wanted):
-            return writers
+            return
         started = perf_counter()
         groups = max(1, agents // 50)
         maker = EntryMaker(embedder, Vocabulary(), [writer.name for writer in writers], groups)
@@ -75,7 +85,6 @@ def load(url: str, entries: int, agents: int, embedder: Embedder) -> list[Writer
             )
         connection.execute("vacuum analyze")
         click.echo(f"{entries} entries of {agents} agents made in {perf_counter() - started:.0f} s")
-    return writers
 
 
 def remove_additions(url: str) -> None:
