@@ -149,6 +149,10 @@ class PostgresEntries:
                 "`superseded_by` names."
             )
 
+    async def would_leave_superseded(self, entry_id: EntryId, diary_id: DiaryId | None) -> bool:
+        parameters = {"id": entry_id, "diary_id": diary_id}
+        return await fetch_flag(self._connection, _SQL["would_leave_superseded"], parameters)
+
     async def move(self, entry_id: EntryId, diary_id: DiaryId | None) -> None:
         await self._connection.execute(_SQL["move_entry"], {"id": entry_id, "diary_id": diary_id})
 

@@ -385,6 +385,25 @@ async def test_a_writer_corrects_what_another_wrote_in_the_diary_of_both(team: T
         assert told.startswith("not_found")
 
 
+async def test_what_supersedes_anothers_entry_stays_beside_it(team: Team) -> None:
+    ann, wim = team.clients["ann"], team.clients["wim"]
+    own = await good(wim, "diary_create", content="Old.", diary="ann/team")
+    others = await good(
+        wim, "diary_create", content="New.", supersedes=[own["id"]], diary="ann/team"
+    )
+    correction = await good(
+        wim, "diary_create", content="It is black.", supersedes=[team.ann], diary="ann/team"
+    )
+    there = {"entry_id": correction["id"], "expected_version": 1}
+
+    told = await refusal(wim, "diary_update", **there, diary="main")
+    await good(wim, "diary_update", **there, diary="ann/team", title="Black")
+    await good(wim, "diary_update", entry_id=others["id"], expected_version=1, diary="main")
+    await good(ann, "diary_update", entry_id=correction["id"], expected_version=2, diary="main")
+
+    assert told.startswith("conflict: It supersedes an entry of another agent's")
+
+
 async def test_a_writer_closes_afterwards_what_another_wrote_in_the_diary_of_both(
     team: Team,
 ) -> None:

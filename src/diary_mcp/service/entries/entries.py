@@ -154,7 +154,8 @@ class EntryService:
 
         Raises:
             ConflictError: the entry is not at `expected_version` any more, supersedes something
-                already, or what it is to supersede is superseded.
+                already, or what it is to supersede is superseded; or it would move away from
+                what it supersedes of another owner's.
             ForbiddenError: the caller may only read it, or the diary that it is to move to.
             InvalidArgumentError: nothing changes, or it holds what looks like a credential.
             NotFoundError: there is none that the caller may read, or `changes.supersedes` names
@@ -278,6 +279,11 @@ class EntryService:
 
 
 async def _move(unit: UnitOfWork, entry: Entry, diary: EntryDiary | None) -> Entry:
+    if await unit.entry_changes.would_leave_superseded(entry.id, diary and diary.id):
+        raise ConflictError(
+            "It supersedes an entry of another agent's in the diary that it is in, which would "
+            "have nothing in its place there. Leave it where it is, or delete it."
+        )
     generation = await raise_generation(unit, entry.owner, entry)
     await unit.entry_changes.move(entry.id, diary and diary.id)
     await unit.workflows.enqueue(PermissionChange("move_entry", (entry.id,), generation))

@@ -136,6 +136,10 @@ class EntryWriter(Protocol):
         """Removes the entry, its history and its shares; leaves a tombstone of ids only."""
         ...
 
+    async def would_leave_superseded(self, entry_id: EntryId, diary_id: DiaryId | None) -> bool:
+        """Whether a move would leave another owner's entry behind that this one supersedes."""
+        ...
+
     async def move(self, entry_id: EntryId, diary_id: DiaryId | None) -> None:
         """Puts the entry into a diary, or into its owner's `main`."""
         ...

@@ -126,6 +126,22 @@ set diary_id = coalesce(
 )
 where id = %(id)s
 
+-- name: would_leave_superseded
+-- Whether what the entry supersedes of another owner is in its diary, and would not be in the next.
+select exists (
+    select
+    from diary.entry as e
+    inner join diary.entry as older on older.superseded_by = e.id
+    where
+        e.id = %(id)s
+        and older.owner <> e.owner
+        and older.diary_id = e.diary_id
+        and older.diary_id is distinct from coalesce(
+            %(diary_id)s::uuid,
+            (select d.id from diary.diary as d where d.owner = e.owner and d.name = 'main')
+        )
+)
+
 -- name: delete_entry
 delete from diary.entry
 where id = %(id)s
