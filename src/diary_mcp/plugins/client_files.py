@@ -33,6 +33,8 @@ _HOOK_TIMEOUT_S = 5
 _END_TIMEOUT_S = 3
 _OUR_HOOK = re.compile(r"diary[_-]mcp hook (?:claude-code|codex) ")
 _PLUGIN = "diary@diary-mcp"
+# Windows editors begin a file with it.
+_BYTE_ORDER_MARK = "\ufeff"
 _OBJECT = TypeAdapter(dict[str, JsonValue])
 _PLUGIN_FOLDER = Path(__file__).resolve().parent / "claude-code"
 
@@ -212,7 +214,9 @@ def _skill(client: InstalledClient, places: Places, *, is_wanted: bool) -> list[
 def _edited(path: Path, edit: Edit) -> Change:
     before = _read(path)
     edited = _edit_toml if path.suffix == ".toml" else _edit_json
-    after = edited(before or "", edit, path)
+    text = before or ""
+    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    after = mark + edited(text.removeprefix(mark), edit, path)
     return Change(path, before, before if before is None and not after.strip("{}\n ") else after)
 
 
@@ -233,7 +237,7 @@ def _edit_json(text: str, edit: Edit, path: Path) -> str:
     except ValidationError as error:
         raise InvalidArgumentError(
             f"{path} is not a JSON object without comments, and was left as it is. Add by hand "
-            "what `diary-mcp config` prints, or correct the file."
+            "what `diary-mcp config CLIENT` prints, or correct the file."
         ) from error
     before = json.dumps(whole)
     edit(whole)

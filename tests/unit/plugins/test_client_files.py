@@ -144,6 +144,24 @@ def test_a_file_that_cannot_be_understood_is_left_as_it_is(text: str, places: Pl
     assert path.read_text("utf-8") == text
 
 
+def test_a_byte_order_mark_is_no_reason_to_refuse_and_stays(places: Places) -> None:
+    texts = {
+        places.home / ".claude.json": '\ufeff{\n  "a": 1\n}\n',
+        places.codex_folder / "config.toml": f"\ufeff{TOML}",
+    }
+    for path, text in texts.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+
+    for client in ("claude-code", "codex"):
+        carry_out(plan_install(client, places, SERVER, hook))
+    assert all("diary" in path.read_text("utf-8") for path in texts)
+    for client in ("claude-code", "codex"):
+        carry_out(plan_uninstall(client, places))
+
+    assert {path: path.read_text("utf-8") for path in texts} == texts
+
+
 def test_a_file_behind_a_link_is_changed_where_it_is(places: Places) -> None:
     (places.home / "dotfiles").mkdir()
     real = places.home / "dotfiles" / "claude.json"
