@@ -3,7 +3,6 @@
 import os
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
@@ -14,5 +13,5 @@ def keys_of(database_url: str) -> Path:
 
     Not one place for all databases: what a signer remembers of each of them is read at every write.
     """
-    database = urlsplit(database_url).path.strip("/") or "default"
+    database = database_url.partition("?")[0].rpartition("/")[2] or "default"
     return Path(tempfile.gettempdir(), f"diary-mcp-test-keys-{os.getuid()}", database)

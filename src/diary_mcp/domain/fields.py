@@ -58,7 +58,13 @@ def is_none(value: object) -> bool:
     return value is None
 
 
+REPEATED = "\0 is given twice"
+"""Stands for a value that was given several times, so that nobody takes one of them."""
+
+
 def _refuse_unstorable(text: str) -> str:
+    if text == REPEATED:
+        raise ValueError("must be given once")
     if "\0" in text:
         raise ValueError(
             "must not contain NUL (U+0000), a lone surrogate or bytes that are not UTF-8"

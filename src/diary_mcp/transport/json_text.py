@@ -21,6 +21,8 @@ from mcp_types import (
 )
 from pydantic import JsonValue, ValidationError
 
+from diary_mcp.domain.fields import REPEATED
+
 _ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: one character
     r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -41,14 +43,6 @@ class Refusal:
     """The answer to what is no message."""
 
     error: JSONRPCError
-
-
-class _RepeatedNameError(Exception):
-    """Readers would take different values for the name; not even what stands behind it is read."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
 
 
 def has_too_many_values(raw: bytes) -> bool:
@@ -140,24 +134,39 @@ def find_id(raw: bytes) -> str | int | None:
 
 def _parse(text: str) -> JsonValue | Refusal:
     try:
-        return cast("JsonValue", json.loads(text, object_pairs_hook=_unambiguous))
-    except _RepeatedNameError as error:
-        return _refuse_repeated(error.name, cast("JsonValue", json.loads(text)))
+        value = cast("JsonValue", json.loads(text, object_pairs_hook=_unambiguous))
     except (ValueError, RecursionError):
         return refuse("Parse error: this is not JSON.", PARSE_ERROR)
+    return _refuse_repeated(value) or value
 
 
 def _unambiguous(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    """Readers would take different values for a name that stands there twice: it gets neither."""
     value = dict(pairs)
     if len(value) != len(pairs):
-        (repeated, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise _RepeatedNameError(repeated)
+        times = Counter(name for name, _ in pairs)
+        value |= {name: REPEATED for name, count in times.items() if count > 1}
     return value
 
 
-def _refuse_repeated(name: str, value: JsonValue) -> Refusal:
-    named = json.dumps(name) if len(name) <= _MAX_NAME else "a name"
-    request_id = _readable_id(value) if isinstance(value, dict) and name != "id" else None
+def _refuse_repeated(value: JsonValue) -> Refusal | None:
+    """Of its arguments a tool says it itself; what the rest of the message has twice, this does."""
+    if not isinstance(value, dict):
+        return None
+    params = value.get("params")
+    parts = [value]
+    if isinstance(params, dict):
+        is_call = value.get("method") == "tools/call"
+        parts += [params, *(
+            part
+            for name, part in params.items()
+            if isinstance(part, dict) and not (is_call and name == "arguments")
+        )]  # fmt: skip
+    repeated = [name for part in parts for name, given in part.items() if given == REPEATED]
+    if not repeated:
+        return None
+    named = json.dumps(repeated[0]) if len(repeated[0]) <= _MAX_NAME else "a name"
+    request_id = None if value.get("id") == REPEATED else _readable_id(value)
     return refuse(f"Invalid request: an object has {named} twice.", request_id=request_id)
 
 

@@ -229,7 +229,7 @@ def test_bytes_that_are_no_utf_8_are_refused(client: RawClient, content: bytes) 
     assert "content" in answer.text
 
 
-def test_an_argument_that_is_given_twice_makes_one_entry_at_most(client: RawClient) -> None:
+def test_an_argument_that_is_given_twice_is_named_and_nothing_is_written(client: RawClient) -> None:
     first, second = uuid4().hex, uuid4().hex
 
     answer = answer_of(
@@ -239,9 +239,10 @@ def test_an_argument_that_is_given_twice_makes_one_entry_at_most(client: RawClie
         )
     )
 
-    assert answer.code in {"ok", "invalid_argument"}
+    assert answer.code == "invalid_argument"
+    assert "content must be given once" in answer.text
     listed = client.call("diary_list", limit=10).data["entries"]
-    assert sum(entry["snippet"] in {first, second} for entry in listed) <= 1
+    assert not any(entry["snippet"] in {first, second} for entry in listed)
 
 
 @pytest.mark.parametrize("name", ["nonsense", "", "diary_create ", "x\0y", "x\ud800y", "__init__"])

@@ -3,6 +3,7 @@
 import pytest
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
+from diary_mcp.domain.fields import REPEATED
 from diary_mcp.transport.json_text import Refusal, as_read, find_id, read_message
 
 REQUEST = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":%b}'
@@ -33,8 +34,14 @@ REQUEST = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":%b}'
         (b'{"jsonrpc":"2.0","id":5,"method":"ping","params":[1]}', -32602, 5),
         (b'{"jsonrpc":"2.0","id":6,"method":"x","method":"ping"}', -32600, 6),
         (b'{"jsonrpc":"2.0","id":7,"id":8,"method":"ping"}', -32600, None),
-        (REQUEST % b'{"arguments":{"content":"a","con\\u0074ent":"b"}}', -32600, 7),
-        (REQUEST % b'{"arguments":{"tags":[{"a":1,"a":1}]}}', -32600, 7),
+        (b'{"jsonrpc":"2.0","method":"x","method":"y","id":7,"id":8}', -32600, None),
+        (REQUEST % b'{"name":"a","n\\u0061me":"a"}', -32600, 7),
+        (REQUEST % b'{"_meta":{"a":1,"a":1}}', -32600, 7),
+        (
+            REQUEST.replace(b"tools/call", b"prompts/get") % b'{"arguments":{"a":"","a":""}}',
+            -32600,
+            7,
+        ),
         (REQUEST % b'{"%b":1,"%b":2}' % (b"x" * 9_000, b"x" * 9_000), -32600, 7),
         (b'[{"a":1,"a":1}]', -32600, None),
     ],
@@ -48,6 +55,13 @@ def test_what_is_no_message_is_refused_with_its_id_where_it_can_be_read(
     assert isinstance(read, Refusal)
     assert (read.error.error.code, read.error.id) == (code, request_id)
     assert len(read.error.error.message) < 100
+
+
+def test_an_argument_that_is_given_twice_has_neither_value() -> None:
+    read = read_message(REQUEST % b'{"arguments":{"content":"a","title":"b","con\\u0074ent":"c"}}')
+
+    assert isinstance(read, JSONRPCRequest)
+    assert read.params == {"arguments": {"content": REPEATED, "title": "b"}}
 
 
 @pytest.mark.parametrize(
