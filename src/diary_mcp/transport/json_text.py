@@ -17,6 +17,7 @@ from mcp_types import (
     ErrorData,
     JSONRPCError,
     JSONRPCMessage,
+    JSONRPCRequest,
     jsonrpc_message_adapter,
 )
 from pydantic import JsonValue, ValidationError
@@ -94,13 +95,19 @@ def read_message(raw: bytes) -> JSONRPCMessage | Refusal | None:
         return _refusal(value)
 
 
-def as_read(raw: bytes) -> bytes:
-    """The text of a message as `read_message` takes it, for a reader of its own."""
+def as_read(raw: bytes, message: JSONRPCMessage) -> bytes:
+    """The text of the message that `read_message` made of it, for a reader of its own."""
     text = decode_json(raw)
-    if "[]" not in text:
+    if "[]" not in text and not _has_repeated(message):
         return text.encode()
-    value = cast("dict[str, JsonValue]", json.loads(text))
+    value = cast("dict[str, JsonValue]", json.loads(text, object_pairs_hook=_unambiguous))
     return json.dumps(_with_objects(value)).encode()
+
+
+def _has_repeated(message: JSONRPCMessage) -> bool:
+    params = message.params if isinstance(message, JSONRPCRequest) else None
+    arguments = (params or {}).get("arguments")
+    return isinstance(arguments, dict) and REPEATED in arguments.values()
 
 
 def _with_objects(message: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -58,10 +58,13 @@ def test_what_is_no_message_is_refused_with_its_id_where_it_can_be_read(
 
 
 def test_an_argument_that_is_given_twice_has_neither_value() -> None:
-    read = read_message(REQUEST % b'{"arguments":{"content":"a","title":"b","con\\u0074ent":"c"}}')
+    line = REQUEST % b'{"arguments":{"content":"a","title":"b","con\\u0074ent":"c"}}'
 
-    assert isinstance(read, JSONRPCRequest)
-    assert read.params == {"arguments": {"content": REPEATED, "title": "b"}}
+    message = read_message(line)
+    assert isinstance(message, JSONRPCRequest)
+
+    assert message.params == {"arguments": {"content": REPEATED, "title": "b"}}
+    assert read_message(as_read(line, message)) == message
 
 
 @pytest.mark.parametrize(
@@ -90,9 +93,9 @@ def test_an_empty_list_stands_for_an_empty_object(params: bytes, read: object) -
     line = REQUEST % params
 
     message = read_message(line)
-    again = read_message(as_read(line))
-
     assert isinstance(message, JSONRPCRequest)
+    again = read_message(as_read(line, message))
+
     assert message.params == read
     assert again == message
 

@@ -135,7 +135,7 @@ def _read(scope: Scope, body: bytes) -> bytes | Refusal:
         return refuse("Invalid request: this is neither a request nor a notification.")
     if isinstance(message, Refusal):
         return message
-    return as_read(body)
+    return as_read(body, message)
 
 
 def _refusal(status: int, reason: str) -> JSONResponse:
