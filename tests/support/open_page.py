@@ -54,8 +54,10 @@ def opened(
             with process.stdout:
                 yield process.stdout.readline().decode().strip()
                 process.send_signal(signal.SIGINT)
-                assert process.wait(30) == 128 + signal.SIGINT
-            assert b"Traceback" not in os.pread(stderr.fileno(), 1 << 24, 0)
+                status = process.wait(30)
+            said = os.pread(stderr.fileno(), 1 << 24, 0)
+            assert status == 128 + signal.SIGINT, (status, said)
+            assert b"Traceback" not in said, said
         finally:
             process.kill()
             process.wait()

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.to_thread
 
 from diary_mcp.logs import configure_logs
 from diary_mcp.server.caller import Caller
@@ -52,7 +53,12 @@ async def serve_page(
         async with anyio.create_task_group() as background:
             background.start_soon(host.run, now)
             background.start_soon(watchers.run)
-            tell(f"http://{address}{base}/sign-in?link={door.secret}")
+            background.start_soon(_tell, tell, f"http://{address}{base}/sign-in?link={door.secret}")
             status = await serve_http(app, listeners, connection_drain, InFlight())
             background.cancel_scope.cancel()
     return status
+
+
+async def _tell(tell: Callable[[str], None], link: str) -> None:
+    """Beside the server: a browser in the terminal keeps whoever called it waiting."""
+    await anyio.to_thread.run_sync(tell, link, abandon_on_cancel=True)

@@ -41,7 +41,8 @@ def test_the_browser_is_led_by_a_file_that_nobody_else_reads(database: str, tmp_
     program = tmp_path / "browser"
     program.write_text(f'#!/bin/sh\nls -ld "$(dirname "${{1#file://}}")" > {told}.new\n'
                        f'echo "$1" >> {told}.new\ncat "${{1#file://}}" >> {told}.new\n'
-                       f'mv {told}.new {told}\n')  # fmt: skip
+                       f'mv {told}.new {told}\n'
+                       f'while [ ! -e {told}.seen ]; do sleep 0.05; done\n')  # fmt: skip
     program.chmod(0o700)
 
     with opened(database, browser=f"{program} %s") as link:
@@ -49,7 +50,11 @@ def test_the_browser_is_led_by_a_file_that_nobody_else_reads(database: str, tmp_
         while not told.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         folder, argument, page = told.read_text("utf-8").split("\n", 2)
+        # The browser is in the terminal, and reads from the one that started it.
+        shown = httpx.get(link, verify=False)
+        told.with_name("told.seen").touch()
 
+    assert shown.status_code == 200
     assert folder.startswith("drwx------")
     assert argument.startswith("file://")
     assert link.partition("link=")[2] not in argument
