@@ -48,12 +48,6 @@ settings.register_profile(
 settings.load_profile("steady")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: most tests wait for a part of their time."""
-    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    return (processors or 1) + 1
-
-
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
