@@ -4,30 +4,22 @@ Denial is an answer. Whatever is no clear answer is an error: time-outs, 5xx, no
 Keto reached. What Keto says about its errors is never passed on: it may name its database.
 """
 
-import socket
-import ssl
-import struct
-import sys
 import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Callable,
     Collection,
-    Generator,
     Iterable,
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
-import anyio
-import httpx
 import structlog
 
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
@@ -39,14 +31,12 @@ from diary_mcp.domain.relations import (
     member_tuple,
     subject_of,
 )
-from diary_mcp.permissions.circuit import CircuitBreaker
 from diary_mcp.permissions.concurrency import ask_all
 from diary_mcp.permissions.groups import as_subject_set, members_in, require_shallow
+from diary_mcp.permissions.keto_api import KetoApi, open_api
 from diary_mcp.permissions.keto_wire import (
     Delta,
     TuplesPage,
-    UndecidedError,
-    UnusableAnswerError,
     as_deltas,
     as_json,
     patch_refused,
@@ -68,27 +58,12 @@ from diary_mcp.permissions.shapes import (
 )
 
 TIMEOUT_S = 2.0
-FAILURES_TO_OPEN = 3
-PAUSE_S = 2.0
 NAMESPACES_GOOD_FOR_S = 30.0
-# httpx's pool collapses at 16 concurrent requests: fewer a second than at 4.
-_REQUESTS_AT_ONCE = 4
 # The default of `limit.max_batch_check_size`.
 _CHECKS_A_BATCH = 10
 _DELTAS_A_PATCH = 500
 _TUPLES_A_PAGE = 500
-# A page of tuples takes some 200 KB.
-_MAX_ANSWER_BYTES = 4 << 20
-# What was given up must not be sent any more. A connection that is closed as usual goes on sending
-# what the other end has not acknowledged for minutes: a change would be made long after it failed.
-_FORGETTING = (
-    socket.SOL_SOCKET,
-    socket.SO_LINGER,
-    struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0),
-)
 _NAMESPACES = frozenset({"Agent", "Group", DIARY, ENTRY})
-
-Answer = TypeVar("Answer")
 
 _log = structlog.get_logger()
 
@@ -103,9 +78,11 @@ async def open_keto(
     a quarter of it. With the diary's `identity`, a Keto that belongs to another one is refused, and
     one that belongs to nobody is taken.
     """
-    async with _client(read_url, timeout_s) as reading, _client(write_url, timeout_s) as writing:
-        apis = _Api("read", reading, timeout_s), _Api("write", writing, timeout_s)
-        yield KetoPermissions(*apis, identity)
+    async with (
+        open_api("read", read_url, timeout_s) as reading,
+        open_api("write", write_url, timeout_s) as writing,
+    ):
+        yield KetoPermissions(reading, writing, identity)
 
 
 class KetoPermissions:
@@ -117,7 +94,7 @@ class KetoPermissions:
 
     name: Final = "keto"
 
-    def __init__(self, reading: "_Api", writing: "_Api", identity: UUID | None = None) -> None:
+    def __init__(self, reading: KetoApi, writing: KetoApi, identity: UUID | None = None) -> None:
         self._reading = reading
         self._writing = writing
         self._mark = None if identity is None else _owned_by(identity)
@@ -350,95 +327,6 @@ class KetoPermissions:
             self._namespaces_good_until = 0.0
             await self._require_namespaces()
             raise patch_refused(404)
-
-
-class _Api:
-    """One of Keto's two APIs: few requests at once, each bounded in time, failures counted."""
-
-    def __init__(self, name: str, client: httpx.AsyncClient, timeout_s: float) -> None:
-        self._name = name
-        self._client = client
-        self._timeout_s = timeout_s
-        self._breaker = CircuitBreaker(failures=FAILURES_TO_OPEN, pause_s=PAUSE_S)
-        self._limiter = anyio.CapacityLimiter(_REQUESTS_AT_ONCE)
-
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        read: Callable[[int, bytes], Answer],
-        *,
-        params: Mapping[str, str] | None = None,
-        body: object = None,
-    ) -> Answer:
-        """What `read` makes of the answer's status and content.
-
-        Raises:
-            PermissionBackendUnavailableError: no answer in time, or `read` cannot use it.
-        """
-        async with self._limiter:
-            if self._breaker.is_open():
-                raise self._unavailable("it failed several times in a row just now")
-            try:
-                with anyio.fail_after(self._timeout_s):
-                    status, content = await self._request(method, path, params, body)
-                answer = read(status, content)
-            except (httpx.TimeoutException, TimeoutError):
-                raise self._failed("no answer in time") from None
-            except httpx.HTTPError as error:
-                raise self._failed(type(error).__name__) from error
-            except UnusableAnswerError as error:
-                raise self._failed(str(error)) from None
-            except UndecidedError:
-                raise self._unavailable("it reached a limit before it knew") from None
-        self._breaker.record_success()
-        return answer
-
-    async def _request(
-        self, method: str, path: str, params: Mapping[str, str] | None, body: object
-    ) -> tuple[int, bytes]:
-        content = bytearray()
-        async with self._client.stream(method, path, params=params, json=body) as response:
-            async for chunk in response.aiter_bytes():
-                content += chunk
-                if len(content) > _MAX_ANSWER_BYTES:
-                    raise UnusableAnswerError("its answer is too large")
-            return response.status_code, bytes(content)
-
-    @contextmanager
-    def in_time(self) -> Generator[None]:
-        """Bounds everything that one question asks of Keto."""
-        try:
-            with anyio.fail_after(self._timeout_s):
-                yield
-        except TimeoutError:
-            raise self._failed("no answer in time") from None
-
-    def _failed(self, reason: str) -> PermissionBackendUnavailableError:
-        self._breaker.record_failure()
-        return self._unavailable(reason)
-
-    def _unavailable(self, reason: str) -> PermissionBackendUnavailableError:
-        return PermissionBackendUnavailableError(
-            f"Ory Keto's {self._name} API gives no usable answer ({reason}). Try again in a "
-            "moment; `diary-mcp status` shows what is wrong."
-        )
-
-
-def _client(url: str, timeout_s: float) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=url,
-        transport=httpx.AsyncHTTPTransport(
-            # Reading the system's certificates takes longer than a check.
-            verify=ssl.create_default_context() if url.startswith("https:") else False,
-            trust_env=False,
-            socket_options=[_FORGETTING],
-        ),
-        # Everything but connecting is bounded as a whole, by the one that asks.
-        timeout=httpx.Timeout(None, connect=timeout_s / 4),
-        # The environment is read in one place, and a proxy in it is not meant for Keto.
-        trust_env=False,
-    )
 
 
 def _probe() -> Sequence[RelationTuple]:
