@@ -8,7 +8,7 @@ import calendar
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from diary_mcp.domain.times import MONTH, MONTHS, read_time
 
@@ -75,6 +75,27 @@ def read_span(text: str, today: date) -> DateSpan | None:
             begun = [span for span in spans if span.first <= today]
             return max(begun or spans, key=lambda span: span.first, default=None)
     return None
+
+
+def read_period(text: str, now: datetime) -> tuple[datetime, datetime] | None:
+    """The first and the last instant that the whole of `text` names, in UTC.
+
+    Beside what `read_span` reads, "now", "2 hours ago" and "the last 24 hours". `None` where it
+    names none.
+    """
+    words = _LEADING.sub("", text.strip())
+    if words.lower() == "now":
+        return now, now
+    hours = _HOURS.fullmatch(words)
+    if hours is None:
+        span = read_span(text, now.date())
+        return span and _as_instants(span)
+    length = timedelta(seconds=_SECONDS[hours["unit"].lower()] * _number(hours["count"] or "a"))
+    return now - length, now if hours["last"] else now - length
+
+
+def _as_instants(span: DateSpan) -> tuple[datetime, datetime]:
+    return datetime.combine(span.first, time.min, UTC), datetime.combine(span.last, time.max, UTC)
 
 
 def _list_possible(
@@ -192,7 +213,14 @@ _DAY = "(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
 _NAME = f"(?P<month>{MONTH})"
 _UNIT = "(?P<unit>day|week|month|year)"
 _LAST = "last|past|previous"
-_LEADING = re.compile(r"^(?:on|in|during|since|from|the)\s+(?:the\s+)?", re.IGNORECASE)
+_SECONDS = {"hour": 3600, "hr": 3600, "minute": 60, "min": 60, "second": 1, "sec": 1}
+_LEADING = re.compile(r"^(?:on|in|during|since|from|until|the)\s+(?:the\s+)?", re.IGNORECASE)
+
+
+_HOURS = re.compile(
+    rf"(?:(?P<last>{_LAST})\s+)?(?:{_COUNT}\s+)?(?P<unit>{'|'.join(_SECONDS)})s?(?(last)|\s+ago)",
+    re.IGNORECASE,
+)
 
 
 def _forms(*forms: tuple[str, _ListSpans]) -> tuple[tuple[re.Pattern[str], _ListSpans], ...]:

@@ -10,7 +10,6 @@ from diary_mcp.domain.fields import (
     AgentName,
     Content,
     DiaryId,
-    EndTime,
     EntryId,
     EntryType,
     Grantee,
@@ -18,9 +17,11 @@ from diary_mcp.domain.fields import (
     Key,
     Label,
     References,
+    Since,
     Tags,
     Time,
     Title,
+    Until,
     is_none,
 )
 
@@ -169,8 +170,8 @@ class EntryFilters(BaseModel):
     any_tags: Tags | None = None
     exclude_tags: Tags | None = None
     author: Label | None = None
-    since: Time | None = Field(default=None, description="RFC 3339.")
-    until: EndTime | None = Field(default=None, description="A plain day counts whole.")
+    since: Since | None = Field(default=None, description="RFC 3339.")
+    until: Until | None = Field(default=None, description="A plain day counts whole.")
     min_importance: Importance | None = None
     session: Label | None = None
     include_superseded: bool = True

@@ -7,7 +7,7 @@ surrogate cannot be encoded; both are refused in every string, never replaced.
 import re
 import unicodedata
 from datetime import UTC, datetime, time
-from typing import Annotated, Literal, NewType, cast, get_args
+from typing import Annotated, Literal, NewType, Self, cast, get_args
 from unicodedata import category
 from uuid import UUID
 
@@ -96,9 +96,6 @@ def _as_list(value: object) -> object:
 
 def parse_time(value: object) -> datetime:
     """Reads a time in any form that names one; a day means its midnight, no offset means UTC."""
-    if isinstance(value, datetime) and value.tzinfo is UTC:
-        # What was read before: an entry's times are looked at each time that it is shown.
-        return value
     return _parse(value, time.min)
 
 
@@ -108,6 +105,9 @@ def parse_end(value: object) -> datetime:
 
 
 def _parse(value: object, of_a_day: time) -> datetime:
+    if isinstance(value, datetime) and value.tzinfo is UTC:
+        # What was read before: an entry's times are looked at each time that it is shown.
+        return value
     if not isinstance(value, datetime | str):
         raise ValueError("must be a string with an RFC 3339 time")  # noqa: TRY004  # pydantic collects ValueError only
     try:
@@ -133,6 +133,22 @@ def _quick_time(text: str) -> datetime | None:
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with `Z`; microseconds only where there are any."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class NamedInstant(datetime):
+    """An instant with the words that named it, such as "2 hours ago": next time it is another."""
+
+    words: str
+
+    @classmethod
+    def of(cls, moment: datetime, words: str) -> Self:
+        instant = cls.combine(moment.date(), moment.timetz())
+        instant.words = words
+        return instant
+
+
+def _format_as_said(moment: datetime) -> str:
+    return moment.words if isinstance(moment, NamedInstant) else format_time(moment)
 
 
 def visible(name: str) -> str:
@@ -218,10 +234,17 @@ Time = Annotated[
     BeforeValidator(parse_time, json_schema_input_type=str),
     PlainSerializer(format_time, when_used="json"),
 ]
-EndTime = Annotated[
+Since = Annotated[
+    datetime,
+    BeforeValidator(parse_time, json_schema_input_type=str),
+    PlainSerializer(_format_as_said, when_used="json"),
+]
+"""As JSON it is what was said, so that the cursor of a list fits the list that goes on later."""
+
+Until = Annotated[
     datetime,
     BeforeValidator(parse_end, json_schema_input_type=str),
-    PlainSerializer(format_time, when_used="json"),
+    PlainSerializer(_format_as_said, when_used="json"),
 ]
 
 

@@ -1,6 +1,6 @@
 """Days, months and spans that a query names."""
 
-from datetime import date
+from datetime import UTC, date, datetime, time
 
 import pytest
 from hypothesis import given
@@ -11,10 +11,13 @@ from diary_mcp.domain.dates import (
     MAX_YEARS,
     DateSpan,
     find_spans,
+    read_period,
     read_span,
 )
 
 TODAY = date(2026, 3, 18)
+YESTERDAYS_END = datetime.combine(date(2026, 3, 17), time.max, UTC)
+NOW = datetime(2026, 3, 18, 9, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +129,30 @@ def test_a_whole_text_may_name_a_span(text: str, first: date, last: date) -> Non
 )
 def test_a_text_that_is_not_one_span_as_a_whole_names_none(text: str) -> None:
     assert read_span(text, TODAY) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("now", NOW, NOW),
+        ("2 hours ago", datetime(2026, 3, 18, 7, 30, tzinfo=UTC), None),
+        ("an Hour ago", datetime(2026, 3, 18, 8, 30, tzinfo=UTC), None),
+        ("45 min ago", datetime(2026, 3, 18, 8, 45, tzinfo=UTC), None),
+        ("the last 24 hours", datetime(2026, 3, 17, 9, 30, tzinfo=UTC), NOW),
+        ("last hour", datetime(2026, 3, 18, 8, 30, tzinfo=UTC), NOW),
+        (
+            "yesterday",
+            datetime(2026, 3, 17, tzinfo=UTC),
+            YESTERDAYS_END,
+        ),
+    ],
+)
+def test_a_period_is_instants_from_the_first_to_the_last(
+    text: str, first: datetime, last: datetime | None
+) -> None:
+    assert read_period(text, NOW) == (first, last or first)
+
+
+@pytest.mark.parametrize("text", ["hours", "2 hours", "ago", "9999999 hours ago", "now and then"])
+def test_what_names_no_period_is_none(text: str) -> None:
+    assert read_period(text, NOW) is None

@@ -5,7 +5,7 @@ Strict: a number is no string, and an unknown name is refused.
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from diary_mcp.domain.chain import KEY_PATTERN, PublicKey
-from diary_mcp.domain.dates import DateSpan, find_spans
+from diary_mcp.domain.dates import read_period
 from diary_mcp.domain.diaries import GivenRole
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
@@ -30,6 +30,7 @@ from diary_mcp.domain.fields import (
     STORABLE,
     EntryType,
     Label,
+    NamedInstant,
     Time,
     parse_end,
     parse_time,
@@ -51,40 +52,23 @@ def _check_request(text: str) -> str:
 
 
 def _read_since(value: object) -> datetime:
-    return _read_moment(value, parse_time, lambda span: datetime.combine(span.first, time.min, UTC))
+    return _read_moment(value, parse_time, is_end=False)
 
 
 def _read_until(value: object) -> datetime:
-    return _read_moment(value, parse_end, lambda span: datetime.combine(span.last, time.max, UTC))
+    return _read_moment(value, parse_end, is_end=True)
 
 
-def _read_moment(
-    value: object, read: Callable[[object], datetime], end_of: Callable[[DateSpan], datetime]
-) -> datetime:
-    """A time, or the end of a span in words that a search understands too."""
+def _read_moment(value: object, read: Callable[[object], datetime], *, is_end: bool) -> datetime:
+    """A time, or the first or last instant of what words name that a search understands."""
     try:
         return read(value)
-    except ValueError:
-        span = _find_span(value) if isinstance(value, str) else None
-        if span is None:
-            raise ValueError(
-                "must be a time such as 2026-01-31T18:00:00Z, a day, or words such as yesterday, "
-                "last week or 3 days ago"
-            ) from None
-        return end_of(span)
-
-
-def _find_span(text: str) -> DateSpan | None:
-    """The span that the words name; of those that name no year the last one that has begun."""
-    if len(text) > _MAX_MOMENT_CHARACTERS:
-        return None
-    today = datetime.now(UTC).date()
-    spans = find_spans(text, today=today, years=(today.year - 1, today.year))
-    return max((span for span in spans if span.first <= today), key=_first_day, default=None)
-
-
-def _first_day(span: DateSpan) -> date:
-    return span.first
+    except ValueError as error:
+        words = value if isinstance(value, str) and len(value) <= _MAX_MOMENT_CHARACTERS else ""
+        period = read_period(words, datetime.now(UTC))
+        if period is None:
+            raise ValueError(_NO_MOMENT) from error
+        return NamedInstant.of(period[is_end], words)
 
 
 EntryReference = Annotated[Label, Field(description="Id or own key.")]
@@ -110,6 +94,10 @@ Key = Annotated[PublicKey, Field(max_length=51), AfterValidator(_check_key)]
 
 _LABEL = TypeAdapter[str](Label)
 _MAX_MOMENT_CHARACTERS = 64
+_NO_MOMENT = (
+    "must be a time such as 2026-01-31T18:00:00Z, a day, month or year such as 2026-01-31, 2026-01 "
+    "or 2026, or words such as now, yesterday, monday, last week, 2 hours ago or May 2025"
+)
 
 
 class Arguments(BaseModel):

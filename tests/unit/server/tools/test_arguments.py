@@ -1,0 +1,59 @@
+"""What a client may write in the arguments of a tool."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from diary_mcp.domain.fields import format_time
+from diary_mcp.server.tools.arguments import ListArguments, ReflectArguments, SearchArguments
+
+
+@pytest.mark.parametrize(
+    "words", ["now", "monday", "2 hours ago", "the last 24 hours", "in may", "2026-06", "2026"]
+)
+def test_since_and_until_understand_spans_and_moments_in_words(words: str) -> None:
+    for asked in (
+        ListArguments.model_validate({"since": words, "until": words}),
+        ReflectArguments.model_validate({"since": words, "until": words}),
+        SearchArguments.model_validate({"query": "x", "since": words, "until": words}),
+    ):
+        assert asked.since is not None
+        assert asked.until is not None
+        assert asked.since - timedelta(seconds=10) <= asked.until
+
+
+def test_now_is_this_instant() -> None:
+    before = datetime.now(UTC)
+
+    asked = ListArguments.model_validate({"since": "now"})
+
+    assert asked.since is not None
+    assert before <= asked.since <= datetime.now(UTC)
+
+
+def test_a_list_that_words_bound_is_the_same_list_when_it_goes_on_later() -> None:
+    first, later = (
+        ListArguments.model_validate({"since": "2 hours ago", "until": "now"}).filters
+        for _ in range(2)
+    )
+
+    assert first.until != later.until
+    assert first.model_dump_json() == later.model_dump_json()
+
+
+@pytest.mark.parametrize("words", ["soon", "yesterday at ten", "not yesterday", "now " * 40, ""])
+def test_what_names_no_time_is_refused_with_what_is_understood(words: str) -> None:
+    with pytest.raises(ValidationError, match=r"2026-01 or 2026, or words such as now, yesterday"):
+        ListArguments.model_validate({"until": words})
+
+
+def test_a_time_stays_the_instant_that_it_is() -> None:
+    asked = ListArguments.model_validate(
+        {"since": "2026-06-01 10:00 +0200", "until": "2026-06-01T10:00"}
+    )
+
+    assert asked.since is not None
+    assert asked.until is not None
+    assert format_time(asked.since) == "2026-06-01T08:00:00Z"
+    assert format_time(asked.until) == "2026-06-01T10:00:00Z"
