@@ -24,6 +24,7 @@ from diary_mcp.domain.entry import (
     SimilarEntry,
     untrusted,
 )
+from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time
 from diary_mcp.domain.reflection import (
     OTHERS_DIARIES,
@@ -32,6 +33,7 @@ from diary_mcp.domain.reflection import (
     ReceivedEntry,
 )
 from diary_mcp.domain.version import EntryVersion
+from diary_mcp.domain.wording import counted
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.confinement import place_of
 from diary_mcp.service.diary import Diary
@@ -287,16 +289,19 @@ def show_entry(
     """An entry from the character `start` on; `share` is the one that lets the caller read it.
 
     `diary` is the name of the one that it is in, where that is to be shown.
+
+    Raises:
+        InvalidArgumentError: there is no such character.
     """
-    end = start + MAX_PART_CHARACTERS
+    content, next_from = _part(entry.content, start)
     return EntryResult(
         **_shown(entry, diary),
         version=entry.version,
         created_at=None if entry.created_at == entry.date else entry.created_at,
         updated_at=None if entry.updated_at == entry.created_at else entry.updated_at,
         signature=entry.signature.state,
-        content=entry.content[start:end],
-        next_from=end if end < len(entry.content) else None,
+        content=content,
+        next_from=next_from,
         shared_by=None if share is None else share.granted_by,
         expires_at=None if share is None else share.expires_at,
         note=None if share is None else share.note,
@@ -395,8 +400,12 @@ async def whoami_of(diary: Diary, caller: Caller) -> WhoamiResult:
 def show_version(
     entry: Entry, past: EntryVersion, start: int = 0, diary: str | None = None
 ) -> EntryResult:
-    """An entry as it was at an earlier version."""
-    end = start + MAX_PART_CHARACTERS
+    """An entry as it was at an earlier version, from the character `start` on.
+
+    Raises:
+        InvalidArgumentError: there is no such character.
+    """
+    content, next_from = _part(past.content, start)
     then = entry.model_copy(
         update={
             "type": past.type,
@@ -410,9 +419,21 @@ def show_version(
         version=past.version,
         created_at=None if entry.created_at == entry.date else entry.created_at,
         updated_at=None if past.updated_at == entry.created_at else past.updated_at,
-        content=past.content[start:end],
-        next_from=end if end < len(past.content) else None,
+        content=content,
+        next_from=next_from,
     )
+
+
+def _part(content: str, start: int) -> tuple[str, int | None]:
+    """The part of a content that begins at a character, and where the next one begins."""
+    if start >= len(content):
+        raise InvalidArgumentError(
+            f"from {start} is beyond the end: the content has "
+            f"{counted(len(content), 'character')}, counted from 0. Leave from out to read it "
+            "from the beginning."
+        )
+    end = start + MAX_PART_CHARACTERS
+    return content[start:end], end if end < len(content) else None
 
 
 class _Shown(TypedDict):

@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 
 from diary_mcp.domain.entry import Signature
-from diary_mcp.server.tools.results import MAX_PART_CHARACTERS, as_json, show_entry, show_listed
+from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.server.tools.results import (
+    MAX_PART_CHARACTERS,
+    as_json,
+    show_entry,
+    show_listed,
+    show_version,
+)
+from diary_mcp.service.entries.versions import as_version
 from support.entries import ENTRY_ID, NOW, entry, summary
 
 PLAIN = {"author": "alice", "title": None}
@@ -83,3 +91,14 @@ def test_a_long_entry_comes_in_parts_that_together_are_the_whole() -> None:
 
     assert "".join(parts) == content
     assert [len(part) for part in parts] == [MAX_PART_CHARACTERS, MAX_PART_CHARACTERS, 7]
+
+
+@pytest.mark.parametrize("start", [11, 12, 10**30], ids=["its length", "beyond", "far beyond"])
+def test_a_part_that_begins_beyond_the_end_is_refused_with_the_length(start: int) -> None:
+    short = entry("owner").model_copy(update={"content": "Eleven here"})
+
+    with pytest.raises(InvalidArgumentError, match=r"has 11 characters, counted from 0"):
+        show_entry(short, start)
+    with pytest.raises(InvalidArgumentError, match=r"has 11 characters, counted from 0"):
+        show_version(short, as_version(short), start)
+    assert show_entry(short, 10).content == "e"
