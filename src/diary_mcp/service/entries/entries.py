@@ -147,6 +147,8 @@ class EntryService:
     ) -> Entry:
         """Makes the next version; the present one stays in the history.
 
+        Where the entry says all of it already, it stays as it is, at the version that it has.
+
         With a diary the entry moves there, and its `move_entry` workflow commits with it; into the
         current one also where it is not there yet. The
         owner of a diary may put another's entry out of it: into the `main` of whose it is. That
@@ -161,7 +163,7 @@ class EntryService:
             NotFoundError: there is none that the caller may read, or `changes.supersedes` names
                 none of the caller's, nor any in the diary that the entry is in or moves to.
         """
-        if not changes.model_fields_set:
+        if not changes.model_fields_set or changes == EntryChanges(supersedes=[]):
             raise InvalidArgumentError(
                 "Nothing to change: give at least one of title, content, type, tags, importance, "
                 "supersedes, diary."
@@ -176,19 +178,19 @@ class EntryService:
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
-                revised = _revised(entry, self._door.admit_changes(entry, changes))
                 diary = None if beside is None else await self._places.hold(unit, beside)
-                if changes.supersedes:
-                    reader = Readership(caller) if beside is None else beside.reader
-                    older = await _find_superseded(unit, reader, changes.supersedes, diary)
-                    _check_may_supersede(entry, older)
-                    revised = revised.model_copy(update={"supersedes": older})
+                reader = Readership(caller) if beside is None else beside.reader
+                older = await _find_superseded(unit, reader, changes.supersedes or (), diary)
+                revised = _revised(entry, self._door.admit_changes(entry, changes), older)
+                is_moving = target is not None and diary != entry.diary
                 is_expected = entry.version == expected_version
+                if is_expected and not is_moving and _says_the_same(revised, entry):
+                    return entry
                 if not is_expected or not await unit.entry_changes.update(entry, revised):
                     raise _outdated(entry, expected_version)
-                if changes.supersedes:
+                if revised.supersedes != entry.supersedes:
                     await unit.entry_changes.supersede(entry.id, revised.supersedes)
-                if target is not None:
+                if is_moving:
                     revised = await _move(unit, revised, diary)
                 await unit.workflows.request_indexing()
                 signatures = await self._signing.sign_versions(
@@ -355,7 +357,10 @@ async def _find_superseded(
     return tuple(sorted(found))
 
 
-def _check_may_supersede(entry: Entry, older: Sequence[EntryId]) -> None:
+def _now_superseded(entry: Entry, older: Sequence[EntryId]) -> Sequence[EntryId]:
+    """What the entry supersedes, once it is to supersede these."""
+    if set(older) <= set(entry.supersedes):
+        return entry.supersedes
     if entry.id in older:
         raise InvalidArgumentError("An entry cannot supersede itself; name another in supersedes.")
     if entry.supersedes:
@@ -363,6 +368,7 @@ def _check_may_supersede(entry: Entry, older: Sequence[EntryId]) -> None:
             f"Entry {entry.id} supersedes {entry.supersedes[0]} already, and supersedes is set "
             "once. Write a new entry that supersedes the others with diary_create."
         )
+    return older
 
 
 def _as_created(
@@ -381,16 +387,27 @@ def _as_created(
     )
 
 
-def _revised(entry: Entry, changes: EntryChanges) -> Entry:
+def _revised(entry: Entry, changes: EntryChanges, older: Sequence[EntryId]) -> Entry:
     given = changes.model_dump(exclude_unset=True, exclude={"supersedes", "diary"})
     # Only a title can be taken away; any other field that is null stays as it is.
     changed = {name: value for name, value in given.items() if value is not None or name == "title"}
     tags = entry.tags if changes.tags is None else tuple(changes.tags)
     version, now = entry.version + 1, datetime.now(UTC)
     revised = entry.model_copy(
-        update={**changed, "tags": tags, "version": version, "updated_at": now}
+        update={
+            **changed,
+            "tags": tags,
+            "supersedes": _now_superseded(entry, older),
+            "version": version,
+            "updated_at": now,
+        }
     )
     return revised.model_copy(update={"content_hash": content_hash(revised)})
+
+
+def _says_the_same(revised: Entry, entry: Entry) -> bool:
+    unsaid = {"version": 0, "updated_at": entry.updated_at, "content_hash": ""}
+    return revised.model_copy(update=unsaid) == entry.model_copy(update=unsaid)
 
 
 def _outdated(entry: Entry, expected_version: int) -> ConflictError:

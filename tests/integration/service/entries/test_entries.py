@@ -140,6 +140,41 @@ async def test_an_update_sets_what_an_entry_supersedes_once(foundation: Foundati
         assert (await entries.get(ALICE, key)).version == version
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        EntryChanges(content="one"),
+        EntryChanges(title="T", type="note", tags=["a"], importance=0.5, diary="main"),
+        EntryChanges(supersedes=["older"], title="T"),
+    ],
+    ids=["content", "everything else", "what it supersedes"],
+)
+async def test_an_update_that_changes_nothing_makes_no_version(
+    foundation: Foundation, changes: EntryChanges
+) -> None:
+    entries = foundation.diary.entries
+    await entries.create(ALICE, EntryDraft(content="older", key="older"))
+    draft = EntryDraft(content="one", key="one", title="T", tags=["a"], supersedes=["older"])
+    await entries.create(ALICE, draft)
+    before = await entries.get(ALICE, "one")
+
+    updated = await entries.update(ALICE, "one", 1, changes)
+
+    assert updated == before == await entries.get(ALICE, "one")
+    with pytest.raises(ConflictError, match="is at version 1, not 2"):
+        await entries.update(ALICE, "one", 2, changes)
+
+
+async def test_an_empty_list_of_what_is_superseded_is_nothing_to_change(
+    foundation: Foundation,
+) -> None:
+    entries = foundation.diary.entries
+    await entries.create(ALICE, EntryDraft(content="one", key="one"))
+
+    with pytest.raises(InvalidArgumentError, match="Nothing to change"):
+        await entries.update(ALICE, "one", 1, EntryChanges(supersedes=[]))
+
+
 async def test_what_the_release_before_writes_counts_and_it_sees_what_is_written(
     foundation: Foundation,
 ) -> None:
