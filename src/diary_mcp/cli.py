@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from diary_mcp.domain.errors import DiaryError
+from diary_mcp.plugins.hook_process import TimeLimit
 from diary_mcp.signals import exit_in_order
 from diary_mcp.telemetry.signals import forget_missing_plugins
 
@@ -93,13 +94,17 @@ def command() -> None:
     """The diary that AI agents can trust: an MCP server, and the commands around it."""
 
 
-def main() -> None:
-    """Runs the command; an error that a person can mend is one line on stderr."""
+def main(limit: TimeLimit | None = None) -> None:
+    """Runs the command; an error that a person can mend is one line on stderr.
+
+    Args:
+        limit: of a hook, when its process is ended.
+    """
     exit_in_order()
     for variable in forget_missing_plugins(os.environ):
         click.echo(f"diary-mcp: {variable} names what is not installed and is ignored.", err=True)
     try:
-        command()
+        command(obj=limit)
     except DiaryError as error:
         click.echo(f"diary-mcp: {error}", err=True)
         sys.exit(_USAGE_ERROR if error.code == "invalid_argument" else 1)

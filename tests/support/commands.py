@@ -11,6 +11,7 @@ import structlog
 from click.testing import CliRunner
 
 from diary_mcp.cli import command
+from diary_mcp.plugins.hook_process import TimeLimit
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,18 @@ class Done:
     err: str
 
 
-def run_command(*words: str, settings: Mapping[str, str], stdin: bytes | str = "") -> Done:
+def run_command(
+    *words: str,
+    settings: Mapping[str, str],
+    stdin: bytes | str = "",
+    limit: TimeLimit | None = None,
+) -> Done:
     """Runs `diary-mcp` with these words in this environment, and no terminal."""
     root, hook = logging.getLogger(), sys.excepthook
     handlers, level = root.handlers[:], root.level
     try:
         with patch.dict(os.environ, settings, clear=True):
-            result = CliRunner().invoke(command, words, input=stdin)
+            result = CliRunner().invoke(command, words, input=stdin, obj=limit)
     finally:
         sys.excepthook = hook
         root.handlers[:] = handlers

@@ -6,12 +6,10 @@ The client's JSON comes on standard input, the answer goes to standard output. A
 
 import json
 import logging
-import os
-import subprocess
 import sys
-import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,17 +20,14 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from diary_mcp.commands.options import with_flags
 from diary_mcp.domain.errors import DiaryError, InvalidArgumentError
 from diary_mcp.logs import configure_logs
+from diary_mcp.plugins.hook_process import AFTER_ENDING, CLIENTS, ENDING, MAX_INPUT_BYTES, TimeLimit
 from diary_mcp.plugins.hook_state import HookState
 from diary_mcp.postgres.cluster import has_cluster
 from diary_mcp.settings import Settings, load_settings
 
-# Clients wait for a hook; within 5 s it has to be over, with what Python takes to start and end.
-_MAX_S = 3.5
-# What is handed on at a session's end keeps nobody waiting; this ends what hangs.
-_AFTER_END = "SessionEnded"
-_MAX_AFTER_END_S = 60
+_TOO_LONG = "took too long and was left out"
+_THERE_ARE = f"Of {' and '.join(CLIENTS)} there are SessionStart, Stop and {ENDING}."
 _INPUT = TypeAdapter(dict[str, JsonValue])
-_MAX_INPUT_BYTES = 1_000_000
 _MAX_SESSION_CHARACTERS = 255
 _MAX_KEY_CHARACTERS = 200
 _BEGIN = (
@@ -48,6 +43,7 @@ _QUESTION = (
 
 Given = Mapping[str, JsonValue]
 Flags = Mapping[str, str | Path | None]
+Answer = Callable[[Given, Settings, HookState], Given | None]
 
 
 class _NeverRefused(click.Command):
@@ -72,53 +68,36 @@ class _NeverRefused(click.Command):
 @click.argument("words", metavar="CLIENT EVENT", nargs=-1, type=click.UNPROCESSED)
 def hook(flags: Flags, *, words: tuple[str, ...]) -> None:
     """Answer a hook of CLIENT (claude-code, codex), whose JSON comes on standard input."""
-    event = words[1] if len(words) > 1 else ""
-    with _over_in_time(event, flags):
-        state: HookState | None = None
-        try:
-            configure_logs(logging.WARNING)
-            settings = load_settings(**flags)
-            state = HookState(settings.data_dir)
-            answer = _answer_to(event, settings, state)
-            with suppress(OSError):
-                state.forget_failures(event)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # the client must not notice
-            _tell_failure(event, error, state)
-        else:
-            if answer is not None:
-                _print(json.dumps(answer))
-
-
-@contextmanager
-def _over_in_time(event: str, flags: Flags) -> Generator[None]:
-    """Ends the process, with status 0, where the block takes too long."""
-
-    def end() -> None:
-        try:
-            os.write(2, f"diary-mcp: hook {event!a} took too long and was left out.\n".encode())
-            HookState(load_settings(**flags).data_dir).count_failure(event, "took too long")
-        finally:
-            os._exit(0)
-
-    timer = threading.Timer(_MAX_AFTER_END_S if event == _AFTER_END else _MAX_S, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _answer_to(event: str, settings: Settings, state: HookState) -> Given | None:
+    client, event, *others = (*words, "", "")[: max(2, len(words))]
     answer = _ANSWERS.get(event)
-    if answer is None:
-        return None
-    given = _read_input()
-    return answer(given, settings, state)
+    if client not in CLIENTS or answer is None:
+        _tell(event, f"nothing was done: there is no such hook of {client!a}. {_THERE_ARE}")
+        return
+    if others:
+        _tell(event, f"{' '.join(others)!a} is not understood and was ignored")
+    _answer(answer, event, flags, click.get_current_context().find_object(TimeLimit))
+
+
+def _answer(answer: Answer, event: str, flags: Flags, limit: TimeLimit | None) -> None:
+    state: HookState | None = None
+    try:
+        configure_logs(logging.WARNING)
+        settings = load_settings(**flags)
+        state = HookState(settings.data_dir)
+        if limit is not None:
+            limit.last_words = partial(_tell_failure, event, _TOO_LONG, state)
+        given = answer(_read_input(), settings, state)
+        with suppress(OSError):
+            state.forget_failures(event)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the client must not notice
+        _tell_failure(event, _reason(error), state)
+    else:
+        if given is not None:
+            _print(json.dumps(given))
 
 
 def _read_input() -> Given:
-    text = sys.stdin.buffer.read(_MAX_INPUT_BYTES)
+    text = sys.stdin.buffer.read(MAX_INPUT_BYTES)
     try:
         return _INPUT.validate_json(text)
     except ValidationError as error:
@@ -153,30 +132,15 @@ def _stop(given: Given, settings: Settings, state: HookState) -> Given | None:
     return {"decision": "block", "reason": _QUESTION.format(session=f" {_with_session(given)}")}
 
 
-def _end(given: Given, settings: Settings, _state: HookState) -> None:
-    """Hands on what is to be written, where the person turned that on: nobody waits for it."""
-    is_there = settings.database_url is not None or has_cluster(settings.data_dir)
-    if settings.hook_progress == "off" or not is_there:
-        return
-    from diary_mcp.commands.config import environment_with  # noqa: PLC0415  # seldom needed
-
-    told = json.dumps({name: given.get(name) for name in ("session_id", "transcript_path", "cwd")})
-    words = [sys.executable, "-P", "-m", "diary_mcp", "hook", "claude-code", _AFTER_END]
-    process = subprocess.Popen(  # noqa: S603  # this program, and constant words
-        words,
-        env=os.environ | environment_with(settings),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    if process.stdin is not None:
-        process.stdin.write(told.encode())
-        process.stdin.close()
+def _end(_given: Given, _settings: Settings, _state: HookState) -> None:
+    """Nothing: what is to be kept, another process does, see `hook_process`."""
 
 
 def _after_end(given: Given, settings: Settings, _state: HookState) -> None:
-    """Writes down what the session did."""
+    """Writes down what the session did, where the person turned that on: nobody waits for it."""
+    is_there = settings.database_url is not None or has_cluster(settings.data_dir)
+    if settings.hook_progress == "off" or not is_there:
+        return
     session, path, folder = (given.get(name) for name in ("session_id", "transcript_path", "cwd"))
     if not isinstance(session, str) or not isinstance(path, str) or not isinstance(folder, str):
         raise InvalidArgumentError("the end of a session names no session, transcript and folder")
@@ -196,24 +160,31 @@ def _with_session(given: Given) -> str:
     return f"Pass session {json.dumps(session)} with what you write."
 
 
-_ANSWERS: Mapping[str, Callable[[Given, Settings, HookState], Given | None]] = MappingProxyType(
-    {"SessionStart": _start, "Stop": _stop, "SessionEnd": _end, _AFTER_END: _after_end}
+_ANSWERS: Mapping[str, Answer] = MappingProxyType(
+    {"SessionStart": _start, "Stop": _stop, ENDING: _end, AFTER_ENDING: _after_end}
 )
 
 
-def _tell_failure(event: str, error: BaseException, state: HookState | None) -> None:
+def _reason(error: BaseException) -> str:
     match error:
         case DiaryError():
-            reason = f"{error.code}: {error}"
+            return f"{error.code}: {error}"
         case SystemExit():
-            reason = "took too long, and was ended by the client"
+            return "took too long, and was ended by the client"
         case _:
-            reason = type(error).__name__
-    with suppress(OSError, ValueError):
-        click.echo(f"diary-mcp: hook {event!a}: {reason!a}", err=True)
+            return type(error).__name__
+
+
+def _tell_failure(event: str, reason: str, state: HookState | None) -> None:
+    _tell(event, reason)
     with suppress(OSError):
         if state is not None:
             state.count_failure(event, reason)
+
+
+def _tell(event: str, reason: str) -> None:
+    with suppress(OSError, ValueError):
+        click.echo(f"diary-mcp: hook {event!a}: {reason!a}", err=True)
 
 
 def _print(text: str) -> None:

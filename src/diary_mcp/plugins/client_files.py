@@ -18,6 +18,7 @@ from typing import Literal, cast
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
+from diary_mcp.plugins.hook_process import ENDING
 
 InstalledClient = Literal["claude-desktop", "claude-code", "codex", "vscode", "cursor", "gemini"]
 Object = dict[str, JsonValue]
@@ -28,7 +29,8 @@ HOOK_EVENTS = ("SessionStart", "Stop", "SessionEnd")
 """Those of Claude Code and Codex."""
 
 _TOML_SECTION = "mcp_servers"
-_HOOK_TIMEOUT_S = 5
+# More than a hook takes, see `hook_process`: it ends by itself.
+_HOOK_TIMEOUT_S = 10
 # Codex gives the end of a session no more, and warns of more.
 _END_TIMEOUT_S = 3
 _OUR_HOOK = re.compile(r"diary[_-]mcp hook (?:claude-code|codex) ")
@@ -303,22 +305,23 @@ def _add_hooks(whole: Object, commands: Mapping[str, str], path: Path) -> None:
             f"Claude Code has the plugin {_PLUGIN} already, which brings server, hooks and skill. "
             f"Remove it first: claude plugin uninstall {_PLUGIN}"
         )
-    if _commands(whole) == list(commands.values()):
+    ours = {event: _our_hook(event, command) for event, command in commands.items()}
+    if _present(whole) == list(ours.values()):
         return
     _remove_hooks(whole)
     hooks = whole.setdefault("hooks", {})
     if not isinstance(hooks, dict):
         raise InvalidArgumentError(f"{path} holds no object under hooks, and was left as it is.")
-    for event, command in commands.items():
+    for event, ours_there in ours.items():
         groups = hooks.setdefault(event, [])
         if not isinstance(groups, list):
             raise InvalidArgumentError(f"{path} holds no array under hooks.{event}.")
-        ours: JsonValue = {
-            "type": "command",
-            "command": command,
-            "timeout": _END_TIMEOUT_S if event == "SessionEnd" else _HOOK_TIMEOUT_S,
-        }
-        groups.append({"hooks": [ours]})
+        groups.append({"hooks": [ours_there]})
+
+
+def _our_hook(event: str, command: str) -> Object:
+    timeout_s = _END_TIMEOUT_S if event == ENDING else _HOOK_TIMEOUT_S
+    return {"type": "command", "command": command, "timeout": timeout_s}
 
 
 def _remove_hooks(whole: Object) -> None:
@@ -336,17 +339,17 @@ def _remove_hooks(whole: Object) -> None:
         del whole["hooks"]
 
 
-def _commands(whole: Object) -> list[str]:
-    """The commands of our hooks, in the order of the events."""
+def _present(whole: Object) -> list[JsonValue]:
+    """Our hooks as they stand there, in the order of the events."""
     hooks = whole.get("hooks")
     groups = [hooks.get(event) for event in HOOK_EVENTS] if isinstance(hooks, dict) else []
     return [
-        str(hook["command"])
+        hook
         for each in groups
         if isinstance(each, list)
         for group in each
         for hook in _hooks_of(group)
-        if isinstance(hook, dict) and _is_ours(hook)
+        if _is_ours(hook)
     ]
 
 

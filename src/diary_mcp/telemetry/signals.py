@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Literal
 
 Signal = Literal["traces", "metrics"]
@@ -47,6 +46,8 @@ def forget_missing_plugins(environment: MutableMapping[str, str]) -> list[str]:
 
 
 def _are_installed(group: str, names: str) -> bool:
+    from importlib.metadata import entry_points  # noqa: PLC0415  # slow, and seldom needed
+
     installed = entry_points(group=group).names
     return all(
         name.strip().lower() == "none" or name.strip() in installed for name in names.split(",")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -86,6 +87,7 @@ def test_what_follows_a_session_is_one_entry_of_facts(
     database_url: str, ended: dict[str, str]
 ) -> None:
     settings = environment(database_url=database_url, agent="dora")
+    settings["DIARY_MCP_HOOK_PROGRESS"] = "on"
 
     def keep() -> dict[str, object]:
         words = ("hook", "claude-code", "SessionEnded")
@@ -130,6 +132,48 @@ def test_the_end_of_a_session_hands_on_what_is_to_be_kept_only_where_that_is_tur
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert run_command(*words, "off", settings=settings).status == 1
+
+
+def test_a_hook_ends_by_itself_whatever_does_not_answer(tmp_path: Path) -> None:
+    never, never_written = os.pipe()
+    (tmp_path / "given").write_text('{"session_id": "s"}', "utf-8")
+
+    def start(event: str, stdin: int, **more: str) -> subprocess.Popen[bytes]:
+        with (tmp_path / f"{event}.out").open("wb") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "diary_mcp", "hook", "codex", event],
+                env=environment(data_dir=tmp_path / "data") | more,
+                stdin=stdin,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    with socket.create_server(("127.0.0.1", 0)) as silent, (tmp_path / "given").open() as given:
+        address = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/x"
+        hooks = [
+            start("Stop", never),
+            start("SessionEnd", never),
+            start("SessionStart", given.fileno(), DIARY_MCP_DATABASE_URL=address),
+        ]
+        statuses = [hook.wait(60) for hook in hooks]
+    os.close(never)
+    os.close(never_written)
+
+    assert statuses == [0, 0, 0]
+    told = [path.read_text("utf-8") for path in sorted(tmp_path.glob("*.out"))]
+    assert all(each.count("\n") == 1 and "took too long" in each for each in told)
+    assert len(told) == 3
+
+
+def test_an_installation_that_is_broken_breaks_no_client(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise OSError")
+    words = [sys.executable, "-m", "diary_mcp", "hook", "codex", "Stop"]
+    settings = environment(data_dir=tmp_path / "data") | {"PYTHONPATH": str(tmp_path)}
+
+    done = subprocess.run(words, env=settings, input=b"{}", capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr == b"diary-mcp: this hook failed: OSError.\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from diary_mcp.plugins.hook_process import TimeLimit
 from support.clients import environment
 from support.commands import Done, run_command
 
@@ -117,6 +118,20 @@ def test_garbage_is_told_and_counted_and_breaks_nothing(
     assert (status.status, report["ok"], report["hook_failures"]) == (1, False, 1)
 
 
+def test_what_took_too_long_is_told_and_counted(
+    stopped: dict[str, object], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    limit = TimeLimit(["codex", "Stop"], lambda: 0.0, lambda: None)
+    settings = environment(data_dir=tmp_path / "data")
+    run_command("hook", "codex", "Stop", settings=settings, stdin=json.dumps(stopped), limit=limit)
+
+    limit.last_words()
+
+    assert "took too long" in capfd.readouterr().err
+    report = json.loads(run_command("status", "--json", settings=settings).out)
+    assert report["hook_failures"] == 1
+
+
 def test_failures_are_forgotten_once_the_hook_does_its_work(hook: Hook, tmp_path: Path) -> None:
     hook("SessionStart", b"nonsense")
     hook("SessionEnd", {})
@@ -131,15 +146,37 @@ def test_failures_are_forgotten_once_the_hook_does_its_work(hook: Hook, tmp_path
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("claude-code",), ("nobody", "Nothing"), ("claude-code", "Stop", "--data-dir")],
+    [
+        (),
+        ("claude-code",),
+        ("nobody", "Stop"),
+        ("claude-code", "../Nothing"),
+        ("--nonsense", "claude-code", "Stop"),
+        ("claude-code", "Stop", "--data-dir"),
+    ],
     ids=" ".join,
 )
-def test_a_command_line_that_means_nothing_breaks_nothing(
+def test_a_command_line_that_means_nothing_is_told_and_breaks_nothing(
     words: tuple[str, ...], tmp_path: Path
 ) -> None:
     done = run_command("hook", *words, settings=environment(data_dir=tmp_path / "data"))
 
     assert (done.status, done.out) == (0, "")
+    assert done.err.startswith("diary-mcp: hook")
+    assert len(done.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_understood_is_told_and_the_hook_answers(
+    stopped: dict[str, object], tmp_path: Path
+) -> None:
+    words = ("hook", "codex", "Stop", "--nonsense", "more")
+    settings = environment(data_dir=tmp_path / "data")
+
+    done = run_command(*words, settings=settings, stdin=json.dumps(stopped))
+
+    assert (done.status, json.loads(done.out)["decision"]) == (0, "block")
+    assert "--nonsense more" in done.err
 
 
 def test_a_setting_that_cannot_be_used_breaks_nothing(hook: Hook) -> None:

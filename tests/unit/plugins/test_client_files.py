@@ -125,7 +125,7 @@ def test_another_installation_replaces_the_hooks_of_the_first(places: Places) ->
 
     assert {event: [each["hooks"] for each in groups] for event, groups in hooks.items()} == {
         event: [[{"type": "command", "command": f"env {hook(event)}", "timeout": timeout_s}]]
-        for event, timeout_s in zip(HOOK_EVENTS, (5, 5, 3), strict=True)
+        for event, timeout_s in zip(HOOK_EVENTS, (10, 10, 3), strict=True)
     }
 
 

@@ -1,0 +1,54 @@
+"""The process of a hook: over in time, counted from its start, whatever hangs."""
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from diary_mcp.plugins.client_files import InstalledClient, Places, plan_install
+from diary_mcp.plugins.hook_process import TimeLimit, limit_s, seconds_since_start
+from support.paths import ROOT
+
+CONTRACT_S = 5.0
+SHIPPED = (ROOT / "src/diary_mcp/plugins/claude-code/hooks/hooks.json").read_text("utf-8")
+
+
+def test_the_age_of_a_process_counts_from_its_own_start() -> None:
+    age_s = time.time() - psutil.Process(os.getpid()).create_time()
+
+    # What is older than a minute is no hook that starts: nothing is believed then.
+    assert seconds_since_start() == (pytest.approx(age_s, abs=2) if age_s < 58 else 0)
+
+
+@pytest.mark.parametrize("event", ["SessionStart", "Stop", "SessionEnd", "SessionEnded", "Other"])
+@pytest.mark.parametrize("hangs", [False, True])
+def test_what_is_old_before_it_has_imported_anything_ends_at_once(event: str, hangs: bool) -> None:
+    ended, said = threading.Event(), threading.Event()
+    limit = TimeLimit(["codex", event], lambda: 60.0, ended.set)
+    limit.last_words = threading.Event().wait if hangs else said.set
+
+    limit.begin()
+
+    assert ended.wait(30)
+    assert said.is_set() is not hangs
+
+
+def installed(client: InstalledClient) -> str:
+    changes = plan_install(client, Places(Path("/nowhere"), {}, "linux"), {}, lambda _: "x")
+    (told,) = [each.after for each in changes if each.after and '"hooks"' in each.after]
+    return told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [SHIPPED, installed("claude-code"), installed("codex")],
+    ids=["plugin", "claude-code", "codex"],
+)
+def test_a_hook_is_over_before_its_client_would_end_it(text: str) -> None:
+    for event, groups in json.loads(text)["hooks"].items():
+        ((hook,),) = [group["hooks"] for group in groups]
+        assert limit_s(["codex", event]) + 0.8 <= min(hook["timeout"], CONTRACT_S)
