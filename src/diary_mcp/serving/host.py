@@ -30,7 +30,7 @@ _log = structlog.get_logger()
 _RETRY_S = 1.0
 _LOOK_S = 2.0
 # Work of a killed process is to be taken over within five seconds.
-_LOOK_AT_WORK_S: dict["Duty", float] = {"run": 1.0, "watch": 2.0, "rest": 2.0}
+_LOOK_AT_WORK_S: dict["Duty", float] = {"run": 1.0, "watch": 2.0}
 # Its own work a process knows of at once, but the answers to the calls that made it come first.
 _AFTER_COMMIT_S = 0.5
 # A client that has not said anything by then is not kept waiting either.
@@ -140,17 +140,24 @@ async def _while_it_is(duty: "Duty", standby: "PostgresStandby", noted: asyncio.
     """
     found = duty
     while found == duty:
-        with anyio.move_on_after(_LOOK_AT_WORK_S[duty]):
-            if duty != "watch":
-                await anyio.sleep_forever()
-            await noted.wait()
-            noted.clear()
-            await anyio.sleep(_AFTER_COMMIT_S)
+        if duty == "rest":
+            await standby.rest()
+        else:
+            await _pause(duty, noted)
         try:
             found = await standby.look()
         except UnavailableError:
             if duty != "run":
                 raise
+
+
+async def _pause(duty: "Duty", noted: asyncio.Event) -> None:
+    with anyio.move_on_after(_LOOK_AT_WORK_S[duty]):
+        if duty != "watch":
+            await anyio.sleep_forever()
+        await noted.wait()
+        noted.clear()
+        await anyio.sleep(_AFTER_COMMIT_S)
 
 
 async def _answers(check: Callable[[], Awaitable[None]]) -> bool:

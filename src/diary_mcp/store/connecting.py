@@ -67,7 +67,8 @@ _SESSION = MappingProxyType(
 )
 # `-c name=value`, `-cname=value` or `--name=value`, as PostgreSQL's command line takes them.
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=")
-
+# Nothing is looked at in between.
+_LONGEST_INTERVAL_S = 3600.0
 
 _Row = TypeVar("_Row")
 _Answer = TypeVar("_Answer")
@@ -102,10 +103,12 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
         interval: float = 0.1,
         timeout: float | None = None,  # noqa: ASYNC109  # psycopg's
     ) -> _Answer:
+        # The interval is there to let Ctrl-C through, and the event loop does that by itself.
+        del interval
         if timeout is not None:
-            return await super().wait(gen, interval, timeout)
+            return await super().wait(gen, _LONGEST_INTERVAL_S, timeout)
         try:
-            answer = await super().wait(gen, interval, self.longest_wait_s)
+            answer = await super().wait(gen, _LONGEST_INTERVAL_S, self.longest_wait_s)
         except psycopg.OperationalError as error:
             _give_up_if_left_waiting(self.pgconn, error, self.longest_wait_s)
             raise

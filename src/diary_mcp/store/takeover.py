@@ -10,10 +10,11 @@ merely stopped: there is no heartbeat to miss.
 
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from types import MappingProxyType
 
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from psycopg.rows import dict_row, scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
@@ -40,6 +41,12 @@ _LIMITS = MappingProxyType(
     }
 )
 _LONGEST_WAIT_S = 10.0
+# How long somebody who stands by waits for the lock before the next look: while there is work,
+# which another may leave undone, and otherwise. A wait keeps a snapshot, and that keeps VACUUM from
+# what died since, so it is short.
+_WAIT_AT_WORK_S = 2.0
+_WAIT_S = 10.0
+_STANDBY_LIMITS = MappingProxyType({**_LIMITS, "statement_timeout": "15s"})
 # What is settled at once, or by whoever runs workflows, does not take so long; nor does the rest,
 # also in a burst.
 _LATE = timedelta(seconds=4)
@@ -75,11 +82,15 @@ class PostgresStandby:
     Then work waits, and others run workflows beside it, for as long as some does and then a while.
     """
 
-    def __init__(self, database_url: str, queues: Sequence[str]) -> None:
+    def __init__(
+        self, database_url: str, queues: Sequence[str], *, wait_s: float = _WAIT_S
+    ) -> None:
         self._database_url = database_url
+        self._wait_s = wait_s
         self._parameters = {"queues": list(queues), "late": _LATE, "very_late": _VERY_LATE}
         self._connection: Connection | None = None
         self._is_first = False
+        self._is_there_work = False
         self._runs_until = float("-inf")
 
     async def look(self) -> Duty:
@@ -106,7 +117,21 @@ class PostgresStandby:
         await cursor.execute(_SQL["stand_by"], self._parameters)
         (found,) = await cursor.fetchall()
         self._is_first = found["is_first"]
+        self._is_there_work = found["is_work_there"]
         return found["is_work_waiting"]
+
+    async def rest(self) -> None:
+        """Returns as soon as whoever was the first is gone, or when it is time to look again.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer, or the connection was lost.
+        """
+        wait_s = min(self._wait_s, _WAIT_AT_WORK_S) if self._is_there_work else self._wait_s
+        with translate_errors():
+            connection = await self._connected()
+            # The one is the usual end; the other, where a statement may not take as long.
+            with suppress(LockNotAvailable, QueryCanceled):
+                await connection.execute(_SQL["wait_to_be_first"], {"wait": f"{wait_s:g}s"})
 
     async def close(self) -> None:
         """Lets another be the one."""
@@ -118,10 +143,10 @@ class PostgresStandby:
             self._is_first = False
             self._connection = await open_connection(
                 self._database_url,
-                _LIMITS,
+                _STANDBY_LIMITS,
                 name=_STANDBY,
                 transport=_TRANSPORT,
-                longest_wait_s=_LONGEST_WAIT_S,
+                longest_wait_s=self._wait_s + _LONGEST_WAIT_S,
             )
         return self._connection
 

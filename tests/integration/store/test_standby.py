@@ -3,8 +3,10 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
+import anyio
 import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
@@ -22,8 +24,8 @@ async def diary(database_url: str) -> AsyncGenerator[Diary]:
 
 
 @asynccontextmanager
-async def standby(diary: Diary) -> AsyncGenerator[PostgresStandby]:
-    opened = PostgresStandby(diary.database_url, QUEUES)
+async def standby(diary: Diary, *, wait_s: float = 0.01) -> AsyncGenerator[PostgresStandby]:
+    opened = PostgresStandby(diary.database_url, QUEUES, wait_s=wait_s)
     try:
         yield opened
     finally:
@@ -41,6 +43,56 @@ async def test_of_several_processes_one_watches_and_then_the_next(diary: Diary) 
 
         # The first one's connection has its end a moment after it is closed.
         await eventually(is_next)
+
+
+async def test_whoever_stands_by_wakes_as_the_one_goes(diary: Diary) -> None:
+    async with standby(diary, wait_s=3600) as second:
+        async with standby(diary) as first, anyio.create_task_group() as tasks:
+            assert [await first.look(), await second.look()] == ["watch", "rest"]
+            tasks.start_soon(second.rest)
+            await eventually(partial(is_waiting, diary))
+
+            await first.close()
+
+        assert await second.look() == "watch"
+
+
+async def test_whoever_stands_by_looks_again_though_the_one_is_there(diary: Diary) -> None:
+    async with standby(diary) as first, standby(diary) as second:
+        assert [await first.look(), await second.look()] == ["watch", "rest"]
+
+        await second.rest()
+
+        assert [await first.look(), await second.look()] == ["watch", "rest"]
+
+
+async def test_where_there_is_work_nobody_waits_for_long(diary: Diary) -> None:
+    async with standby(diary) as first, standby(diary, wait_s=3600) as second:
+        await diary.create()
+        assert [await first.look(), await second.look()] == ["run", "rest"]
+
+        await second.rest()
+
+        assert await second.look() == "rest"
+
+
+async def test_whoever_stands_by_ends_while_it_waits(diary: Diary) -> None:
+    async with standby(diary) as first, standby(diary, wait_s=3600) as second:
+        assert [await first.look(), await second.look()] == ["watch", "rest"]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(second.rest)
+            await eventually(partial(is_waiting, diary))
+
+            tasks.cancel_scope.cancel()
+
+
+async def is_waiting(diary: Diary) -> bool:
+    return bool(
+        await diary.query(
+            "select 1 from pg_stat_activity where datname = current_database()"
+            " and application_name = 'diary-mcp standby' and wait_event_type = 'Lock'"
+        )
+    )
 
 
 async def test_whoever_watches_runs_workflows_where_there_is_one(diary: Diary) -> None:

@@ -23,29 +23,35 @@ or exists (
 )
 
 -- name: stand_by
--- The lock of the one whose process runs workflows, which goes with the connection. And whether an
--- entry or a diary was not settled, a workflow not run, or an expiry not carried out, for longer than
--- it takes while somebody does that; no matter which way a clock was set.
+-- The lock of the one whose process runs workflows, which goes with the connection. Whether there is
+-- anything that one has to do. And whether an entry or a diary was not settled, a workflow not run, or
+-- an expiry not carried out, for longer than it takes while somebody does that; no matter which way a
+-- clock was set.
+with unsettled as materialized (
+    select greatest(now() - min(permission.changed_at), max(permission.changed_at) - now()) as age
+    from diary.relation_state as permission
+    where permission.applied_generation < permission.generation and permission.refusal is null
+),
+waiting as materialized (
+    select abs(extract(epoch from now()) * 1000 - oldest.created_at) as age_ms
+    from unnest(%(queues)s::text []) as queue (name)
+    cross join lateral (
+        select workflow.created_at
+        from dbos.workflow_status as workflow
+        where workflow.queue_name = queue.name and workflow.status = 'ENQUEUED'
+        order by workflow.priority, workflow.created_at
+        limit 1
+    ) as oldest
+)
 select
     pg_try_advisory_lock(hashtextextended('diary-mcp workflows', 0)) as is_first,
-    coalesce((
-        select greatest(now() - min(permission.changed_at), max(permission.changed_at) - now())
-        from diary.relation_state as permission
-        where permission.applied_generation < permission.generation and permission.refusal is null
-    ) > %(late)s::interval, false)
+    (select unsettled.age is not null from unsettled)
+    or exists (select from waiting) as is_work_there,
+    coalesce((select unsettled.age > %(late)s::interval from unsettled), false)
     or exists (
         select
-        from unnest(%(queues)s::text []) as queue (name)
-        cross join lateral (
-            select workflow.created_at
-            from dbos.workflow_status as workflow
-            where workflow.queue_name = queue.name and workflow.status = 'ENQUEUED'
-            order by workflow.priority, workflow.created_at
-            limit 1
-        ) as oldest
-        where
-            abs(extract(epoch from now()) * 1000 - oldest.created_at)
-            > extract(epoch from %(very_late)s::interval) * 1000
+        from waiting
+        where waiting.age_ms > extract(epoch from %(very_late)s::interval) * 1000
     )
     or exists (
         select
@@ -67,6 +73,12 @@ select
         from diary.diary_role as r
         where r.expires_at > statement_timestamp() + %(very_late)s::interval and r.expired
     ) as is_work_waiting
+
+-- name: wait_to_be_first
+-- For the same lock, and not for ever: it may be held by a process that sleeps.
+select
+    set_config('lock_timeout', %(wait)s, false),
+    pg_advisory_lock(hashtextextended('diary-mcp workflows', 0))
 
 -- name: is_served
 -- Whether a server runs on this database: one holds the lock, and the others stand by to take it.
