@@ -30,6 +30,7 @@ Shown = Mapping[str, int]
 _MARK = re.compile(r"mark\d+")
 _NOTHING: Shown = {}
 _LIST: Json = {"limit": 100}
+_EVERYTHING: Json = {"diary": "*", "limit": 100}
 _SEARCH: Json = {"query": COMMON_WORD, "limit": 50}
 
 
@@ -98,8 +99,24 @@ def front_doors(readers: Readers, agent: AgentName) -> list[Door]:
 def doors(readers: Readers, agent: AgentName, made: Sequence[EntryId]) -> list[Door]:
     """All by which an agent might come in, also if it knows the id of whatever was made."""
     owned, none = readers.expected.owned(agent), _NOTHING
+    visible = readers.visible(agent)
     return [
         *front_doors(readers, agent),
+        Door("diary_list", _EVERYTHING, _ids, _each(visible), _each(owned)),
+        Door(
+            "diary_tags",
+            _EVERYTHING,
+            _tags,
+            _tags_of(readers, visible),
+            _tags_of(readers, owned),
+        ),
+        Door(
+            "diary_reflect",
+            {"diary": "*"},
+            _total,
+            {"entries": len(visible)},
+            {"entries": len(owned)},
+        ),
         Door("diary_tags", _LIST, _tags, _tags_of(readers, owned), none),
         Door("diary_reflect", {}, _total, {"entries": len(owned)}, {"entries": len(owned)}),
         *_doors_of(readers, agent, TEAM)[2:],

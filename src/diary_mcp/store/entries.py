@@ -5,7 +5,7 @@ Changes are announced through LISTEN and NOTIFY.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Final
+from typing import Final, LiteralString
 from unicodedata import normalize
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from diary_mcp.service.ports.entries import (
     EntryPosition,
     EntryReference,
     Place,
+    Reach,
     Readership,
     TagCount,
 )
@@ -36,6 +37,13 @@ _HISTORY_SQL = load_queries("history")
 _SUGGESTION_SQL = load_queries("suggestion")
 _SIMILAR_SQL = load_queries("similar")
 _ANNOUNCEMENT_SQL = load_queries("announcement")
+_IN_PLACE: Final = "diary.lies_in(entry.diary_id, entry.owner, %(diary)s, %(main_of)s)"
+_IN_REACH: Final = """(
+    entry.owner = %(owner)s
+    or entry.diary_id = any(%(diaries)s::uuid [])
+    or entry.id = any(%(entries)s::uuid [])
+    or (entry.diary_id is null and entry.owner = any(%(mains)s::text []))
+)"""
 _FORMS: Final = ("NFC", "NFD")
 _READERS: Final = "diary_reader"
 _QUIET_S = 20
@@ -84,12 +92,11 @@ class PostgresEntries:
         return await cursor.fetchall()
 
     async def list_tags(
-        self, owner: AgentName, place: Place | None, prefix: str, limit: int
+        self, owner: AgentName, where: Place | Reach | None, prefix: str, limit: int
     ) -> list[TagCount]:
         cursor = self._connection.cursor(row_factory=class_row(TagCount))
-        statement = _SQL["list_tags"] if place is None else _SQL["list_tags_of_diary"]
-        asked = {"owner": owner, "prefix": prefix, "limit": limit, **place_parameters(place)}
-        await cursor.execute(statement, asked)
+        asked = {"owner": owner, "prefix": prefix, "limit": limit, **within_parameters(where)}
+        await cursor.execute(within(_SQL["list_tags"], where), asked)
         return await cursor.fetchall()
 
     async def count(self, owner: AgentName, place: Place | None = None) -> EntryCounts:
@@ -155,6 +162,7 @@ class PostgresEntries:
 
     async def move(self, entry_id: EntryId, diary_id: DiaryId | None) -> None:
         await self._connection.execute(_SQL["move_entry"], {"id": entry_id, "diary_id": diary_id})
+        await self._connection.execute(_SQL["part_entries"], {"id": entry_id})
 
     async def delete(self, entry_id: EntryId) -> None:
         await self._connection.execute(_SQL["delete_entry"], {"id": entry_id})
@@ -298,6 +306,34 @@ def place_parameters(place: Place | None) -> dict[str, object]:
     if place is None:
         return {"diary": None, "main_of": None}
     return {"diary": place.id, "main_of": place.owner if place.name == MAIN else None}
+
+
+def within(statement: LiteralString, where: Place | Reach | None) -> LiteralString:
+    """A statement about an owner's entries, about those of a diary or of all within reach."""
+    match where:
+        case None:
+            return statement
+        case Place():
+            wanted = _IN_PLACE
+        case Reach():
+            wanted = _IN_REACH
+    for entry in ("e", "older"):
+        statement = statement.replace(
+            f"{entry}.owner = %(owner)s", wanted.replace("entry.", f"{entry}.")
+        )
+    return statement.replace("superseded.owner = %(owner)s\n        and ", "")
+
+
+def within_parameters(where: Place | Reach | None) -> dict[str, object]:
+    """What a statement takes that `within` has made."""
+    if not isinstance(where, Reach):
+        return place_parameters(where)
+    return {
+        **place_parameters(None),
+        "diaries": list(where.diaries),
+        "mains": list(where.mains),
+        "entries": list(where.entries),
+    }
 
 
 def filter_parameters(filters: EntryFilters) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """What an owner's entries come to, in PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import LiteralString
 
@@ -16,22 +16,10 @@ from diary_mcp.service.ports.reflection import (
     TypeCount,
 )
 from diary_mcp.store.database import Connection
-from diary_mcp.store.entries import place_parameters
+from diary_mcp.store.entries import within, within_parameters
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("reflection")
-# Of a diary the same is asked of what is in it, whoever owns that.
-_SQL_OF_DIARY: Mapping[str, LiteralString] = {
-    name: statement.replace(
-        "e.owner = %(owner)s", "diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)"
-    )
-    .replace(
-        "older.owner = %(owner)s",
-        "diary.lies_in(older.diary_id, older.owner, %(diary)s, %(main_of)s)",
-    )
-    .replace("superseded.owner = %(owner)s\n        and ", "")
-    for name, statement in _SQL.items()
-}
 _OPENING_CHARACTERS = 1_000
 _MAX_STEPS = 5
 
@@ -44,20 +32,20 @@ class PostgresReflection:
 
     async def count_by_type(self, selection: EntrySelection) -> list[TypeCount]:
         cursor = self._connection.cursor(row_factory=class_row(TypeCount))
-        await cursor.execute(_statements(selection)["count_by_type"], _parameters(selection))
+        await cursor.execute(_statement(selection, "count_by_type"), _parameters(selection))
         return await cursor.fetchall()
 
     async def count_by_tag(self, selection: EntrySelection, limit: int) -> list[TagCount]:
         cursor = self._connection.cursor(row_factory=class_row(TagCount))
         await cursor.execute(
-            _statements(selection)["count_by_tag"], {**_parameters(selection), "limit": limit}
+            _statement(selection, "count_by_tag"), {**_parameters(selection), "limit": limit}
         )
         return await cursor.fetchall()
 
     async def list_newest(self, selection: EntrySelection, limit: int) -> list[Preview]:
         cursor = self._connection.cursor(row_factory=class_row(Preview))
         await cursor.execute(
-            _statements(selection)["list_newest"],
+            _statement(selection, "list_newest"),
             {**_parameters(selection), "limit": limit, "opening": _OPENING_CHARACTERS},
         )
         return await cursor.fetchall()
@@ -65,7 +53,7 @@ class PostgresReflection:
     async def list_most_important(self, selection: EntrySelection, limit: int) -> list[Preview]:
         cursor = self._connection.cursor(row_factory=class_row(Preview))
         await cursor.execute(
-            _statements(selection)["list_most_important"],
+            _statement(selection, "list_most_important"),
             {**_parameters(selection), "limit": limit, "opening": _OPENING_CHARACTERS},
         )
         return await cursor.fetchall()
@@ -75,7 +63,7 @@ class PostgresReflection:
     ) -> list[Sequence[Preview]]:
         cursor = self._connection.cursor(row_factory=class_row(CorrectionStep))
         await cursor.execute(
-            _statements(selection)["list_corrections"],
+            _statement(selection, "list_corrections"),
             {
                 **_parameters(selection),
                 "limit": limit,
@@ -88,19 +76,19 @@ class PostgresReflection:
 
     async def count_by_day(self, selection: EntrySelection) -> list[DayCount]:
         cursor = self._connection.cursor(row_factory=class_row(DayCount))
-        await cursor.execute(_statements(selection)["count_by_day"], _parameters(selection))
+        await cursor.execute(_statement(selection, "count_by_day"), _parameters(selection))
         return await cursor.fetchall()
 
     async def list_open_problems_by_day(self, selection: EntrySelection) -> list[OpenedCount]:
         cursor = self._connection.cursor(row_factory=class_row(OpenedCount))
         await cursor.execute(
-            _statements(selection)["list_open_problems_by_day"], _parameters(selection)
+            _statement(selection, "list_open_problems_by_day"), _parameters(selection)
         )
         return await cursor.fetchall()
 
 
-def _statements(selection: EntrySelection) -> Mapping[str, LiteralString]:
-    return _SQL if selection.place is None else _SQL_OF_DIARY
+def _statement(selection: EntrySelection, name: str) -> LiteralString:
+    return within(_SQL[name], selection.within)
 
 
 def _parameters(selection: EntrySelection) -> dict[str, object]:
@@ -108,5 +96,6 @@ def _parameters(selection: EntrySelection) -> dict[str, object]:
     return {
         **vars(selection),
         "types": None if types is None else list(types),
-        **place_parameters(selection.place),
+        "grantees": [selection.owner, *selection.groups],
+        **within_parameters(selection.within),
     }

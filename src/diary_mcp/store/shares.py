@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from diary_mcp.domain.entry import Share
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
@@ -37,6 +37,11 @@ class PostgresShares:
         cursor = self._connection.cursor(row_factory=class_row(Share))
         asked = {**reader_parameters(reader), "since": since, "limit": limit}
         await cursor.execute(_SQL["list_received_shares"], asked)
+        return await cursor.fetchall()
+
+    async def list_received_ids(self, reader: Readership) -> list[EntryId]:
+        cursor = self._connection.cursor(row_factory=args_row(EntryId))
+        await cursor.execute(_SQL["list_received_ids"], reader_parameters(reader))
         return await cursor.fetchall()
 
     async def list_page(

@@ -120,6 +120,7 @@ async def look_through_every_door(team: Team, standing: Standing) -> None:
     for mode in ("hybrid", "text"):
         found = await good(client, "diary_search", query="the moon", mode=mode)
         assert ids(found, "hits") == expected
+    await look_through_everything(client, agent, expected)
     listed = await good(client, "diary_diaries")
     assert (name in [each["diary"] for each in cast("list[Json]", listed["diaries"])]) == reads
     assert ("moon-" in await text_of(client, "diary://recent")) is False
@@ -153,6 +154,19 @@ async def look_through_every_door(team: Team, standing: Standing) -> None:
             assert (await refusal(client, tool, entry_id=entry)).startswith("not_found")
         with pytest.raises(Exception, match="No entry"):
             await text_of(client, f"diary://entries/{entry}")
+
+
+async def look_through_everything(client: Client, agent: str, expected: set[str]) -> None:
+    listed = await good(client, "diary_list", diary="*")
+    tags = await good(client, "diary_tags", diary="*")
+    digest = await good(client, "diary_reflect", diary="*")
+    problems = cast("list[Json]", digest.get("open_problems", []))
+    assert ids(listed, "entries") == {str(each["id"]) for each in problems} == expected
+    assert digest["entries"] == len(cast("list[Json]", tags["tags"])) == len(expected)
+    for each in problems:
+        assert ("untrusted" in each) == (each["title"] != f"moon of {agent}")
+    for result in (digest, tags):
+        assert ("untrusted" in result) == bool(expected)
 
 
 async def test_what_each_may_do_with_the_diary_is_what_the_table_says(team: Team) -> None:
@@ -402,6 +416,57 @@ async def test_what_supersedes_anothers_entry_stays_beside_it(team: Team) -> Non
     await good(ann, "diary_update", entry_id=correction["id"], expected_version=2, diary="main")
 
     assert told.startswith("conflict: It supersedes an entry of another agent's")
+
+
+async def list_current(client: Client, **diary: str) -> list[set[str]]:
+    """What is outdated for nobody, by each door that leaves out what is."""
+    listed = await good(client, "diary_list", include_superseded=False, scope="all", **diary)
+    found = await good(client, "diary_search", query="moon", mode="text", **diary)
+    digest = await good(client, "diary_reflect", **diary)
+    return [ids(listed, "entries"), ids(found, "hits"), ids(digest, "open_problems")]
+
+
+async def test_what_the_owner_puts_out_corrects_nothing_in_the_diary_any_more(team: Team) -> None:
+    ann, wim, viewer = (team.clients[agent] for agent in ("ann", "wim", "viewer"))
+    old = await good(wim, "diary_create", content="The moon is flat.", diary="ann/team")
+    corrections = [
+        await good(wim, "diary_create", content="New.", supersedes=older, diary="ann/team")
+        for older in ([team.ann], [str(old["id"])])
+    ]
+
+    for correction in corrections:
+        await good(ann, "diary_update", entry_id=correction["id"], expected_version=1, diary="main")
+    await team.memory.settle_all()
+
+    whole = {team.ann, team.wim}
+    assert await list_current(viewer, diary="ann/team") == [
+        whole | {str(old["id"])}, whole | {str(old["id"])}, whole,
+    ]  # fmt: skip
+    # What is its own it has corrected all the same.
+    assert (await good(wim, "diary_get", entry_id=old["id"]))["superseded_by"]
+    again = await good(ann, "diary_create", content="Black.", supersedes=team.ann, diary="team")
+    await team.memory.settle_all()
+    assert (await good(wim, "diary_get", entry_id=team.ann))["superseded_by"] == again["id"]
+    chain = await good(wim, "diary_verify")
+    assert "broken" not in cast("Json", chain["chain"])
+    assert not chain.get("entries")
+
+
+async def test_nobody_misses_an_entry_for_a_correction_that_it_may_not_read(team: Team) -> None:
+    ann, wim = team.clients["ann"], team.clients["wim"]
+    await good(ann, "diary_create", content="Black.", supersedes=[team.wim], diary="team")
+    await team.memory.settle_all()
+    before = await list_current(wim, diary="*")
+
+    await good(ann, "diary_unshare", diary="team", with_="wim")
+
+    assert (before[0] & {team.ann, team.wim}, before[2]) == ({team.ann}, {team.ann})
+    assert await list_current(wim, diary="*") == [{team.wim}] * 3
+    assert await list_current(wim) == [{team.wim}] * 3
+    # Out of there it can be corrected anew.
+    changes: Json = {"entry_id": team.wim, "expected_version": 1}
+    await good(wim, "diary_update", **changes, diary="main")
+    await good(wim, "diary_create", content="White.", supersedes=[team.wim])
 
 
 async def test_a_writer_closes_afterwards_what_another_wrote_in_the_diary_of_both(

@@ -278,7 +278,7 @@ STATEMENTS = (
     *("entry." + name for name in (
         "find_entry", "was_owned_by", "list_entries", "list_tags", "count_entries",
         "insert_entry", "link_waiting_source", "keep_version", "update_entry", "delete_entry",
-        "bury_entry", "raise_generation", "would_leave_superseded",
+        "bury_entry", "raise_generation", "would_leave_superseded", "part_entries",
     )),
     *("reflection." + name for name in (
         "count_by_type", "count_by_tag", "list_newest", "list_most_important", "list_corrections",
@@ -286,7 +286,7 @@ STATEMENTS = (
     )),
     *("share." + name for name in (
         "put_share", "remove_share", "find_share", "list_shares", "count_group_shares", "may_reach",
-        "find_received_share", "list_received_shares",
+        "find_received_share", "list_received_shares", "list_received_ids",
     )),
     *("expiry." + name for name in (
         "lock_expiring_shares", "carry_out_share_expiry",

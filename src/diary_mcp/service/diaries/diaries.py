@@ -21,7 +21,7 @@ from diary_mcp.domain.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
-from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, DiaryId, Grantee
+from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Grantee
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.cursors import Cursors
@@ -65,11 +65,7 @@ class DiaryService:
             PermissionBackendUnavailableError: a role is given, and nobody can say whether it holds.
         """
         reader = await self._access.readership(caller)
-        async with self._store.reading() as rows:
-            readable = await rows.diaries.list_readable(reader, counted=counted)
-        others = {each.id for each in readable if each.role != "owner" and each.id is not None}
-        opened = await self._permissions.check_diaries(caller, others) if others else set[DiaryId]()
-        shown = [each for each in readable if each.role == "owner" or each.id in opened]
+        shown = await self._places.list_readable(reader, counted=counted)
         if current is None:
             return shown
         name = parse_diary_name(current, caller)

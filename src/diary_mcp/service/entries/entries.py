@@ -180,9 +180,11 @@ class EntryService:
             if entry is not None:
                 diary = None if beside is None else await self._places.hold(unit, beside)
                 reader = Readership(caller) if beside is None else beside.reader
-                older = await _find_superseded(unit, reader, changes.supersedes or (), diary)
-                revised = _revised(entry, self._door.admit_changes(entry, changes), older)
                 is_moving = target is not None and diary != entry.diary
+                # It may have been moved a moment ago.
+                shared = diary if is_moving or diary == entry.diary else None
+                older = await _find_superseded(unit, reader, changes.supersedes or (), shared)
+                revised = _revised(entry, self._door.admit_changes(entry, changes), older)
                 is_expected = entry.version == expected_version
                 if is_expected and not is_moving and _says_the_same(revised, entry):
                     return entry

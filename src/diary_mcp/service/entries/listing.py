@@ -15,7 +15,7 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
 from diary_mcp.service.entries.access import Access, Listed
 from diary_mcp.service.entries.cursors import Cursors
-from diary_mcp.service.entries.places import Places, within
+from diary_mcp.service.entries.places import Looked, Places, within
 from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,
@@ -118,15 +118,22 @@ class ListingService:
         diary: str | None = None,
         current: str | None = None,
     ) -> tuple[list[TagCount], str | None]:
-        """The caller's own tags, or those of a diary, the most used first; and a notice.
+        """The caller's own tags, or those of a diary or of everything; and a notice.
+
+        The most used come first.
 
         Raises:
             NotFoundError: there is no such diary that the caller may read.
+            PermissionBackendUnavailableError: something is another agent's, and nobody can say
+                whether the caller may read it.
         """
-        looked = await self._places.look(caller, diary, current)
-        async with self._store.reading() as rows:
-            tags = await rows.entries.list_tags(caller, looked.place, prefix, limit)
-        return tags, looked.notice
+
+        async def fetch(looked: Looked) -> tuple[list[TagCount], str | None]:
+            async with self._store.reading() as rows:
+                tags = await rows.entries.list_tags(caller, looked.within, prefix, limit)
+            return tags, looked.notice
+
+        return await self._places.read(caller, diary, current, fetch)
 
     async def list_shares(
         self, caller: AgentName, reference: str, cursor: str | None, limit: int

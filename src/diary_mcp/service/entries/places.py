@@ -5,15 +5,18 @@ check of the permission backend. Before it is written into, a diary is held in t
 that writes, and the role with it: a role that was taken away opens nothing any more.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import TypeVar
 from uuid import UUID
 
 from diary_mcp.domain.diaries import (
     EVERYTHING,
     MAIN,
     DiaryName,
+    DiarySummary,
     HeldDiary,
     parse_diary_name,
 )
@@ -21,7 +24,7 @@ from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.errors import ForbiddenError, NotFoundError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.ports.entries import Place, Readership
+from diary_mcp.service.ports.entries import Place, Reach, Readership
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange
@@ -29,6 +32,8 @@ from diary_mcp.service.ports.workflows import PermissionChange
 # No diary has it: nothing lies there.
 _NOWHERE = DiaryId(UUID(int=0))
 _SUGGESTIONS = 3
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,24 @@ class Looked:
     """Under which names the caller may read there."""
 
     notice: str | None = None
+    reach: Reach | None = None
+    """What of everything is another agent's, where that was looked at."""
+
+    @property
+    def within(self) -> Place | Reach | None:
+        """What a digest is of; of the caller's own, where it is `None`."""
+        return self.place or self.reach
+
+    @property
+    def is_own(self) -> bool:
+        """Whether nobody else has ever had to do with it."""
+        return self.reach is None and (self.place is None or self.place.id is None)
+
+    def covers(self, before: "Looked") -> bool:
+        """Whether all that could be read before can be read still."""
+        if before.reach is not None:
+            return self.reach is not None and before.reach <= self.reach
+        return before.place is None or before.place == self.place
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,73 @@ class Places:
         held = await self.find(caller, name)
         reader = await self._reader(caller, name)
         return Looked(Place(held.owner, held.name, held.id), reader)
+
+    async def read(
+        self,
+        caller: AgentName,
+        asked: str | None,
+        current: str | None,
+        fetch: Callable[[Looked], Awaitable[Read]],
+    ) -> Read:
+        """What `fetch` makes of a diary, or of everything where that is asked for.
+
+        What it reads is counted up and names no entry that could be checked after. So the caller is
+        asked about before and after: what it could not read any more is not told.
+
+        Raises:
+            NotFoundError: there is no such diary that the caller may read.
+            PermissionBackendUnavailableError: something is another agent's, and nobody can say.
+        """
+        looked = await self._look_through(caller, asked, current)
+        while True:
+            made = await fetch(looked)
+            if looked.is_own:
+                return made
+            now = await self._look_through(caller, asked, current)
+            if now.covers(looked):
+                return made
+            looked = now
+
+    async def names_of(self, looked: Looked) -> Readership:
+        """Under which names the caller may read; without groups while nobody can say which."""
+        if looked.within is None:
+            with suppress(PermissionBackendUnavailableError):
+                return await self._access.readership(looked.reader.caller)
+        return looked.reader
+
+    async def _look_through(
+        self, caller: AgentName, asked: str | None, current: str | None
+    ) -> Looked:
+        """As `look`; of everything also what of it is another agent's."""
+        if (asked or current) != EVERYTHING:
+            return await self.look(caller, asked, current)
+        reader = await self._access.readership(caller)
+        async with self._store.reading() as rows:
+            received = await rows.shares.list_received_ids(reader)
+        diaries = await self.list_readable(reader, counted=False)
+        entries = await self._permissions.check_view(caller, received) if received else ()
+        reach = Reach(
+            diaries=frozenset(each.id for each in diaries if each.id is not None),
+            mains=frozenset(each.owner for each in diaries if each.name == MAIN),
+            entries=frozenset(entries),
+        )
+        return Looked(None, reader, reach=reach)
+
+    async def list_readable(self, reader: Readership, *, counted: bool) -> Sequence[DiarySummary]:
+        """Diaries that the caller owns, and those on which its role holds.
+
+        Raises:
+            PermissionBackendUnavailableError: a role is given, and nobody can say whether it holds.
+        """
+        async with self._store.reading() as rows:
+            readable = await rows.diaries.list_readable(reader, counted=counted)
+        others = {each.id for each in readable if each.role != "owner" and each.id is not None}
+        opened = (
+            await self._permissions.check_diaries(reader.caller, others)
+            if others
+            else set[DiaryId]()
+        )
+        return [each for each in readable if each.role == "owner" or each.id in opened]
 
     async def find(self, caller: AgentName, name: DiaryName) -> HeldDiary:
         """The diary, with the role that the caller really has.

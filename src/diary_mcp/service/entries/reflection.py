@@ -1,4 +1,4 @@
-"""What an agent's own entries come to: counts, what matters, what is open, what was corrected.
+"""What entries come to: counts, what matters, what is open, what was corrected.
 
 From the rows alone, without a model and without the permission backend: the same rows always
 give the same digest. The size is bounded, so that a model can afford to read it.
@@ -22,7 +22,7 @@ from diary_mcp.domain.reflection import (
     Solution,
 )
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
-from diary_mcp.service.entries.places import Places
+from diary_mcp.service.entries.places import Looked, Places
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.reflection import (
     DayCount,
@@ -81,7 +81,7 @@ class Chronicle:
 
 
 class ReflectionService:
-    """Digests of one agent's own entries at a time."""
+    """Digests for one agent at a time: of its own entries, a diary, or all that it may read."""
 
     def __init__(self, store: Store, places: Places) -> None:
         self._store = store
@@ -98,6 +98,8 @@ class ReflectionService:
     ) -> Reflection:
         """A digest of the selected entries; each of its lists names at most `limit`.
 
+        They are the owner's own, or those of a diary or of everything where that is asked for.
+
         What was `received` from other agents is shown beside them.
 
         Its lists are cut where the whole would take more than about 2,000 tokens; `notice` then
@@ -105,9 +107,27 @@ class ReflectionService:
 
         Raises:
             NotFoundError: there is no such diary that the caller may read.
+            PermissionBackendUnavailableError: something is another agent's, and nobody can say
+                whether the caller may read it.
         """
-        looked = await self._places.look(selection.owner, diary, current)
-        selection = replace(selection, place=looked.place)
+
+        async def fetch(looked: Looked) -> Reflection:
+            selected = await self._select(selection, looked)
+            return await self._digest(selected, limit, received, looked.notice)
+
+        return await self._places.read(selection.owner, diary, current, fetch)
+
+    async def _select(self, selection: EntrySelection, looked: Looked) -> EntrySelection:
+        reader = await self._places.names_of(looked)
+        return replace(selection, within=looked.within, groups=reader.groups)
+
+    async def _digest(
+        self,
+        selection: EntrySelection,
+        limit: int,
+        received: Sequence[ReceivedEntry | ReceivedDiary],
+        notice: str | None,
+    ) -> Reflection:
         async with self._store.reading() as rows:
             types = await rows.reflection.count_by_type(selection)
             tags = await rows.reflection.count_by_tag(selection, _MAX_TAGS)
@@ -126,7 +146,7 @@ class ReflectionService:
             corrections=tuple(_corrections(chains)),
             last_handoff=_excerpt(handoffs[0]) if handoffs else None,
             shared_with_you=tuple(received[:limit]),
-            notice=looked.notice,
+            notice=notice,
         )
         return _fit(complete, _count_current(types, "problem"))
 
@@ -136,10 +156,15 @@ class ReflectionService:
         Raises:
             NotFoundError: the current diary is another agent's, and `agent` may not read it.
         """
-        looked = await self._places.look(agent, None, current)
-        selection = EntrySelection(
-            agent, place=looked.place, min_importance=_MIN_IMPORTANCE_IN_CONTEXT
-        )
+        everything = EntrySelection(agent, min_importance=_MIN_IMPORTANCE_IN_CONTEXT)
+
+        async def fetch(looked: Looked) -> SessionContext:
+            selection = await self._select(everything, looked)
+            return replace(await self._recall(selection, looked.reader), diary=current)
+
+        return await self._places.read(agent, None, current, fetch)
+
+    async def _recall(self, selection: EntrySelection, reader: Readership) -> SessionContext:
         async with self._store.reading() as rows:
             types = await rows.reflection.count_by_type(selection)
             problems = await rows.reflection.list_newest(selection.only("problem"), _MAX_IN_CONTEXT)
@@ -155,7 +180,7 @@ class ReflectionService:
             notes = await rows.reflection.list_newest(
                 replace(selection, types=("note", "discovery")), _MAX_IN_CONTEXT
             )
-            handoff = await _find_last_handoff(rows, selection, looked.reader)
+            handoff = await _find_last_handoff(rows, selection, reader)
         named = {each.id for each in important}
         if handoff is not None:
             important = [each for each in important if each.id != handoff.id]
@@ -164,8 +189,7 @@ class ReflectionService:
             for some in (problems, decisions, notes)
         ]
         return SessionContext(
-            agent=agent,
-            diary=current,
+            agent=selection.owner,
             entries=sum(count.entries for count in types),
             last_handoff=handoff,
             important=tuple(map(_mention, important)),
@@ -185,14 +209,17 @@ class ReflectionService:
         Raises:
             NotFoundError: there is no such diary that the agent may read.
         """
-        looked = await self._places.look(agent, diary, current)
-        selection = EntrySelection(agent, place=looked.place)
-        async with self._store.reading() as rows:
-            return Chronicle(
-                days=await rows.reflection.count_by_day(selection),
-                problems=await rows.reflection.list_open_problems_by_day(selection),
-                notice=looked.notice,
-            )
+
+        async def fetch(looked: Looked) -> Chronicle:
+            selection = await self._select(EntrySelection(agent), looked)
+            async with self._store.reading() as rows:
+                return Chronicle(
+                    days=await rows.reflection.count_by_day(selection),
+                    problems=await rows.reflection.list_open_problems_by_day(selection),
+                    notice=looked.notice,
+                )
+
+        return await self._places.read(agent, diary, current, fetch)
 
     async def find_last_handoff(self, agent: AgentName) -> Entry | None:
         """The newest entry of type `handoff` of the agent's own."""

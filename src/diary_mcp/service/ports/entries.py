@@ -33,6 +33,24 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What a caller may read beside its own: all that is in some diaries, and some entries."""
+
+    diaries: frozenset[DiaryId] = frozenset()
+    mains: frozenset[AgentName] = frozenset()
+    """Whose `main` is one of the diaries: an entry there may name no diary."""
+
+    entries: frozenset[EntryId] = frozenset()
+
+    def __le__(self, other: "Reach") -> bool:
+        return (
+            self.diaries <= other.diaries
+            and self.mains <= other.mains
+            and self.entries <= other.entries
+        )
+
+
+@dataclass(frozen=True)
 class EntryReference:
     """The two names of an entry."""
 
@@ -93,9 +111,12 @@ class EntryReader(Protocol):
         ...
 
     async def list_tags(
-        self, owner: AgentName, place: Place | None, prefix: str, limit: int
+        self, owner: AgentName, where: Place | Reach | None, prefix: str, limit: int
     ) -> list[TagCount]:
-        """The owner's tags that begin with `prefix`, or a diary's; the most used first."""
+        """Tags that begin with `prefix`, the most used first.
+
+        The owner's; or a diary's, or those of all that is within reach too.
+        """
         ...
 
     async def count(self, owner: AgentName, place: Place | None = None) -> EntryCounts: ...
@@ -141,7 +162,11 @@ class EntryWriter(Protocol):
         ...
 
     async def move(self, entry_id: EntryId, diary_id: DiaryId | None) -> None:
-        """Puts the entry into a diary, or into its owner's `main`."""
+        """Puts the entry into a diary, or into its owner's `main`.
+
+        What another agent's entry supersedes, or is superseded by, is so in one diary alone: what
+        would reach out of it ends.
+        """
         ...
 
     async def raise_generation(self, entry_id: EntryId, owner: AgentName) -> int | None:

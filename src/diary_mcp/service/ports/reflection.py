@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Protocol
 
-from diary_mcp.domain.fields import AgentName, EntryId, EntryType
-from diary_mcp.service.ports.entries import Place, TagCount
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee
+from diary_mcp.service.ports.entries import Place, Reach, TagCount
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,10 @@ class EntrySelection:
     since: datetime | None = None
     until: datetime | None = None
     types: Sequence[EntryType] | None = None
-    place: Place | None = None
-    """A diary: then its entries are meant, whoever owns them."""
+    within: Place | Reach | None = None
+    """A diary: then its entries are meant, whoever owns them. Or what is meant beside one's own."""
+    groups: tuple[Grantee, ...] = ()
+    """Those that the owner is in: what supersedes an entry may be open to them."""
     min_importance: float | None = None
     """Of what is named; what is counted may have less."""
 

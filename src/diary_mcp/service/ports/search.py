@@ -63,7 +63,7 @@ class Snapshot:
     fingerprint: int
     """The revisions of all of these by xor; with their number, it changes when any does."""
     superseded: bytes
-    """Ids of what entries of the caller's supersede."""
+    """Ids of the caller's entries that one which it may see supersedes."""
     matching: bytes | None
     """Ids of the caller's entries that pass the filters; `None` where there are none."""
     named: bytes

@@ -37,6 +37,10 @@ class ShareReader(Protocol):
         """
         ...
 
+    async def list_received_ids(self, reader: Readership) -> list[EntryId]:
+        """Entries of others that an active share of their own opens."""
+        ...
+
     async def list_page(
         self,
         owner: AgentName,

@@ -126,6 +126,27 @@ set diary_id = coalesce(
 )
 where id = %(id)s
 
+-- name: part_entries
+-- Of two owners' entries none supersedes the other any more that lies in another diary now.
+update diary.entry as older
+set superseded_by = null
+from diary.entry as newer
+where
+    newer.id = older.superseded_by
+    and newer.owner <> older.owner
+    and older.id in (
+        select e.id from diary.entry as e where e.id = %(id)s
+        union all
+        select e.id from diary.entry as e where e.superseded_by = %(id)s
+    )
+    and coalesce(
+        older.diary_id,
+        (select d.id from diary.diary as d where d.owner = older.owner and d.name = 'main')
+    ) is distinct from coalesce(
+        newer.diary_id,
+        (select d.id from diary.diary as d where d.owner = newer.owner and d.name = 'main')
+    )
+
 -- name: would_leave_superseded
 -- Whether what the entry supersedes of another owner is in its diary, and would not be in the next.
 select exists (
@@ -238,6 +259,12 @@ candidate as (
             and (
                 %(include_superseded)s
                 or e.superseded_by is null
+                or not exists (
+                    select
+                    from diary.newer_seen_by(
+                        e.superseded_by, %(diary)s, %(caller)s, %(grantees)s
+                    )
+                )
             )
             and (
                 %(after_date)s::timestamptz is null
@@ -332,21 +359,6 @@ select
 from diary.entry as e
 cross join lateral unnest(e.tags) as tag (name)
 where e.owner = %(owner)s and starts_with(tag.name, %(prefix)s)
-group by tag.name
-order by count(*) desc, tag.name
-limit %(limit)s
-
--- name: list_tags_of_diary
--- The same of one diary, whoever wrote there.
-select
-    tag.name as tag,
-    count(*)::integer as count,
-    bool_or(e.owner <> %(owner)s) as is_others
-from diary.entry as e
-cross join lateral unnest(e.tags) as tag (name)
-where
-    diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
-    and starts_with(tag.name, %(prefix)s)
 group by tag.name
 order by count(*) desc, tag.name
 limit %(limit)s

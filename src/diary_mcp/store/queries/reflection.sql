@@ -1,5 +1,6 @@
 -- name: count_by_type
--- Each type's entries, and how many of them nothing supersedes; the most frequent first.
+-- Each type's entries, and how many of them nothing that the owner may see supersedes; the most
+-- frequent first.
 select
     e.type,
     count(*)::integer as entries,
@@ -10,6 +11,12 @@ left join diary.entry as superseded
         superseded.owner = %(owner)s
         and superseded.superseded_by is not null
         and superseded.id = e.id
+        and exists (
+            select
+            from diary.newer_seen_by(
+                superseded.superseded_by, %(diary)s, %(owner)s, %(grantees)s
+            )
+        )
 where
     e.owner = %(owner)s
     and (%(types)s::text [] is null or e.type = any(%(types)s))
@@ -35,7 +42,7 @@ order by count(*) desc, tag.name
 limit %(limit)s
 
 -- name: list_newest
--- Entries that nothing supersedes, the newest first.
+-- Entries that nothing which may be seen supersedes, the newest first.
 select e.id, nullif(e.owner, %(owner)s) as owner, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
 from diary.entry as e
 where
@@ -43,13 +50,18 @@ where
     and (%(types)s::text [] is null or e.type = any(%(types)s))
     and (%(since)s::timestamptz is null or e.date >= %(since)s)
     and (%(until)s::timestamptz is null or e.date <= %(until)s)
-    and e.superseded_by is null
+    and (
+        e.superseded_by is null
+        or not exists (
+            select from diary.newer_seen_by(e.superseded_by, %(diary)s, %(owner)s, %(grantees)s)
+        )
+    )
     and (%(min_importance)s::double precision is null or e.importance >= %(min_importance)s)
 order by e.date desc, e.id
 limit %(limit)s
 
 -- name: list_most_important
--- Entries that nothing supersedes, the most important first, the newer of two alike first.
+-- Entries that nothing which may be seen supersedes, the most important first, the newer of two alike first.
 select e.id, nullif(e.owner, %(owner)s) as owner, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
 from diary.entry as e
 where
@@ -57,7 +69,12 @@ where
     and (%(types)s::text [] is null or e.type = any(%(types)s))
     and (%(since)s::timestamptz is null or e.date >= %(since)s)
     and (%(until)s::timestamptz is null or e.date <= %(until)s)
-    and e.superseded_by is null
+    and (
+        e.superseded_by is null
+        or not exists (
+            select from diary.newer_seen_by(e.superseded_by, %(diary)s, %(owner)s, %(grantees)s)
+        )
+    )
 order by e.importance desc, e.date desc, e.id
 limit %(limit)s
 
@@ -79,7 +96,12 @@ with recursive head as (
         and (%(types)s::text [] is null or e.type = any(%(types)s))
         and (%(since)s::timestamptz is null or e.date >= %(since)s)
         and (%(until)s::timestamptz is null or e.date <= %(until)s)
-        and e.superseded_by is null
+        and (
+            e.superseded_by is null
+            or not exists (
+                select from diary.newer_seen_by(e.superseded_by, %(diary)s, %(owner)s, %(grantees)s)
+            )
+        )
         and (%(min_importance)s::double precision is null or e.importance >= %(min_importance)s)
     order by e.date desc, e.id
     limit %(limit)s
@@ -130,7 +152,8 @@ from (
     union all
     select greatest(newer.date, e.date), -1
     from diary.entry as e
-    inner join diary.entry as newer on newer.id = e.superseded_by
+    cross join lateral
+        diary.newer_seen_by(e.superseded_by, %(diary)s, %(owner)s, %(grantees)s) as newer
     where e.owner = %(owner)s and e.type = 'problem'
 ) as change
 group by 1

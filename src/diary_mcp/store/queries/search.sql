@@ -12,6 +12,12 @@ select
             not %(include_superseded)s
             and older.owner = %(caller)s
             and older.superseded_by is not null
+            and exists (
+                select
+                from diary.newer_seen_by(
+                    older.superseded_by, %(diary)s, %(caller)s, %(grantees)s
+                )
+            )
     ), '') as superseded,
     case
         when %(filtered)s then coalesce((

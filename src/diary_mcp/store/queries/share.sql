@@ -64,6 +64,11 @@ where %(since)s::timestamptz is null or received.created_at > %(since)s
 order by received.created_at desc, received.entry_id
 limit %(limit)s
 
+-- name: list_received_ids
+select distinct s.entry_id
+from diary.active_entry_share as s
+where s.grantee = any(%(grantees)s) and s.granted_by <> %(caller)s
+
 -- name: list_shares
 -- Active shares that an owner gave, oldest first; of one entry where one is named.
 select
