@@ -10,7 +10,8 @@ import click
 from pydantic import JsonValue
 
 from diary_mcp.commands.options import with_settings
-from diary_mcp.plugins.client_files import SERVER, InstalledClient, Object, to_toml
+from diary_mcp.plugins.client_files import SERVE, InstalledClient
+from diary_mcp.plugins.client_formats import SERVER, Object, to_toml
 from diary_mcp.settings import AUTO, ENVIRONMENT_PREFIX, Settings
 
 ClientName = InstalledClient | Literal["inspector"]
@@ -62,7 +63,7 @@ def server_entry(client: ClientName, environment: Mapping[str, str]) -> Object:
     server: Object = {
         "command": sys.executable,
         # -P: the folder that the client starts it in must not be looked into for modules.
-        "args": ["-P", "-m", "diary_mcp", "serve"],
+        "args": ["-P", *SERVE],
         "env": dict(environment),
     }
     return server if client in _WITHOUT_TYPE else {"type": "stdio", **server}

@@ -19,9 +19,11 @@ from diary_mcp.plugins.client_files import (
     InstalledClient,
     Places,
     apply,
+    find_other_server,
     plan_install,
     plan_uninstall,
 )
+from diary_mcp.plugins.client_formats import SERVER
 from diary_mcp.settings import Settings
 
 _NEXT = {
@@ -41,7 +43,10 @@ _dry_run_option = click.option("--dry-run", is_flag=True, help="Show the change,
 @with_settings
 @click.argument("client", type=click.Choice(_CLIENTS), required=False)
 @_dry_run_option
-def install(settings: Settings, *, client: InstalledClient | None, dry_run: bool) -> None:
+@click.option("--force", is_flag=True, help="Replace another server named diary.")
+def install(
+    settings: Settings, *, client: InstalledClient | None, dry_run: bool, force: bool
+) -> None:
     """Put the server into CLIENT's configuration, and hooks where CLIENT runs them.
 
     What else stands in its files stays, and each file is kept as it was beside the new one.
@@ -49,7 +54,7 @@ def install(settings: Settings, *, client: InstalledClient | None, dry_run: bool
     """
     if client is None:
         sys.exit(_install_what_is_there(settings, dry_run=dry_run))
-    _install(settings, client, dry_run=dry_run)
+    _install(settings, client, dry_run=dry_run, force=force)
 
 
 def _install_what_is_there(settings: Settings, *, dry_run: bool) -> int:
@@ -79,12 +84,14 @@ def _ask_for(settings: Settings, client: InstalledClient, *, dry_run: bool) -> i
     return 0
 
 
-def _install(settings: Settings, client: InstalledClient, *, dry_run: bool) -> None:
-    if _carry_out(_plan(settings, client), dry_run=dry_run):
+def _install(
+    settings: Settings, client: InstalledClient, *, dry_run: bool, force: bool = False
+) -> None:
+    if _carry_out(_plan(settings, client, force=force), dry_run=dry_run):
         click.echo(_NEXT[client], err=True)
 
 
-def _plan(settings: Settings, client: InstalledClient) -> Sequence[Change]:
+def _plan(settings: Settings, client: InstalledClient, *, force: bool = False) -> Sequence[Change]:
     if _is_fleeting(Path(sys.prefix)):
         raise ConflictError(
             "uvx runs this diary-mcp from its cache, where a client would not find it for long. "
@@ -92,7 +99,8 @@ def _plan(settings: Settings, client: InstalledClient) -> Sequence[Change]:
         )
     environment = environment_of(client, settings)
     server = server_entry(client, environment)
-    return plan_install(client, _places(), server, _hook_command(client, environment))
+    hook = _hook_command(client, environment)
+    return plan_install(client, _places(), server, hook, is_forced=force)
 
 
 @click.command()
@@ -103,6 +111,12 @@ def uninstall(settings: Settings, *, client: InstalledClient, dry_run: bool) -> 
     """Take the server and the hooks out of CLIENT's configuration; the diary stays."""
     del settings
     _carry_out(plan_uninstall(client, _places()), dry_run=dry_run)
+    path = find_other_server(client, _places())
+    if path is not None:
+        click.echo(
+            f"The server named {SERVER} in {path} stays: `diary-mcp install` did not write it.",
+            err=True,
+        )
 
 
 def _is_fleeting(installation: Path) -> bool:

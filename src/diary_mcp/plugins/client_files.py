@@ -1,43 +1,40 @@
 """The clients' own files: what of ours stands in them, put in and taken out, all else as it was."""
 
-import json
+import glob
 import os
 import re
 import shutil
 import sys
 import tempfile
-import tomllib
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
+from diary_mcp.plugins.client_formats import SERVER, TOML_SECTION, Edit, Object, edited_text
 from diary_mcp.plugins.hook_process import ENDING
 
 InstalledClient = Literal["claude-desktop", "claude-code", "codex", "vscode", "cursor", "gemini"]
-Object = dict[str, JsonValue]
-Edit = Callable[[Object], None]
 
-SERVER = "diary"
+SERVE = ("-m", "diary_mcp", "serve")
+"""How the interpreter starts it, wherever `install` or `config` says so."""
+
 HOOK_EVENTS = ("SessionStart", "Stop", "SessionEnd")
 """Those of Claude Code and Codex."""
 
-_TOML_SECTION = "mcp_servers"
 # More than a hook takes, see `hook_process`: it ends by itself.
 _HOOK_TIMEOUT_S = 10
 # Codex gives the end of a session no more, and warns of more.
 _END_TIMEOUT_S = 3
 _OUR_HOOK = re.compile(r"diary[_-]mcp hook (?:claude-code|codex) ")
+_SECTIONS = frozenset({"mcpServers", "servers", TOML_SECTION, "hooks"})
 _PLUGIN = "diary@diary-mcp"
-# Windows editors begin a file with it.
-_BYTE_ORDER_MARK = "\ufeff"
-_OBJECT = TypeAdapter(dict[str, JsonValue])
+_PREFIX = "DIARY_MCP_"
 _PLUGIN_FOLDER = Path(__file__).resolve().parent / "claude-code"
 
 
@@ -89,7 +86,7 @@ class Places:
             case "gemini":
                 return self.home / ".gemini" / "settings.json", "mcpServers"
             case "codex":
-                return self.codex_folder / "config.toml", _TOML_SECTION
+                return self.codex_folder / "config.toml", TOML_SECTION
 
     def holds(self, client: InstalledClient) -> bool:
         """Whether the client has been on this machine: it is in PATH, or its folder is there."""
@@ -117,7 +114,12 @@ class Places:
 
 
 def plan_install(
-    client: InstalledClient, places: Places, server: Object, hook: Callable[[str], str]
+    client: InstalledClient,
+    places: Places,
+    server: Object,
+    hook: Callable[[str], str],
+    *,
+    is_forced: bool = False,
 ) -> list[Change]:
     """What makes the client start the server, and run the hooks where it has any.
 
@@ -126,13 +128,16 @@ def plan_install(
         places: where its files are.
         server: how the client starts the server, as its file says it.
         hook: the command for an event of the client.
+        is_forced: whether it replaces a server of this name that somebody else has put there.
 
     Raises:
         InvalidArgumentError: a file is there that cannot be read, or holds something else.
-        ConflictError: the plugin is there already, from a marketplace.
+        ConflictError: the plugin is there already, from a marketplace, or another server is.
     """
     path, section = places.servers(client)
-    servers = _edited(path, lambda whole: _section(whole, section, path).update({SERVER: server}))
+    servers = _edited(
+        path, lambda whole: _add_server(whole, section, path, server, is_forced=is_forced)
+    )
     hooks = _hooks_file(client, places)
     if hooks is None:
         return [servers]
@@ -151,11 +156,28 @@ def plan_uninstall(client: InstalledClient, places: Places) -> list[Change]:
         InvalidArgumentError: a file is there that cannot be read, or holds something else.
     """
     path, section = places.servers(client)
-    servers = _edited(path, lambda whole: _remove_server(whole, section, path))
+    servers = _taken_out(path, lambda whole: _remove_server(whole, section, path))
     hooks = _hooks_file(client, places)
     if hooks is None:
         return [servers]
-    return [_edited(hooks, _remove_hooks), servers, *_skill(client, places, is_wanted=False)]
+    return [_taken_out(hooks, _remove_hooks), servers, *_skill(client, places, is_wanted=False)]
+
+
+def find_other_server(client: InstalledClient, places: Places) -> Path | None:
+    """The file with a server of our name that an installation did not write, if there is one.
+
+    Raises:
+        InvalidArgumentError: it cannot be read.
+    """
+    path, section = places.servers(client)
+    found: list[JsonValue] = []
+
+    def look(whole: Object) -> None:
+        servers = whole.get(section)
+        found.append(servers.get(SERVER) if isinstance(servers, dict) else None)
+
+    _edited(path, look)
+    return path if found[0] is not None and not _is_our_server(found[0]) else None
 
 
 def apply(change: Change) -> Path | None:
@@ -196,12 +218,6 @@ def _hooks_file(client: InstalledClient, places: Places) -> Path | None:
     return places.codex_folder / "hooks.json" if client == "codex" else None
 
 
-def to_toml(whole: Object) -> str:
-    import tomlkit  # noqa: PLC0415  # one client's
-
-    return tomlkit.dumps(whole)
-
-
 def _skill(client: InstalledClient, places: Places, *, is_wanted: bool) -> list[Change]:
     """The skill is a file of ours; one that somebody has changed is not taken away."""
     folder = places.claude_folder if client == "claude-code" else places.codex_folder
@@ -215,11 +231,42 @@ def _skill(client: InstalledClient, places: Places, *, is_wanted: bool) -> list[
 
 def _edited(path: Path, edit: Edit) -> Change:
     before = _read(path)
-    edited = _edit_toml if path.suffix == ".toml" else _edit_json
-    text = before or ""
-    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
-    after = mark + edited(text.removeprefix(mark), edit, path)
+    after = edited_text(before or "", edit, path)
     return Change(path, before, before if before is None and not after.strip("{}\n ") else after)
+
+
+def _taken_out(path: Path, edit: Edit) -> Change:
+    """The file without what is ours; as an installation has kept it, where all else is the same.
+
+    Where nothing is left that an installation did not write, there was no file.
+    """
+    change = _edited(path, edit)
+    if not change.is_one or change.after is None:
+        return change
+    real = path.resolve()
+    for kept in sorted(real.parent.glob(f"{glob.escape(real.name)}.*.bak"), reverse=True):
+        before = _read(kept) or ""
+        with suppress(InvalidArgumentError):
+            if _squeezed(before, path) == _squeezed(change.after, path):
+                return replace(change, after=before)
+    is_empty = not change.after.strip("{}\r\n ") and not path.is_symlink()
+    return replace(change, after=None) if is_empty else change
+
+
+def _squeezed(text: str, path: Path) -> str:
+    """The text without what an installation makes room with, and may have found there."""
+    return "".join(edited_text(text, _drop_empty, path).split())
+
+
+def _drop_empty(whole: Object) -> None:
+    for name in _SECTIONS & whole.keys():
+        section = whole[name]
+        if isinstance(section, dict):
+            for event in HOOK_EVENTS:
+                if section.get(event) == []:
+                    del section[event]
+            if not section:
+                del whole[name]
 
 
 def _read(path: Path) -> str | None:
@@ -233,56 +280,6 @@ def _read(path: Path) -> str | None:
         ) from error
 
 
-def _edit_json(text: str, edit: Edit, path: Path) -> str:
-    try:
-        whole = _OBJECT.validate_json(text) if text.strip() else {}
-    except ValidationError as error:
-        raise InvalidArgumentError(
-            f"{path} is not a JSON object without comments, and was left as it is. Add by hand "
-            "what `diary-mcp config CLIENT` prints, or correct the file."
-        ) from error
-    before = json.dumps(whole)
-    edit(whole)
-    if json.dumps(whole) == before:
-        return text
-    indent = re.match(r"\s*\{\s*\n([ \t]+)", text)
-    written = json.dumps(whole, indent=indent[1] if indent else 2, ensure_ascii=False) + "\n"
-    return written.replace("\n", "\r\n") if "\r\n" in text else written
-
-
-def _edit_toml(text: str, edit: Edit, path: Path) -> str:
-    """Changes the servers alone: comments, order and all else stay as they are."""
-    import tomlkit  # noqa: PLC0415  # one client's
-
-    try:
-        told = tomllib.loads(text).get(_TOML_SECTION)
-        document: MutableMapping[str, object] = tomlkit.parse(text)
-    except ValueError as error:
-        raise InvalidArgumentError(
-            f"{path} is not TOML, and was left as it is: {error}. Correct it and try again."
-        ) from error
-    whole: Object = {} if told is None else {_TOML_SECTION: told}
-    before = deepcopy(whole)
-    edit(whole)
-    if whole == before:
-        return text
-    old, new = _servers(before), _servers(whole)
-    table = document.setdefault(_TOML_SECTION, tomlkit.table(is_super_table=True))
-    if isinstance(table, MutableMapping):
-        servers = cast("MutableMapping[str, object]", table)
-        for name in old.keys() - new.keys():
-            del servers[name]
-        servers.update({name: value for name, value in new.items() if old.get(name) != value})
-    if not new:
-        del document[_TOML_SECTION]
-    return tomlkit.dumps(document)
-
-
-def _servers(whole: Object) -> Object:
-    servers = whole.get(_TOML_SECTION, {})
-    return servers if isinstance(servers, dict) else {}
-
-
 def _section(whole: Object, name: str, path: Path) -> Object:
     section = whole.setdefault(name, {})
     if not isinstance(section, dict):
@@ -290,12 +287,43 @@ def _section(whole: Object, name: str, path: Path) -> Object:
     return section
 
 
+def _add_server(
+    whole: Object, section: str, path: Path, server: Object, *, is_forced: bool
+) -> None:
+    servers = _section(whole, section, path)
+    if SERVER in servers and not _is_our_server(servers[SERVER]) and not is_forced:
+        raise ConflictError(
+            f"{path} has a server named {SERVER} that `diary-mcp install` did not write, and was "
+            "left as it is. Rename it there, or replace it with --force."
+        )
+    present = servers.get(SERVER)
+    is_ours = isinstance(present, dict) and _is_our_server(present)
+    servers[SERVER] = _with_own_additions(server, present) if is_ours else server
+
+
+def _with_own_additions(server: Object, present: JsonValue) -> Object:
+    """What the person has added to our server, such as a time limit or a variable, stays."""
+    if not isinstance(present, dict):
+        return server
+    names = present.get("env"), server.get("env")
+    variables = [each if isinstance(each, dict) else {} for each in names]
+    kept = {name: value for name, value in variables[0].items() if not name.startswith(_PREFIX)}
+    return {**present, **server, "env": {**kept, **variables[1]}}
+
+
 def _remove_server(whole: Object, section: str, path: Path) -> None:
+    """One that somebody else has put there stays."""
     if section in whole:
         servers = _section(whole, section, path)
-        servers.pop(SERVER, None)
-        if not servers:
-            del whole[section]
+        if SERVER in servers and _is_our_server(servers[SERVER]):
+            del servers[SERVER]
+            if not servers:
+                del whole[section]
+
+
+def _is_our_server(server: JsonValue) -> bool:
+    words = server.get("args") if isinstance(server, dict) else None
+    return isinstance(words, list) and words[-len(SERVE) :] == list(SERVE)
 
 
 def _add_hooks(whole: Object, commands: Mapping[str, str], path: Path) -> None:

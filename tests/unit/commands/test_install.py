@@ -58,7 +58,24 @@ def test_installing_again_and_taking_out_again_is_told(settings: dict[str, str])
 
     assert first.out.startswith("wrote ")
     assert again.out == gone.out == "Nothing to change.\n"
-    assert "(as it was: " in out.out
+    assert out.out.startswith("removed ")
+
+
+def test_another_server_of_this_name_is_named_and_replaced_only_with_force(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "home" / ".cursor" / "mcp.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"mcpServers": {"diary": {"url": "https://diary.example/mcp"}}}', "utf-8")
+
+    with pytest.raises(ConflictError, match="Rename it there, or replace it with --force"):
+        run_command("install", "cursor", settings=settings)
+    out = run_command("uninstall", "cursor", settings=settings)
+    forced = run_command("install", "cursor", "--force", settings=settings)
+
+    assert (out.status, out.out) == (0, "Nothing to change.\n")
+    assert out.err.startswith("The server named diary in ")
+    assert "(as it was: " in forced.out
 
 
 def test_without_a_client_and_a_terminal_those_that_are_there_are_named(

@@ -1,6 +1,7 @@
 """What an installation changes in the clients' files, and what it leaves as it was."""
 
 import json
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -8,18 +9,25 @@ from typing import get_args
 import pytest
 
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
+from diary_mcp.plugins import jsonc
 from diary_mcp.plugins.client_files import (
     HOOK_EVENTS,
     Change,
     InstalledClient,
-    Object,
     Places,
     apply,
+    find_other_server,
     plan_install,
     plan_uninstall,
 )
+from diary_mcp.plugins.client_formats import Object, to_toml
+from support.clients import Json
 
-SERVER: Object = {"command": "python", "args": ["-m", "diary_mcp"], "env": {"A": "b"}}
+SERVER: Object = {
+    "command": "python",
+    "args": ["-P", "-m", "diary_mcp", "serve"],
+    "env": {"DIARY_MCP_AGENT": "b"},
+}
 CLIENTS: tuple[InstalledClient, ...] = get_args(InstalledClient)
 SETTINGS = """{
     "theme": "dark \u00e9",
@@ -81,8 +89,7 @@ def test_uninstalling_takes_out_all_of_it(client: InstalledClient, places: Place
     left = [path.read_text("utf-8") for path in places.home.rglob("*") if path.is_file()]
 
     assert not [change for change in plan_uninstall(client, places) if change.is_one]
-    assert {text.strip() for text in left if "diary" not in text} <= {"", "{}"}
-    assert not (places.claude_folder / "skills" / "diary").exists()
+    assert left == []
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -131,8 +138,8 @@ def test_another_installation_replaces_the_hooks_of_the_first(places: Places) ->
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": 1,}', "// mine\n{}", "[]", '{"mcpServers": []}', "\ufeff{"],
-    ids=["a comma", "a comment", "an array", "another section", "half"],
+    ["// mine", "[]", '{"mcpServers": []}', "\ufeff{", '{"a": 1 "b": 2}'],
+    ids=["a comment", "an array", "another section", "half", "no comma"],
 )
 def test_a_file_that_cannot_be_understood_is_left_as_it_is(text: str, places: Places) -> None:
     path = places.home / ".claude.json"
@@ -160,6 +167,100 @@ def test_a_byte_order_mark_is_no_reason_to_refuse_and_stays(places: Places) -> N
         carry_out(plan_uninstall(client, places))
 
     assert {path: path.read_text("utf-8") for path in texts} == texts
+
+
+FORMS = {
+    "claude-desktop": [
+        '{"mcpServers": {}}',
+        '{"mcpServers":{"other":{"command":"y","args":[]}},"n":1e2,"s":"\\u00e9"}',
+    ],
+    "vscode": [
+        '// mine\n{\n\t"servers": {\n\t\t"a": {"command": "y"}, // the one\n\t},\n\t"n": [],\n}',
+        "{\r\n  /* none */\r\n}\r\n",
+    ],
+    "gemini": ['{\n  // mine\n  "theme": "dark" // or light\n}\n'],
+    "codex": [
+        'mcp_servers = { other = { command = "y" } } # mine\n',
+        'mcp_servers.other.command = "y" # mine\nmodel = "x"\n',
+        '["mcp_servers"."other"]\ncommand = "y"\n\n\n# at the end\n',
+        'x = [\n  "a", # b\n]\r\nn = nan\r\n',
+        'model = "x"',
+        "[mcp_servers]\n",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("client", "text"), [(client, text) for client, texts in FORMS.items() for text in texts]
+)
+def test_a_file_of_any_form_says_what_it_said_and_is_given_back_to_the_letter(
+    client: InstalledClient, text: str, places: Places
+) -> None:
+    path, section = places.servers(client)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text.encode())
+
+    carry_out(plan_install(client, places, SERVER, hook))
+    installed = path.read_bytes().decode()
+    again = [each for each in plan_install(client, places, SERVER, hook) if each.is_one]
+    carry_out(plan_uninstall(client, places))
+
+    wanted = told(client, text)
+    wanted.setdefault(section, {})["diary"] = SERVER
+    assert repr(told(client, installed)) == repr(wanted)
+    assert again == []
+    assert path.read_bytes().decode() == text
+
+
+def told(client: InstalledClient, text: str) -> Json:
+    read: Json = tomllib.loads(text) if client == "codex" else jsonc.parse(text)  # pyright: ignore[reportAssignmentType]
+    return read
+
+
+def test_what_was_changed_beside_it_since_stays(places: Places) -> None:
+    path = places.servers("codex")[0]
+    path.parent.mkdir()
+    path.write_text(TOML, "utf-8")
+    carry_out(plan_install("codex", places, SERVER, hook))
+    changed = path.read_text("utf-8") + '\n# new\n[mcp_servers.new]\ncommand = "z"\n'
+    path.write_text(changed, "utf-8")
+
+    carry_out(plan_uninstall("codex", places))
+
+    assert path.read_text("utf-8") == TOML + '\n# new\n[mcp_servers.new]\ncommand = "z"\n'
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_server_of_this_name_that_somebody_else_has_put_there_stays_unless_forced(
+    client: InstalledClient, places: Places
+) -> None:
+    path, section = places.servers(client)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    theirs: Object = {section: {"diary": {"command": "my-diary"}}}
+    text = to_toml(theirs) if client == "codex" else json.dumps(theirs)
+    path.write_text(text, "utf-8")
+
+    with pytest.raises(ConflictError, match="--force"):
+        plan_install(client, places, SERVER, hook)
+    carry_out(plan_uninstall(client, places))
+    assert (path.read_text("utf-8"), find_other_server(client, places)) == (text, path)
+
+    carry_out(plan_install(client, places, SERVER, hook, is_forced=True))
+    assert "my-diary" not in path.read_text("utf-8")
+    assert find_other_server(client, places) is None
+
+
+def test_what_was_added_to_our_server_stays_when_it_is_installed_again(places: Places) -> None:
+    carry_out(plan_install("cursor", places, SERVER, hook))
+    path = places.servers("cursor")[0]
+    changed = {**SERVER, "disabled": True, "env": {"PROXY": "p", "DIARY_MCP_DATA_DIR": "/old"}}
+    path.write_text(json.dumps({"mcpServers": {"diary": changed}}), "utf-8")
+
+    carry_out(plan_install("cursor", places, SERVER, hook))
+
+    env = {"PROXY": "p", "DIARY_MCP_AGENT": "b"}
+    expected = {"mcpServers": {"diary": {**SERVER, "disabled": True, "env": env}}}
+    assert json.loads(path.read_text("utf-8")) == expected
 
 
 def test_a_file_behind_a_link_is_changed_where_it_is(places: Places) -> None:
