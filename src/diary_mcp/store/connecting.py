@@ -7,6 +7,8 @@ parameter `options`, so that the URL may have `options` of its own, and poolers 
 
 import os
 import re
+import select
+import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -28,6 +30,8 @@ Limits = Mapping[str, str]
 """Settings of a session that bound what it may cost; what the URL's `options` say wins."""
 
 CONNECT_TIMEOUT_S = 5
+SURE_S = 5.0
+"""For so long after an answer a connection is taken for alive."""
 # Whoever is gone without a word is noticed by both ends: this one must not wait for a host that is
 # lost, nor that host's PostgreSQL hold locks for a process that is.
 _TRANSPORT = MappingProxyType(
@@ -143,6 +147,7 @@ class BoundedBlockingConnection(psycopg.Connection[tuple[object, ...]]):
     """
 
     longest_wait_s: float | None = None
+    answered_at = 0.0
 
     def wait(
         self, gen: PQGen[_Answer], interval: float = 0.1, timeout: float | None = None
@@ -150,10 +155,25 @@ class BoundedBlockingConnection(psycopg.Connection[tuple[object, ...]]):
         if timeout is not None:
             return super().wait(gen, interval, timeout)
         try:
-            return super().wait(gen, interval, self.longest_wait_s)
+            answer = super().wait(gen, interval, self.longest_wait_s)
         except psycopg.OperationalError as error:
             _give_up_if_left_waiting(self.pgconn, error, self.longest_wait_s)
             raise
+        self.answered_at = time.monotonic()
+        return answer
+
+    def seems_alive(self) -> bool:
+        """Whether it has answered of late, and has not ended since; asks nobody."""
+        return time.monotonic() - self.answered_at < SURE_S and is_quiet(self.fileno())
+
+
+def is_quiet(socket: int) -> bool:
+    """Whether there is nothing to read; where nothing was asked, that is an end, or a notice."""
+    if sys.platform == "win32":
+        return select.select([socket], [], [], 0)[0] == []
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return poll.poll(0) == []
 
 
 def _give_up_if_left_waiting(

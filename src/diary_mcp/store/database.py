@@ -1,8 +1,6 @@
 """Connections to PostgreSQL, and what their failures mean to a caller."""
 
 import re
-import selectors
-import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -20,9 +18,11 @@ from psycopg_pool import AsyncConnectionPool
 from diary_mcp.domain.errors import DatabaseUnavailableError, UnavailableError
 from diary_mcp.store.connecting import (
     CONNECT_TIMEOUT_S,
+    SURE_S,
     BoundedConnection,
     Limits,
     complete_url,
+    is_quiet,
     open_connection,
     other_hosts_s,
     prepare_session,
@@ -51,8 +51,6 @@ _LIMIT_TRANSACTION = "select set_config('transaction_timeout', %s, true)"
 _KNOWS_TRANSACTION_LIMIT = 170_000
 
 _RECONNECT_S = 3
-# One system call for one look; epoll takes four.
-_Selector = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
 
 _REACH_IT = (
     "Make sure that it runs and lets this user in, and that DIARY_MCP_DATABASE_URL is right where "
@@ -104,7 +102,7 @@ class WaitLimits:
 
     transaction_s: float = 30
     answer_s: float = 30
-    sure_s: float = 5
+    sure_s: float = SURE_S
     check_s: float = 2
     silence_s: float = CONNECT_TIMEOUT_S
 
@@ -342,16 +340,16 @@ def _reason(error: psycopg.Error) -> str:
 async def _check_unless_quiet(connection: Connection) -> None:
     """Asks PostgreSQL before a connection is handed out, but only where there is reason to.
 
-    Nothing was asked on it, so what there is to read is its end, or a notice. That way the first
-    calls after a restart of PostgreSQL find a new connection, and all others save a round trip.
+    That way the first calls after a restart of PostgreSQL find a new connection, and all others
+    save a round trip.
     What was not used for a while may have been lost without a word, by a firewall or with its host.
     """
-    with _Selector() as selector:
-        selector.register(connection.fileno(), selectors.EVENT_READ)
-        is_quiet = selector.select(timeout=0) == []
     if not isinstance(connection, BoundedConnection):
         await AsyncConnectionPool.check_connection(connection)
-    elif not is_quiet or time.monotonic() - connection.answered_at > connection.sure_s:
+    elif (
+        not is_quiet(connection.fileno())
+        or time.monotonic() - connection.answered_at > connection.sure_s
+    ):
         with connection.waiting_at_most(connection.check_s):
             await AsyncConnectionPool.check_connection(connection)
 

@@ -13,9 +13,15 @@ def load_queries(table: str) -> Mapping[str, LiteralString]:
     """The statements of `store/queries/{table}.sql` by name.
 
     The files ship with the package and hold no user input, which is what psycopg asks of a
-    `LiteralString`.
+    `LiteralString`. What a statement says to its reader is left out: psycopg takes a statement
+    apart once, but for each call where it is longer than 4,096 characters.
     """
     text = files("diary_mcp.store").joinpath(f"queries/{table}.sql").read_text("utf-8")
     _, *parts = _NAME_LINE.split(text)
     statements = zip(parts[::2], parts[1::2], strict=True)
-    return MappingProxyType({name: cast("LiteralString", sql.strip()) for name, sql in statements})
+    return MappingProxyType({name: cast("LiteralString", _bare(sql)) for name, sql in statements})
+
+
+def _bare(sql: str) -> str:
+    lines = map(str.strip, sql.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("--"))

@@ -9,9 +9,10 @@ from typing import cast
 from dbos import DBOS, DBOSClient, DBOSConfig
 from dbos._error import DBOSException
 from dbos._sys_db import SystemDatabase
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import (
@@ -26,7 +27,7 @@ from diary_mcp.service.ports.workflows import (
     PollRates,
 )
 from diary_mcp.workflows.json_rows import read_rows_as_json
-from diary_mcp.workflows.ports import Connect
+from diary_mcp.workflows.ports import Connect, LastingConnection
 
 DBOS_SCHEMA = "dbos"
 # Constant: by default it is a hash of the workflows' source, and rows that are bound to the
@@ -48,7 +49,7 @@ _SHORTEST_POLLING_S = {
     PERMISSION_QUEUE: 0.0,
     DIARY_QUEUE: 1.0,
     INDEXING_QUEUE: 0.25,
-    SIGNATURE_QUEUE: 1.0,
+    SIGNATURE_QUEUE: 5.0,
 }
 # Polling is what an idle server costs. What this process changes it also settles at once, see
 # `service/eager_settlement.py`; the queue has the rest: what others left, and what failed at first.
@@ -66,14 +67,24 @@ def open_engine(connect: Connect) -> Engine:
 
     SQLAlchemy would read the URL in a way of its own: several hosts, and sockets, otherwise.
     """
-    return create_engine(
+    engine = create_engine(
         "postgresql+psycopg://",
         creator=cast("Callable[[], DBAPIConnection]", connect),
         pool_size=_POOL_SIZE,
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
-        pool_pre_ping=True,
     )
+    # SQLAlchemy's own way to look is a statement before each transaction.
+    event.listen(engine, "checkout", _refuse_dead)
+    return engine
+
+
+def _refuse_dead(
+    connection: DBAPIConnection, _record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """Lets the pool open a connection anew that may not last."""
+    if not cast("LastingConnection", connection).seems_alive():
+        raise DisconnectionError
 
 
 def migrate_dbos(connect: Connect) -> None:

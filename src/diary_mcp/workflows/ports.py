@@ -12,10 +12,18 @@ Settle = Callable[[Sequence[RelatedId]], Awaitable[None]]
 """Makes the permission backend agree with the rows of these entries and diaries, or raises."""
 
 Connect = Callable[[], object]
-"""Opens a DB-API connection for DBOS; blocks."""
+"""Opens a DB-API connection for DBOS, which is a `LastingConnection`; blocks."""
 
 Expire = Callable[[UUID], Awaitable[None]]
 """Removes the signature request if its time is up."""
+
+
+class LastingConnection(Protocol):
+    """A connection that a pool keeps between uses."""
+
+    def seems_alive(self) -> bool:
+        """Whether it can be used without asking first; else it is opened anew."""
+        ...
 
 
 class Indexer(Protocol):

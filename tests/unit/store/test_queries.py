@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 import diary_mcp
+from diary_mcp.store.sql import load_queries
 
 QUERIES = sorted((Path(diary_mcp.__file__).parent / "store" / "queries").glob("*.sql"))
 SAID_HERE = re.compile(r"expires_at is null|\bs(hare)?\.expires_at\s*>\s*clock")
@@ -14,3 +16,9 @@ SAID_HERE = re.compile(r"expires_at is null|\bs(hare)?\.expires_at\s*>\s*clock")
 @pytest.mark.parametrize("path", QUERIES, ids=[path.stem for path in QUERIES])
 def test_when_a_share_is_active_is_said_by_the_view_alone(path: Path) -> None:
     assert SAID_HERE.search(path.read_text("utf-8")) is None
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=[path.stem for path in QUERIES])
+def test_psycopg_need_not_take_a_statement_apart_for_each_call(path: Path) -> None:
+    longest = max(map(len, load_queries(path.stem).values()))
+    assert longest <= MAX_CACHED_STATEMENT_LENGTH
