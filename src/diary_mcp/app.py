@@ -20,6 +20,7 @@ import anyio.to_thread
 import structlog
 
 from diary_mcp.domain.chain import PublicKey
+from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.choice import choose_embedder
@@ -35,10 +36,9 @@ from diary_mcp.service.agents.tokens import TokenService
 from diary_mcp.service.chain.continuity import Continuity
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.diary import BackendNames, Diary, build_diary
-from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.index.indexer import EntryIndexer
-from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.index.tokenizer import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts, Grant
 from diary_mcp.service.ports.workflows import QUEUES
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement

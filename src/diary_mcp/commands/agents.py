@@ -14,9 +14,15 @@ from diary_mcp.commands.options import with_settings
 from diary_mcp.commands.settling import run_settled
 from diary_mcp.domain.diaries import DiaryName
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Grantee, format_time
+from diary_mcp.domain.fields import (
+    NAME_PATTERN,
+    NAME_RULE,
+    AgentName,
+    Grantee,
+    counted,
+    format_time,
+)
 from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
-from diary_mcp.domain.wording import counted
 from diary_mcp.service.sharing.shares import require_grantee
 from diary_mcp.settings import Settings
 from diary_mcp.store.agents import PostgresAgents

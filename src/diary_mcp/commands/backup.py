@@ -12,7 +12,7 @@ import click
 from diary_mcp.app import open_foundation, open_postgres
 from diary_mcp.commands.options import errors_told, require_database, with_settings
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, UnavailableError
-from diary_mcp.domain.wording import counted
+from diary_mcp.domain.fields import counted
 from diary_mcp.files.backup_file import (
     DUMP,
     copy_keys,

@@ -7,8 +7,7 @@ import click
 from diary_mcp.app import Foundation
 from diary_mcp.commands.options import with_settings
 from diary_mcp.commands.settling import run_settled
-from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.wording import counted
+from diary_mcp.domain.fields import AgentName, counted
 from diary_mcp.settings import Settings
 
 

@@ -9,9 +9,9 @@ import click
 
 from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.commands.options import with_settings
+from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.files.import_paths import ImportReport, OnProgress, import_paths
 from diary_mcp.files.reading import CLOSED_DOOR
-from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.settings import Settings
 
 _SETTLING_S = 10

@@ -5,8 +5,7 @@ import click
 
 from diary_mcp.app import open_foundation, preview_repairs, repair_rows_adrift
 from diary_mcp.commands.options import with_settings
-from diary_mcp.domain.fields import printable_lines
-from diary_mcp.domain.wording import counted
+from diary_mcp.domain.fields import counted, printable_lines
 from diary_mcp.service.ports.settlement import DriftCounts, Grant
 from diary_mcp.settings import Settings
 

@@ -188,6 +188,11 @@ def quoted(name: str) -> str:
     return f'"{escaped}"'
 
 
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """`1 entry`, `2 entries`; what is counted ends with an s where no other plural is given."""
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
 def value_problem(problem: ErrorDetails) -> str:
     """What is wrong with a value, to be read after the argument's name."""
     if problem["type"] == "string_too_long":

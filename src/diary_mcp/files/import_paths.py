@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.domain.errors import ForbiddenError, NotFoundError
 from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.domain.version import EntryRecord
@@ -19,7 +20,6 @@ from diary_mcp.files.reading import CLOSED_DOOR, read_batches
 from diary_mcp.files.sources import Rejection, Source, find_sources
 from diary_mcp.service.archive.importer import EntryImport, ImportedEntry
 from diary_mcp.service.chain.links import ChainSigning
-from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.places import Places, Target
 from diary_mcp.service.ports.store import Store, UnitOfWork
 

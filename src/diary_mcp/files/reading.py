@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import printable
 from diary_mcp.files.conversations import Program, Unreadable, read_conversations
@@ -24,7 +25,6 @@ from diary_mcp.files.sources import (
     shown,
 )
 from diary_mcp.service.archive.importer import ImportedEntry
-from diary_mcp.service.entries.credentials import CredentialDoor
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_FOLDERS = 6

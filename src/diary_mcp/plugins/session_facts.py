@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diary_mcp.domain.fields import printable
-from diary_mcp.domain.wording import counted
+from diary_mcp.domain.fields import counted, printable
 from diary_mcp.plugins.transcript import SessionWork
 
 _TIMEOUT_S = 0.5

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
+from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.agents.authentication import AgentRegistry
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.diaries.diaries import DiaryService
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.entries import EntryService
 from diary_mcp.service.entries.listing import ListingService, SuggestionService
@@ -17,7 +17,7 @@ from diary_mcp.service.entries.reflection import ReflectionService
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.entries.versions import HistoryService
 from diary_mcp.service.entries.watching import WatchService
-from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.index.tokenizer import WordCounts
 from diary_mcp.service.ports.entries import Announcer
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader

@@ -1,9 +1,8 @@
-"""Connections to PostgreSQL, and what their failures mean to a caller."""
+"""Connections to one database: the pool that lends them, and what is done on one."""
 
-import re
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -13,9 +12,8 @@ import anyio
 import anyio.lowlevel
 import psycopg
 from psycopg.rows import scalar_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from diary_mcp.domain.errors import DatabaseUnavailableError, UnavailableError
 from diary_mcp.store.connecting import (
     CONNECT_TIMEOUT_S,
     SURE_S,
@@ -30,7 +28,7 @@ from diary_mcp.store.connecting import (
 from diary_mcp.store.connecting import (
     Connection as Connection,  # noqa: PLC0414  # what a pool lends
 )
-from diary_mcp.store.pool_queue import PoolQueue, TellingPool
+from diary_mcp.store.failures import REACH_IT, raise_translated, translate_errors
 
 # Bounds on the server's side: a shielded transaction cannot be cancelled from here, and a process
 # that sleeps in one must not lock the others out (docs/time-limits.md).
@@ -52,41 +50,12 @@ _KNOWS_TRANSACTION_LIMIT = 170_000
 
 _RECONNECT_S = 3
 
-_REACH_IT = (
-    "Make sure that it runs and lets this user in, and that DIARY_MCP_DATABASE_URL is right where "
-    "it is set; then try again."
-)
-_LOOK_FIRST = (
-    "Try again in a moment; `diary-mcp status` shows what is wrong. If this was a "
-    "change, check whether it was made before you repeat it."
-)
-# What refuses a connection has no SQLSTATE in psycopg, only a text: PostgreSQL's, or PgBouncer's.
-_IS_TOO_MANY = re.compile(
-    "too many (clients|connections)|connection slots are reserved|no more connections allowed"
-)
-_TOO_MANY = (
-    "Close servers and other clients that are not used, or raise the limit, which is "
-    "max_connections unless a role, a database or a pooler has one of its own: each server uses up "
-    "to 17 connections."
-)
-_REMOVED_NOW = (
-    "An agent or a group of this name was removed a moment ago, and the permission backend has not "
-    "forgotten it yet. Try again in a moment; `diary-mcp status` shows whether the backend answers."
-)
-_REMOVAL_CONSTRAINTS = frozenset(
-    {
-        "removal_is_settled",
-        # Told where the removal has committed between a statement's insert and its check.
-        "entry_owner_exists",
-        "diary_owner_exists",
-        "agent_token_agent_exists",
-    }
-)
-_READ_ONLY = (
-    "This PostgreSQL is read-only, and nothing was changed: it is a standby, or "
-    "default_transaction_read_only is on. Point DIARY_MCP_DATABASE_URL at the primary; of several "
-    "hosts in it, the primary is found by itself."
-)
+# Far beyond what a queue that moves can take.
+_NEVER_S = 24 * 3600.0
+# All who wait are told that the queue moves, so not at every hand-over.
+_TOLD_EVERY_S = 0.1
+# After a failure the pool goes on trying for a few seconds, and then when it is asked.
+_OF_LATE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +79,66 @@ class WaitLimits:
 DEFAULT_WAITS = WaitLimits()
 
 
+class TellingPool(AsyncConnectionPool[Connection]):
+    """A pool that knows why it could not connect of late; psycopg's only logs it."""
+
+    _failure: psycopg.Error | None = None
+    _failed_at = float("-inf")
+
+    @property
+    def failure(self) -> psycopg.Error | None:
+        """Of whatever attempt: others may have gone well since."""
+        return self._failure if time.monotonic() - self._failed_at < _OF_LATE_S else None
+
+    async def _connect(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109  # psycopg's
+        try:
+            return await super()._connect(timeout)
+        except psycopg.Error as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
+
+
+class PoolQueue:
+    """Hands out a pool's connections in the order in which they were asked for.
+
+    psycopg's limit counts from when a connection was asked for, so that the last of a burst of
+    quick calls would be told that PostgreSQL is not answering. This one counts from when anybody
+    was last given one.
+    """
+
+    def __init__(self, pool: TellingPool, silence_s: float) -> None:
+        self._pool = pool
+        self._silence_s = silence_s
+        self._waits: set[anyio.CancelScope] = set()
+        self._told_at = time.monotonic()
+
+    async def take(self) -> Connection:
+        """A connection, to be given back to the pool.
+
+        Raises:
+            PoolTimeout: nobody was given one for as long as the limit is.
+        """
+        with anyio.move_on_after(self._silence_s) as wait:
+            self._waits.add(wait)
+            try:
+                connection = await self._pool.getconn(_NEVER_S)
+            finally:
+                self._waits.remove(wait)
+            self._tell_that_it_moves()
+            return connection
+        told = f"no connection became free for {self._silence_s:g} s"
+        failure = self._pool.failure
+        raise PoolTimeout(told if failure is None else f"{told}: {failure}") from failure
+
+    def _tell_that_it_moves(self) -> None:
+        now = time.monotonic()
+        if now - self._told_at < min(_TOLD_EVERY_S, self._silence_s):
+            return
+        self._told_at = now
+        for wait in self._waits:
+            wait.deadline = anyio.current_time() + self._silence_s
+
+
 class Database:
     """A small pool of connections to one PostgreSQL database."""
 
@@ -119,16 +148,13 @@ class Database:
         self._queue = PoolQueue(pool, waits.silence_s + connecting_s)
         self._transaction_limit = f"{round(waits.transaction_s * 1000)}ms"
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Connection]:
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in autocommit: each statement is its own transaction.
 
         Raises:
             DatabaseUnavailableError: no connection in time, or it failed under the block.
         """
-        with translate_errors():
-            async with self._lent() as connection:
-                yield connection
+        return self._lent()
 
     async def check(self) -> None:
         """Makes sure that PostgreSQL answers now.
@@ -162,9 +188,8 @@ class Database:
             DatabaseUnavailableError: no connection in time, or it failed under the block. Where
                 it failed during the commit, the outcome is unknown.
         """
-        with translate_errors():
-            async with self._lent(shield=True) as connection, connection.transaction():
-                yield connection
+        async with self._lent(shield=True) as connection, connection.transaction():
+            yield connection
 
     @asynccontextmanager
     async def pipelined_transaction(self) -> AsyncGenerator[Connection]:
@@ -177,37 +202,39 @@ class Database:
         Raises:
             DatabaseUnavailableError: as `transaction` does.
         """
-        with translate_errors():
-            # Rolls back what an error has left open.
-            async with self._lent(shield=True) as connection:
-                async with connection.pipeline():
-                    await connection.execute("begin", prepare=False)
-                    if connection.info.server_version >= _KNOWS_TRANSACTION_LIMIT:
-                        await connection.execute(_LIMIT_TRANSACTION, [self._transaction_limit])
-                    try:
-                        yield connection
-                    except BaseException:
-                        with suppress(psycopg.Error):
-                            await connection.rollback()
-                        raise
-                    committed = await connection.execute("commit", prepare=False)
-                if committed.statusmessage != "COMMIT":
-                    raise psycopg.InternalError("A failed transaction cannot be committed.")
+        # Rolls back what an error has left open.
+        async with self._lent(shield=True) as connection:
+            async with connection.pipeline():
+                await connection.execute("begin", prepare=False)
+                if connection.info.server_version >= _KNOWS_TRANSACTION_LIMIT:
+                    await connection.execute(_LIMIT_TRANSACTION, [self._transaction_limit])
+                try:
+                    yield connection
+                except BaseException:
+                    with suppress(psycopg.Error):
+                        await connection.rollback()
+                    raise
+                committed = await connection.execute("commit", prepare=False)
+            if committed.statusmessage != "COMMIT":
+                raise psycopg.InternalError("A failed transaction cannot be committed.")
 
     @asynccontextmanager
     async def _lent(self, *, shield: bool = False) -> AsyncGenerator[Connection]:
         """One of the pool's; closed where another host may be the primary by now."""
-        connection = await self._queue.take()
-        with anyio.CancelScope(shield=shield):
-            try:
-                # Ends a transaction that was left open; the pool goes on with the connection.
-                async with connection:
-                    yield connection
-            except psycopg.errors.ReadOnlySqlTransaction:
-                await connection.close()
-                raise
-            finally:
-                await self._pool.putconn(connection)
+        try:
+            connection = await self._queue.take()
+            with anyio.CancelScope(shield=shield):
+                try:
+                    # Ends a transaction that was left open; the pool goes on with the connection.
+                    async with connection:
+                        yield connection
+                except psycopg.errors.ReadOnlySqlTransaction:
+                    await connection.close()
+                    raise
+                finally:
+                    await self._pool.putconn(connection)
+        except psycopg.Error as error:
+            raise_translated(error)
 
 
 @asynccontextmanager
@@ -220,7 +247,7 @@ async def connect(
         DatabaseUnavailableError: no connection in time, no answer for `longest_wait_s`, or it
             failed under the block.
     """
-    with translate_errors(_REACH_IT):
+    with translate_errors(REACH_IT):
         opened = await open_connection(url, _LONG_LIMITS, longest_wait_s=longest_wait_s)
     with translate_errors():
         async with opened as connection:
@@ -283,58 +310,6 @@ async def fetch_count(
     await cursor.execute(statement, parameters)
     value: object = await cursor.fetchone()
     return value if isinstance(value, int) else None
-
-
-@contextmanager
-def translate_errors(advice: str = _LOOK_FIRST) -> Generator[None]:
-    """Turns a connection's failure inside the block into a `DatabaseUnavailableError`."""
-    try:
-        yield
-    except psycopg.Error as error:
-        if error.diag.constraint_name in _REMOVAL_CONSTRAINTS:
-            raise UnavailableError(_REMOVED_NOW) from error
-        if not is_unavailability(error):
-            raise
-        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-            raise DatabaseUnavailableError(_READ_ONLY) from error
-        reason = _reason(error)
-        if _IS_TOO_MANY.search(str(error)):
-            raise DatabaseUnavailableError(
-                f"PostgreSQL has no connection left for this process ({reason}). {_TOO_MANY}"
-            ) from error
-        raise DatabaseUnavailableError(
-            f"PostgreSQL is not answering as it should ({reason}). {advice}"
-        ) from error
-
-
-def is_unavailability(error: psycopg.Error) -> bool:
-    """Whether it is PostgreSQL, and not the statement, that has failed.
-
-    The only place that decides it: what ends a session, and what a server says that only reads,
-    comes in other classes than a lost connection does.
-    """
-    if isinstance(error, psycopg.ProgrammingError):
-        # A URL that cannot be parsed has no SQLSTATE.
-        return error.sqlstate is None
-    return isinstance(
-        error,
-        psycopg.OperationalError
-        | psycopg.InterfaceError
-        | psycopg.errors.IdleInTransactionSessionTimeout
-        | psycopg.errors.TransactionTimeout
-        | psycopg.errors.ReadOnlySqlTransaction
-        # A server whose installation is gone cannot load what it has not loaded yet.
-        | psycopg.errors.UndefinedFile,
-    )
-
-
-def _reason(error: psycopg.Error) -> str:
-    told = str(error).strip()
-    reason = told.splitlines()[0] if told else type(error).__name__
-    if isinstance(error, psycopg.ProgrammingError):
-        # What libpq quotes of a URL that it cannot parse may be the password.
-        return re.sub('".*"', '"…"', reason)
-    return reason
 
 
 async def _check_unless_quiet(connection: Connection) -> None:

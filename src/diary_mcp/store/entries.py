@@ -29,7 +29,8 @@ from diary_mcp.service.ports.entries import (
     TagCount,
 )
 from diary_mcp.service.ports.search import Candidates, SharedWords
-from diary_mcp.store.database import Connection, connect, fetch_count, fetch_flag, translate_errors
+from diary_mcp.store.database import Connection, connect, fetch_count, fetch_flag
+from diary_mcp.store.failures import translate_errors
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("entry")

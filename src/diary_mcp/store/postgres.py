@@ -1,7 +1,7 @@
 """The store: reading on one connection, and the unit of work in one transaction."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from psycopg.rows import args_row
@@ -68,7 +68,12 @@ class PostgresStore:
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncGenerator[UnitOfWork]:
-        with self._telemetry.span("diary.transaction", {}):
+        span = (
+            self._telemetry.span("diary.transaction", {})
+            if self._telemetry.is_on
+            else nullcontext()
+        )
+        with span:
             async with self._database.pipelined_transaction() as connection:
                 workflows = DbosQueue(connection, self._telemetry)
                 after_commit: list[Callable[[], None]] = []

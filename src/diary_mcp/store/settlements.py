@@ -22,7 +22,8 @@ from diary_mcp.domain.relations import (
 )
 from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
-from diary_mcp.store.database import Connection, Database, is_unavailability
+from diary_mcp.store.database import Connection, Database
+from diary_mcp.store.failures import is_unavailability
 from diary_mcp.store.sql import load_queries
 
 _Namespace = Literal["DiaryEntry", "Diary", "Group"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-from diary_mcp.domain.wording import counted
+from diary_mcp.domain.fields import counted
 
 _CONTEXT_LINES = 3
 # Comparing takes the product of both: beyond this, one whole text is shown in the other's place.

@@ -1,10 +1,10 @@
-"""Times as clients and files write them."""
+"""Times as clients and files write them, and counts as people read them."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from diary_mcp.domain.fields import parse_end, parse_time
+from diary_mcp.domain.fields import counted, parse_end, parse_time
 
 EVENING = datetime(2026, 1, 31, 18, tzinfo=UTC)
 
@@ -58,3 +58,18 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     for parse in (parse_time, parse_end):
         with pytest.raises(ValueError, match=r"RFC 3339|out of range"):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "one", "several", "told"),
+    [
+        (0, "token", None, "0 tokens"),
+        (1, "entry", "entries", "1 entry"),
+        (2, "entry", "entries", "2 entries"),
+        (1000, "waiting change", None, "1000 waiting changes"),
+    ],
+)
+def test_only_one_is_told_in_the_singular(
+    count: int, one: str, several: str | None, told: str
+) -> None:
+    assert counted(count, one, several) == told

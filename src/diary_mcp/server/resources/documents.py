@@ -7,10 +7,9 @@ from pydantic import JsonValue
 
 from diary_mcp.domain.diaries import DiaryShare
 from diary_mcp.domain.entry import Entry, EntrySummary, Share
-from diary_mcp.domain.fields import AgentName, format_time
+from diary_mcp.domain.fields import AgentName, counted, format_time
 from diary_mcp.domain.reflection import Correction, Mention, Solution
 from diary_mcp.domain.version import EntryVersion, VersionSummary
-from diary_mcp.domain.wording import counted
 from diary_mcp.server.resources.untrusted import fence
 from diary_mcp.server.tools.results import DEFAULT_IMPORTANCE, as_json, show_entry, show_listed
 from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes

@@ -25,7 +25,7 @@ from diary_mcp.domain.entry import (
     untrusted,
 )
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time
+from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time, counted
 from diary_mcp.domain.reflection import (
     OTHERS_DIARIES,
     OTHERS_TAGS,
@@ -33,7 +33,6 @@ from diary_mcp.domain.reflection import (
     ReceivedEntry,
 )
 from diary_mcp.domain.version import EntryVersion
-from diary_mcp.domain.wording import counted
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.confinement import place_of
 from diary_mcp.service.diary import Diary

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from diary_mcp.domain.errors import ConflictError, NotFoundError
-from diary_mcp.domain.fields import AgentName, Grantee, GroupName
+from diary_mcp.domain.fields import AgentName, Grantee, GroupName, counted
 from diary_mcp.domain.relations import GROUP_PREFIX, group_grantee, group_of
-from diary_mcp.domain.wording import counted
 from diary_mcp.service.ports.agents import Holdings, Raised
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange, PermissionWorkflow

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
 
+from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.domain.diaries import (
     MAIN,
     DiaryName,
@@ -23,7 +24,6 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Grantee
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.listing import Page, share_page, share_position
 from diary_mcp.service.entries.places import Places, make_diary

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import rfc8785
 
+from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.domain.diaries import MAIN, DiaryName
 from diary_mcp.domain.entry import (
     CreatedEntry,
@@ -28,7 +29,6 @@ from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, text_of
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.entries.access import Access, not_found
-from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.places import Places, Target
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.ports.entries import Readership, RememberedRequest

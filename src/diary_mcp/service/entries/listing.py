@@ -15,7 +15,7 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
 from diary_mcp.service.entries.access import Access, Listed
 from diary_mcp.service.entries.cursors import Cursors
-from diary_mcp.service.entries.places import Looked, Places, within
+from diary_mcp.service.entries.places import Looked, Places, in_diary, within
 from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,
@@ -217,15 +217,6 @@ class SuggestionService:
         """Agents, and groups as group:NAME, in the order of the alphabet."""
         async with self._store.reading() as rows:
             return await rows.suggestions.suggest_names(prefix, limit)
-
-
-def in_diary(filters: EntryFilters, current: str | None) -> EntryFilters:
-    """The filters with the diary that they are about; one is read whole, whoever wrote in it."""
-    diary = filters.diary or current
-    if diary is None:
-        return filters
-    whole = {} if "scope" in filters.model_fields_set else {"scope": "all"}
-    return filters.model_copy(update={"diary": diary, **whole})
 
 
 def share_page(shares: Sequence[Given], limit: int, cursors: Cursors, listing: str) -> Page[Given]:

@@ -20,7 +20,7 @@ from diary_mcp.domain.diaries import (
     HeldDiary,
     parse_diary_name,
 )
-from diary_mcp.domain.entry import EntryDiary
+from diary_mcp.domain.entry import EntryDiary, EntryFilters
 from diary_mcp.domain.errors import ForbiddenError, NotFoundError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.service.entries.access import Access
@@ -205,7 +205,10 @@ class Places:
             ForbiddenError: the caller may only read there.
             NotFoundError: there is no such diary that the caller may read.
         """
-        name = parse_diary_name(asked or current or MAIN, caller)
+        text = asked or current
+        if text is None:
+            return Target(DiaryName(caller, MAIN), Readership(caller), may_be_made=False)
+        name = parse_diary_name(text, caller)
         may_be_made = current is not None and name == parse_diary_name(current, caller)
         if name.owner == caller:
             if name.name != MAIN and not may_be_made:
@@ -288,6 +291,15 @@ async def make_diary(unit: UnitOfWork, name: DiaryName) -> DiaryId | None:
     if diary_id is not None:
         await unit.workflows.enqueue(PermissionChange("grant_diary_ownership", (diary_id,)))
     return diary_id
+
+
+def in_diary(filters: EntryFilters, current: str | None) -> EntryFilters:
+    """The filters with the diary that they are about; one is read whole, whoever wrote in it."""
+    diary = filters.diary or current
+    if diary is None:
+        return filters
+    whole = {} if "scope" in filters.model_fields_set else {"scope": "all"}
+    return filters.model_copy(update={"diary": diary, **whole})
 
 
 def within(reader: Readership, looked: Looked) -> Readership:

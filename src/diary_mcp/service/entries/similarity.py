@@ -15,7 +15,7 @@ from diary_mcp.domain.entry import SimilarEntry
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import DiaryId, EntryId
 from diary_mcp.domain.version import SearchText
-from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.index.tokenizer import WordCounts
 from diary_mcp.service.ports.search import SharedWords
 from diary_mcp.service.ports.store import Store
 
@@ -76,7 +76,7 @@ class SimilarityService:
 
     async def _count(self, texts: Sequence[SearchText]) -> Mapping[EntryId, Counter[str]]:
         uncounted = self._counts.list_uncounted(texts)
-        if self._counts.is_warm and _characters(uncounted) <= _QUICK_CHARACTERS:
+        if _characters(uncounted) <= _QUICK_CHARACTERS:
             return self._counts.count(texts)
         return await anyio.to_thread.run_sync(self._counts.count, texts)
 

@@ -18,7 +18,8 @@ import structlog
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.activity import Activity
-from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.index.passages import is_question, list_passages
+from diary_mcp.service.index.tokenizer import WordCounts
 from diary_mcp.service.ports.index import (
     WORDS_VERSION,
     Embedder,
@@ -115,9 +116,6 @@ class EntryIndexer:
         return await _unless_none(written, len(claim.texts))
 
     def _count_words(self, texts: Sequence[SearchText]) -> list[WordsOfEntry]:
-        # Importing it costs a tenth of a second.
-        from diary_mcp.service.index.passages import is_question  # noqa: PLC0415  # late, see above
-
         counts = self._counts.count(texts)
         return [WordsOfEntry(text, counts[text.id], is_question(text)) for text in texts]
 
@@ -142,10 +140,7 @@ async def _unless_none(written: int, claimed: int) -> int:
     return claimed
 
 
-# Imports what costs a tenth of a second to import.
 def _embed(embedder: Embedder, texts: Sequence[SearchText]) -> list[VectorsOfEntry]:
-    from diary_mcp.service.index.passages import list_passages  # noqa: PLC0415  # late, see above
-
     return [
         VectorsOfEntry(text, pack_vectors(embedder.embed(list_passages(text)))) for text in texts
     ]

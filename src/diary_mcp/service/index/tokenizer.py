@@ -6,18 +6,23 @@ changes what is found: raise `WORDS_VERSION` (ports/index.py), and every entry i
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import import_module
+from threading import Lock
 from typing import Protocol, cast
 
 from diary_mcp.domain.entry import Entry
+from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.version import SearchText
 
 # Rows of an index hold at most 2,700 bytes.
 _LONGEST_TERM = 64
 _TITLE_WEIGHT = 2
+# As many as a burst writes before they are indexed; a few MiB at most.
+_REMEMBERED = 128
+_LONGEST_REMEMBERED = 4_000
 
 # English stop words, as PostgreSQL ships them (english.stop).
 _STOP_WORDS = frozenset(
@@ -98,6 +103,43 @@ def count_terms(entry: SearchText) -> Counter[str]:
         for term in list_terms(text):
             counts[term] += weight
     return counts
+
+
+class WordCounts:
+    """Counts each entry's words once: a write looks for similar entries, and then is indexed.
+
+    Remembers the last entries' counts. May be called from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._counted = OrderedDict[tuple[EntryId, int], Counter[str]]()
+        self._lock = Lock()
+
+    def list_uncounted(self, texts: Sequence[SearchText]) -> list[SearchText]:
+        """Those whose counts are not remembered."""
+        return [text for text in texts if _key(text) not in self._counted]
+
+    def count(self, texts: Sequence[SearchText]) -> dict[EntryId, Counter[str]]:
+        """How often each term occurs in each of the entries; not to be changed."""
+        return {
+            text.id: self._recall(text) or self._keep(text, count_terms(text)) for text in texts
+        }
+
+    def _recall(self, text: SearchText) -> Counter[str] | None:
+        return self._counted.get(_key(text))
+
+    def _keep(self, text: SearchText, counts: Counter[str]) -> Counter[str]:
+        if len(text.content) > _LONGEST_REMEMBERED:
+            return counts
+        with self._lock:
+            self._counted[_key(text)] = counts
+            while len(self._counted) > _REMEMBERED:
+                self._counted.popitem(last=False)
+        return counts
+
+
+def _key(text: SearchText) -> tuple[EntryId, int]:
+    return text.id, text.version
 
 
 def without_author(text: SearchText | Entry) -> str:

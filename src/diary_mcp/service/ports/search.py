@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Protocol
 
-from diary_mcp.domain.entry import Entry, EntryFilters, SearchMode
+from diary_mcp.domain.entry import Entry, EntryFilters
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
@@ -31,27 +31,6 @@ class SearchPosition:
     def mark(entry_id: EntryId) -> bytes:
         """What a cursor remembers of an entry: short, and different enough within one search."""
         return blake2b(entry_id.bytes, digest_size=5).digest()
-
-
-@dataclass(frozen=True)
-class SearchRequest:
-    """One page of one search, as it is asked for."""
-
-    caller: AgentName
-    query: str
-    filters: EntryFilters
-    mode: SearchMode
-    limit: int
-    position: SearchPosition | None
-
-    @property
-    def created_by(self) -> datetime | None:
-        return None if self.position is None else self.position.created_by
-
-    @property
-    def seen(self) -> frozenset[bytes]:
-        """Marks of those that the pages before showed."""
-        return frozenset() if self.position is None else self.position.seen
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from diary_mcp.service.index.tokenizer import count_terms, fold
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchPosition, SearchReader, SearchRequest
+from diary_mcp.service.ports.search import SearchPosition, SearchReader
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.corpus import (
     Found,
@@ -46,6 +46,7 @@ from diary_mcp.service.search.phrases import (
 from diary_mcp.service.search.query import (
     MAX_GUESSED,
     Query,
+    SearchRequest,
     can_be_guessed,
     guess_terms,
     named_authors,
@@ -263,17 +264,19 @@ class SearchEngine:
     ) -> Looked:
         """The best that no page before has shown and that have every phrase, and one more."""
         entries, enough = ranked.entries, request.limit + 1
+        if literally is None and not query.phrases:
+            most = len(request.seen) + enough
+            best = ranked.ranking.best_first(ranked.corpus, ranked.hits, most)
+            return Looked(_unseen(best, entries, request)[:enough], is_all=True)
         texts = Texts(self._store, entries, ranked.corpus.lengths)
         if literally is not None:
             phrases, candidates = [literally], texts.newest(ranked.hits)
         else:
             phrases = [fold(phrase) for phrase in query.phrases]
             candidates = ranked.hits & texts.may_have(phrases, query.terms, ranked.found)
-        most = len(request.seen) + (MAX_LOOKED_THROUGH + 1 if phrases else enough)
+        most = len(request.seen) + MAX_LOOKED_THROUGH + 1
         best = ranked.ranking.best_first(ranked.corpus, candidates, most)
         order = _unseen(best, entries, request)
-        if not phrases:
-            return Looked(order[:enough], is_all=True)
         looked = await texts.look_through(order, phrases, enough)
         is_all = literally is None or candidates.sum() == ranked.hits.sum()
         return replace(looked, is_all=looked.is_all and bool(is_all))

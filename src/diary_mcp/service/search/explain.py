@@ -8,11 +8,16 @@ import numpy as np
 
 from diary_mcp.domain.diaries import EVERYTHING
 from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
-from diary_mcp.domain.wording import counted
+from diary_mcp.domain.fields import counted
 from diary_mcp.service.index.passages import cut_snippet
-from diary_mcp.service.ports.search import SearchRequest
 from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed
-from diary_mcp.service.search.query import MAX_EXCLUDED, MAX_PHRASES, MAX_TERMS, Query
+from diary_mcp.service.search.query import (
+    MAX_EXCLUDED,
+    MAX_PHRASES,
+    MAX_TERMS,
+    Query,
+    SearchRequest,
+)
 from diary_mcp.service.search.ranking import Ranking, Weights
 
 _NEIGHBOUR_HELPED = 0.3

@@ -9,7 +9,7 @@ import numpy as np
 from diary_mcp.domain.fields import DiaryId, EntryId
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchReader, SearchRequest, Snapshot
+from diary_mcp.service.ports.search import SearchReader, Snapshot
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.cache import (
     NO_DOCUMENTS,
@@ -24,6 +24,7 @@ from diary_mcp.service.search.cache import (
     unpack,
 )
 from diary_mcp.service.search.corpus import Part, SearchedEntries
+from diary_mcp.service.search.query import SearchRequest
 from diary_mcp.service.search.ranking import Flags, Integers
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -18,13 +18,14 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError, Unavailab
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.cursors import Cursors
-from diary_mcp.service.entries.listing import Page, in_diary
-from diary_mcp.service.entries.places import Looked, Places, within
+from diary_mcp.service.entries.listing import Page
+from diary_mcp.service.entries.places import Looked, Places, in_diary, within
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchPosition, SearchRequest
+from diary_mcp.service.ports.search import SearchPosition
 from diary_mcp.service.ports.store import Store
+from diary_mcp.service.search.query import SearchRequest
 
 if TYPE_CHECKING:
     from diary_mcp.service.search.engine import SearchEngine
@@ -152,13 +153,14 @@ class SearchService:
             notices = (_SHARED_NOT_SEARCHED, *found.notices)
         if looked.notice is not None:
             notices = (looked.notice, *notices)
-        seen = request.seen | {SearchPosition.mark(hit.id) for hit in found.hits}
         next_cursor = None
-        if found.has_more and len(seen) >= MAX_HITS:
-            notices = (*notices, _NO_MORE)
-        elif found.has_more and found.hits:
-            next_position = SearchPosition(asked_at, seen, found.hits[-1].score)
-            next_cursor = self._cursors.encode_search(next_position, listing)
+        if found.has_more:
+            seen = request.seen | {SearchPosition.mark(hit.id) for hit in found.hits}
+            if len(seen) >= MAX_HITS:
+                notices = (*notices, _NO_MORE)
+            elif found.hits:
+                next_position = SearchPosition(asked_at, seen, found.hits[-1].score)
+                next_cursor = self._cursors.encode_search(next_position, listing)
         return Page(found.hits, next_cursor, " ".join(notices) or None)
 
     async def _get_engine(self) -> "SearchEngine":

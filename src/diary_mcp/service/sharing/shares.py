@@ -3,12 +3,12 @@
 import re
 from datetime import UTC, datetime
 
+from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.domain.entry import Entry, EntryFields, Share
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import group_of
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.entries.credentials import CredentialDoor
 from diary_mcp.service.entries.entries import find_own, raise_generation
 from diary_mcp.service.ports.agents import AgentDirectory
 from diary_mcp.service.ports.store import Store, UnitOfWork

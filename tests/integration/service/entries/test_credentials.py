@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from diary_mcp.app import Foundation, open_foundation
+from diary_mcp.domain.credentials import CREDENTIAL_TAG, CredentialDoor
 from diary_mcp.domain.entry import EntryChanges, EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import MAX_TAGS, AgentName, Grantee
 from diary_mcp.files.import_paths import import_paths
-from diary_mcp.service.entries.credentials import CREDENTIAL_TAG, CredentialDoor
 from diary_mcp.settings import Settings
 from support.diary_files import list_entries
 

@@ -6,7 +6,7 @@ import pytest
 
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import SearchText
-from diary_mcp.service.index.word_counts import WordCounts
+from diary_mcp.service.index.tokenizer import WordCounts
 
 AGENT = AgentName("alice")
 
@@ -25,12 +25,10 @@ def text(number: int, content: str, version: int = 1) -> SearchText:
 
 def test_what_was_counted_is_remembered_until_the_entry_changes() -> None:
     counts = WordCounts()
-    assert not counts.is_warm
 
     counted = counts.count([text(1, "backup backup failed")])
 
     assert counted[EntryId(UUID(int=1))] == {"backup": 2, "fail": 1, "model": 1}
-    assert counts.is_warm
     assert counts.list_uncounted([text(1, "backup backup failed")]) == []
     changed = text(1, "restored", version=2)
     assert counts.list_uncounted([changed]) == [changed]
