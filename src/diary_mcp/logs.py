@@ -8,8 +8,10 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import cast
+from typing import TextIO, cast
 
 import structlog
 
@@ -33,10 +35,11 @@ def configure_logs(level: int) -> None:
         if sys.stderr.isatty()
         else structlog.processors.JSONRenderer()
     )
+    # Not by way of logging, which costs more than all the rest of a line: there is one a call.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, renderer],
+        logger_factory=partial(_Lines, sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -53,6 +56,20 @@ def configure_logs(level: int) -> None:
     logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     sys.excepthook = _log_and_end
     sys.unraisablehook = _log_ignored
+
+
+class _Lines:
+    """Writes to stderr; nothing depends on whether anybody reads it."""
+
+    def __init__(self, stderr: TextIO, *_: object) -> None:
+        self._stderr = stderr
+
+    def info(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stderr.write(f"{line}\n")
+            self._stderr.flush()
+
+    debug = warning = error = critical = info
 
 
 def describe_failure(error: BaseException) -> str:

@@ -108,7 +108,7 @@ class EntrySummary(EntryFields, frozen=True):
 
 def summary_of(entry: Entry) -> EntrySummary:
     """The entry as a list shows it."""
-    return EntrySummary(**dict(entry), snippet=entry.content[:MAX_SNIPPET_CHARACTERS])
+    return EntrySummary(**vars(entry), snippet=entry.content[:MAX_SNIPPET_CHARACTERS])
 
 
 class SearchHit(EntrySummary, frozen=True):

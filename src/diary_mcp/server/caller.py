@@ -28,6 +28,8 @@ class Caller:
     def name_of(self, entry: EntryFields) -> str | None:
         """The diary of an entry as the caller names it; `None` where that goes without saying."""
         diary = entry.diary
+        if diary is None and self.diary is None:
+            return None
         name = DiaryName(entry.owner, MAIN)
         if diary is not None:
             name = DiaryName(diary.owner, diary.name)

@@ -109,7 +109,7 @@ class EntryService:
             similar = await self._similarity.find_similar(
                 text_of(entry), entry.diary and entry.diary.id
             )
-        return CreatedEntry(**dict(entry), similar=tuple(similar))
+        return CreatedEntry(**vars(entry), similar=tuple(similar))
 
     async def _write(
         self, record: EntryRecord, draft: EntryDraft, target: Target, idempotency_key: str | None

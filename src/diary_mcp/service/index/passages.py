@@ -14,7 +14,6 @@ SNIPPET_CHARACTERS = 240
 _LONGEST_UNIT = 1_000
 _HEADING = re.compile(r"^#\s+(.+)$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_WORD = re.compile(r"\w+")
 
 
 def is_question(text: SearchText) -> bool:
@@ -99,7 +98,13 @@ def _positions(chunk: str, words: set[str]) -> dict[str, int]:
 
 
 def _find_word(text: str, word: str) -> int:
-    if word not in text or not _WORD.match(word[0]):
-        return text.find(word)
-    found = re.search(rf"(?<!\w){re.escape(word)}", text)
-    return found.start() if found else -1
+    """Where the word begins, also in another; -1 where it stands only within others."""
+    start = text.find(word)
+    if _is_letter(word[0]):
+        while start > 0 and _is_letter(text[start - 1]):
+            start = text.find(word, start + 1)
+    return start
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalnum() or character == "_"

@@ -44,7 +44,7 @@ class Explanation:
         words = list(self._words(index)) if self.mode != "semantic" else []
         best = int(self.ranking.best_chunks[index])
         return SearchHit(
-            **{name: value for name, value in entry if name != "content"},
+            **vars(entry),
             snippet=cut_snippet(
                 entry,
                 [*self.query.phrases, *words, *self._terms(index)],
@@ -74,9 +74,10 @@ class Explanation:
     @cached_property
     def _occurrences(self) -> dict[str, frozenset[int]]:
         """In which of the entries that are shown each term occurs: it may occur in very many."""
-        shown = np.array(self.shown, dtype=np.int64)
+        is_shown = np.zeros(self.entries.size, dtype=np.bool_)
+        is_shown[self.shown] = True
         return {
-            term: frozenset(shown[np.isin(shown, entries)].tolist())
+            term: frozenset(entries[is_shown[entries]].tolist())
             for term, (entries, _) in self.found.items()
         }
 

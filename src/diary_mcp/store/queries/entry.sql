@@ -340,7 +340,9 @@ candidate as (
 select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing, signed.signature, left(e.content, %(snippet)s) as snippet, placed.diary
+    e.content_hash, visible.role, visible.sharing,
+    jsonb_build_object('state', signed.signature -> 'state') as signature,
+    left(e.content, %(snippet)s) as snippet, placed.diary
 from candidate
 inner join diary.entry as e on e.id = candidate.id
 cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
