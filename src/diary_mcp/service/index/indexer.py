@@ -156,7 +156,7 @@ def pack_vectors(vectors: Sequence[bytes]) -> bytes:
 
 
 def _pack(vector: bytes) -> bytes:
-    values = [value for (value,) in struct.iter_unpack("<f", vector)]
+    values: tuple[float, ...] = struct.unpack(f"<{len(vector) // 4}f", vector)
     largest = max(map(abs, values), default=0.0) or 1.0
     steps = array("b", [round(value * _STEPS / largest) for value in values])
     length = math.sqrt(sum(step * step for step in steps)) or 1.0

@@ -71,17 +71,12 @@ def list_terms(text: str) -> list[str]:
     camelCase also as its parts, an emoji by itself. Scripts without spaces count in pairs of
     characters. Case, accents and kinds of quotes make no difference.
     """
-    terms: list[str] = []
-    for match in _WORD.finditer(_without_marks(text)):
-        word = match[0]
-        parts = _PART.findall(word)
-        for part in parts:
-            terms += _part_terms(part)
-        if not parts:
-            terms.append(word)
-        if "_" in word:
-            terms.append(word.casefold()[:_LONGEST_TERM])
-    return terms
+    words: list[str] = _WORD.findall(_without_marks(text))
+    return [
+        term
+        for word in words
+        for term in (_short_terms(word) if len(word) <= _LONGEST_TERM else _word_terms(word))
+    ]
 
 
 def fold(text: str) -> str:
@@ -155,6 +150,20 @@ def _without_marks(text: str) -> str:
     return unicodedata.normalize("NFC", bare)
 
 
+def _word_terms(word: str) -> tuple[str, ...]:
+    parts = _PART.findall(word)
+    terms = [term for part in parts for term in _part_terms(part)]
+    if not parts:
+        terms.append(word)
+    if "_" in word:
+        terms.append(word.casefold()[:_LONGEST_TERM])
+    return tuple(terms)
+
+
+# Words repeat, and most of them are short.
+_short_terms = lru_cache(maxsize=50_000)(_word_terms)
+
+
 def _part_terms(part: str) -> Iterator[str]:
     if _UNSPACED.search(part):
         yield from _unspaced_terms(part)
@@ -177,7 +186,7 @@ def _unspaced_terms(part: str) -> Iterator[str]:
         yield from _part_terms(rest)
 
 
-# Words repeat.
+# So do the parts of long ones.
 @lru_cache(maxsize=50_000)
 def _stem(word: str) -> str:
     # A stemmer has a state of its own, and several threads stem.
