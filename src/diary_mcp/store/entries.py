@@ -80,7 +80,7 @@ class PostgresEntries:
     ) -> list[EntrySummary]:
         cursor = self._connection.cursor(row_factory=class_row(EntrySummary))
         await cursor.execute(
-            _SQL["list_entries"],
+            _SQL["list_own_entries" if filters.scope == "mine" else "list_entries"],
             {
                 **reader_parameters(reader),
                 **filter_parameters(filters),

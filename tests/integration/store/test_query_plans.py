@@ -276,9 +276,9 @@ STATEMENTS = (
         "lock_documents", "remove_postings", "is_waiting",
     )),
     *("entry." + name for name in (
-        "find_entry", "was_owned_by", "list_entries", "list_tags", "count_entries",
-        "insert_entry", "link_waiting_source", "keep_version", "update_entry", "delete_entry",
-        "bury_entry", "raise_generation", "would_leave_superseded", "part_entries",
+        "find_entry", "was_owned_by", "list_entries", "list_own_entries", "list_tags",
+        "count_entries", "insert_entry", "link_waiting_source", "keep_version", "update_entry",
+        "delete_entry", "bury_entry", "raise_generation", "would_leave_superseded", "part_entries",
     )),
     *("reflection." + name for name in (
         "count_by_type", "count_by_tag", "list_newest", "list_most_important", "list_corrections",

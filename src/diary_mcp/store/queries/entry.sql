@@ -352,6 +352,38 @@ left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
 order by e.date desc, e.id
 limit %(limit)s
 
+-- name: list_own_entries
+-- The same of what the reader owns alone, which PostgreSQL plans in a fraction of the time.
+select
+    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
+    visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
+    e.content_hash, visible.role, visible.sharing,
+    jsonb_build_object('state', signed.signature -> 'state') as signature,
+    left(e.content, %(snippet)s) as snippet, placed.diary
+from (
+    select own.id
+    from diary.entry as own
+    where
+        own.owner = %(caller)s
+        and diary.matches(own, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+        and (%(session)s::text is null or own.session = %(session)s)
+        and diary.lies_in(own.diary_id, own.owner, %(diary)s, %(main_of)s)
+        and (%(include_superseded)s or own.superseded_by is null)
+        and (
+            %(after_date)s::timestamptz is null
+            or own.date < %(after_date)s
+            or (own.date = %(after_date)s and own.id > %(after_id)s)
+        )
+    order by own.date desc, own.id
+    limit %(limit)s
+) as candidate
+inner join diary.entry as e on e.id = candidate.id
+cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
+as visible
+cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
+left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
+order by e.date desc, e.id
+
 -- name: list_tags
 -- The owner's tags with counts, the most used first.
 select
