@@ -155,8 +155,11 @@ def is_settled(url: str) -> bool:
 
 def is_quiet(url: str) -> bool:
     """Whether it is settled, and nothing else waits or runs on any queue."""
-    running = "select from dbos.workflow_status where status in ('ENQUEUED', 'PENDING')"
-    return is_settled(url) and ask(url, running) == []
+    running = (
+        "select workflow_uuid, status, queue_name from dbos.workflow_status"
+        " where status in ('ENQUEUED', 'PENDING')"
+    )
+    return ask(url, f"{_UNSETTLED} union all {running}") == []
 
 
 def is_applied(url: str, key: str) -> bool:
