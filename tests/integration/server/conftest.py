@@ -7,7 +7,13 @@ from support.clients import ERAS, Era
 from support.in_memory import InMemory
 
 
+@pytest.fixture
+def in_memory(foundation: Foundation) -> InMemory:
+    """The server and the SDK's client in this process, on a fresh diary, in the newest era."""
+    return InMemory(foundation, ERAS[-1])
+
+
 @pytest.fixture(params=ERAS)
-def in_memory(request: pytest.FixtureRequest, foundation: Foundation) -> InMemory:
-    """The server and the SDK's client in this process, on a fresh diary."""
+def in_each_era(request: pytest.FixtureRequest, foundation: Foundation) -> InMemory:
+    """Likewise in one era after the other, for what the era has a part in."""
     return InMemory(foundation, cast("Era", request.param))

@@ -35,8 +35,8 @@ async def completed(
     return result.completion.values
 
 
-async def test_the_prompts_are_listed_with_their_arguments(in_memory: InMemory) -> None:
-    async with in_memory.client() as client:
+async def test_the_prompts_are_listed_with_their_arguments(in_each_era: InMemory) -> None:
+    async with in_each_era.client() as client:
         prompts = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
 
     required = {
@@ -54,8 +54,8 @@ async def test_the_prompts_are_listed_with_their_arguments(in_memory: InMemory) 
     assert all(prompt.title and prompt.description for prompt in prompts.values())
 
 
-async def test_a_session_starts_with_what_the_diary_holds(in_memory: InMemory) -> None:
-    async with in_memory.client() as client:
+async def test_a_session_starts_with_what_the_diary_holds(in_each_era: InMemory) -> None:
+    async with in_each_era.client() as client:
         await good(client, "diary_create", content="Go on with the cache.", type="handoff")
 
         bare = await prompted(client, "session_start")
@@ -116,35 +116,35 @@ async def test_a_reflection_looks_at_the_time_and_type_that_were_asked_for(
     assert "A note." not in text
 
 
-@pytest.mark.parametrize(
-    ("prompt", "arguments", "told"),
-    [
-        ("nothing", {}, "There is no prompt 'nothing'"),
-        ("correction", {}, "correction needs entry_id"),
-        ("correction", {"entry_id": " "}, "correction needs entry_id"),
-        ("correction", {"entry_id": "x" * 300}, "entry_id"),
-        ("correction", {"entry_id": "absent"}, "No entry 'absent'"),
-        ("decision", {"subject": "a\0b"}, "no NUL"),
-        ("decision", {"subject": "x" * 4_001}, "at most 4,000"),
-        ("handoff", {"nothing": "x"}, "has no argument 'nothing'"),
-        ("reflection", {"since": "some day"}, "since must be a time such as"),
-        ("reflection", {"type": "novel"}, "type should be .decision"),
-    ],
-)
-async def test_a_prompt_that_cannot_be_filled_is_refused(
-    in_memory: InMemory, prompt: str, arguments: dict[str, str], told: str
-) -> None:
-    async with in_memory.client() as client:
-        with pytest.raises(MCPError, match=told) as raised:
-            await client.get_prompt(prompt, arguments)
+REFUSED: list[tuple[str, dict[str, str], str]] = [
+    ("nothing", {}, "There is no prompt 'nothing'"),
+    ("correction", {}, "correction needs entry_id"),
+    ("correction", {"entry_id": " "}, "correction needs entry_id"),
+    ("correction", {"entry_id": "x" * 300}, "entry_id"),
+    ("correction", {"entry_id": "absent"}, "No entry 'absent'"),
+    ("decision", {"subject": "a\0b"}, "no NUL"),
+    ("decision", {"subject": "x" * 4_001}, "at most 4,000"),
+    ("handoff", {"nothing": "x"}, "has no argument 'nothing'"),
+    ("reflection", {"since": "some day"}, "since must be a time such as"),
+    ("reflection", {"type": "novel"}, "type should be .decision"),
+]
 
-    assert raised.value.code == -32602
+
+async def test_a_prompt_that_cannot_be_filled_is_refused(
+    in_each_era: InMemory, subtests: pytest.Subtests
+) -> None:
+    async with in_each_era.client() as client:
+        for prompt, arguments, told in REFUSED:
+            with subtests.test(told), pytest.raises(MCPError, match=told) as raised:
+                await client.get_prompt(prompt, arguments)
+
+            assert raised.value.code == -32602
 
 
 async def test_entries_are_completed_by_key_and_by_id_the_newest_first(
-    in_memory: InMemory,
+    in_each_era: InMemory,
 ) -> None:
-    async with in_memory.client() as client:
+    async with in_each_era.client() as client:
         ids = [
             (await good(client, "diary_create", content="x", key=key))["id"]
             for key in ("ports", "paths", None)
@@ -197,9 +197,7 @@ async def test_no_more_than_a_hundred_values_are_suggested(in_memory: InMemory) 
     assert (len(completion.values), completion.has_more) == (100, True)
 
 
-@pytest.mark.parametrize(("name", "typed"), [("task", "x"), ("nothing", ""), ("tag", "a\0b")])
-async def test_nothing_is_suggested_for_what_is_free_text_or_unknown(
-    in_memory: InMemory, name: str, typed: str
-) -> None:
+async def test_nothing_is_suggested_for_what_is_free_text_or_unknown(in_memory: InMemory) -> None:
     async with in_memory.client() as client:
-        assert await completed(client, PromptReference(name="session_start"), name, typed) == []
+        for name, typed in (("task", "x"), ("nothing", ""), ("tag", "a\0b")):
+            assert await completed(client, PromptReference(name="session_start"), name, typed) == []

@@ -40,8 +40,8 @@ def parts(document: str) -> tuple[Json, str]:
     return yaml.safe_load(head), content
 
 
-async def test_the_documents_and_templates_are_listed(in_memory: InMemory) -> None:
-    async with in_memory.client() as client:
+async def test_the_documents_and_templates_are_listed(in_each_era: InMemory) -> None:
+    async with in_each_era.client() as client:
         resources = (await client.list_resources()).resources
         templates = (await client.list_resource_templates()).resource_templates
 
@@ -60,9 +60,9 @@ async def test_the_documents_and_templates_are_listed(in_memory: InMemory) -> No
 
 
 async def test_own_entries_are_listed_page_by_page_and_each_can_be_read(
-    in_memory: InMemory,
+    in_each_era: InMemory,
 ) -> None:
-    async with in_memory.client() as client:
+    async with in_each_era.client() as client:
         ids = [
             (await good(client, "diary_create", content=f"# Entry {number}"))["id"]
             for number in range(60)
@@ -80,10 +80,10 @@ async def test_own_entries_are_listed_page_by_page_and_each_can_be_read(
 
 
 async def test_an_entry_reads_as_front_matter_and_its_content_to_the_character(
-    in_memory: InMemory,
+    in_each_era: InMemory,
 ) -> None:
     content = "# Ünïcode\r\n\ttab \u2028 🦊 trailing \n\n---\nno: front matter\n---\n"
-    async with in_memory.client() as client:
+    async with in_each_era.client() as client:
         created = await good(
             client,
             "diary_create",
@@ -144,9 +144,9 @@ async def test_a_viewer_reads_an_entry_but_not_its_versions(in_memory: InMemory)
     assert refused.message.startswith("forbidden: ")
 
 
-async def test_what_is_not_there_has_the_code_of_the_era(in_memory: InMemory) -> None:
-    number = -32002 if in_memory.era == "2025-11-25" else -32602
-    async with in_memory.client() as client:
+async def test_what_is_not_there_has_the_code_of_the_era(in_each_era: InMemory) -> None:
+    number = -32002 if in_each_era.era == "2025-11-25" else -32602
+    async with in_each_era.client() as client:
         for uri in (f"diary://entries/{ABSENT_ID}", "diary://entries/no-key", "diary://nothing"):
             error = await error_of(client, uri)
 
@@ -154,24 +154,27 @@ async def test_what_is_not_there_has_the_code_of_the_era(in_memory: InMemory) ->
             assert error.message.startswith("not_found: ")
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "diary://entries/%00",
-        f"diary://entries/{'x' * 300}",
-        "diary://entries/",
-        "diary://entries/a/b",
-        "diary://entries/x/versions/-1",
-        "diary://entries/../context",
-        "http://example.org/",
-        "",
-    ],
-)
-async def test_an_address_that_cannot_be_one_is_refused(in_memory: InMemory, uri: str) -> None:
-    async with in_memory.client() as client:
-        error = await error_of(client, uri)
+NO_ADDRESSES = [
+    "diary://entries/%00",
+    f"diary://entries/{'x' * 300}",
+    "diary://entries/",
+    "diary://entries/a/b",
+    "diary://entries/x/versions/-1",
+    "diary://entries/../context",
+    "http://example.org/",
+    "",
+]
 
-    assert error.code in {-32602, -32002}
+
+async def test_an_address_that_cannot_be_one_is_refused(
+    in_each_era: InMemory, subtests: pytest.Subtests
+) -> None:
+    async with in_each_era.client() as client:
+        for uri in NO_ADDRESSES:
+            error = await error_of(client, uri)
+
+            with subtests.test(uri):
+                assert error.code in {-32602, -32002}
 
 
 async def test_the_context_says_what_a_session_should_know(in_memory: InMemory) -> None:

@@ -95,7 +95,7 @@ TURNS: tuple[tuple[tuple[AgentName, SearchMode], ...], ...] = (
 """Who looks, and how, after every other change."""
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(
     changes=st.lists(
         st.tuples(st.sampled_from(CHANGES), st.sampled_from(WORDS)), min_size=4, max_size=10

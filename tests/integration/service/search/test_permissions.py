@@ -26,7 +26,7 @@ def seen(hits: list[SearchHit]) -> list[tuple[object, ...]]:
     return [(hit.id, hit.score, hit.matched, hit.snippet, hit.superseded_by) for hit in hits]
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     own=st.lists(contents, max_size=4),
     shared=st.lists(contents, max_size=4),

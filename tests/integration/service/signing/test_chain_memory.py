@@ -16,6 +16,7 @@ from diary_mcp.keys.ed25519 import check_signature
 from diary_mcp.service.chain.continuity import ChainReplacedError, Continuity
 from diary_mcp.service.chain.links import KeyChange
 from diary_mcp.service.ports.chain import Head
+from support.saved_states import restore_state, save_state
 from support.signed_diaries import (
     ALICE,
     first_broken,
@@ -98,29 +99,34 @@ SHORTER = {
 }
 
 
-@pytest.mark.parametrize("attack", SHORTER)
 async def test_nothing_is_signed_behind_a_chain_that_is_not_the_one_seen(
-    diary: Foundation, database_url: str, data_dir: Path, attack: str
+    diary: Foundation, database_url: str, data_dir: Path, subtests: pytest.Subtests
 ) -> None:
-    for statement in SHORTER[attack]:
-        await run_sql(diary, statement)
+    save_state(database_url, "seen")
+    for attack, changes in SHORTER.items():
+        assert (await diary.diary.signing.describe(ALICE)).problem is None
+        for statement in changes:
+            await run_sql(diary, statement)
+        # Another process of the same machine, and this one.
+        async with signed_diary(database_url, data_dir) as later:
+            for who, foundation in (("another", later), ("this one", diary)):
+                with subtests.test(attack, who=who):
+                    await assert_nothing_is_signed(foundation, data_dir)
+        restore_state(database_url, "seen")
 
-    # Another process of the same machine, and this one.
-    async with signed_diary(database_url, data_dir) as later:
-        for foundation in (later, diary):
-            with structlog.testing.capture_logs() as logs:
-                entry = await write(foundation, "written all the same")
-            state = await foundation.diary.signing.describe(ALICE)
 
-            assert entry.signature.state == "pending"
-            assert state.problem is not None
-            assert "is not the one that this machine has seen" in state.problem
-            assert str(data_dir / "keys" / "chains" / "alice.json") in state.problem
-            assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
-                "signing.refused"
-            ]
-            with pytest.raises(ConflictError, match="has seen"):
-                await foundation.diary.signing.change_keys(ALICE, [KeyChange("admit", OTHER)])
+async def assert_nothing_is_signed(foundation: Foundation, data_dir: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        entry = await write(foundation, "written all the same")
+    state = await foundation.diary.signing.describe(ALICE)
+
+    assert entry.signature.state == "pending"
+    assert state.problem is not None
+    assert "is not the one that this machine has seen" in state.problem
+    assert str(data_dir / "keys" / "chains" / "alice.json") in state.problem
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["signing.refused"]
+    with pytest.raises(ConflictError, match="has seen"):
+        await foundation.diary.signing.change_keys(ALICE, [KeyChange("admit", OTHER)])
 
 
 async def test_what_the_head_says_of_keys_and_time_is_not_believed(diary: Foundation) -> None:

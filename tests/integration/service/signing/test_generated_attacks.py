@@ -112,7 +112,7 @@ async def compare(database_url: str, directory: Path, chance: random.Random) -> 
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

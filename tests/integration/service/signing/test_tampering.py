@@ -19,6 +19,7 @@ from diary_mcp.keys.ed25519 import check_signature
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
 from diary_mcp.service.chain.links import ChainSigning, KeyChange
 from diary_mcp.service.signing.signatures import SigningService
+from support.saved_states import restore_state, save_state
 from support.signed_diaries import (
     ALICE,
     check_elsewhere,
@@ -75,23 +76,27 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("change", FIELDS)
 async def test_a_changed_field_shows_also_with_a_new_hash(
-    diary: Foundation, tmp_path: Path, change: str
+    diary: Foundation, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    await run_sql(diary, f"update diary.entry set {FIELDS[change]} where key = 'first'")
-    plain = await verify(diary)
-    await _hash_anew(diary)
-    covered = await verify(diary)
+    save_state(diary.database_url, "untouched")
+    for change, sets in FIELDS.items():
+        await run_sql(diary, f"update diary.entry set {sets} where key = 'first'")
+        plain = await verify(diary)
+        await _hash_anew(diary)
+        covered = await verify(diary)
+        alone = await diary.diary.verification.verify(ALICE, str(covered.entries[0].entry_id))
+        elsewhere = await check_elsewhere(diary, tmp_path)
+        restore_state(diary.database_url, "untouched")
 
-    assert _invalid(plain) == _invalid(covered)
-    assert len(_invalid(covered)) == 1
-    assert covered.totals.hash_mismatches == 0
-    assert (await check_elsewhere(diary, tmp_path)).bad == set(_invalid(covered))
-    alone = await diary.diary.verification.verify(ALICE, _invalid(covered)[0])
-    assert [(each.entry_id, each.hash_matches, each.problem) for each in alone.entries] == [
-        (each.entry_id, each.hash_matches, each.problem) for each in covered.entries[:1]
-    ]
+        with subtests.test(change):
+            assert _invalid(plain) == _invalid(covered)
+            assert len(_invalid(covered)) == 1
+            assert covered.totals.hash_mismatches == 0
+            assert elsewhere.bad == set(_invalid(covered))
+            assert [(each.entry_id, each.hash_matches, each.problem) for each in alone.entries] == [
+                (each.entry_id, each.hash_matches, each.problem) for each in covered.entries[:1]
+            ]
 
 
 async def test_a_version_that_is_raised_with_it_is_not_signed_any_more(
@@ -217,13 +222,26 @@ LINKS = {
 }
 
 
-@pytest.mark.parametrize("change", LINKS)
-async def test_a_broken_chain_names_the_first_broken_link(diary: Foundation, change: str) -> None:
-    statement, at = LINKS[change]
-    for each in statement.split("; "):
-        await run_sql(diary, each)
+async def test_a_broken_chain_names_the_first_broken_link_and_no_entry_in_it_is_valid_by_itself(
+    diary: Foundation, subtests: pytest.Subtests
+) -> None:
+    save_state(diary.database_url, "untouched")
+    entry = str((await diary.diary.entries.get(ALICE, "fourth")).id)
+    for change, (statement, at) in LINKS.items():
+        sound = await diary.diary.verification.verify(ALICE, entry)
+        for each in statement.split("; "):
+            await run_sql(diary, each)
+        whole, alone = await verify(diary), await diary.diary.verification.verify(ALICE, entry)
+        restore_state(diary.database_url, "untouched")
 
-    assert first_broken(await verify(diary)) == at
+        with subtests.test(change):
+            assert [each.is_sound for each in sound.entries] == [True]
+            assert first_broken(whole) == at
+            # The signature of a link about another entry, and a link that is gone with the only
+            # word of this one, say nothing of it.
+            assert change == "the tail is cut off, the head left" or not alone.entries[0].is_sound
+            # Where only a signature was to be checked that is another entry's, the next link tells.
+            assert first_broken(alone) in {at, at + 1}
 
 
 async def test_an_inserted_entry_with_a_link_breaks_the_chain(
@@ -279,26 +297,6 @@ async def test_a_forgery_by_a_taken_over_key_is_not_valid_by_itself_either(
     assert [entry.signature_valid for entry in report.entries] == [False]
     assert first_broken(report) == 6
     assert str(forged.id) in (await check_elsewhere(diary, tmp_path)).bad
-
-
-@pytest.mark.parametrize("change", LINKS)
-async def test_an_entry_of_a_broken_chain_is_not_valid_by_itself(
-    diary: Foundation, change: str
-) -> None:
-    statement, at = LINKS[change]
-    entry = await diary.diary.entries.get(ALICE, "fourth")
-    sound = await diary.diary.verification.verify(ALICE, str(entry.id))
-    for each in statement.split("; "):
-        await run_sql(diary, each)
-
-    report = await diary.diary.verification.verify(ALICE, str(entry.id))
-
-    assert [each.is_sound for each in sound.entries] == [True]
-    # The signature of a link about another entry, and a link that is gone with the only word of
-    # this one, say nothing of it.
-    assert change == "the tail is cut off, the head left" or not report.entries[0].is_sound
-    # Where only a signature was to be checked that is another entry's, the next link tells.
-    assert first_broken(report) in {at, at + 1}
 
 
 CUT = (
