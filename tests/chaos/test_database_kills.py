@@ -18,7 +18,7 @@ from support.load import Author, Logbook
 from support.postgres_users import server_processes_of
 from support.sites import add_agents, embedded_url
 
-KILLS = 3
+KILLS = 2
 AUTHORS = ("ann", "ben")
 
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from diary_mcp.commands.status import status
 from support.clients import Answer, Json, RawClient, answer_of, environment, raw_client
-from support.fake_keto import Reply, reply
+from support.fake_keto import reply
 from support.ground_truth import ask, eventually, list_keto_tuples
 from support.keto_proxy import Fault
 from support.load import GRANTEES, Author, Logbook
@@ -29,17 +29,15 @@ pytestmark = pytest.mark.xdist_group("keto-outages")
 LIMIT_S = 15
 CALLS_AT_ONCE = 10
 NOTHING_THERE = "01a209f7-3236-76fc-9537-63feee86b6c8"
+# One of each kind; `integration/permissions/test_keto_faults.py` holds every other answer to the
+# same error, whatever was asked.
 FAULTS = {
+    # What was waited for in vain arrives all the same.
     "too slow": Fault(delay_s=4),
-    "without an answer": Fault(Reply(b"", "stall")),
     "answering 500": Fault(reply(500, {"error": {"code": 500, "message": "postgres://secret"}})),
     "answering 502 after it was asked": Fault(reply(502, "Bad Gateway"), applied=True),
-    "answering 429": Fault(reply(429, "")),
-    "answering garbage": Fault(reply(200, "<html>Welcome</html>")),
-    "reset in the middle of an answer": Fault(
-        Reply(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"al', "reset")
-    ),
 }
+ENTRIES = 20
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,15 @@ class Diary:
 
     def shared(self) -> Json:
         """A settled entry that bob reads."""
-        entry = self.alice.create()
-        assert self.share(entry).code == "ok"
+        return self.several_shared(1)[0]
+
+    def several_shared(self, number: int) -> list[Json]:
+        entries = [self.alice.create() for _ in range(number)]
+        assert {self.share(entry).code for entry in entries} == {"ok"}
         self.site.check()
         # Bob's server may still be in the pause that follows the faults of the test before.
-        eventually(lambda: self.read_by_bob(entry) == "ok")
-        return entry
+        eventually(lambda: {self.read_by_bob(entry) for entry in entries} == {"ok"})
+        return entries
 
     def read_by_bob(self, entry: Json) -> str:
         return self.bob.call("diary_get", entry_id=entry["id"]).code
@@ -111,11 +112,20 @@ def in_time(client: RawClient, tool: str, /, **arguments: object) -> Answer:
     return answer
 
 
+def all_in_time(client: RawClient, *calls: tuple[str, Json]) -> list[Answer]:
+    """The answers to calls that were made at once and together took no longer than one may."""
+    started = time.monotonic()
+    under_way = [client.start_call(tool, **arguments) for tool, arguments in calls]
+    answers = [answer_of(call) for call in under_way]
+    assert time.monotonic() - started < LIMIT_S
+    return answers
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_owners_work_viewers_wait_and_nothing_is_lost_while_keto_is(
     diary: Diary, name: str
 ) -> None:
-    shared, revoked, deleted = (diary.shared() for _ in range(3))
+    shared, revoked, deleted = diary.several_shared(3)
     alice, bob = partial(in_time, diary.alice), partial(in_time, diary.bob)
 
     with fault(diary, FAULTS[name]):
@@ -129,21 +139,25 @@ def test_owners_work_viewers_wait_and_nothing_is_lost_while_keto_is(
             alice("diary_list"),
             bob("diary_create", content="Bob's own, meanwhile."),
         ]
-        refused = [
-            bob("diary_get", entry_id=entry_id)
-            for entry_id in (shared["id"], written["id"], revoked["id"], NOTHING_THERE)
-        ]
-        searched = bob("diary_search", query="meanwhile").data
-        identity = bob("diary_whoami").data
+        # All at once: each waits for Keto as long as it may.
+        *refused, searched, identity = all_in_time(
+            diary.bob,
+            *(
+                ("diary_get", {"entry_id": entry_id})
+                for entry_id in (shared["id"], written["id"], revoked["id"], NOTHING_THERE)
+            ),
+            ("diary_search", {"query": "meanwhile"}),
+            ("diary_whoami", {}),
+        )
         told = diary.status()
         unsettled = diary.unsettled()
 
     assert [change.code for change in changes] == ["ok"] * len(changes)
     assert [answer.code for answer in refused] == ["unavailable"] * len(refused)
     assert all("secret" not in answer.text for answer in refused)
-    assert [hit.get("owner", "bob") for hit in searched["hits"]] == ["bob"] * len(searched["hits"])
-    assert "not searched" in searched["notice"]
-    assert identity.get("groups") is None
+    assert {hit.get("owner", "bob") for hit in searched.data["hits"]} <= {"bob"}
+    assert "not searched" in searched.data["notice"]
+    assert identity.data.get("groups") is None
     assert (told["ok"], told["pending"], told["failed"], told["drift"]) == (False, 4, 0, None)
     assert unsettled == 4
     assert any("Keto" in problem for problem in told["problems"])
@@ -185,32 +199,30 @@ def test_a_write_that_failed_after_it_was_applied_is_not_made_twice(diary: Diary
 def many_changes(entries: list[Json]) -> list[tuple[str, Json]]:
     """Tool calls in an order in which all can succeed, also a few of them at once."""
     ids = [entry["id"] for entry in entries]
+    half, quarter = len(ids) // 2, len(ids) // 4
     return [
-        *(("diary_create", {"content": f"Number {number}, meanwhile."}) for number in range(60)),
+        *(("diary_create", {"content": f"{number}, meanwhile."}) for number in range(len(ids))),
         *(("diary_share", {"entry_id": each, "with": "bob"}) for each in ids),
-        *(("diary_unshare", {"entry_id": each, "with": "bob"}) for each in ids[:30]),
-        *(("diary_delete", {"entry_id": each}) for each in ids[15:30]),
+        *(("diary_unshare", {"entry_id": each, "with": "bob"}) for each in ids[:half]),
+        *(("diary_delete", {"entry_id": each}) for each in ids[quarter:half]),
     ]
 
 
-def test_hundreds_of_changes_are_accepted_while_keto_is_down(diary: Diary) -> None:
+def test_many_changes_are_accepted_while_keto_is_down(diary: Diary) -> None:
     shared = diary.shared()
-    entries = [diary.alice.create() for _ in range(60)]
+    entries = [diary.alice.create() for _ in range(ENTRIES)]
     diary.site.keto.kill()
     try:
         changes = many_changes(entries)
         for first in range(0, len(changes), CALLS_AT_ONCE):
-            batch = changes[first : first + CALLS_AT_ONCE]
-            started = time.monotonic()
-            calls = [diary.alice.start_call(tool, **arguments) for tool, arguments in batch]
-            assert [answer_of(call).code for call in calls] == ["ok"] * len(batch)
-            assert time.monotonic() - started < LIMIT_S
+            answers = all_in_time(diary.alice, *changes[first : first + CALLS_AT_ONCE])
+            assert {answer.code for answer in answers} == {"ok"}
         assert diary.read_by_bob(shared) == "unavailable"
         told, unsettled = diary.status(), diary.unsettled()
     finally:
         diary.site.keto.start()
 
-    assert told["pending"] == unsettled == 120
+    assert told["pending"] == unsettled == 2 * ENTRIES
     assert not told["ok"]
     diary.site.check(within_s=120)
     assert diary.read_by_bob(shared) == "ok"
@@ -248,7 +260,7 @@ def test_keto_is_killed_and_started_while_authors_write(diary: Diary) -> None:
     author = Author(agent, partial(RawClient, diary.site.environment(agent)), 5, logbook)
     author.start()
     try:
-        for _ in range(3):
+        for _ in range(2):
             done = author.acknowledged
             eventually(lambda done=done: author.acknowledged > done + 10)
             diary.site.keto.kill()

@@ -78,13 +78,9 @@ GROUPS: list[Group] = [
     ("move", "unshare", "share a diary"),
     ("delete",),
 ]
-# DBOS has three connections to account for its workflows, and one of them it keeps.
-PAIRS: list[Group] = [
-    ("create", "make a diary"),
-    ("share", "share a diary"),
-    ("move", "unshare"),
-    ("delete",),
-]
+# What settles knows nothing of the mutation: it reads the rows, of which there are some or none.
+# (DBOS has three connections to account for its workflows, and one of them it keeps.)
+SETTLED: list[Group] = [("create", "make a diary"), ("delete",)]
 PREPARED_AT_ONCE = 12
 
 by_group = pytest.mark.parametrize("names", GROUPS, ids=", ".join)
@@ -224,9 +220,7 @@ def kill_before_commit(
 
 
 @by_group
-@pytest.mark.parametrize(
-    "point", ["after begin", "after the rows", "after the enqueue", "before the commit"]
-)
+@pytest.mark.parametrize("point", ["after the rows", "after the enqueue", "before the commit"])
 def test_a_server_killed_before_its_commit_leaves_nothing_of_the_mutation(
     diary: Diary, point: StopPoint, names: Group
 ) -> None:
@@ -290,7 +284,7 @@ def test_a_server_killed_after_its_commit_and_before_its_answer_leaves_all_of_th
     [
         pytest.param(point, names, id=f"{point}-{', '.join(names)}")
         for point in get_args(StepPoint)
-        for names in (PAIRS if point in {"before the checkpoint", "before the end"} else GROUPS)
+        for names in (GROUPS if point == "before the tuples" else SETTLED)
     ],
 )
 def test_a_server_killed_inside_the_step_leaves_the_rest_to_the_next(

@@ -43,6 +43,8 @@ pytestmark = pytest.mark.xdist_group("keto-replicas")
 
 KILLS = int(os.environ.get("DIARY_MCP_CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("DIARY_MCP_CHAOS_SEED", str(time.time_ns())))
+# Beside the agent's own server over stdio: when one is killed, two are left that may take over.
+REPLICAS = 2
 # Two scans of a second each, and the settling; the rest is for a machine that is busy.
 TAKEOVER_S = 60
 
@@ -109,15 +111,14 @@ def disturb(running: Replicas, stdio: Author[RawClient], random: Random) -> None
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("number", [2, 3])
 def test_replicas_that_are_killed_and_stopped_lose_nothing_and_do_nothing_twice(
-    site: KetoSite, number: int
+    site: KetoSite,
 ) -> None:
-    random = Random(SEED + number)
-    one, two, three = names = [f"http-{number}-1", f"http-{number}-2", f"stdio-{number}"]
+    random = Random(SEED)
+    one, two, three = names = ["http-1", "http-2", "stdio"]
     add_agents(site.url, *names)
     logbook = Logbook()
-    with replicas(site, number) as running:
+    with replicas(site, REPLICAS) as running:
         # Each shares with another, and nobody with the third.
         over_http = [
             Author(name, partial(connect, running, name), SEED, logbook, grantees=(other, "bob"))
@@ -136,12 +137,12 @@ def test_replicas_that_are_killed_and_stopped_lose_nothing_and_do_nothing_twice(
             site.check(within_s=90)
 
         sys.stderr.write(
-            f"seed {SEED}: {KILLS} disturbances of {number} replicas,"
+            f"seed {SEED}: {KILLS} disturbances of {REPLICAS} replicas,"
             f" {acknowledged(authors)} changes acknowledged\n"
         )
         logbook.check(site.url)
         found = [runs(each, running.deaths) for each in site.proxy.by_entry().values()]
-        assert len({run.who for each in found for run in each}) >= number
+        assert len({run.who for each in found for run in each}) >= REPLICAS
         assert [pair for each in found for pair in overlapping(each)] == []
 
 
