@@ -60,16 +60,24 @@ def session(tmp_path: Path, database: str) -> Session:
     return run
 
 
-def test_a_session_is_given_what_its_project_handed_over_and_asked_once(session: Session) -> None:
+def test_a_session_is_given_what_its_project_handed_over_marked_and_asked_once(
+    session: Session, database: str
+) -> None:
+    in_a_library = environment(database_url=database) | {"DIARY_MCP_DIARY": "library"}
+    with closing(RawClient(in_a_library)) as elsewhere:
+        elsewhere.create("The parser is done.", type="handoff")
+    entry_id = share_hostile_entry(database)
     handoff = call("mcp__diary__diary_create", content="The lexer is done.", type="handoff")
-    with scripted_model(*WAIT, [handoff], [say("bye")]) as first:
+    with scripted_model(*WAIT, *looks_at(entry_id), [handoff], [say("bye")]) as first:
         session(first, "app")
     work = [call("Bash", command="echo 1 > made"), say("working")]
     with scripted_model(work, [say("done")], [say("really done")]) as second:
         ended = session(second, "app")
 
+    assert "The parser is done." not in first.read[0]
     assert "Nothing is written yet" in first.read[0]
     assert QUESTION not in first.read[-1]
+    assert_marked(results_in(first.read[-2])[-3:], entry_id)
     assert "The lexer is done." in second.read[0]
     assert [given.count(QUESTION) for given in second.read] == [0, 0, 1]
     assert ended["result"] == "really done"
@@ -81,21 +89,6 @@ def test_a_session_goes_on_where_the_database_is_gone(session: Session, database
 
     assert (ended["result"], ended["is_error"]) == ("hello", False)
     assert len(model.read) == 1
-
-
-def test_what_another_agent_wrote_reaches_the_model_with_its_mark_and_other_projects_do_not(
-    session: Session, database: str
-) -> None:
-    in_a_library = environment(database_url=database) | {"DIARY_MCP_DIARY": "library"}
-    with closing(RawClient(in_a_library)) as elsewhere:
-        elsewhere.create("The parser is done.", type="handoff")
-    entry_id = share_hostile_entry(database)
-    with scripted_model(*WAIT, *looks_at(entry_id), [say("bye")]) as model:
-        session(model, "other")
-
-    assert "The parser is done." not in model.read[0]
-    assert "Nothing is written yet" in model.read[0]
-    assert_marked(results_in(model.read[-1])[-3:], entry_id)
 
 
 def results_in(messages: str) -> list[Json]:

@@ -1,4 +1,8 @@
-"""Many tool calls at once, through two servers, one in each protocol era."""
+"""Many tool calls at once, through two servers, one in each protocol era.
+
+Updates of one version, deletions and idempotency keys race in
+`integration/service/entries/test_concurrency.py`.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from support.clients import Answer, Json, RawClient, answer_of
-from support.ground_truth import ask, check_promise
+from support.ground_truth import check_promise
 from support.sites import Deployment
 
 pytestmark = pytest.mark.xdist_group("e2e-shared")
@@ -58,48 +62,6 @@ def test_creates_and_deletes_at_once_do_not_disturb_each_other(
     listed = site.alice.call("diary_list", tags=[tag]).data["entries"]
     assert {entry["id"] for entry in listed} == made
     assert check_promise(site.url).entries.isdisjoint(old)
-
-
-def test_of_ten_updates_of_one_version_one_wins(site: Deployment, writers: list[RawClient]) -> None:
-    entry = site.alice.create("at first")
-
-    updates = answers(
-        writer.start_call(
-            "diary_update", entry_id=entry["id"], expected_version=1, content=f"{number}"
-        )
-        for number, writer in enumerate(writers)
-    )
-
-    assert Counter(answer.code for answer in updates) == {"ok": 1, "conflict": 9}
-    (winner,) = (number for number, answer in enumerate(updates) if answer.code == "ok")
-    read = site.alice.call("diary_get", entry_id=entry["id"]).data
-    assert (read["content"], read["version"]) == (f"{winner}", 2)
-    assert ask(
-        site.url,
-        "select version, content from diary.entry_version where entry_id = %s",
-        entry["id"],
-    ) == [(1, "at first")]
-
-
-def test_of_ten_deletes_of_one_entry_one_wins(site: Deployment, writers: list[RawClient]) -> None:
-    entry = site.shared()
-
-    deletes = [writer.start_call("diary_delete", entry_id=entry["id"]) for writer in writers]
-
-    assert codes(deletes) == {"ok": 1, "not_found": 9}
-    assert entry["id"] not in check_promise(site.url).entries
-
-
-def test_one_idempotency_key_used_ten_times_at_once_makes_one_entry(
-    site: Deployment, writers: list[RawClient]
-) -> None:
-    arguments = {"content": "once", "tags": [uuid4().hex], "idempotency_key": uuid4().hex}
-
-    made = answers(writer.start_call("diary_create", **arguments) for writer in writers)
-
-    (entry_id,) = {answer.data["id"] for answer in made}
-    listed = site.alice.call("diary_list", tags=arguments["tags"]).data["entries"]
-    assert [entry["id"] for entry in listed] == [entry_id]
 
 
 def test_one_idempotency_key_with_ten_contents_at_once_makes_one_entry(
@@ -193,7 +155,7 @@ def test_after_a_storm_of_shares_and_unshares_the_tuples_equal_the_rows(
             entry_id=random.choice(entries),
             with_=random.choice(["bob", "eve"]),
         )
-        for _ in range(60)
+        for _ in range(30)
     ]
 
     assert codes(calls).keys() <= {"ok", "not_found"}
@@ -206,7 +168,7 @@ def test_no_unshare_lets_a_reader_in_after_it_returned(site: Deployment) -> None
     def reads() -> list[Future[Json]]:
         return [site.bob.start_call("diary_get", entry_id=share["entry_id"]) for _ in range(5)]
 
-    for version in range(1, 11):
+    for version in range(1, 6):
         shared = site.alice.start_call("diary_share", **share)
         raced = reads()
         assert answer_of(shared).code == "ok"

@@ -147,7 +147,8 @@ def test_a_server_with_calls_in_flight_answers_them_and_ends_within_two_seconds(
     data_dir: Path,
 ) -> None:
     acknowledged: list[Answer] = []
-    for how in ENDINGS:
+    # All signals are one to it; how each of them ends a server is seen above.
+    for how in ("stdin closed", "SIGTERM"):
 
         def attempt(client: RawClient, how: str = how) -> float:
             # The last one is read before the end comes: the pipe keeps their order.

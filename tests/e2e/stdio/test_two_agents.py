@@ -61,7 +61,7 @@ def test_each_sees_what_the_other_shares_and_nothing_else(home: Home) -> None:
 
 def test_a_viewer_reads_nothing_once_unshare_returned(home: Home) -> None:
     entry = home.alice.create()
-    for _ in range(5):
+    for _ in range(2):
         home.alice.call("diary_share", entry_id=entry["id"], with_="bob")
         eventually(lambda: home.bob.call("diary_get", entry_id=entry["id"]).code == "ok")
 
