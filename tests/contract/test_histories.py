@@ -170,7 +170,7 @@ def foreseen(expected: Expected) -> dict[str, object]:
     }
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(history=st.lists(steps, min_size=10, max_size=25))
 async def test_both_backends_answer_alike_after_every_history(
     embedded_backend: Backend, keto_backend: Backend, history: list[Step]

@@ -523,11 +523,11 @@ def run_histories(ground: Ground, number: int) -> None:
 
 def test_rows_and_tuples_agree_after_every_history(postgres_url: str) -> None:
     with ground(postgres_url) as opened:
-        run_histories(opened, 4)
+        run_histories(opened, 3)
 
 
 def test_rows_and_tuples_of_keto_agree_after_every_history(
     postgres_url: str, keto_address: KetoAddress
 ) -> None:
     with ground(postgres_url, keto_address) as opened:
-        run_histories(opened, 2)
+        run_histories(opened, 1)

@@ -17,6 +17,7 @@ from support.postgres_users import (
 
 pytest_plugins = ["support.postgres_fixtures"]
 
+PROCESSES = 5
 
 needs_other_accounts = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None,
@@ -24,8 +25,10 @@ needs_other_accounts = pytest.mark.skipif(
 )
 
 
-def test_eight_processes_at_once_on_an_empty_directory_share_one_server(data_dir: Path) -> None:
-    with users(data_dir, 8) as everybody:
+def test_processes_that_start_at_once_on_an_empty_directory_share_one_server(
+    data_dir: Path,
+) -> None:
+    with users(data_dir, PROCESSES) as everybody:
         urls = {user.url() for user in everybody}
         starts = {ask(url, "select pg_postmaster_start_time()::text") for url in urls}
 
@@ -34,8 +37,8 @@ def test_eight_processes_at_once_on_an_empty_directory_share_one_server(data_dir
     assert len(starts) == 1
 
 
-def test_eight_processes_leaving_at_once_stop_the_server(used_data_dir: Path) -> None:
-    with users(used_data_dir, 8) as everybody:
+def test_processes_that_leave_at_once_stop_the_server(used_data_dir: Path) -> None:
+    with users(used_data_dir, PROCESSES) as everybody:
         for user in everybody:
             user.url()
 
@@ -43,7 +46,7 @@ def test_eight_processes_leaving_at_once_stop_the_server(used_data_dir: Path) ->
             user.hang_up()
         statuses = [user.process.wait(timeout=60) for user in everybody]
 
-    assert statuses == [0] * 8
+    assert statuses == [0] * PROCESSES
     wait_until_stopped(used_data_dir)
 
 

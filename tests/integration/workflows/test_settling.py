@@ -168,7 +168,7 @@ async def test_a_storm_of_shares_and_replays_leaves_the_tuples_that_the_rows_wan
         entry_ids = [await diary.create() for _ in range(3)]
 
         async def change(reader: AgentName) -> None:
-            for _ in range(12):
+            for _ in range(6):
                 entry_id = random.choice(entry_ids)
                 await random.choice([diary.share, diary.unshare])(entry_id, reader)
                 # The same entry settled once more, out of order and beside the workflow.
