@@ -9,6 +9,7 @@ from importlib import import_module
 
 import click
 
+from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.errors import DiaryError
 from diary_mcp.plugins.hook_process import TimeLimit
 from diary_mcp.signals import exit_in_order
@@ -104,7 +105,7 @@ def main(limit: TimeLimit | None = None) -> None:
     for variable in forget_missing_plugins(os.environ):
         click.echo(f"diary-mcp: {variable} names what is not installed and is ignored.", err=True)
     try:
-        command(obj=limit)
+        command(prog_name="diary-mcp", obj=limit)
     except DiaryError as error:
-        click.echo(f"diary-mcp: {error}", err=True)
+        click.echo(f"diary-mcp: {for_terminal(str(error))}", err=True)
         sys.exit(_USAGE_ERROR if error.code == "invalid_argument" else 1)

@@ -12,6 +12,7 @@ from diary_mcp.commands.calling import Calls, call, echo_json, run, with_argumen
 from diary_mcp.commands.options import errors_told, fail, with_settings
 from diary_mcp.commands.purge import purge_disk, require_embedded
 from diary_mcp.commands.reading import entry_text, line, list_text, page
+from diary_mcp.commands.wording import for_terminal
 from diary_mcp.server.tools.arguments import (
     CreateArguments,
     GetArguments,
@@ -52,7 +53,7 @@ def write(settings: Settings, *, text: str | None, given: Given, as_json: bool) 
         return
     click.echo(str(created.id))
     if created.notice:
-        click.echo(created.notice, err=True)
+        click.echo(line(for_terminal(created.notice)), err=True)
     for each in created.similar or ():
         click.echo(f"  {each.id}  {line(each.title or '')}", err=True)
 
@@ -108,7 +109,7 @@ def search(settings: Settings, *, query: str, given: Given, as_json: bool) -> No
     else:
         click.echo("Nothing found.", err=True)
     if found.notice:
-        click.echo(line(found.notice), err=True)
+        click.echo(line(for_terminal(found.notice)), err=True)
     _tell_cursor(found.next_cursor)
 
 

@@ -9,6 +9,7 @@ import click
 
 from diary_mcp.app import open_foundation
 from diary_mcp.commands.options import with_settings
+from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.diaries import parse_diary_name
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.files.export_folder import (
@@ -59,7 +60,7 @@ def export(
     choice = ExportChoice(by_diary=by_diary, with_titles=with_titles)
     report = anyio.run(_export, settings, directory, file_format, diary, choice)
     for kept in report.kept:
-        click.echo(f"{kept.path}: {kept.reason}", err=True)
+        click.echo(f"{kept.path}: {for_terminal(kept.reason)}", err=True)
     click.echo(f"exported {report.written}, unchanged {report.unchanged}, kept {len(report.kept)}")
     sys.exit(1 if report.kept else 0)
 

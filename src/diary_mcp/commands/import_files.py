@@ -9,6 +9,7 @@ import click
 
 from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.commands.options import with_settings
+from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.files.import_paths import ImportReport, OnProgress, import_paths
 from diary_mcp.files.reading import CLOSED_DOOR
@@ -59,7 +60,7 @@ def import_files(
         choices = _Choices(door, diary, dry_run=dry_run, may_overwrite=force)
         report = anyio.run(_import, settings, paths, choices, on_progress)
     for rejection in report.rejected:
-        click.echo(f"{rejection.path}: {rejection.reason}", err=True)
+        click.echo(f"{rejection.path}: {for_terminal(rejection.reason)}", err=True)
     for name, count in report.closed.items():
         click.echo(
             f"{settings.agent} may not write to the diary {name}: {count} of its entries are not "

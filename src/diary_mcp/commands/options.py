@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.errors import DiaryError, InvalidArgumentError
 from diary_mcp.domain.fields import printable_lines
 from diary_mcp.logs import configure_logs
@@ -95,5 +96,5 @@ def require_database(settings: Settings) -> None:
 
 
 def fail(told: str) -> NoReturn:
-    click.echo(printable_lines(told), err=True)
+    click.echo(printable_lines(for_terminal(told)), err=True)
     sys.exit(1)

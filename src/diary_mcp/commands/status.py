@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from diary_mcp.app import Foundation, count_rows_adrift, open_foundation, open_postgres
 from diary_mcp.commands.options import with_settings
+from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import counted, printable_lines
 from diary_mcp.plugins.hook_state import HookState
@@ -80,7 +81,7 @@ async def look_at(settings: Settings, *, compares: bool = True) -> Status:
         else:
             await _look_at_database(settings, report, compares=compares)
     except UnavailableError as error:
-        report.problems.append(str(error))
+        report.problems.append(for_terminal(str(error)))
     report.ok = not report.problems
     return report
 

@@ -42,7 +42,7 @@ def verify_bundle(
                     collected.add([check.check_entry(part)])
                     count += 1
     except OSError as error:
-        raise InvalidArgumentError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise InvalidArgumentError(f"it cannot be read ({error.strerror or error}).") from error
     collected.add(check.finish(header.end))
     if header.keys != check.told_keys.periods:
         check.break_at(1, "the key history in the first line is not the one of the links")

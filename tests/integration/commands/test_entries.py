@@ -123,7 +123,7 @@ def test_json_is_the_result_of_the_tool(run: Run) -> None:
         (("list", "--limit", "0"), "invalid_argument: limit "),
         (("list", "--cursor", "x"), "invalid_argument: "),
         (("search", " ", "--mode", "guess"), "invalid_argument: mode "),
-        (("share", "nothing"), "invalid_argument: with is required"),
+        (("share", "nothing"), "invalid_argument: --with is required"),
     ],
     ids=" ".join,
 )

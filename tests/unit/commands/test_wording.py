@@ -1,0 +1,70 @@
+"""What errors tell a model names tools; what a person reads on a terminal names commands."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from diary_mcp.cli import command
+from diary_mcp.commands.wording import COMMANDS, for_terminal
+from diary_mcp.server.tools.catalogue import TOOLS
+from support.paths import ROOT
+
+PACKAGE = ROOT / "src" / "diary_mcp"
+TOLD = {
+    "invalid_argument: with is required. Correct this and call diary_share again.": (
+        "invalid_argument: --with is required. Correct this and try again."
+    ),
+    "not_found: No diary 'nope' that you may read. diary_diaries lists them, and makes one with "
+    "open.": (
+        "not_found: No diary 'nope' that you may read. `diary-mcp diary list` lists them, and "
+        "`diary-mcp diary add` makes one."
+    ),
+    "conflict: Read it again with diary_get, and repeat the change with expected_version 2.": (
+        "conflict: Read it again with `diary-mcp show`, and repeat the change with "
+        "--expected-version 2."
+    ),
+    "conflict: You already have an entry with the key 'diary_get'; /a/diary_get/expires_at": (
+        "conflict: You already have an entry with the key 'diary_get'; /a/diary_get/expires_at"
+    ),
+}
+
+
+@pytest.mark.parametrize(("told", "read"), TOLD.items())
+def test_a_person_reads_commands_and_options_and_what_was_quoted(told: str, read: str) -> None:
+    assert for_terminal(told) == read
+
+
+def test_each_tool_has_a_command_that_is_there() -> None:
+    assert COMMANDS.keys() == TOOLS.keys()
+    there = command.list_commands(click.Context(command))
+    assert {each.split()[0] for each in COMMANDS.values()} <= set(there)
+
+
+def test_no_error_or_notice_of_the_diary_names_a_tool_to_a_person() -> None:
+    tool = re.compile(rf"\b({'|'.join(TOOLS)})\b")
+    named = [text for text in _texts() if tool.search(text)]
+
+    assert named
+    assert [text for text in named if tool.search(for_terminal(text))] == []
+
+
+def _texts() -> Iterator[str]:
+    """The texts in the service, the store and the domain, with `x` for what is put into them."""
+    for folder in ("service", "store", "domain"):
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            tree = ast.parse(path.read_text("utf-8"))
+            told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            yield from (_text(node) for node in ast.walk(tree) if id(node) not in told)
+
+
+def _text(node: ast.AST) -> str:
+    match node:
+        case ast.JoinedStr():
+            return "".join(_text(each) or "x" for each in node.values)
+        case ast.Constant(value=str(text)):
+            return text
+        case _:
+            return ""
