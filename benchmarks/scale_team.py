@@ -1,6 +1,6 @@
 """How long a team's diary takes beside one agent's of the same size, in the same run.
 
-    uv run python benchmarks/scale_team.py [--entries 20000] [--page FILE]
+    uv run python benchmarks/scale_team.py [--entries 20000]… [--page FILE]
 
 Fifty agents have written as many entries into one diary as another agent has in its `main`. The
 data set is made once, as that of `scale.py`, and the next run finds it.
@@ -31,7 +31,8 @@ from scale_load import load_of, remove_additions
 
 MEMBERS = 50
 ALONE, OWNER = AgentName("alone"), AgentName("member-0")
-DIARIES = {"one agent's": "alone/main", "a team's": "member-0/team"}
+AGENTS, TEAMS = "one agent's", "a team's"
+DIARIES = {AGENTS: "alone/main", TEAMS: "member-0/team"}
 MODES: tuple[SearchMode, ...] = ("text", "semantic", "hybrid")
 _GATHER = (
     "insert into diary.diary (owner, name, is_placed) values ('member-0', 'team', true)",
@@ -54,6 +55,14 @@ _GATHER = (
     update diary.entry set diary_id = (select id from diary.diary) where owner like 'member-%'
     """,
     """
+    update diary.search_document set diary_id = (select id from diary.diary)
+    where owner like 'member-%'
+    """,
+    """
+    update diary.entry as older set superseded_by = newer.id
+    from diary.entry as newer where newer.supersedes = older.id
+    """,
+    """
     insert into diary.relation_tuple
     (namespace, object, relation, subject_namespace, subject_object, subject_relation)
     select 'DiaryEntry', e.id::text, 'parent', 'Diary', e.diary_id::text, ''
@@ -69,6 +78,10 @@ PAGE = (
     f"A diary that {MEMBERS} agents have written, read and written to by one of them who does not",
     "own it, beside the `main` of one agent with as many entries, in the same run.",
     "",
+)
+RATIOS = (
+    "| entries | operation | clients | a team's p50, in times of one agent's |",
+    "|---|---|---|---|",
 )
 HEAD = (
     "| entries | whose diary | operation | clients | n | p50 ms | p99 ms |",
@@ -127,8 +140,8 @@ async def measure(settings: Settings, entries: int, table: Table) -> None:
         timed = {
             whose: operations(foundation.diary, name, queries) for whose, name in DIARIES.items()
         }
-        readers = {"one agent's": [writers[0]], "a team's": [writers[2]]}
-        for name in timed["a team's"]:
+        readers = {AGENTS: [writers[0]], TEAMS: [writers[2]]}
+        for name in timed[TEAMS]:
             for whose, those in timed.items():
                 for reader in readers[whose]:
                     await those[name](reader.name)
@@ -136,8 +149,27 @@ async def measure(settings: Settings, entries: int, table: Table) -> None:
         await asyncio.to_thread(remove_additions, url)
 
 
+def compare(rows: Sequence[str]) -> list[str]:
+    """How many times one agent's p50 a team's is, by operation and clients."""
+    measured = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    p50 = {(*row[:1], *row[2:4], row[1]): float(row[5]) for row in measured}
+    return [
+        f"| {' | '.join(which)} | {p50[*which, TEAMS] / took:.1f} |"
+        for (*which, whose), took in p50.items()
+        if whose == AGENTS
+    ]
+
+
 @click.command()
-@click.option("--entries", type=int, default=20_000, show_default=True, help="In each of the two.")
+@click.option(
+    "--entries",
+    "sizes",
+    type=int,
+    multiple=True,
+    default=(20_000,),
+    show_default=True,
+    help="In each of the two; repeatable.",
+)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -147,16 +179,25 @@ async def measure(settings: Settings, entries: int, table: Table) -> None:
 @click.option("--rounds", default=200, show_default=True)
 @click.option("--clients", type=int, multiple=True, default=(1, 8), show_default=True)
 def main(
-    *, entries: int, folder: Path, page: Path | None, rounds: int, clients: tuple[int, ...]
+    *,
+    sizes: tuple[int, ...],
+    folder: Path,
+    page: Path | None,
+    rounds: int,
+    clients: tuple[int, ...],
 ) -> None:
     """Print p50 and p99 of each operation."""
     machine = describe_machine(quick=False)
-    rows: list[str] = list(HEAD)
-    click.echo("\n".join(rows))
-    settings = Settings(data_dir=folder / f"team-{entries}")
-    asyncio.run(measure(settings, entries, Table(entries, rounds, clients, rows)))
+    rows: list[str] = []
+    click.echo("\n".join(HEAD))
+    for entries in sizes:
+        settings = Settings(data_dir=folder / f"team-{entries}")
+        asyncio.run(measure(settings, entries, Table(entries, rounds, clients, rows)))
+    compared = [*RATIOS, *compare(rows)]
+    click.echo("\n".join(("", *compared)))
     if page is not None:
-        page.write_text("\n".join((*PAGE, f"Measured {machine}.", "", *rows, "")), "utf-8")
+        text = (*PAGE, f"Measured {machine}.", "", *compared, "", *HEAD, *rows, "")
+        page.write_text("\n".join(text), "utf-8")
 
 
 if __name__ == "__main__":

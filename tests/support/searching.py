@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from uuid import UUID
 
 import numpy as np
 
@@ -89,6 +90,23 @@ class Searching:
             entry.owner, str(entry.id), Grantee(reader), expires_at=None, note=None
         )
         await settle([entry.id], self.foundation.settlements, self.foundation.permissions)
+
+    async def open_team(self, *writers: AgentName) -> str:
+        """Makes Alice's diary `team`, in which these may write too; how these name it."""
+        diaries = self.foundation.diary.diaries
+        await diaries.open(ALICE, "team")
+        for writer in writers:
+            await self.foundation.diary.agents.register(writer)
+            await diaries.share(ALICE, "team", Grantee(writer), role="writer")
+        await self.settle_diaries()
+        return f"{ALICE}/team"
+
+    async def settle_diaries(self) -> None:
+        """Lets every role on a diary hold that was given, and none that was taken back."""
+        ids = [
+            DiaryId(UUID(str(each))) for (each,) in await self.query("select id from diary.diary")
+        ]
+        await settle(ids, self.foundation.settlements, self.foundation.permissions)
 
     async def find(
         self,

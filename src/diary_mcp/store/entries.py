@@ -79,8 +79,9 @@ class PostgresEntries:
         self, reader: Readership, filters: EntryFilters, after: EntryPosition | None, limit: int
     ) -> list[EntrySummary]:
         cursor = self._connection.cursor(row_factory=class_row(EntrySummary))
+        is_plain = filters.scope == "mine" and filters.include_superseded
         await cursor.execute(
-            _SQL["list_own_entries" if filters.scope == "mine" else "list_entries"],
+            _SQL["list_own_entries" if is_plain else "list_entries"],
             {
                 **reader_parameters(reader),
                 **filter_parameters(filters),

@@ -6,16 +6,19 @@ from typing import TypeVar
 from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.entry import Entry, EntryFilters
-from diary_mcp.domain.fields import AgentName, EntryId, as_entry_id
+from diary_mcp.domain.fields import EntryId, as_entry_id
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import WORDS_VERSION
 from diary_mcp.service.ports.search import (
     MAX_VOCABULARY,
+    DiarySnapshot,
+    Indexed,
     PackedDocuments,
     PackedRevisions,
     Postings,
     Snapshot,
+    Whose,
 )
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
@@ -38,53 +41,40 @@ class PostgresSearch:
     async def read_snapshot(
         self, reader: Readership, filters: EntryFilters, names: Collection[str]
     ) -> Snapshot:
-        ids = [entry_id for entry_id in map(as_entry_id, names) if entry_id is not None]
-        parameters = filter_parameters(filters)
-        selecting = parameters.keys() - _NOT_MATCHED
-        return await self._fetch(
-            Snapshot,
-            "read_snapshot",
-            {
-                **reader_parameters(reader),
-                **parameters,
-                "filtered": reader.place is not None
-                or any(parameters[name] is not None for name in selecting),
-                "names": list(names),
-                "ids": ids,
-            },
-        )
+        return await self._fetch(Snapshot, "read_snapshot", _asked(reader, filters, names))
 
-    async def list_revisions(self, caller: AgentName) -> PackedRevisions:
-        return await self._fetch(PackedRevisions, "list_revisions", {"caller": caller})
+    async def read_diary_snapshot(
+        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+    ) -> DiarySnapshot | None:
+        cursor = self._connection.cursor(row_factory=class_row(DiarySnapshot))
+        asked = _asked(reader, filters, names)
+        await cursor.execute(_SQL["read_diary_snapshot"], asked, binary=True)
+        return await cursor.fetchone()
+
+    async def list_revisions(self, whose: Whose) -> PackedRevisions:
+        statement = "list_revisions" if whose.diary is None else "list_revisions_in_diary"
+        return await self._fetch(PackedRevisions, statement, vars(whose))
 
     async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
-        return await self._read_documents(list(ids), None, model)
+        return await self._read_documents(list(ids), Whose(), model)
 
-    async def read_own_documents(self, caller: AgentName, model: str | None) -> PackedDocuments:
-        return await self._read_documents(None, caller, model)
+    async def read_all_documents(self, whose: Whose, model: str | None) -> PackedDocuments:
+        return await self._read_documents(None, whose, model)
 
-    async def read_postings(
-        self, caller: AgentName, shared: Collection[EntryId], terms: Collection[str]
-    ) -> list[Postings]:
+    async def read_postings(self, indexed: Indexed, terms: Collection[str]) -> list[Postings]:
         if not terms:
             return []
         cursor = self._connection.cursor(row_factory=class_row(Postings))
-        await cursor.execute(
-            _SQL["read_postings"],
-            {"caller": caller, "shared": list(shared), "terms": list(terms)},
-            binary=True,
-        )
+        asked = {**_looked_up(indexed), "terms": list(terms)}
+        await cursor.execute(_SQL["read_postings"], asked, binary=True)
         return await cursor.fetchall()
 
-    async def list_terms(
-        self, caller: AgentName, shared: Collection[EntryId], prefixes: Collection[str]
-    ) -> list[str]:
+    async def list_terms(self, indexed: Indexed, prefixes: Collection[str]) -> list[str]:
         cursor = self._connection.cursor(row_factory=scalar_row)
         await cursor.execute(
             _SQL["list_terms"],
             {
-                "caller": caller,
-                "shared": list(shared),
+                **_looked_up(indexed),
                 "firsts": list(prefixes),
                 "ends": [prefix + _LAST_CHARACTER for prefix in prefixes],
                 "most": MAX_VOCABULARY,
@@ -107,12 +97,12 @@ class PostgresSearch:
         return await cursor.fetchall()
 
     async def _read_documents(
-        self, ids: list[EntryId] | None, owner: AgentName | None, model: str | None
+        self, ids: list[EntryId] | None, whose: Whose, model: str | None
     ) -> PackedDocuments:
         return await self._fetch(
             PackedDocuments,
             "read_documents",
-            {"ids": ids, "owner": owner, "model": model, "words_by": WORDS_VERSION},
+            {"ids": ids, **vars(whose), "model": model, "words_by": WORDS_VERSION},
         )
 
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
@@ -121,3 +111,25 @@ class PostgresSearch:
         await cursor.execute(_SQL[statement], parameters, binary=True)
         (only,) = await cursor.fetchall()
         return only
+
+
+def _asked(
+    reader: Readership, filters: EntryFilters, names: Collection[str]
+) -> Mapping[str, object]:
+    """What a snapshot is asked for."""
+    parameters = filter_parameters(filters)
+    return {
+        **reader_parameters(reader),
+        **parameters,
+        "filtered": any(parameters[name] is not None for name in parameters.keys() - _NOT_MATCHED),
+        "names": list(names),
+        "ids": [entry_id for entry_id in map(as_entry_id, names) if entry_id is not None],
+    }
+
+
+def _looked_up(indexed: Indexed) -> Mapping[str, object]:
+    return {
+        "owners": list(indexed.owners),
+        "diary": indexed.diary,
+        "shared": list(indexed.others),
+    }

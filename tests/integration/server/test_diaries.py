@@ -463,6 +463,8 @@ async def test_nobody_misses_an_entry_for_a_correction_that_it_may_not_read(team
     assert (before[0] & {team.ann, team.wim}, before[2]) == ({team.ann}, {team.ann})
     assert await list_current(wim, diary="*") == [{team.wim}] * 3
     assert await list_current(wim) == [{team.wim}] * 3
+    own = await good(wim, "diary_list", include_superseded=False)
+    assert ids(own, "entries") == {team.wim}
     # Out of there it can be corrected anew.
     changes: Json = {"entry_id": team.wim, "expected_version": 1}
     await good(wim, "diary_update", **changes, diary="main")

@@ -118,6 +118,7 @@ PARAMETERS: Mapping[str, object] = {
     **FILTERS,
     "caller": AGENT,
     "owner": AGENT,
+    "owners": [AGENT],
     "agent": AGENT,
     "subject": AGENT,
     "grantees": [AGENT, "group:team-2"],
@@ -220,6 +221,8 @@ SPECIAL: Mapping[str, Mapping[str, object]] = {
     "search.read_documents of all": {"ids": None},
     "search.read_postings": {"shared": [ENTRY]},
     "search.list_terms": {"shared": [ENTRY], "most": 100},
+    "search.list_revisions_in_diary": {"diary": UUID(int=1)},
+    "search.read_diary_snapshot": {"diary": UUID(int=1)},
     "search.claim_words": {"version": "1"},
     "search.claim_vectors": {"version": "words/1"},
     "share.list_shares": {"entry_id": None},
@@ -271,7 +274,8 @@ RULES: Mapping[str, object] = {
 }
 STATEMENTS = (
     *("search." + name for name in (
-        "read_snapshot", "list_revisions", "read_documents", "read_postings", "list_terms",
+        "read_snapshot", "read_diary_snapshot", "list_revisions", "list_revisions_in_diary",
+        "read_documents", "read_postings", "list_terms",
         "read_texts", "list_entries", "claim_words", "claim_vectors",
         "lock_documents", "remove_postings", "is_waiting",
     )),

@@ -15,7 +15,7 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
 from diary_mcp.service.entries.access import Access, Listed
 from diary_mcp.service.entries.cursors import Cursors
-from diary_mcp.service.entries.places import Looked, Places, in_diary, within
+from diary_mcp.service.entries.places import Looked, Places, in_diary
 from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,
@@ -93,7 +93,7 @@ class ListingService:
         listing = f"list:{caller}:{filters.model_dump_json()}"
         start = None if cursor is None else self._cursors.decode_entries(cursor, listing)
         looked = await self._places.look(caller, filters.diary, current)
-        reader = within(await self._readership(caller, filters), looked)
+        reader = await self._places.reader_in(looked, filters.scope)
 
         async def fetch(after: EntrySummary | None, count: int) -> list[EntrySummary]:
             position = start if after is None else EntryPosition(after.date, after.id)
@@ -162,11 +162,6 @@ class ListingService:
         except PermissionBackendUnavailableError:
             groups = None
         return Whoami(caller, groups, counts)
-
-    async def _readership(self, caller: AgentName, filters: EntryFilters) -> Readership:
-        if filters.scope == "mine":
-            return Readership(caller)
-        return await self._access.readership(caller)
 
     async def _fill(
         self, caller: AgentName, fetch: _Fetch[Listed], limit: int

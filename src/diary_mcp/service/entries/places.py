@@ -20,7 +20,7 @@ from diary_mcp.domain.diaries import (
     HeldDiary,
     parse_diary_name,
 )
-from diary_mcp.domain.entry import EntryDiary, EntryFilters
+from diary_mcp.domain.entry import EntryDiary, EntryFilters, Scope
 from diary_mcp.domain.errors import ForbiddenError, NotFoundError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.service.entries.access import Access
@@ -72,6 +72,8 @@ class Target:
     name: DiaryName
     reader: Readership
     may_be_made: bool
+    id: DiaryId | None = None
+    """Of another agent's."""
 
     @property
     def is_own_main(self) -> bool:
@@ -105,8 +107,7 @@ class Places:
             if current is not None and name == parse_diary_name(current, caller):
                 nowhere = Place(name.owner, name.name, _NOWHERE)
                 return Looked(nowhere, Readership(caller), _nothing_yet(name.name))
-        held = await self.find(caller, name)
-        reader = await self._reader(caller, name)
+        held, reader = await self._find(caller, name)
         return Looked(Place(held.owner, held.name, held.id), reader)
 
     async def read(
@@ -134,6 +135,19 @@ class Places:
             if now.covers(looked):
                 return made
             looked = now
+
+    async def reader_in(self, looked: Looked, scope: Scope) -> Readership:
+        """Who reads what is looked at; without groups where no more than its own is asked for.
+
+        Raises:
+            PermissionBackendUnavailableError: nobody can say which groups the caller is in.
+        """
+        reader, place = looked.reader, looked.place
+        if scope == "mine":
+            reader = Readership(reader.caller)
+        elif place is None or place.owner == reader.caller:
+            reader = await self._access.readership(reader.caller)
+        return replace(reader, place=place)
 
     async def names_of(self, looked: Looked) -> Readership:
         """Under which names the caller may read; without groups while nobody can say which."""
@@ -183,20 +197,27 @@ class Places:
             NotFoundError: there is none that the caller may read.
             PermissionBackendUnavailableError: it is another agent's, and nobody can say.
         """
-        reader = await self._reader(caller, name)
+        held, _ = await self._find(caller, name)
+        return held
+
+    async def _find(self, caller: AgentName, name: DiaryName) -> tuple[HeldDiary, Readership]:
+        """The same, and under which names the caller may read there."""
+        reader = Readership(caller)
+        if name.owner != caller:
+            reader = await self._access.readership(caller)
         async with self._store.reading() as rows:
             held = await rows.diaries.find(reader, name)
         if held is None:
             raise await self._not_found(reader, name)
         if held.role == "owner":
-            return held
+            return held, reader
         if held.role == "writer" and await self._permissions.check_diaries(
             caller, [held.id], to_write=True
         ):
-            return held
+            return held, reader
         if not await self._permissions.check_diaries(caller, [held.id]):
             raise await self._not_found(reader, name)
-        return held.model_copy(update={"role": "viewer"})
+        return held.model_copy(update={"role": "viewer"}), reader
 
     async def target(self, caller: AgentName, asked: str | None, current: str | None) -> Target:
         """Where the caller writes: what it names, else the current diary, else its `main`.
@@ -214,14 +235,15 @@ class Places:
             if name.name != MAIN and not may_be_made:
                 await self.find(caller, name)
             return Target(name, Readership(caller), may_be_made=may_be_made)
-        if (await self.find(caller, name)).role == "viewer":
+        held, reader = await self._find(caller, name)
+        if held.role == "viewer":
             raise _read_only(name, caller)
-        return Target(name, await self._reader(caller, name), may_be_made=False)
+        return Target(name, reader, may_be_made=False, id=held.id)
 
     async def find_id(self, target: Target) -> DiaryId | None:
         """Of where something is to be written; of one to be made, that of none."""
-        if target.is_own_main:
-            return None
+        if target.is_own_main or target.id is not None:
+            return target.id
         async with self._store.reading() as rows:
             held = await rows.diaries.find(target.reader, target.name)
         return _NOWHERE if held is None else held.id
@@ -253,9 +275,6 @@ class Places:
         if held.role == "viewer":
             raise _read_only(name, caller)
         return EntryDiary(id=held.id, owner=held.owner, name=held.name)
-
-    async def _reader(self, caller: AgentName, name: DiaryName) -> Readership:
-        return Readership(caller) if name.owner == caller else await self._access.readership(caller)
 
     async def _not_found(self, reader: Readership, name: DiaryName) -> NotFoundError:
         """Names what is close among those that the caller may read, and nothing else."""
@@ -300,11 +319,6 @@ def in_diary(filters: EntryFilters, current: str | None) -> EntryFilters:
         return filters
     whole = {} if "scope" in filters.model_fields_set else {"scope": "all"}
     return filters.model_copy(update={"diary": diary, **whole})
-
-
-def within(reader: Readership, looked: Looked) -> Readership:
-    """The reader, looking into what the call is about."""
-    return replace(reader, place=looked.place)
 
 
 def _nothing_yet(name: str) -> str:

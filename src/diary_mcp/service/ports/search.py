@@ -34,19 +34,37 @@ class SearchPosition:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """What there is within the scope, and what of it may be a hit; ids take 16 bytes each."""
+class Known:
+    """Documents that a process may keep, and what of them may be a hit; ids take 16 bytes each."""
 
     documents: int
-    """How many of its own the caller has."""
+    """How many there are."""
     fingerprint: int
     """The revisions of all of these by xor; with their number, it changes when any does."""
     superseded: bytes
-    """Ids of the caller's entries that one which it may see supersedes."""
+    """Ids of those that an entry which the caller may see supersedes."""
     matching: bytes | None
-    """Ids of the caller's entries that pass the filters; `None` where there are none."""
+    """Ids of those that pass the filters; `None` where there are none."""
     named: bytes
     """Ids that the query names, or whose key it names; some may be of no entry at all."""
+
+
+@dataclass(frozen=True)
+class DiarySnapshot(Known):
+    """What there is in a diary that is searched whole."""
+
+    owners: Sequence[AgentName]
+    """Whose entries are in it."""
+    is_own: bool
+    """Whether the diary is the caller's."""
+
+
+@dataclass(frozen=True)
+class Snapshot(Known):
+    """What there is within the scope: the caller's own, and what others share."""
+
+    placed: bytes | None
+    """Ids of the caller's entries in the diary that is searched; `None` where that is none."""
     shared_ids: bytes
     """Entries of others that the rows let the caller see; the columns below are theirs."""
     shared_revisions: bytes
@@ -109,6 +127,23 @@ class Postings:
     """32 bits each, big-endian."""
 
 
+@dataclass(frozen=True)
+class Whose:
+    """What is read as a whole: all that an agent owns, or all in a diary, whoever wrote there."""
+
+    owner: AgentName | None = None
+    diary: DiaryId | None = None
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """Where words are looked up: with some owners, in one diary if it is named, and in others."""
+
+    owners: Sequence[AgentName]
+    diary: DiaryId | None
+    others: Sequence[EntryId]
+
+
 class SearchReader(Protocol):
     """The index as rows. Whether the caller may see them is the service's to decide."""
 
@@ -118,30 +153,32 @@ class SearchReader(Protocol):
         """What there is at this moment; `names` are words that may be ids or keys."""
         ...
 
-    async def list_revisions(self, caller: AgentName) -> PackedRevisions:
-        """The caller's own documents."""
+    async def read_diary_snapshot(
+        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+    ) -> DiarySnapshot | None:
+        """What there is in the reader's place; `None` where the rows do not open it as a whole."""
+        ...
+
+    async def list_revisions(self, whose: Whose) -> PackedRevisions:
+        """All that the agent owns, or all in the diary."""
         ...
 
     async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
         """Those that are still there, with the vectors of `model` (none where that is `None`)."""
         ...
 
-    async def read_own_documents(self, caller: AgentName, model: str | None) -> PackedDocuments:
-        """All that the caller owns; quicker than naming each."""
+    async def read_all_documents(self, whose: Whose, model: str | None) -> PackedDocuments:
+        """All that the agent owns, or all in the diary; quicker than naming each."""
         ...
 
-    async def read_postings(
-        self, caller: AgentName, shared: Collection[EntryId], terms: Collection[str]
-    ) -> list[Postings]:
-        """Of the caller's own entries, and of the shared ones that are named."""
+    async def read_postings(self, indexed: Indexed, terms: Collection[str]) -> list[Postings]:
+        """Of what is indexed there, and perhaps of more that its owners have."""
         ...
 
-    async def list_terms(
-        self, caller: AgentName, shared: Collection[EntryId], prefixes: Collection[str]
-    ) -> list[str]:
+    async def list_terms(self, indexed: Indexed, prefixes: Collection[str]) -> list[str]:
         """Different terms of these entries that begin with one of the prefixes, in no order.
 
-        Of very many, `MAX_VOCABULARY` rows of the caller's index and as many of others' are read.
+        Of very many, `MAX_VOCABULARY` rows of the owners' index and as many of others' are read.
         """
         ...
 

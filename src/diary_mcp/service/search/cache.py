@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.ports.search import PackedDocuments
+from diary_mcp.service.ports.search import PackedDocuments, Whose
 from diary_mcp.service.search.ranking import Flags, Floats, Integers
 
 Ids = NDArray[np.bytes_]
@@ -204,11 +204,14 @@ NO_DOCUMENTS = Documents(
 
 @dataclass(frozen=True)
 class CacheKey:
-    """Whose documents, with which model's vectors."""
+    """Which documents, with which model's vectors.
 
-    caller: AgentName
+    All of an agent's or in a diary; without either, those that others share with `reader`.
+    """
+
+    whose: Whose
     model: str | None
-    owned: bool
+    reader: AgentName | None = None
 
 
 class DocumentCache:

@@ -1,4 +1,4 @@
-"""The entries that one search looks at: the caller's own, and what others share with it."""
+"""The entries that one search looks at: one diary, or the caller's own and what others share."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,16 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from diary_mcp.domain.fields import EntryId
-from diary_mcp.service.ports.search import Postings
-from diary_mcp.service.search.cache import Documents, Ids, as_ids, as_integers
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId
+from diary_mcp.service.ports.search import Indexed, Postings
+from diary_mcp.service.search.cache import (
+    NO_DOCUMENTS,
+    Documents,
+    Ids,
+    as_flags,
+    as_ids,
+    as_integers,
+)
 from diary_mcp.service.search.ranking import Corpus, Flags, Floats, Integers
 
 _FLOATS = np.dtype("<f4")
@@ -47,24 +54,48 @@ class Part:
         return Part(self.documents.take(keep), self.eligible[keep], self.named[keep])
 
 
+NO_PART = Part(NO_DOCUMENTS, as_flags(b""), as_flags(b""))
+
+
 class SearchedEntries:
     """Columns, one value for each entry; indices in them are what everything else speaks of.
 
-    The caller's own entries come first. What is not readable is in no part: it was forgotten
-    before anything is counted.
+    Those that were read as a whole come first. What is not readable is in no part: it was
+    forgotten before anything is counted.
+
+    Args:
+        whole: all of an agent's, or all in a diary.
+        owners: whose these are, by which their words are found.
+        diary: the one that they are in, where it is one.
+        shared: others, each of which was asked about.
     """
 
-    def __init__(self, own: Part, shared: Part) -> None:
-        self._parts = [part.documents for part in (own, shared) if part.documents.size]
-        self.owned = np.arange(own.documents.size + shared.documents.size) < own.documents.size
-        self.eligible = _joined([own.eligible, shared.eligible], np.bool_)
-        self.named = _joined([own.named, shared.named], np.bool_)
+    def __init__(
+        self,
+        whole: Part,
+        owners: Sequence[AgentName],
+        diary: DiaryId | None = None,
+        shared: Part = NO_PART,
+    ) -> None:
+        self._parts = [part.documents for part in (whole, shared) if part.documents.size]
+        self.eligible = _joined([whole.eligible, shared.eligible], np.bool_)
+        self.named = _joined([whole.named, shared.named], np.bool_)
+        self._owners = owners
+        self._diary = diary
+        self._shared = shared.documents.ids
         self.worded = _joined([part.worded for part in self._parts], np.bool_)
         self._ids = _joined([part.ids for part in self._parts], np.bytes_)
 
     @property
     def size(self) -> int:
-        return len(self.owned)
+        return len(self.eligible)
+
+    @property
+    def indexed(self) -> Indexed:
+        """Where the words of these are."""
+        packed = self._shared.tobytes()
+        others = [EntryId(UUID(bytes=packed[i : i + 16])) for i in range(0, len(packed), 16)]
+        return Indexed(self._owners, self._diary, others)
 
     @property
     def without_vectors(self) -> Flags:

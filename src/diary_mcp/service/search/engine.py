@@ -27,7 +27,7 @@ from diary_mcp.service.index.tokenizer import count_terms, fold
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchPosition, SearchReader
+from diary_mcp.service.ports.search import Indexed, SearchPosition, SearchReader
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.corpus import (
     Found,
@@ -148,7 +148,7 @@ class SearchEngine:
         # Without a single vector, what was to be found by meaning is found by words.
         has_vectors = meaning.vector is not None and not entries.without_vectors.all()
         mode: SearchMode = request.mode if has_vectors else "text"
-        found, guesses = await self._look_up(request, query, entries, unindexed)
+        found, guesses = await self._look_up(query, entries, unindexed)
         corpus = entries.as_corpus(unindexed, meaning.vector_bytes)
         question = Question(
             terms=_matches(query, found, guesses, self._weights),
@@ -220,30 +220,26 @@ class SearchEngine:
 
     async def _look_up(
         self,
-        request: SearchRequest,
         query: Query,
         entries: SearchedEntries,
         unindexed: Sequence[Unindexed],
     ) -> tuple[Found, dict[str, str]]:
         """Where each term occurs, and what stands in for those that occur nowhere."""
         wanted = {*query.terms, *(term for _, terms in query.excluded for term in terms)}
-        shared = entries.ids_at(np.flatnonzero(~entries.owned))
+        indexed = entries.indexed
         async with self._store.reading() as rows:
-            found = entries.find(
-                await rows.search.read_postings(request.caller, shared, wanted), unindexed
-            )
+            found = entries.find(await rows.search.read_postings(indexed, wanted), unindexed)
             unknown = [term for term in query.terms if term not in found and can_be_guessed(term)]
             if not unknown:
                 return found, {}
-            guesses = await self._guess(rows.search, request, shared, unknown, unindexed)
-            more = await rows.search.read_postings(request.caller, shared, guesses.values())
+            guesses = await self._guess(rows.search, indexed, unknown, unindexed)
+            more = await rows.search.read_postings(indexed, guesses.values())
         return {**found, **entries.find(more, unindexed)}, guesses
 
     async def _guess(
         self,
         search: SearchReader,
-        request: SearchRequest,
-        shared: Sequence[EntryId],
+        indexed: Indexed,
         unknown: Sequence[str],
         unindexed: Sequence[Unindexed],
     ) -> dict[str, str]:
@@ -253,9 +249,7 @@ class SearchEngine:
         for right in (2, 1):
             left = [term for term in unknown[:MAX_GUESSED] if term not in guesses]
             if left:
-                vocabulary = await search.list_terms(
-                    request.caller, shared, {term[:right] for term in left}
-                )
+                vocabulary = await search.list_terms(indexed, {term[:right] for term in left})
                 guesses |= await _aside(partial(guess_terms, left, now.union(vocabulary)))
         return guesses
 

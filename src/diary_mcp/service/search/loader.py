@@ -1,6 +1,7 @@
 """Reading what one search looks at: from what this process keeps, and the rest from the store."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import numpy as np
 from diary_mcp.domain.fields import DiaryId, EntryId
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import SearchReader, Snapshot
+from diary_mcp.service.ports.search import Known, SearchReader, Snapshot, Whose
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.cache import (
     NO_DOCUMENTS,
@@ -23,7 +24,7 @@ from diary_mcp.service.search.cache import (
     join,
     unpack,
 )
-from diary_mcp.service.search.corpus import Part, SearchedEntries
+from diary_mcp.service.search.corpus import NO_PART, Part, SearchedEntries
 from diary_mcp.service.search.query import SearchRequest
 from diary_mcp.service.search.ranking import Flags, Integers
 
@@ -54,16 +55,49 @@ class DocumentLoader:
     ) -> SearchedEntries:
         """What there is within the scope that the caller may read.
 
+        A diary that is searched whole is asked about as a whole.
+
         Raises:
             PermissionBackendUnavailableError: something is shared, and nobody can say whether
                 the caller may still read it.
         """
+        diary = None if reader.place is None else reader.place.id
+        if diary is not None and request.filters.scope == "all":
+            whole = await self._read_diary(request, reader, diary, names, model)
+            if whole is not None:
+                return whole
         async with self._store.reading() as rows:
             snapshot = await rows.search.read_snapshot(reader, request.filters, names)
             own = await self._own(rows.search, request, snapshot, model)
             shared = await self._shared(rows.search, request, snapshot, model)
         viewable = await self._viewable(request, snapshot, shared)
-        return SearchedEntries(_by_then(own, request), _by_then(shared.take(viewable), request))
+        return SearchedEntries(
+            _by_then(own, request),
+            [request.caller],
+            shared=_by_then(shared.take(viewable), request),
+        )
+
+    async def _read_diary(
+        self,
+        request: SearchRequest,
+        reader: Readership,
+        diary: DiaryId,
+        names: Collection[str],
+        model: str | None,
+    ) -> SearchedEntries | None:
+        """All that is in the diary, or `None` where the rows do not open it as a whole."""
+        whose = Whose(diary=diary)
+        async with self._store.reading() as rows:
+            snapshot = await rows.search.read_diary_snapshot(reader, request.filters, names)
+            if snapshot is None:
+                return None
+            part = await self._whole(rows.search, request, whose, snapshot, model)
+        # After everything was read, as ever.
+        if not snapshot.is_own and not await self._permissions.check_diaries(
+            request.caller, [diary]
+        ):
+            return SearchedEntries(NO_PART, ())
+        return SearchedEntries(_by_then(part, request), snapshot.owners, diary)
 
     async def _viewable(self, request: SearchRequest, snapshot: Snapshot, shared: Part) -> Flags:
         """Which of others' entries the caller may read.
@@ -84,17 +118,31 @@ class DocumentLoader:
     async def _own(
         self, search: SearchReader, request: SearchRequest, snapshot: Snapshot, model: str | None
     ) -> Part:
-        cached = self._cache_key(request, model, owned=True)
+        part = await self._whole(search, request, Whose(request.caller), snapshot, model)
+        if snapshot.placed is None:
+            return part
+        return part.take(_among(part.documents, as_ids(snapshot.placed)))
+
+    async def _whole(
+        self,
+        search: SearchReader,
+        request: SearchRequest,
+        whose: Whose,
+        snapshot: Known,
+        model: str | None,
+    ) -> Part:
+        """All of an agent's, or in a diary: read again only where two numbers have changed."""
+        cached = self._cache_key(request, model, whose)
         kept = self._cache.find(cached)
         if not snapshot.documents:
             documents = NO_DOCUMENTS
         elif kept is None:
-            documents = unpack(await search.read_own_documents(request.caller, cached.model))
+            documents = unpack(await search.read_all_documents(whose, cached.model))
             self._cache.put(cached, documents)
         elif kept.size == snapshot.documents and kept.fingerprint == snapshot.fingerprint:
             documents = kept
         else:
-            now = await search.list_revisions(request.caller)
+            now = await search.list_revisions(whose)
             documents = await self._renew(
                 search, cached, as_ids(now.ids), as_integers(now.revisions, ">i8")
             )
@@ -109,7 +157,7 @@ class DocumentLoader:
         ids = as_ids(snapshot.shared_ids)
         documents = await self._renew(
             search,
-            self._cache_key(request, model, owned=False),
+            self._cache_key(request, model),
             ids,
             as_integers(snapshot.shared_revisions, ">i8"),
         )
@@ -137,12 +185,15 @@ class DocumentLoader:
         self._cache.put(cached, documents)
         return documents
 
-    def _cache_key(self, request: SearchRequest, model: str | None, *, owned: bool) -> CacheKey:
+    def _cache_key(
+        self, request: SearchRequest, model: str | None, whose: Whose | None = None
+    ) -> CacheKey:
         """A search by words needs no vectors, but takes documents that are there with theirs."""
-        with_vectors = CacheKey(request.caller, model, owned)
+        reader = request.caller if whose is None else None
+        with_vectors = CacheKey(whose or Whose(), model, reader)
         if request.mode != "text" or self._cache.find(with_vectors) is not None:
             return with_vectors
-        return CacheKey(request.caller, None, owned)
+        return replace(with_vectors, model=None)
 
 
 def _by_then(part: Part, request: SearchRequest) -> Part:

@@ -19,8 +19,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.listing import Page
-from diary_mcp.service.entries.places import Looked, Places, in_diary, within
-from diary_mcp.service.ports.entries import Readership
+from diary_mcp.service.entries.places import Looked, Places, in_diary
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import SearchPosition
@@ -135,21 +134,18 @@ class SearchService:
     async def _search(
         self, request: SearchRequest, listing: str, looked: Looked
     ) -> Page[SearchHit]:
-        caller, filters, position = request.caller, request.filters, request.position
+        filters, position = request.filters, request.position
         asked_at = datetime.now(UTC) if position is None else position.created_by
         engine = await self._get_engine()
         try:
-            reader = (
-                Readership(caller)
-                if filters.scope == "mine"
-                else await self._access.readership(caller)
-            )
-            found = await engine.find(request, within(reader, looked))
+            reader = await self._places.reader_in(looked, filters.scope)
+            found = await engine.find(request, reader)
             notices = found.notices
         except PermissionBackendUnavailableError:
             if filters.scope != "all":
                 raise
-            found = await engine.find(_own_only(request), within(Readership(caller), looked))
+            reader = await self._places.reader_in(looked, "mine")
+            found = await engine.find(_own_only(request), reader)
             notices = (_SHARED_NOT_SEARCHED, *found.notices)
         if looked.notice is not None:
             notices = (looked.notice, *notices)

@@ -20,6 +20,16 @@ select
             )
     ), '') as superseded,
     case
+        when %(diary)s::uuid is not null or %(main_of)s::text is not null then coalesce((
+            select string_agg(uuid_send(e.id), '')
+            from diary.entry as e
+            where
+                %(mine)s
+                and e.owner = %(caller)s
+                and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
+        ), '')
+    end as placed,
+    case
         when %(filtered)s then coalesce((
             select string_agg(uuid_send(e.id), '')
             from diary.entry as e
@@ -102,16 +112,92 @@ cross join (
     ) as candidate
 ) as shared
 
+-- name: read_diary_snapshot
+-- The same of a diary that is open to the reader as a whole, whoever wrote there; no row of any other,
+-- nor of a `main` whose earlier entries do not name it yet.
+select
+    known.documents,
+    known.fingerprint,
+    coalesce((
+        select string_agg(uuid_send(older.id), '')
+        from diary.entry as older
+        where
+            not %(include_superseded)s
+            and older.diary_id = whole.id
+            and older.superseded_by is not null
+            and exists (
+                select
+                from diary.newer_seen_by(
+                    older.superseded_by, %(diary)s, %(caller)s, %(grantees)s
+                )
+            )
+    ), '') as superseded,
+    case
+        when %(filtered)s then coalesce((
+            select string_agg(uuid_send(e.id), '')
+            from diary.entry as e
+            where
+                e.diary_id = whole.id
+                and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+                and (%(session)s::text is null or e.session = %(session)s)
+        ), '')
+    end as matching,
+    coalesce((
+        select string_agg(uuid_send(e.id), '')
+        from (
+            select keyed.id
+            from unnest(written.owners) as writer (owner)
+            inner join diary.entry as keyed
+                on keyed.owner = writer.owner and keyed.key = any(%(names)s::text [])
+            union all
+            select unnest(%(ids)s::uuid []) as id
+        ) as e
+    ), '') as named,
+    written.owners,
+    whole.is_own
+from (
+    select d.id, d.owner = %(caller)s as is_own
+    from diary.diary as d
+    where
+        d.id = %(diary)s
+        and (d.name <> 'main' or d.is_placed)
+        and (
+            d.owner = %(caller)s
+            or exists (
+                select
+                from diary.active_role as r
+                where r.diary_id = d.id and r.grantee = any(%(grantees)s)
+            )
+        )
+) as whole
+cross join lateral (
+    select
+        count(*) as documents,
+        coalesce(bit_xor(document.revision), 0) as fingerprint
+    from diary.search_document as document
+    where document.diary_id = whole.id
+) as known
+cross join lateral (
+    select array(select writer.owner from diary.writers_in(whole.id) as writer) as owners
+) as written
+
 -- name: list_revisions
--- The caller's own documents, each with the number of its state.
+-- The documents of an owner, or of a diary, each with the number of its state.
 select
     coalesce(string_agg(uuid_send(d.entry_id), ''), '') as ids,
     coalesce(string_agg(int8send(d.revision), ''), '') as revisions
 from diary.search_document as d
-where d.owner = %(caller)s
+where d.owner = %(owner)s
+
+-- name: list_revisions_in_diary
+select
+    coalesce(string_agg(uuid_send(d.entry_id), ''), '') as ids,
+    coalesce(string_agg(int8send(d.revision), ''), '') as revisions
+from diary.search_document as d
+where d.diary_id = %(diary)s
 
 -- name: read_documents
--- What search knows of these entries, or of all of an owner's, in packed columns.
+-- What search knows of these entries, or of all of an owner's or in a diary, in packed columns.
 select
     coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
     coalesce(string_agg(int8send(document.revision), ''), '') as revisions,
@@ -136,9 +222,10 @@ inner join diary.search_document as document on document.entry_id = e.id
 where
     (%(ids)s::uuid [] is null or e.id = any(%(ids)s))
     and (%(owner)s::text is null or (e.owner = %(owner)s and document.owner = %(owner)s))
+    and (%(diary)s::uuid is null or (e.diary_id = %(diary)s and document.diary_id = %(diary)s))
 
 -- name: read_postings
--- Each term's entries: the caller's own by their index, shared ones entry by entry.
+-- Each term's entries: those of some owners by their index, shared ones entry by entry.
 select
     posting.term,
     string_agg(uuid_send(posting.entry_id), '') as ids,
@@ -146,7 +233,7 @@ select
 from (
     select own.term, own.entry_id, own.count
     from diary.posting as own
-    where own.owner = %(caller)s and own.term = any(%(terms)s::text [])
+    where own.owner = any(%(owners)s::text []) and own.term = any(%(terms)s::text [])
     union all
     select other.term, other.entry_id, other.count
     from diary.posting as other
@@ -156,7 +243,7 @@ group by posting.term
 
 -- name: list_terms
 -- The vocabulary between pairs of bounds: all that begins with some characters. So many rows of the
--- index are read at most, however large it is.
+-- index are read at most, however large it is. Of a diary, no word that stands elsewhere alone.
 (
     select distinct own.term
     from (
@@ -164,9 +251,16 @@ group by posting.term
         from unnest(%(firsts)s::text [], %(ends)s::text []) as bound (first, until)
         inner join diary.posting
             on
-                posting.owner = %(caller)s
+                posting.owner = any(%(owners)s::text [])
                 and posting.term >= bound.first
                 and posting.term < bound.until
+        where
+            %(diary)s::uuid is null
+            or exists (
+                select
+                from diary.search_document as document
+                where document.entry_id = posting.entry_id and document.diary_id = %(diary)s
+            )
         limit %(most)s
     ) as own
 )

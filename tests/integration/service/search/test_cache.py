@@ -84,8 +84,23 @@ async def unshare(elsewhere: Searching, _text: str) -> None:
         )
 
 
+async def create_in_team(elsewhere: Searching, text: str) -> None:
+    await elsewhere.write(EntryDraft(content=text, diary="alice/team"), owner=BOB)
+
+
+async def move(elsewhere: Searching, _text: str) -> None:
+    """To where it was not."""
+    for hit in await newest(elsewhere):
+        entry = await elsewhere.foundation.diary.entries.get(ALICE, str(hit.id))
+        place = "main" if entry.diary is not None and entry.diary.name == "team" else "team"
+        await elsewhere.foundation.diary.entries.update(
+            ALICE, str(hit.id), entry.version, EntryChanges(diary=place)
+        )
+
+
 CHANGES: tuple[Change, ...] = (
     create, update, supersede, delete, replace, rename_author, index, share, unshare,
+    create_in_team, move,
 )  # fmt: skip
 
 TURNS: tuple[tuple[tuple[AgentName, SearchMode], ...], ...] = (
@@ -106,6 +121,7 @@ async def test_whatever_others_do_a_kept_search_finds_what_a_new_one_finds(
 ) -> None:
     await diary.query("delete from diary.entry")
     elsewhere = Searching(diary.foundation, diary.embedder)
+    await elsewhere.open_team(BOB)
     await elsewhere.write("The backup of the disk failed.", "A restore at full moon.")
     await elsewhere.index()
     for number, (change, text) in enumerate(changes):
@@ -117,6 +133,10 @@ async def test_whatever_others_do_a_kept_search_finds_what_a_new_one_finds(
             found = await diary.find("backup moon", reader=reader, mode=mode)
 
             assert apart_from_scores(found.rows) == apart_from_scores(expected.rows)
+            team = EntryFilters(scope="all", include_superseded=False, diary="alice/team")
+            kept = await diary.find("backup moon", reader=reader, mode=mode, filters=team)
+            read = await anew.find("backup moon", reader=reader, mode=mode, filters=team)
+            assert apart_from_scores(kept.rows) == apart_from_scores(read.rows)
             # What is kept may be added up in another order.
             scores = [hit.score for hit in expected.rows]
             assert [hit.score for hit in found.rows] == pytest.approx(scores, abs=1e-4)

@@ -1,12 +1,24 @@
 """Search never shows, counts or ranks by an entry that the caller may not read."""
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diary_mcp.app import Foundation
-from diary_mcp.domain.entry import EntryDraft, EntryFilters, SearchHit, SearchMode
-from diary_mcp.domain.fields import Grantee
+from diary_mcp.domain.entry import (
+    EntryChanges,
+    EntryDraft,
+    EntryFilters,
+    SearchHit,
+    SearchMode,
+)
+from diary_mcp.domain.errors import NotFoundError
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee
+from diary_mcp.service.ports.entries import Place, Readership
+from diary_mcp.service.search.loader import DocumentLoader
+from diary_mcp.service.search.query import SearchRequest
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -97,3 +109,113 @@ async def test_shared_entries_can_be_searched_alone(diary: Searching) -> None:
     page = await diary.find("backup", reader=BOB, filters=EntryFilters(scope="shared"))
 
     assert [(hit.id, hit.role) for hit in page.rows] == [(shared.id, "viewer")]
+
+
+TEAM = EntryFilters(scope="all", include_superseded=False, diary="alice/team")
+DRAFTS = st.tuples(st.sampled_from([ALICE, BOB]), contents)
+
+
+@settings(max_examples=10)
+@given(
+    written=st.lists(DRAFTS, min_size=1, max_size=5),
+    elsewhere=st.lists(DRAFTS, min_size=1, max_size=5),
+    query=contents,
+    mode=st.sampled_from(MODES),
+    indexed=st.booleans(),
+)
+async def test_a_diary_is_searched_as_if_its_writers_wrote_nowhere_else(
+    diary: Searching,
+    *,
+    written: list[tuple[AgentName, str]],
+    elsewhere: list[tuple[AgentName, str]],
+    query: str,
+    mode: SearchMode,
+    indexed: bool,
+) -> None:
+    await diary.query("delete from diary.entry")
+    await diary.open_team(BOB)
+
+    def drafts(
+        texts: list[tuple[AgentName, str]], place: str
+    ) -> list[tuple[EntryDraft, AgentName]]:
+        return [
+            (EntryDraft(content=text, diary=place, session="s", author="ann"), writer)
+            for writer, text in texts
+        ]
+
+    for draft, owner in drafts(written, "alice/team"):
+        await diary.write(draft, owner=owner)
+    if indexed:
+        await diary.index()
+    before = [
+        await diary.find(query, reader=each, mode=mode, filters=TEAM) for each in (ALICE, BOB)
+    ]
+
+    for draft, owner in drafts(elsewhere, "main"):
+        await diary.write(draft, owner=owner)
+    await diary.query("update diary.search_document set words_by = null where diary_id is null")
+    if indexed:
+        await diary.index()
+    after = [await diary.find(query, reader=each, mode=mode, filters=TEAM) for each in (ALICE, BOB)]
+
+    assert len({str(seen(list(page.rows))) for page in (*before, *after)}) == 1
+    assert len({page.notice for page in (*before, *after)}) == 1
+
+
+async def test_a_diary_is_searched_with_what_is_in_it_now(diary: Searching) -> None:
+    await diary.open_team(BOB)
+    elsewhere = Searching(diary.foundation, diary.embedder)
+    drafts = [
+        EntryDraft(content=f"The backup of {day} failed.", diary="alice/team") for day in "abc"
+    ]
+    first, second, third = await elsewhere.write(*drafts, owner=BOB)
+    entries = diary.foundation.diary.entries
+    await diary.index()
+
+    async def found(mode: SearchMode = "hybrid") -> set[EntryId]:
+        page = await diary.find("backup", mode=mode, filters=TEAM)
+        return {hit.id for hit in page.rows}
+
+    assert await found() == {first.id, second.id, third.id}
+    await entries.update(BOB, str(first.id), 1, EntryChanges(diary="main"))
+    assert await found() == {second.id, third.id}
+    await entries.update(BOB, str(first.id), 2, EntryChanges(diary="alice/team"))
+    await entries.delete(BOB, str(third.id))
+    await diary.index()
+    for mode in MODES:
+        assert await found(mode) == {first.id, second.id}
+    # The owner reads it whole; who may read it no more is told nothing of it.
+    await diary.foundation.diary.diaries.unshare(ALICE, "team", Grantee(BOB))
+    assert await found() == {first.id, second.id}
+    with pytest.raises(NotFoundError):
+        await diary.find("backup", reader=BOB, filters=TEAM)
+
+
+async def test_a_role_that_the_backend_denies_opens_no_diary_to_a_search(diary: Searching) -> None:
+    await diary.open_team(BOB)
+    await diary.write(EntryDraft(content="The backup failed.", diary="team"))
+    ((diary_id,),) = await diary.query("select id::text from diary.diary")
+    looked = Place(ALICE, "team", DiaryId(UUID(str(diary_id))))
+    loader = DocumentLoader(diary.foundation.store, diary.foundation.permissions)
+    request = SearchRequest(BOB, "backup", TEAM, "text", 10, None)
+    reader = Readership(BOB, place=looked)
+    open_to_bob = await loader.read(request, reader, (), None)
+
+    await diary.query("delete from diary.relation_tuple where relation = 'writer'")
+
+    assert open_to_bob.size == 1
+    assert (await loader.read(request, reader, (), None)).size == 0
+
+
+async def test_no_word_is_guessed_that_stands_in_another_diary(diary: Searching) -> None:
+    await diary.open_team(BOB)
+    await diary.write(EntryDraft(content="A backup of the disk.", diary="alice/team"), owner=BOB)
+    await diary.write("The walrus is secret.", owner=BOB)
+    await diary.index()
+
+    page = await diary.find("walrsu disk", filters=TEAM, mode="text")
+    own = await diary.find("walrsu", reader=BOB, mode="text")
+
+    assert ["walrus" in str(hit.matched) for hit in page.rows] == [False]
+    assert "walrus" not in str(page.notice)
+    assert "walrus" in str(own.rows)

@@ -14,6 +14,7 @@ from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Searc
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.embeddings.model_process import OfflineEmbedder
+from diary_mcp.service.ports.search import Indexed
 from diary_mcp.service.search import phrases
 from diary_mcp.store import search as store_search
 from support.searching import ALICE, BOB, Searching, SilentPermissions, WordEmbedder
@@ -508,7 +509,7 @@ async def test_of_a_large_vocabulary_a_bounded_part_is_read(
     await diary.index()
 
     async with diary.foundation.store.reading() as rows:
-        terms = await rows.search.list_terms(ALICE, [], {"b"})
+        terms = await rows.search.list_terms(Indexed([ALICE], None, []), {"b"})
     found = await diary.find("bakcup", mode="text")
 
     assert len(terms) == 20

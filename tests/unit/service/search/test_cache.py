@@ -3,11 +3,12 @@
 import numpy as np
 
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.ports.search import Whose
 from diary_mcp.service.search.cache import CacheKey, DocumentCache, Documents, as_ids, join
 
-ALICE = CacheKey(AgentName("alice"), "model", owned=True)
-BOB = CacheKey(AgentName("bob"), "model", owned=True)
-CAROL = CacheKey(AgentName("carol"), "model", owned=True)
+ALICE = CacheKey(Whose(AgentName("alice")), "model")
+BOB = CacheKey(Whose(AgentName("bob")), "model")
+CAROL = CacheKey(Whose(AgentName("carol")), "model")
 
 
 def documents(*names: int, vector: bytes = b"vector") -> Documents:
