@@ -79,8 +79,9 @@ def _name_repository(top: Path, repository: Path) -> str:
         return remote
     if shared is None:
         return top.name
-    # The working tree was linked to this one.
-    return shared.parent.name if shared.name == ".git" else shared.name.removesuffix(".git")
+    # The working tree was linked to this one: `.git`, or a bare one that is hidden beside it.
+    hidden = shared.name.startswith(".")
+    return shared.parent.name if hidden else shared.name.removesuffix(".git")
 
 
 def _find_remote(configuration: str) -> str | None:

@@ -75,6 +75,20 @@ def test_linked_working_trees_are_the_project_of_the_first(tmp_path: Path) -> No
     assert (name_project(linked), name_project(other)) == ("project", "app")
 
 
+def test_working_trees_beside_a_hidden_repository_are_one_project(tmp_path: Path) -> None:
+    project = tmp_path / "app"
+    (project / ".bare").mkdir(parents=True)
+    (project / ".bare" / "config").write_text("[core]\n\tbare = true\n", "utf-8")
+    (project / ".git").write_text("gitdir: ./.bare\n", "utf-8")
+    gitdir = project / ".bare" / "worktrees" / "main"
+    gitdir.mkdir(parents=True)
+    (gitdir / "commondir").write_text("../..\n", "utf-8")
+    (project / "main").mkdir()
+    (project / "main" / ".git").write_text(f"gitdir: {gitdir}\n", "utf-8")
+
+    assert (name_project(project), name_project(project / "main")) == ("app", "app")
+
+
 def test_a_submodule_is_a_project_of_its_own(tmp_path: Path) -> None:
     top = repository(tmp_path / "app", ORIGIN.format("https://host/app.git"))
     module = top / ".git" / "modules" / "lib"
