@@ -13,6 +13,7 @@ import atexit
 import gc
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -48,6 +49,7 @@ _MODULES = (
     *("Stemmer", "rapidfuzz.process"),
 )
 _MAX_ORDER = 1 << 20
+_STDERR = 2
 
 Stream = int | IO[bytes]
 """An open file, `subprocess.PIPE` or `subprocess.DEVNULL`."""
@@ -122,11 +124,28 @@ def start_command(
     """Starts `diary-mcp` by a fork, where that makes no difference."""
     if sys.platform != "linux" or not _fork_server().fits(env):
         return execute_command(*words, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
+    return _fork([COMMAND, *words], env, stdin, stdout, stderr)
+
+
+def start_program(program: str, *words: str) -> Process:
+    """Starts a program of the tests by a fork, likewise; we write to its stdin and read its stdout.
+
+    Its environment and its stderr are ours.
+    """
+    pipe, command = subprocess.PIPE, [program, *words]
+    if sys.platform != "linux" or not _fork_server().fits(os.environ):
+        return subprocess.Popen([sys.executable, *command], stdin=pipe, stdout=pipe)
+    return _fork(command, os.environ, pipe, pipe, _STDERR)
+
+
+def _fork(
+    command: Sequence[str], env: Mapping[str, str], stdin: Stream, stdout: Stream, stderr: Stream
+) -> ForkedProcess:
     with ExitStack() as theirs:
         child_in, our_in = _open_stream(theirs, stdin, "wb")
         child_out, our_out = _open_stream(theirs, stdout, "rb")
         child_err, _ = _open_stream(theirs, stderr, "rb")
-        pid, ended = _fork_server().fork(words, env, [child_in, child_out, child_err])
+        pid, ended = _fork_server().fork(command, env, [child_in, child_out, child_err])
     return ForkedProcess(pid, ended, our_in, our_out)
 
 
@@ -215,12 +234,12 @@ class _ForkServer:
         return _read_at_import(env) == self._found
 
     def fork(
-        self, words: Sequence[str], env: Mapping[str, str], streams: Sequence[int]
+        self, command: Sequence[str], env: Mapping[str, str], streams: Sequence[int]
     ) -> tuple[int, Future[int]]:
         """The child's pid, and its exit status to come."""
         number = next(self._numbers)
         started, ended = self._children[number] = Future[int](), Future[int]()
-        order = _Order(number, list(words), dict(env), str(Path.cwd()))
+        order = _Order(number, list(command), dict(env), str(Path.cwd()))
         socket.send_fds(self._control, [json.dumps(order).encode()], streams)
         return started.result(), ended
 
@@ -247,7 +266,7 @@ _fork_server = cache(_ForkServer)
 
 class _Order(NamedTuple):
     number: int
-    words: list[str]
+    command: list[str]
     env: dict[str, str]
     cwd: str
 
@@ -325,7 +344,11 @@ def _main() -> NoReturn:
     os.environ.clear()
     os.environ.update(order.env)
     os.chdir(order.cwd)
-    sys.argv = [COMMAND, *order.words]
+    sys.argv = order.command
+    if order.command[0] != COMMAND:
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        runpy.run_path(order.command[0], run_name="__main__")
+        sys.exit()
     from diary_mcp.cli import main  # noqa: PLC0415  # by now it costs nothing
 
     sys.exit(main())

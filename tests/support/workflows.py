@@ -3,7 +3,6 @@ and the runtime over both. Run as a script, it is one process of a deployment.
 """
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import (
     AsyncGenerator,
@@ -46,6 +45,7 @@ from diary_mcp.store.takeover import PostgresExecutors
 from diary_mcp.workflows.ports import Connect, RuntimeStore, Work
 from diary_mcp.workflows.retrying import RetryPolicy
 from diary_mcp.workflows.runtime import Intervals, workflow_runtime
+from support.fork_server import start_program
 
 ALICE = AgentName("alice")
 BOB = AgentName("bob")
@@ -338,26 +338,26 @@ class OtherProcess:
     """Another process of the deployment; its permission backend may give no answer until told."""
 
     def __init__(self, database_url: str, answering: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, database_url, answering],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.process = start_program(__file__, database_url, answering)
 
     def wait_until_ready(self) -> None:
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
+        assert self.process.stdout.readline() == b"ready\n"
 
     def let_answer(self) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write("answer\n")
+        self.process.stdin.write(b"answer\n")
         self.process.stdin.flush()
 
     def end(self) -> str:
         """Ends it as a client would; everything that it wrote to stdout after being ready."""
-        output, _ = self.process.communicate(timeout=60)
-        return output
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with self.process.stdin, self.process.stdout as output:
+            self.process.stdin.close()
+            rest = output.read().decode()
+        self.process.wait(60)
+        return rest
 
 
 @contextmanager
