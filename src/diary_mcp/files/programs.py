@@ -77,7 +77,7 @@ def adapt(entry: ImportedEntry, path: Path, *, is_in_vault: bool) -> ImportedEnt
     if head.find("importance") is not None:
         # It comes from an export, which says everything.
         pass
-    elif _is_memory(path, head):
+    elif _is_memory(path, head) or _is_index_of_memory(path, entry):
         changes = _read_memory(entry, head)
     elif _is_basic_memory(head):
         changes = {"importance": MACHINE_IMPORTANCE} | _dated(head, path) | _tagged(entry)
@@ -141,6 +141,11 @@ def _is_memory(path: Path, head: FrontMatter) -> bool:
     *_, projects, _, memory = ("", "", "", *path.resolve().parent.parts)
     is_copy = (path.parent / _MEMORY_INDEX).is_file() and head.find("description") is not None
     return (projects, memory) == _MEMORY or is_copy
+
+
+def _is_index_of_memory(path: Path, entry: ImportedEntry) -> bool:
+    """Claude Code writes it without front matter; an export has some in every file."""
+    return path.name == _MEMORY_INDEX and not entry.front_matter
 
 
 def _read_memory(entry: ImportedEntry, head: FrontMatter) -> dict[str, object]:

@@ -227,6 +227,17 @@ async def test_claude_codes_memory_has_its_description_kind_and_session(
     assert entry.front_matter == MEMORY.partition("\nStop")[0]
 
 
+async def test_a_copy_of_claude_codes_memory_is_as_the_folder_is(
+    foundation: Foundation, tmp_path: Path
+) -> None:
+    projects = write_everything(tmp_path / "in") / ".claude" / "projects"
+    copy = shutil.copytree(projects / "-home-sam-shop" / "memory", tmp_path / "copied")
+
+    await run_import(foundation, copy)
+
+    assert {entry.importance for entry in await list_entries(foundation)} == {0.1}
+
+
 async def test_a_vaults_notes_keep_their_text_and_have_the_tags_in_it(
     foundation: Foundation, tmp_path: Path
 ) -> None:
