@@ -73,6 +73,8 @@ class DiarySummary(BaseModel, frozen=True):
     owner: AgentName
     name: str
     role: DiaryRole
+    named_by: AgentName
+    """Its owner, or a former one."""
     entries: int
     latest: Time | None
 
@@ -90,6 +92,7 @@ class DiaryShare(BaseModel, frozen=True):
     grantee: Grantee = Field(serialization_alias="with")
     role: GivenRole
     granted_by: AgentName
+    """Who gave it and wrote its note: the owner of then, where the diary was handed over since."""
     created_at: Time
     expires_at: Time | None
     note: str | None

@@ -120,8 +120,14 @@ def _shared_section(received: Sequence[Received]) -> str:
         return ""
     lines = [_received_line(each) for each in received]
     (kept,) = share_room([[size_bytes(line) for line in lines]], _SHARED_BYTES)
-    owners = [each.owner if isinstance(each, DiaryShare) else each[0].owner for each in received]
+    owners = [owner for each in received for owner in _writers(each)]
     return _heading("Shared with you", kept, len(lines)) + fence("".join(lines[:kept]), owners)
+
+
+def _writers(received: Received) -> tuple[AgentName, ...]:
+    if isinstance(received, DiaryShare):
+        return received.owner, received.granted_by
+    return (received[0].owner,)
 
 
 def _received_line(received: Received) -> str:

@@ -133,9 +133,10 @@ class DeletedResult(Result, frozen=True):
 
 
 class ShareResult(Result, frozen=True):
-    """A share that the caller gave; `sharing` is left out once the grant has settled."""
+    """A share of what is the caller's; `sharing` is left out once the grant has settled."""
 
     entry_id: EntryId | None = None
+    untrusted: str | None = None
     diary: str | None = None
     grantee: Grantee = Field(serialization_alias="with")
     role: Literal["writer"] | None = None
@@ -249,7 +250,7 @@ def show_received(
     """What came by a share, in a digest."""
     if isinstance(received, DiaryShare):
         return ReceivedDiary(
-            untrusted=untrusted(received.owner),
+            untrusted=untrusted(received.owner, received.granted_by),
             diary=f"{received.owner}/{received.name}",
             shared_by=received.granted_by,
             role=received.role,
@@ -331,7 +332,10 @@ def show_share(share: Share) -> ShareResult:
 
 
 def show_diary_share(share: DiaryShare, caller: AgentName) -> ShareResult:
+    """A role on a diary; before the diary was handed over another agent gave it, with a note."""
+    is_others = share.note is not None and share.granted_by != caller
     return ShareResult(
+        untrusted=untrusted(share.granted_by) if is_others else None,
         diary=share.full_name.seen_by(caller),
         grantee=share.grantee,
         role="writer" if share.role == "writer" else None,
@@ -345,9 +349,10 @@ def show_diary_share(share: DiaryShare, caller: AgentName) -> ShareResult:
 def show_diaries(
     diaries: Sequence[DiarySummary], caller: AgentName, current: DiaryName | None
 ) -> DiariesResult:
-    """Diaries; those of others were named by them."""
+    """Diaries; those of others were named by them, and so may be what was handed over."""
+    are_others = any(caller != each.owner or caller != each.named_by for each in diaries)
     return DiariesResult(
-        untrusted=OTHERS_DIARIES if any(each.owner != caller for each in diaries) else None,
+        untrusted=OTHERS_DIARIES if are_others else None,
         diaries=[show_diary(each, caller, current) for each in diaries],
     )
 

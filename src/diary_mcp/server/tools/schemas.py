@@ -37,7 +37,7 @@ _IN_WORDS: Mapping[str, str] = MappingProxyType(
         ),
         FoundEntry.__name__: "As in diary_list; score; matched: why.",
         ShareResult.__name__: (
-            "entry_id, diary, with, role, created_at, expires_at, note, sharing"
+            "entry_id, untrusted, diary, with, role, created_at, expires_at, note, sharing"
         ),
         RevokedResult.__name__: "entry_id, diary, with, revoked",
         DiariesResult.__name__: "diaries, diary, role, entries, latest, current",

@@ -39,17 +39,17 @@ for share of r
 -- What the reader owns, and what it has a role on. Entries that name no diary are in the `main` of
 -- their owner. They are counted where that is asked: it reads all that the reader can read.
 with readable as (
-    select d.id, d.owner, d.name, 'owner' as role
+    select d.id, d.owner, d.name, 'owner' as role, coalesce(d.named_by, d.owner) as named_by
     from diary.diary as d
     where d.owner = %(caller)s
     union all
-    select null, %(caller)s, 'main', 'owner'
+    select null, %(caller)s, 'main', 'owner', %(caller)s
     where
         not exists (
             select from diary.diary as d where d.owner = %(caller)s and d.name = 'main'
         )
     union all
-    select d.id, d.owner, d.name, max(r.role)
+    select d.id, d.owner, d.name, max(r.role), d.owner
     from diary.active_role as r
     inner join diary.diary as d on d.id = r.diary_id
     where r.grantee = any(%(grantees)s) and d.owner <> %(caller)s
@@ -60,6 +60,7 @@ select
     readable.owner,
     readable.name,
     readable.role,
+    readable.named_by,
     coalesce(placed.entries, 0)::integer + coalesce(unplaced.entries, 0)::integer as entries,
     greatest(placed.latest, unplaced.latest) as latest
 from readable
@@ -102,7 +103,7 @@ returning generation
 
 -- name: rename_diary
 update diary.diary
-set name = %(name)s
+set name = %(name)s, named_by = null
 where id = %(id)s
 returning true
 
@@ -113,14 +114,15 @@ with role as (
     where diary_id = %(id)s and grantee = %(owner)s
 )
 update diary.diary
-set owner = %(owner)s
+set owner = %(owner)s, named_by = coalesce(named_by, owner)
 where id = %(id)s
 returning true
 
 -- name: pass_roles_on
--- Not those that have ended: each change of one is told in the trail.
+-- Not those that have ended: each change of one is told in the trail. Who gave it stays known: the
+-- note is that agent's.
 update diary.diary_role
-set granted_by = %(owner)s
+set granted_by = %(owner)s, given_by = coalesce(given_by, granted_by)
 where diary_id = %(id)s and not expired
 
 -- name: delete_diary
@@ -140,6 +142,7 @@ on conflict on constraint diary_role_pkey do update
 set
     role = excluded.role,
     granted_by = excluded.granted_by,
+    given_by = null,
     created_at = case
         when diary.is_active(given.expires_at) then given.created_at else excluded.created_at
     end,
@@ -155,7 +158,8 @@ returning diary.is_active(expires_at)
 
 -- name: find_share
 select
-    r.diary_id, d.owner, d.name, r.grantee, r.role, r.granted_by, r.created_at, r.expires_at, r.note,
+    r.diary_id, d.owner, d.name, r.grantee, r.role,
+    coalesce(r.given_by, r.granted_by) as granted_by, r.created_at, r.expires_at, r.note,
     case
         when permission.applied_generation < permission.generation then 'pending' else 'settled'
     end as sharing
@@ -172,8 +176,8 @@ select
     received.sharing
 from (
     select distinct on (r.diary_id)
-        r.diary_id, d.owner, d.name, r.grantee, r.role, r.granted_by, r.created_at, r.expires_at,
-        r.note,
+        r.diary_id, d.owner, d.name, r.grantee, r.role,
+        coalesce(r.given_by, r.granted_by) as granted_by, r.created_at, r.expires_at, r.note,
         case
             when permission.applied_generation < permission.generation then 'pending'
             else 'settled'
@@ -193,7 +197,8 @@ limit %(limit)s
 -- name: list_shares
 -- Active roles on an owner's diaries, oldest first; on one where it is named.
 select
-    r.diary_id, d.owner, d.name, r.grantee, r.role, r.granted_by, r.created_at, r.expires_at, r.note,
+    r.diary_id, d.owner, d.name, r.grantee, r.role,
+    coalesce(r.given_by, r.granted_by) as granted_by, r.created_at, r.expires_at, r.note,
     case
         when permission.applied_generation < permission.generation then 'pending' else 'settled'
     end as sharing
