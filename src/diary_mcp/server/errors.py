@@ -32,6 +32,7 @@ _OTHER_WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
         "with": frozenset({"grantee", "agent", "user", "to", "group", "share_with"}),
         "since": frozenset({"from", "after", "start", "from_date", "start_date"}),
         "until": frozenset({"to", "before", "end", "to_date", "end_date"}),
+        "from": frozenset({"offset", "start", "start_index", "position", "next_from"}),
         "limit": frozenset({"n", "k", "top_k", "max", "count", "size", "page_size", "max_results"}),
         "cursor": frozenset({"page", "offset", "next", "next_cursor"}),
         "importance": frozenset({"priority", "weight"}),

@@ -312,6 +312,7 @@ def test_white_space_alone_is_no_content(site: Deployment, content: str) -> None
         ("diary_create", "text", "content"),
         ("diary_create", "tag", "tags"),
         ("diary_get", "id", "entry_id"),
+        ("diary_get", "offset", "from"),
         ("diary_search", "q", "query"),
         ("diary_list", "page_size", "limit"),
         ("diary_share", "grantee", "with"),
