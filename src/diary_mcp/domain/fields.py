@@ -49,6 +49,13 @@ MAX_CONTENT_CHARACTERS = 100_000
 MAX_TAGS = 20
 MAX_SUPERSEDED = 10
 
+_SHAPELESS = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+# What Unicode 17 calls Default_Ignorable_Code_Point and is of no such category: fillers, joiners,
+# variation selectors, tags. And the blank pattern of Braille, a null notehead, Khitan's filler.
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\ufff0-\ufff8\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
+)
 _HARMLESS = frozenset("\n\t\u200c\u200d")
 _PLAIN_NAME = re.compile(r"[\w./@+~-]+")
 
@@ -76,9 +83,21 @@ def _refuse_unstorable(text: str) -> str:
     return text
 
 
-def _refuse_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be white space alone")
+def is_blank(text: str) -> bool:
+    """Whether nothing in it is to be seen: it is white space, or characters without a shape."""
+    return all(
+        category(character) in _SHAPELESS or _IGNORABLE.match(character) for character in text
+    )
+
+
+def refuse_blank(text: str) -> str:
+    """The text, unless it is blank.
+
+    Raises:
+        ValueError: it is.
+    """
+    if is_blank(text):
+        raise ValueError("must not be white space or invisible characters alone")
     return text
 
 
@@ -218,7 +237,7 @@ Content = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_CONTENT_CHARACTERS),
     STORABLE,
-    AfterValidator(_refuse_blank),
+    AfterValidator(refuse_blank),
 ]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64), STORABLE]
 Tags = Annotated[list[Tag], AfterValidator(_keep_first_of_each), Field(max_length=MAX_TAGS)]

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from diary_mcp.domain.diaries import MAIN
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import EntryId, format_time
+from diary_mcp.domain.fields import EntryId, format_time, is_blank
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
 from diary_mcp.files.front_matter import (
@@ -50,7 +50,7 @@ def read_markdown(
     """
     head, content = split_front_matter(decode_text(raw))
     front_matter = read_front_matter(head)
-    if not content.strip():
+    if is_blank(content):
         content = in_place_of_nothing or content
     said = read_said(front_matter, content, name)
     if not content:

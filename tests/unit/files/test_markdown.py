@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import ENTRY_TYPES, EntryId
+from diary_mcp.domain.fields import ENTRY_TYPES, EntryId, is_blank
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.import_paths import is_own_export
 from diary_mcp.files.markdown import read_markdown, render_markdown
@@ -441,7 +441,7 @@ CONTENT = st.one_of(
     st.lists(st.sampled_from(["---", "# T", "\r\n", "\n", "```", "\ufeff", " ", "a: b", "\t"])).map(
         "".join
     ),
-).filter(str.strip)
+).filter(lambda text: not is_blank(text))
 LINE = st.sampled_from(
     [
         "date: 2026-03-01",

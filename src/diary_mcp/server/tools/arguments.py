@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -34,6 +35,7 @@ from diary_mcp.domain.fields import (
     Time,
     parse_end,
     parse_time,
+    refuse_blank,
     value_problem,
 )
 
@@ -110,7 +112,18 @@ class NoArguments(Arguments):
     pass
 
 
-class CreateArguments(EntryDraft, Arguments):
+class _Written(Arguments):
+    """What is written down: whatever names or describes something is there to be read."""
+
+    @field_validator("title", "tags", "author", "session", "key", "note", check_fields=False)
+    @classmethod
+    def _check_readable(cls, value: str | list[str] | None) -> str | list[str] | None:
+        for text in [value] if isinstance(value, str) else value or ():
+            refuse_blank(text)
+        return value
+
+
+class CreateArguments(EntryDraft, _Written):
     idempotency_key: Label | None = Field(default=None, description="Makes it safe to call again.")
     allow_secret: bool = False
 
@@ -160,7 +173,7 @@ class SearchArguments(EntryFilters, Arguments):
         return EntryFilters(**self.model_dump(exclude=unasked))
 
 
-class UpdateArguments(EntryChanges, Arguments):
+class UpdateArguments(EntryChanges, _Written):
     entry_id: EntryReference
     expected_version: int = Field(ge=1, description="The version you read.")
 
@@ -187,7 +200,7 @@ def _not_one_of_two() -> PydanticCustomError:
     return PydanticCustomError("one_of_two", "give either entry_id or diary")
 
 
-class ShareArguments(_SharedThing):
+class ShareArguments(_SharedThing, _Written):
     grantee: GranteeName = Field(alias="with")
     role: GivenRole = "viewer"
     expires_at: Time | None = Field(default=None, description="RFC 3339; never if absent.")

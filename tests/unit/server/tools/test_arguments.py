@@ -6,7 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from diary_mcp.domain.fields import format_time
-from diary_mcp.server.tools.arguments import ListArguments, ReflectArguments, SearchArguments
+from diary_mcp.server.tools.arguments import (
+    CreateArguments,
+    ListArguments,
+    ReflectArguments,
+    SearchArguments,
+    ShareArguments,
+    UpdateArguments,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +64,36 @@ def test_a_time_stays_the_instant_that_it_is() -> None:
     assert asked.until is not None
     assert format_time(asked.since) == "2026-06-01T08:00:00Z"
     assert format_time(asked.until) == "2026-06-01T10:00:00Z"
+
+
+INVISIBLE = {
+    "white space": " \t\r\n\u00a0\u1680\u2003\u2028\u3000",
+    "zero width": "\u200b\u200c\u200d\u2060\ufeff",
+    "soft hyphens": "\u00ad\u00ad",
+    "fillers": "\u115f\u1160\u3164\uffa0",
+    "directions": "\u202e\u2066\u2069\u061c",
+    "of other scripts": "\u180e\u180b\u17b4\u2800",
+    "variation selectors": "\ufe0f\U000e0100\u034f",
+    "tags": "\U000e0041\U000e007f",
+    "controls": "\x01\x07\x7f",
+}
+
+
+@pytest.mark.parametrize("text", INVISIBLE.values(), ids=INVISIBLE)
+def test_what_is_written_has_something_to_read(text: str) -> None:
+    entry: dict[str, object] = {"entry_id": "x", "expected_version": 1}
+    share = {"entry_id": "x", "with": "bob"}
+    for arguments, field, given, value in (
+        (CreateArguments, "content", {}, text),
+        *((CreateArguments, each, {"content": "x"}, text) for each in ("title", "author")),
+        *((CreateArguments, each, {"content": "x"}, text) for each in ("session", "key")),
+        (CreateArguments, "tags", {"content": "x"}, ["a", text]),
+        *((UpdateArguments, each, entry, text) for each in ("content", "title")),
+        (UpdateArguments, "tags", entry, [text]),
+        (ShareArguments, "note", share, text),
+    ):
+        with pytest.raises(ValidationError, match="invisible characters alone") as refused:
+            arguments.model_validate({**given, field: value})
+        assert refused.value.errors()[0]["loc"][0] == field
+        seen = f"{text}x" if isinstance(value, str) else [f"{text}x"]
+        assert arguments.model_validate({**given, field: seen})
