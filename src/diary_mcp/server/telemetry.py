@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import get_args
 
+from mcp.server._otel import OpenTelemetryMiddleware
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from starlette.requests import HTTPConnection
@@ -27,9 +28,16 @@ _CODES: frozenset[str] = frozenset(get_args(ErrorCode))
 
 
 def observe(server: DiaryServer, telemetry: Telemetry, caller_of: CallerOf) -> None:
-    """Tells the observer, where there is one, of the server's requests."""
+    """Tells the observer, where there is one, of the server's requests.
+
+    The SDK makes a span of each message even where nobody is told of it.
+    """
     if telemetry.is_on:
         server.middleware.append(_ObservedRequests(telemetry, caller_of).middleware)
+        return
+    server.middleware[:] = [
+        each for each in server.middleware if not isinstance(each, OpenTelemetryMiddleware)
+    ]
 
 
 class _ObservedRequests:

@@ -108,7 +108,8 @@ class DiaryHost:
                 await anyio.sleep(_RETRY_S)
 
     async def _opened(self) -> "Foundation":
-        await self._told.wait()
+        if self._foundation is None:
+            await self._told.wait()
         if self._foundation is None:
             raise self._failure or UnavailableError("The diary is closing; start it again.")
         return self._foundation
