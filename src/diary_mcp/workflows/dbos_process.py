@@ -45,11 +45,12 @@ _PARTITION_CONCURRENCY = {
 }
 # Nobody waits for the index, and still less for what has expired. Diaries change seldom, and what
 # this process changes of them it settles at once.
+_TIMES_AS_SELDOM = {PERMISSION_QUEUE: 1, DIARY_QUEUE: 2, INDEXING_QUEUE: 2, SIGNATURE_QUEUE: 4}
 _SHORTEST_POLLING_S = {
     PERMISSION_QUEUE: 0.0,
     DIARY_QUEUE: 1.0,
     INDEXING_QUEUE: 0.25,
-    SIGNATURE_QUEUE: 5.0,
+    SIGNATURE_QUEUE: 1.0,
 }
 # Polling is what an idle server costs. What this process changes it also settles at once, see
 # `service/eager_settlement.py`; the queue has the rest: what others left, and what failed at first.
@@ -169,7 +170,9 @@ def launch_dbos(
                 queue,
                 partition_concurrency=_PARTITION_CONCURRENCY[queue],
                 worker_concurrency=_worker_concurrency(queue, poll_rate),
-                polling_interval_sec=max(poll_rate.interval_s, _SHORTEST_POLLING_S[queue]),
+                polling_interval_sec=max(
+                    _TIMES_AS_SELDOM[queue] * poll_rate.interval_s, _SHORTEST_POLLING_S[queue]
+                ),
             )
     except (SQLAlchemyError, DBOSException) as error:
         raise _unavailable(error) from error
