@@ -52,6 +52,7 @@ class Server:
 
     def __init__(self, program: Path, home: Path) -> None:
         self.program = program
+        self.command = [str(program), "serve"]
         self.home = home
         self.environment = {
             **os.environ,
@@ -65,7 +66,7 @@ class Server:
     @contextmanager
     def running(self) -> Generator[None]:
         with subprocess.Popen(
-            [self.program, "serve"],
+            self.command,
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -96,13 +97,16 @@ class Server:
         self.number += 1
         self.ids.append(str(made["id"]))
 
-    def wait_for_work(self) -> None:
-        """Until no workflow waits, and no entry for its vectors."""
+    def find_database(self) -> str:
+        """The URL of the PostgreSQL that it has started."""
         (pid_file,) = self.home.rglob("postmaster.pid")
         lines = pid_file.read_text("utf-8").splitlines()
-        url = f"host={lines[4]} port={lines[3]} user=diary dbname=diary"
+        return f"host={lines[4]} port={lines[3]} user=diary dbname=diary"
+
+    def wait_for_work(self) -> None:
+        """Until no workflow waits, and no entry for its vectors."""
         deadline = time.monotonic() + _LONGEST_WORK_S
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(self.find_database(), autocommit=True) as connection:
             while time.monotonic() < deadline:
                 if connection.execute(_WAITING).fetchone() == (0,):
                     return
