@@ -28,12 +28,15 @@ class PostgresSearchIndex:
         self, stage: IndexStage, version: str, limit: int
     ) -> AsyncGenerator["PostgresClaim"]:
         async with self._database.connection() as connection:
+            texts: list[SearchText] | None = None
             try:
                 cursor = connection.cursor(row_factory=class_row(SearchText))
                 await cursor.execute(_SQL[f"claim_{stage}"], {"version": version, "limit": limit})
-                yield PostgresClaim(connection, await cursor.fetchall())
+                texts = await cursor.fetchall()
+                yield PostgresClaim(connection, texts)
             finally:
-                if not connection.broken:
+                # Mostly there is nothing; whatever was cut off may have claimed something.
+                if texts != [] and not connection.broken:
                     await connection.execute(_SQL["release_claims"])
 
     async def request_if_waiting(self, words_version: str, model: str | None) -> int:
