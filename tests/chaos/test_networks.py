@@ -44,7 +44,7 @@ PROGRESS_S = 35 if FULL else 15
 IN_A_CHANGE, IN_SETTLING = "after the rows", "before the tuples"
 CASES: list[tuple[Fault, StopPoint]] = [
     *((fault, IN_A_CHANGE) for fault in get_args(Fault)),
-    *((fault, IN_SETTLING) for fault in ("all", "established", "to the client")),
+    ("to the client", IN_SETTLING),
 ]
 
 pytestmark = pytest.mark.xdist_group("networks")
@@ -96,7 +96,9 @@ def far_server(way: Wire, url: str, keto: KetoAddress | None = None) -> Generato
     start = partial(execute_command, through=way.through)
     settings = environment(agent="alice", database_url=there, keto=keto)
     with closing(RawClient(settings, start=start)) as client:
-        yield client.wait_until_up()
+        # Packets pass a thread of this process: what has five seconds to connect may miss them.
+        eventually(partial(is_done, client, "diary_whoami", {}))
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -189,27 +191,24 @@ def has_more_to_send(process_id: int, port: int) -> bool:
     )
 
 
-@pytest.mark.parametrize("fault", ["established", "to the server"])
 def test_others_settle_while_a_server_cannot_reach_keto_and_nothing_of_it_arrives_late(
-    way: Wire, on_keto: tuple[str, KetoAddress, RawClient, RawClient], fault: Fault
+    way: Wire, on_keto: tuple[str, KetoAddress, RawClient, RawClient]
 ) -> None:
     """One direction is lost where Keto is written to: the server has seen what is there before."""
     url, keto, near, far = on_keto
     write_port = port_of(keto.write_url)
-    ports = {write_port} if fault == "to the server" else {write_port, port_of(keto.read_url)}
     key = uuid4().hex
     share = {"entry_id": key, "with": "bob"}
     assert near.call("diary_create", content="Shared.", key=key).code == "ok"
     assert far.call("diary_create", content="So that it is connected.").code == "ok"
     check_promise(url, keto)
     gave_up = far.stderr().count("settling.left_to_workflows")
-    with way.failing(fault, ports=ports):
+    with way.failing("to the server", ports={write_port}):
         # Or it may settle the share before the other has come to it.
         os.kill(near.process.pid, signal.SIGSTOP)
         try:
             assert far.call("diary_share", **share).code == "ok"
-            if fault == "to the server":
-                eventually(lambda: far.stderr().count("settling.left_to_workflows") > gave_up)
+            eventually(lambda: far.stderr().count("settling.left_to_workflows") > gave_up)
         finally:
             os.kill(near.process.pid, signal.SIGCONT)
         started = time.monotonic()
@@ -218,7 +217,7 @@ def test_others_settle_while_a_server_cannot_reach_keto_and_nothing_of_it_arrive
         took_s = time.monotonic() - started
         eventually(lambda: not has_more_to_send(far.process.pid, write_port))
 
-    sys.stderr.write(f"{fault}, of Keto: settled after {took_s:.1f} s\n")
+    sys.stderr.write(f"settled without a way to Keto after {took_s:.1f} s\n")
     check_promise(url, keto)
     assert is_done(far, "diary_share", share)
     check_promise(url, keto)
