@@ -81,13 +81,13 @@ def authors_at_work(
             author.stop()
 
 
-def work_on(url: str, settled_every_s: float = 0.05) -> Logbook:
-    """Some hundred changes, and as much reading."""
+def work_on(url: str, settled_every_s: float = 0.05, changes: int = CHANGES) -> Logbook:
+    """Some changes of each author, and as much reading."""
     add_agents(url, *AUTHORS)
     logbook = Logbook()
     with authors_at_work(url, logbook, settled_every_s) as authors:
         for author in authors:
-            while author.acknowledged < CHANGES and author.failure is None:
+            while author.acknowledged < changes and author.failure is None:
                 author.join(0.05)
     return logbook
 
@@ -99,7 +99,7 @@ def url(postgres_url: str) -> Generator[str]:
 
 
 def test_nothing_is_found_in_what_was_built(url: str) -> None:
-    logbook = work_on(url)
+    logbook = work_on(url, changes=40)
 
     logbook.check(url)
     assert logbook.readings_of_others > 0
