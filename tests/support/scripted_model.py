@@ -146,8 +146,8 @@ def run_client(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2_000:] + done.stdout[-2_000:]
-    failures = data_dir / "hooks" / "SessionStart.failures"
-    if failures.exists() and "took too long" in failures.read_text("utf-8"):
+    failures = [path.read_text("utf-8") for path in (data_dir / "hooks").glob("*.failures")]
+    if any("took too long" in each for each in failures):
         pytest.skip("this machine is too busy for what a hook may take")
     return done.stdout
 

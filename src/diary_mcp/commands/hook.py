@@ -20,12 +20,18 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from diary_mcp.commands.options import with_flags
 from diary_mcp.domain.errors import DiaryError, InvalidArgumentError
 from diary_mcp.logs import configure_logs
-from diary_mcp.plugins.hook_process import AFTER_ENDING, CLIENTS, ENDING, MAX_INPUT_BYTES, TimeLimit
+from diary_mcp.plugins.hook_process import (
+    AFTER_ENDING,
+    CLIENTS,
+    ENDING,
+    MAX_INPUT_BYTES,
+    TOO_LONG,
+    TimeLimit,
+)
 from diary_mcp.plugins.hook_state import HookState
 from diary_mcp.postgres.cluster import has_cluster
 from diary_mcp.settings import Settings, load_settings
 
-_TOO_LONG = "took too long and was left out"
 _THERE_ARE = f"Of {' and '.join(CLIENTS)} there are SessionStart, Stop and {ENDING}."
 _INPUT = TypeAdapter(dict[str, JsonValue])
 _MAX_SESSION_CHARACTERS = 255
@@ -85,7 +91,7 @@ def _answer(answer: Answer, event: str, flags: Flags, limit: TimeLimit | None) -
         settings = load_settings(**flags)
         state = HookState(settings.data_dir)
         if limit is not None:
-            limit.last_words = partial(_tell_failure, event, _TOO_LONG, state)
+            limit.last_words = partial(_tell_failure, event, TOO_LONG, state)
         given = answer(_read_input(), settings, state)
         with suppress(OSError):
             state.forget_failures(event)

@@ -18,14 +18,19 @@ ENDING = "SessionEnd"
 AFTER_ENDING = "SessionEnded"
 """What the end of a session hands on, so that nobody waits for it."""
 
+TOO_LONG = "took too long and was left out"
+
 MAX_INPUT_BYTES = 16_000_000
 
 _PROGRESS_VARIABLE = "DIARY_MCP_HOOK_PROGRESS"
+# What `install` puts before the command of each hook.
+_DATA_VARIABLE = "DIARY_MCP_DATA_DIR"
+_EVENTS = ("SessionStart", "Stop", ENDING, AFTER_ENDING)
 # A hook is over within 5 s, and before its client ends it: Codex waits 3 s at the end of a session.
 # What keeps nobody waiting is ended only where it hangs.
 _MAX_S = 4.0
 _OTHER_LIMITS_S = MappingProxyType({ENDING: 2.0, AFTER_ENDING: 60.0})
-_LAST_WORDS_S = 0.5
+_LAST_WORDS_S = 0.7
 # No interpreter takes that long to come up: a system that says so counts from something else.
 _OLDEST_S = 60.0
 _START_TIME = 19
@@ -38,7 +43,7 @@ class TimeLimit:
     def __init__(
         self, words: Sequence[str], age_s: Callable[[], float], end: Callable[[], object]
     ) -> None:
-        self.last_words: Callable[[], object] = lambda: _tell("took too long and was left out.")
+        self.last_words: Callable[[], object] = lambda: _leave_out(words)
         """What to do before; what takes long is not waited for."""
 
         self._left_s = max(0.0, limit_s(words) - age_s())
@@ -118,6 +123,17 @@ def _is_done_without(words: Sequence[str]) -> bool:
         start_new_session=True,
     )
     return True
+
+
+def _leave_out(words: Sequence[str]) -> None:
+    """Tells of it, and counts it where the data directory is known without reading settings."""
+    _tell(f"{TOO_LONG}.")
+    folder = os.environ.get(_DATA_VARIABLE, "")
+    event = next((word for word in words if word in _EVENTS), None)
+    if event is not None and Path(folder).is_absolute():
+        from diary_mcp.plugins.hook_state import HookState  # noqa: PLC0415  # seldom needed
+
+        HookState(Path(folder)).count_failure(event, TOO_LONG)
 
 
 def _read_to_no_end() -> None:

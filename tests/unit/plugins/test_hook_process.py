@@ -11,6 +11,7 @@ import pytest
 
 from diary_mcp.plugins.client_files import InstalledClient, Places, plan_install
 from diary_mcp.plugins.hook_process import TimeLimit, limit_s, seconds_since_start
+from diary_mcp.plugins.hook_state import HookState
 from support.paths import ROOT
 
 CONTRACT_S = 5.0
@@ -35,6 +36,19 @@ def test_what_is_old_before_it_has_imported_anything_ends_at_once(event: str, ha
 
     assert ended.wait(30)
     assert said.is_set() is not hangs
+
+
+def test_what_has_not_read_its_settings_yet_is_counted_where_the_installation_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DIARY_MCP_DATA_DIR", str(tmp_path / "data"))
+
+    TimeLimit(["codex", "Stop"], lambda: 0.0, lambda: None).last_words()
+
+    assert capfd.readouterr().err == "diary-mcp: this hook took too long and was left out.\n"
+    failures = HookState(tmp_path / "data").find_failures()
+    assert failures is not None
+    assert failures.count == 1
 
 
 def installed(client: InstalledClient) -> str:
