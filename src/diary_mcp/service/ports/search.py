@@ -42,7 +42,9 @@ class Known:
     fingerprint: int
     """The revisions of all of these by xor; with their number, it changes when any does."""
     superseded: bytes
-    """Ids of those that an entry which the caller may see supersedes."""
+    """Ids of those that an entry which the caller may see supersedes, if these are no hits."""
+    superseded_by: bytes
+    """Ids of what supersedes these, in the same order."""
     matching: bytes | None
     """Ids of those that pass the filters; `None` where there are none."""
     named: bytes
@@ -71,6 +73,8 @@ class Snapshot(Known):
     """64 bits each, big-endian."""
     shared_eligible: bytes
     """One byte each: 1 where it passes the filters. The others are context only."""
+    shared_superseded_by: bytes
+    """16 bytes each: what supersedes it and may be seen, if it is no hit then; else zeros."""
     shared_named: bytes
     """One byte each: 1 where the query names its key."""
 

@@ -25,6 +25,11 @@ _FLOATS = np.dtype("<f4")
 # threads, which on a busy machine wait for each other a hundred times longer than they work.
 _NUMBERS_AT_ONCE = 384 * 1024
 
+MAX_STEPS = 10
+"""How many corrections of corrections are followed."""
+
+_NOTHING = -1
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 Found = Mapping[str, tuple[Integers, Floats]]
@@ -48,13 +53,20 @@ class Part:
     documents: Documents
     eligible: Flags
     named: Flags
+    superseded_by: Ids
+    """What supersedes each that is no hit for that reason; else empty."""
 
     def take(self, keep: Flags) -> "Part":
         """Those that are flagged."""
-        return Part(self.documents.take(keep), self.eligible[keep], self.named[keep])
+        return Part(
+            self.documents.take(keep),
+            self.eligible[keep],
+            self.named[keep],
+            self.superseded_by[keep],
+        )
 
 
-NO_PART = Part(NO_DOCUMENTS, as_flags(b""), as_flags(b""))
+NO_PART = Part(NO_DOCUMENTS, as_flags(b""), as_flags(b""), as_ids(b""))
 
 
 class SearchedEntries:
@@ -85,6 +97,9 @@ class SearchedEntries:
         self._shared = shared.documents.ids
         self.worded = _joined([part.worded for part in self._parts], np.bool_)
         self._ids = _joined([part.ids for part in self._parts], np.bytes_)
+        superseded_by = _joined([whole.superseded_by, shared.superseded_by], np.bytes_)
+        self.heirs = self._find_heirs(superseded_by)
+        """What is shown where each is found: itself; what supersedes it; or nothing, -1."""
 
     @property
     def size(self) -> int:
@@ -187,6 +202,19 @@ class SearchedEntries:
         # The words of an entry that was changed are outdated until it is indexed again.
         present[present] = self.worded[indices[present]]
         return indices[present], counts[present]
+
+    def _find_heirs(self, superseded_by: Ids) -> Integers:
+        """Itself of what is eligible, and of what is superseded what is at the end of the chain."""
+        superseded = superseded_by != b""
+        newer = np.full(self.size, _NOTHING, dtype=np.int64)
+        newer[superseded] = self._indices(superseded_by[superseded])
+        heirs = np.arange(self.size)
+        for _ in range(MAX_STEPS):
+            going_on = (heirs != _NOTHING) & superseded[heirs]
+            if not going_on.any():
+                break
+            heirs[going_on] = newer[heirs[going_on]]
+        return np.where((heirs != _NOTHING) & self.eligible[heirs], heirs, _NOTHING)
 
     def _indices(self, ids: Ids) -> Integers:
         indices = np.full(len(ids), -1, dtype=np.int64)

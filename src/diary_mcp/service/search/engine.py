@@ -6,7 +6,7 @@ is forgotten before anything is counted: no statistic, neighbour or score knows 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -30,6 +30,7 @@ from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import Indexed, SearchPosition, SearchReader
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.corpus import (
+    MAX_STEPS,
     Found,
     SearchedEntries,
     Unindexed,
@@ -40,7 +41,6 @@ from diary_mcp.service.search.explain import Explanation, list_notices
 from diary_mcp.service.search.loader import DocumentLoader
 from diary_mcp.service.search.phrases import (
     MAX_LOOKED_THROUGH,
-    Looked,
     Texts,
 )
 from diary_mcp.service.search.query import (
@@ -73,9 +73,6 @@ MAX_COUNTED_NOW = 200
 _MODEL_WAIT_S = 8.0
 """How long a search waits for the model; one that is loaded answers in milliseconds."""
 _MODEL_CALLS = 4
-_MAX_STEPS = 10
-"""How many corrections of corrections are looked for on later pages."""
-
 _Result = TypeVar("_Result")
 
 
@@ -104,13 +101,26 @@ class _Meaning:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Everything that was searched, ranked; `hits` are those that may be shown."""
+    """Everything that was searched, ranked."""
 
     entries: SearchedEntries
     found: Found
     corpus: Corpus
     ranking: Ranking
     hits: Flags
+    """Those that are shown, or that what supersedes them stands for."""
+    admitted: Flags
+    """Those that may be shown: they pass the filters, and have nothing that is excluded."""
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What is shown, the best first."""
+
+    found_by: dict[int, int]
+    """For each that is shown, what was found: itself, or something that it supersedes."""
+    is_all: bool
+    """Whether nothing was left out that may have been found too."""
 
 
 class SearchEngine:
@@ -158,21 +168,21 @@ class SearchEngine:
             named=entries.named,
         )
         ranking = rank(corpus, question, mode, self._weights)
-        hits = entries.eligible.copy()
+        excluded = _having_excluded(query, found, entries)
+        admitted = entries.eligible & ~excluded
+        hits = (entries.heirs >= 0) & admitted[entries.heirs] & ~excluded
         literally = query.literal_for(mode)
         if literally is None:
             by_meaning = query.text != "" and (query.is_plain or mode == "semantic")
             hits &= entries.named | ranking.find_hits(mode, self._weights, by_meaning=by_meaning)
-        for _, terms in query.excluded:
-            hits &= ~having_all(terms, found, entries.size)
-        ranked = _Ranked(entries, found, corpus, ranking, hits)
-        looked = await self._choose(request, query, literally, ranked)
+        ranked = _Ranked(entries, found, corpus, ranking, hits, admitted)
+        chosen = await self._choose(request, query, literally, ranked)
         most = math.inf if request.position is None else request.position.score
-        page = await self._read(reader, entries, looked.indices[: request.limit])
-        if request.filters.include_superseded and not query.phrases and literally is None:
-            page |= await self._read_newer(request, reader, ranked, page)
+        found_by = dict(list(chosen.found_by.items())[: request.limit])
+        page = await self._read(reader, entries, list(found_by))
+        page |= await self._read_newer(request, reader, ranked, page, found_by)
         explained = Explanation(
-            query, found, guesses, ranking, entries, mode, self._weights, [*page], most
+            query, found, guesses, ranking, entries, mode, self._weights, found_by, most
         )
         shown = newer_first([explained.hit(entry, index) for index, entry in page.items()])
         notices = list_notices(
@@ -181,10 +191,10 @@ class SearchEngine:
             entries,
             unindexed,
             model_problem=meaning.problem,
-            is_all=looked.is_all,
+            is_all=chosen.is_all,
             empty=not shown,
         )
-        has_more = max(len(looked.indices), len(shown)) > request.limit
+        has_more = max(len(chosen.found_by), len(shown)) > request.limit
         return FoundPage(shown[: request.limit], has_more, tuple(notices))
 
     async def _count_unindexed(self, entries: SearchedEntries) -> list[Unindexed]:
@@ -255,13 +265,18 @@ class SearchEngine:
 
     async def _choose(
         self, request: SearchRequest, query: Query, literally: str | None, ranked: _Ranked
-    ) -> Looked:
-        """The best that no page before has shown and that have every phrase, and one more."""
-        entries, enough = ranked.entries, request.limit + 1
+    ) -> _Chosen:
+        """The best that no page before has shown and that have every phrase, and one more.
+
+        In the place of what is superseded stands what supersedes it, once.
+        """
+        entries = ranked.entries
+        # What is superseded is shown as something else, which may be found already.
+        enough = request.limit + 1 + int((ranked.hits & ~ranked.admitted).sum())
         if literally is None and not query.phrases:
             most = len(request.seen) + enough
             best = ranked.ranking.best_first(ranked.corpus, ranked.hits, most)
-            return Looked(_unseen(best, entries, request)[:enough], is_all=True)
+            return _Chosen(_find_heirs(best, entries, request), is_all=True)
         texts = Texts(self._store, entries, ranked.corpus.lengths)
         if literally is not None:
             phrases, candidates = [literally], texts.newest(ranked.hits)
@@ -270,10 +285,11 @@ class SearchEngine:
             candidates = ranked.hits & texts.may_have(phrases, query.terms, ranked.found)
         most = len(request.seen) + MAX_LOOKED_THROUGH + 1
         best = ranked.ranking.best_first(ranked.corpus, candidates, most)
-        order = _unseen(best, entries, request)
-        looked = await texts.look_through(order, phrases, enough)
+        unseen = best[_are_unseen(entries.heirs[best], entries, request)]
+        looked = await texts.look_through(unseen.tolist(), phrases, enough)
         is_all = literally is None or candidates.sum() == ranked.hits.sum()
-        return replace(looked, is_all=looked.is_all and bool(is_all))
+        found_by = _find_heirs(np.array(looked.indices, np.int64), entries, request)
+        return _Chosen(found_by, looked.is_all and bool(is_all))
 
     async def _read(
         self, reader: Readership, entries: SearchedEntries, indices: Sequence[int]
@@ -296,16 +312,23 @@ class SearchEngine:
         reader: Readership,
         ranked: _Ranked,
         page: Mapping[int, Entry],
+        found_by: dict[int, int],
     ) -> dict[int, Entry]:
-        """Hits of later pages that correct or solve one of this page, `_MAX_STEPS` away at most."""
-        newer, latest = dict[int, Entry](), page
-        for _ in range(_MAX_STEPS):
-            links = {entry.superseded_by for entry in latest.values() if entry.superseded_by}
-            linked = _unseen(ranked.entries.indices_of(links), ranked.entries, request)
-            wanted = [i for i in linked if ranked.hits[i] and i not in page and i not in newer]
+        """What corrects or solves one of this page and is not on it, `MAX_STEPS` away at most.
+
+        By what each is found is added to `found_by`.
+        """
+        entries, newer, latest = ranked.entries, dict[int, Entry](), page
+        for _ in range(MAX_STEPS):
+            older = {entry.superseded_by: i for i, entry in latest.items() if entry.superseded_by}
+            linked = entries.indices_of(older.keys())
+            unseen = linked[_are_unseen(linked, entries, request)].tolist()
+            wanted = [i for i in unseen if ranked.admitted[i] and i not in found_by]
             if not wanted:
                 break
-            latest = await self._read(reader, ranked.entries, wanted)
+            for i in wanted:
+                found_by[i] = i if ranked.hits[i] else found_by[older[entries.id_at(i)]]
+            latest = await self._read(reader, entries, wanted)
             newer |= latest
         return newer
 
@@ -359,13 +382,28 @@ def _matches(
     ]
 
 
-def _unseen(indices: Integers, entries: SearchedEntries, request: SearchRequest) -> list[int]:
+def _having_excluded(query: Query, found: Found, entries: SearchedEntries) -> Flags:
+    excluded = np.zeros(entries.size, dtype=np.bool_)
+    for _, terms in query.excluded:
+        excluded |= having_all(terms, found, entries.size)
+    return excluded
+
+
+def _find_heirs(
+    indices: Integers, entries: SearchedEntries, request: SearchRequest
+) -> dict[int, int]:
+    """What is shown for each, unless a page before has shown it; and by the first of which."""
+    heirs = entries.heirs[indices]
+    unseen = _are_unseen(heirs, entries, request)
+    found_by: dict[int, int] = {}
+    for heir, index in zip(heirs[unseen].tolist(), indices[unseen].tolist(), strict=True):
+        found_by.setdefault(heir, index)
+    return found_by
+
+
+def _are_unseen(indices: Integers, entries: SearchedEntries, request: SearchRequest) -> Flags:
     """Those that no page before has shown."""
     if not request.seen:
-        return indices.tolist()
+        return np.ones(len(indices), dtype=np.bool_)
     marks = map(SearchPosition.mark, entries.ids_at(indices))
-    return [
-        index
-        for index, mark in zip(indices.tolist(), marks, strict=True)
-        if mark not in request.seen
-    ]
+    return np.array([mark not in request.seen for mark in marks], dtype=np.bool_)

@@ -35,8 +35,8 @@ class Explanation:
     entries: SearchedEntries
     mode: SearchMode
     weights: Weights
-    shown: Sequence[int]
-    """The entries that are to be explained."""
+    found_by: Mapping[int, int]
+    """For each entry that is to be explained what was found: itself, or one that it supersedes."""
     most: float
     """No hit has a higher score: none does on a later page than on an earlier one."""
 
@@ -50,7 +50,7 @@ class Explanation:
                 [*self.query.phrases, *words, *self._terms(index)],
                 best if best >= 0 else None,
             ),
-            score=min(self.most, round(float(self.ranking.scores[index]), 6)),
+            score=min(self.most, round(float(self.ranking.scores[self.found_by[index]]), 6)),
             matched=(*words, *self._reasons(index)) or (self._faint_reason(),),
         )
 
@@ -75,7 +75,7 @@ class Explanation:
     def _occurrences(self) -> dict[str, frozenset[int]]:
         """In which of the entries that are shown each term occurs: it may occur in very many."""
         is_shown = np.zeros(self.entries.size, dtype=np.bool_)
-        is_shown[self.shown] = True
+        is_shown[list(self.found_by)] = True
         return {
             term: frozenset(entries[is_shown[entries]].tolist())
             for term, (entries, _) in self.found.items()
@@ -93,6 +93,7 @@ class Explanation:
             "author": ranking.by_author[index],
             "date": ranking.dated[index] >= 1,
             "neighbour": ranking.context[index] > own + _NEIGHBOUR_HELPED,
+            "supersedes": self.found_by[index] != index,
         }
         return [reason for reason, holds in reasons.items() if holds]
 

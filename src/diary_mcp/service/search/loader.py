@@ -149,7 +149,9 @@ class DocumentLoader:
         eligible = ~_among(documents, as_ids(snapshot.superseded))
         if snapshot.matching is not None:
             eligible &= _among(documents, as_ids(snapshot.matching))
-        return Part(documents, eligible, _among(documents, as_ids(snapshot.named)))
+        superseded_by = _placed(documents, snapshot.superseded, snapshot.superseded_by)
+        named = _among(documents, as_ids(snapshot.named))
+        return Part(documents, eligible, named, superseded_by)
 
     async def _shared(
         self, search: SearchReader, request: SearchRequest, snapshot: Snapshot, model: str | None
@@ -163,7 +165,12 @@ class DocumentLoader:
         )
         eligible = as_flags(snapshot.shared_eligible)
         named = np.concatenate([as_ids(snapshot.named), ids[as_flags(snapshot.shared_named)]])
-        return Part(documents, _among(documents, ids[eligible]), _among(documents, named))
+        return Part(
+            documents,
+            _among(documents, ids[eligible]),
+            _among(documents, named),
+            _placed(documents, snapshot.shared_ids, snapshot.shared_superseded_by),
+        )
 
     async def _renew(
         self, search: SearchReader, cached: CacheKey, ids: Ids, revisions: Integers
@@ -209,6 +216,14 @@ def _among(documents: Documents, ids: Ids) -> Flags:
     indices = documents.indices_of(ids)
     among[indices[indices >= 0]] = True
     return among
+
+
+def _placed(documents: Documents, ids: bytes, values: bytes) -> Ids:
+    """For each document the value that stands in the place of its id; empty where there is none."""
+    placed = np.zeros(documents.size, dtype=documents.ids.dtype)
+    indices = documents.indices_of(as_ids(ids))
+    placed[indices[indices >= 0]] = as_ids(values)[indices >= 0]
+    return placed
 
 
 def _packed(ids: Collection[UUID]) -> Ids:

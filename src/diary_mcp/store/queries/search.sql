@@ -5,20 +5,8 @@
 select
     own.documents,
     own.fingerprint,
-    coalesce((
-        select string_agg(uuid_send(older.id), '')
-        from diary.entry as older
-        where
-            not %(include_superseded)s
-            and older.owner = %(caller)s
-            and older.superseded_by is not null
-            and exists (
-                select
-                from diary.newer_seen_by(
-                    older.superseded_by, %(diary)s, %(caller)s, %(grantees)s
-                )
-            )
-    ), '') as superseded,
+    replaced.superseded,
+    replaced.superseded_by,
     case
         when %(diary)s::uuid is not null or %(main_of)s::text is not null then coalesce((
             select string_agg(uuid_send(e.id), '')
@@ -53,6 +41,7 @@ select
     shared.ids as shared_ids,
     shared.revisions as shared_revisions,
     shared.eligible as shared_eligible,
+    shared.superseded_by as shared_superseded_by,
     shared.named as shared_named,
     shared.diaries as shared_diaries,
     shared.in_own as shared_in_own
@@ -65,9 +54,26 @@ from (
 ) as own
 cross join (
     select
+        coalesce(string_agg(uuid_send(older.id), ''), '') as superseded,
+        coalesce(string_agg(uuid_send(older.superseded_by), ''), '') as superseded_by
+    from diary.entry as older
+    where
+        not %(include_superseded)s
+        and older.owner = %(caller)s
+        and older.superseded_by is not null
+        and exists (
+            select
+            from diary.newer_seen_by(older.superseded_by, %(diary)s, %(caller)s, %(grantees)s)
+        )
+) as replaced
+cross join (
+    select
         coalesce(string_agg(uuid_send(candidate.id), ''), '') as ids,
         coalesce(string_agg(int8send(candidate.revision), ''), '') as revisions,
-        coalesce(string_agg(boolsend(candidate.eligible), ''), '') as eligible,
+        coalesce(string_agg(boolsend(candidate.matching and candidate.superseded_by is null), ''), '') as eligible,
+        coalesce(string_agg(uuid_send(
+            coalesce(candidate.superseded_by, '00000000-0000-0000-0000-000000000000')
+        ), ''), '') as superseded_by,
         coalesce(string_agg(boolsend(candidate.named), ''), '') as named,
         coalesce(string_agg(uuid_send(candidate.diary), ''), '') as diaries,
         coalesce(string_agg(boolsend(candidate.in_own), ''), '') as in_own
@@ -76,15 +82,18 @@ cross join (
             e.id,
             document.revision,
             diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-            and (%(session)s::text is null or e.session = %(session)s)
-            and (
-                %(include_superseded)s
-                or not exists (
-                    select
-                    from diary.active_share as s
-                    where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
-                )
-            ) as eligible,
+            and (%(session)s::text is null or e.session = %(session)s) as matching,
+            case
+                when
+                    not %(include_superseded)s
+                    and e.superseded_by is not null
+                    and exists (
+                        select
+                        from diary.active_share as s
+                        where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
+                    )
+                    then e.superseded_by
+            end as superseded_by,
             coalesce(e.key = any(%(names)s::text []), false) as named,
             coalesce(d.id, '00000000-0000-0000-0000-000000000000') as diary,
             coalesce(d.owner = %(caller)s, false) as in_own
@@ -118,20 +127,8 @@ cross join (
 select
     known.documents,
     known.fingerprint,
-    coalesce((
-        select string_agg(uuid_send(older.id), '')
-        from diary.entry as older
-        where
-            not %(include_superseded)s
-            and older.diary_id = whole.id
-            and older.superseded_by is not null
-            and exists (
-                select
-                from diary.newer_seen_by(
-                    older.superseded_by, %(diary)s, %(caller)s, %(grantees)s
-                )
-            )
-    ), '') as superseded,
+    replaced.superseded,
+    replaced.superseded_by,
     case
         when %(filtered)s then coalesce((
             select string_agg(uuid_send(e.id), '')
@@ -177,6 +174,20 @@ cross join lateral (
     from diary.search_document as document
     where document.diary_id = whole.id
 ) as known
+cross join lateral (
+    select
+        coalesce(string_agg(uuid_send(older.id), ''), '') as superseded,
+        coalesce(string_agg(uuid_send(older.superseded_by), ''), '') as superseded_by
+    from diary.entry as older
+    where
+        not %(include_superseded)s
+        and older.diary_id = whole.id
+        and older.superseded_by is not null
+        and exists (
+            select
+            from diary.newer_seen_by(older.superseded_by, %(diary)s, %(caller)s, %(grantees)s)
+        )
+) as replaced
 cross join lateral (
     select array(select writer.owner from diary.writers_in(whole.id) as writer) as owners
 ) as written

@@ -22,6 +22,7 @@ from support.searching import ALICE, BOB, Searching, SilentPermissions, WordEmbe
 pytestmark = pytest.mark.anyio
 
 MODES: tuple[SearchMode, ...] = ("hybrid", "text", "semantic")
+CURRENT = EntryFilters(scope="all", include_superseded=False)
 
 
 @pytest.fixture
@@ -314,13 +315,13 @@ async def test_pages_go_on_while_entries_come_go_and_are_indexed(
 async def test_what_corrects_a_hit_comes_before_it_on_whatever_page_it_would_be(
     diary: Searching, limit: int
 ) -> None:
-    """The last of the chain has one word of the query, the first one all of them, others most."""
+    """The last of the chain has no word of the query, the first one all of them, others most."""
     await diary.write(
         EntryDraft(content="The backup of the disk failed at night.", key="problem"),
         *(f"The backup of the disk, number {number}." for number in range(4)),
         EntryDraft(content="It failed as the disk was full.", key="cause", supersedes=["problem"]),
         EntryDraft(content="A larger disk.", key="solution", supersedes=["cause"]),
-        EntryDraft(content="Nothing of the kind.", supersedes=["solution"]),
+        EntryDraft(content="Nothing of the kind.", key="end", supersedes=["solution"]),
     )
     filters = EntryFilters(scope="all", include_superseded=True)
     shown: list[tuple[str | None, float]] = []
@@ -333,9 +334,70 @@ async def test_what_corrects_a_hit_comes_before_it_on_whatever_page_it_would_be(
         shown += [(hit.key, hit.score) for hit in page.rows]
         cursor = page.next_cursor
 
-    assert [key for key, _ in shown if key] == ["solution", "cause", "problem"]
-    assert len(shown) == 7
+    assert [key for key, _ in shown if key] == ["end", "solution", "cause", "problem"]
+    assert len(shown) == 8
     assert [score for _, score in shown] == sorted((score for _, score in shown), reverse=True)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 50])
+@pytest.mark.parametrize(
+    "query",
+    ["gateway timeout", '"Gateway timeouts"', "gateway timeuots", "why is the gateway slow"],
+)
+async def test_a_solution_is_found_in_the_place_of_what_it_solves_without_a_word_of_it(
+    diary: Searching, query: str, limit: int
+) -> None:
+    await diary.write(
+        EntryDraft(content="Gateway timeouts under load.", key="one", type="problem"),
+        EntryDraft(content="Gateway timeouts at night.", key="two", type="problem"),
+        *(f"Note {number}: gateway timeouts are worth a page." for number in range(3)),
+        EntryDraft(content="Pool raised to 40.", key="cause", supersedes=["one", "two"]),
+        EntryDraft(content="Pool of 60 it is.", key="end", supersedes=["cause"], type="decision"),
+        EntryDraft(content="Nothing to do with it."),
+    )
+    page = await diary.find(query, mode="text", limit=limit, filters=CURRENT)
+    shown = [*page.rows]
+    while cursor := page.next_cursor:
+        page = await diary.find(query, mode="text", cursor=cursor, limit=limit, filters=CURRENT)
+        shown += page.rows
+
+    first, *others = shown
+    assert (first.key, first.matched) == ("end", ("supersedes",))
+    assert len(others) == 3
+    assert all("supersedes" not in hit.matched and hit.key is None for hit in others)
+    scores = [hit.score for hit in shown]
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_a_solution_is_found_so_only_where_it_may_be_shown(diary: Searching) -> None:
+    await diary.write(
+        EntryDraft(content="Gateway timeouts.", key="problem", type="problem"),
+        EntryDraft(content="A larger pool.", supersedes=["problem"], type="progress", tags=["x"]),
+    )
+
+    async def found(query: str, **filters: object) -> int:
+        asked = EntryFilters.model_validate(CURRENT.model_dump() | filters)
+        return len((await diary.find(query, mode="text", filters=asked)).rows)
+
+    assert await found("gateway", tags=["x"]) == 1
+    assert await found("gateway", types=["problem"]) == 0
+    assert await found("gateway -pool") == 0
+    assert await found("gateway -timeouts") == 0
+
+
+async def test_a_solution_that_was_not_shared_stays_unfound(diary: Searching) -> None:
+    (problem,) = await diary.write("Gateway timeouts.")
+    (solution,) = await diary.write(
+        EntryDraft(content="A larger pool.", supersedes=[str(problem.id)])
+    )
+    await diary.share(problem, BOB)
+    before = await diary.find("gateway", reader=BOB, mode="text", filters=CURRENT)
+
+    await diary.share(solution, BOB)
+    after = await diary.find("gateway", reader=BOB, mode="text", filters=CURRENT)
+
+    assert [hit.id for hit in before.rows] == [problem.id]
+    assert [hit.id for hit in after.rows] == [solution.id]
 
 
 async def test_a_cursor_of_another_search_is_refused(diary: Searching) -> None:
