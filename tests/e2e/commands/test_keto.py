@@ -92,11 +92,11 @@ def test_what_a_member_may_read_follows_the_groups_at_once(
     assert listed == "crew: bob\nteam: group:crew"
 
 
-def test_reconcile_repairs_what_status_tells_and_a_dry_run_changes_nothing(
-    site: KetoSite, alice: RawClient
-) -> None:
-    entry, restored = alice.create("Adrift."), alice.create("Shared again by an older backup.")
-    site.check()
+def test_reconcile_repairs_what_status_tells_and_a_dry_run_changes_nothing(site: KetoSite) -> None:
+    # Who settles an entry beside its workflow may come to it a moment after, and repair it, too.
+    with raw_client(site.environment("alice")) as alice:
+        entry, restored = alice.create("Adrift."), alice.create("Shared again by an older backup.")
+        site.check()
     ask(
         site.url,
         "insert into diary.share (entry_id, grantee, granted_by, created_at)"

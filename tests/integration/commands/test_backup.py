@@ -10,9 +10,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.postgres.binaries import programs_major
@@ -31,10 +33,11 @@ def database(postgres_url: str) -> Generator[str]:
 @contextmanager
 def empty_database(server_url: str) -> Generator[str]:
     """The URL of a database with nothing in it."""
+    name = f"empty_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute("create database empty")
-        yield urlunsplit(urlsplit(server_url)._replace(path="/empty"))
-        connection.execute("drop database empty with (force)")
+        connection.execute(SQL("create database {}").format(Identifier(name)))
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+        connection.execute(SQL("drop database {} with (force)").format(Identifier(name)))
 
 
 def run(settings: dict[str, str], *words: str) -> Done:

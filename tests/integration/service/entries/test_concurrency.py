@@ -73,7 +73,7 @@ async def test_of_updates_of_one_version_one_wins_every_time(
                 ALICE,
                 str(entry.id),
                 version,
-                EntryChanges(content=f"{number}"),
+                EntryChanges(content=f"{version}, {number}"),
             )
             for number in range(10)
         )
