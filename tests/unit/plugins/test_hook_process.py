@@ -25,7 +25,11 @@ def test_the_age_of_a_process_counts_from_its_own_start(
 ) -> None:
     """What is older than a minute is no hook that starts: nothing is believed then."""
     started_s = psutil.Process().create_time() - psutil.boot_time()
-    monkeypatch.setattr("time.clock_gettime", lambda _clock: started_s + later_s)
+
+    def tell(_clock: int) -> float:
+        return started_s + later_s
+
+    monkeypatch.setattr("time.clock_gettime", tell)
 
     # The kernel tells the time of its own start in whole seconds.
     assert seconds_since_start() == pytest.approx(told_s, abs=2)
