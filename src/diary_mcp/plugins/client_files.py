@@ -1,6 +1,7 @@
 """The clients' own files: what of ours stands in them, put in and taken out, all else as it was."""
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -253,9 +254,18 @@ def _taken_out(path: Path, edit: Edit) -> Change:
     return replace(change, after=None) if is_empty else change
 
 
-def _squeezed(text: str, path: Path) -> str:
-    """The text without what an installation makes room with, and may have found there."""
-    return "".join(edited_text(text, _drop_empty, path).split())
+def _squeezed(text: str, path: Path) -> tuple[str, str]:
+    """The text without what an installation makes room with, and may have found there.
+
+    And what it says, as white space in a string is more than room.
+    """
+    said: list[str] = []
+
+    def drop(whole: Object) -> None:
+        _drop_empty(whole)
+        said.append(json.dumps(whole, sort_keys=True, default=repr))
+
+    return "".join(edited_text(text, drop, path).split()), said[0]
 
 
 def _drop_empty(whole: Object) -> None:

@@ -230,6 +230,23 @@ def test_what_was_changed_beside_it_since_stays(places: Places) -> None:
     assert path.read_text("utf-8") == TOML + '\n# new\n[mcp_servers.new]\ncommand = "z"\n'
 
 
+@pytest.mark.parametrize(
+    ("client", "text"), [("gemini", '{\n  "say": "a b"\n}\n'), ("codex", 'say = "a b"\n')]
+)
+def test_white_space_that_was_changed_in_a_string_since_stays(
+    client: InstalledClient, text: str, places: Places
+) -> None:
+    path, _ = places.servers(client)
+    path.parent.mkdir(parents=True)
+    path.write_text(text, "utf-8")
+    carry_out(plan_install(client, places, SERVER, hook))
+    path.write_text(path.read_text("utf-8").replace("a b", "ab"), "utf-8")
+
+    carry_out(plan_uninstall(client, places))
+
+    assert path.read_text("utf-8").split() == text.replace("a b", "ab").split()
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_server_of_this_name_that_somebody_else_has_put_there_stays_unless_forced(
     client: InstalledClient, places: Places
