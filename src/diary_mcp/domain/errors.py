@@ -29,6 +29,10 @@ class NotFoundError(DiaryError):
     code: ClassVar[ErrorCode] = "not_found"
 
 
+class DiaryNotFoundError(NotFoundError):
+    """No such diary; the message names others, close to it, that the agent may read."""
+
+
 class ForbiddenError(DiaryError):
     """The caller may read the entry, but not do this to it."""
 

@@ -13,7 +13,12 @@ from starlette.requests import HTTPConnection
 
 from diary_mcp.domain.diaries import DiaryName
 from diary_mcp.domain.entry import EntryDiary
-from diary_mcp.domain.errors import ForbiddenError, UnavailableError
+from diary_mcp.domain.errors import (
+    DiaryNotFoundError,
+    ForbiddenError,
+    NotFoundError,
+    UnavailableError,
+)
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import DIARY_CLAIM, TokenScope, known_scopes
 from diary_mcp.server.caller import Caller
@@ -107,6 +112,13 @@ class Dispatcher:
             with anyio.fail_after(REQUEST_TIMEOUT_S), _counted(diary, scope):
                 await diary.agents.register(caller.agent)
                 return await ask(diary)
+        except DiaryNotFoundError as error:
+            if caller.only is None:
+                raise
+            raise NotFoundError(
+                f"Your token is for the diary {caller.diary} alone, and you may not read it any "
+                "more. Ask its owner, or the operator for another token."
+            ) from error
         except TimeoutError as error:
             raise UnavailableError(
                 f"{what} took longer than {REQUEST_TIMEOUT_S} s. Try again in a moment; look "

@@ -19,6 +19,7 @@ from support.watching import ear, subscribe
 
 pytestmark = pytest.mark.anyio
 ANN = AgentName("ann")
+BOB = AgentName("bob")
 UNKNOWN = "01a20000-0000-7000-8000-000000000000"
 OUTSIDE_WORDS = ("outside", "elsewhere")
 
@@ -216,3 +217,27 @@ async def test_nothing_outside_is_watched_and_what_leaves_no_more(
         await change(confined.inside, 3, title="b")
         await change(str(last["id"]), 1, title="c")
         assert await ann.hears() == staying
+
+
+async def test_who_lost_the_diary_is_told_of_no_other(confined: Confined) -> None:
+    memory = confined.memory
+    async with memory.client("bob") as bob:
+        await good(bob, "diary_diaries", open="wor")
+        await good(bob, "diary_share", diary="wor", with_="ann")
+        only = await memory.foundation.diary.diaries.find_for_token(BOB, "wor")
+        await memory.settle_all()
+        async with memory.client("ann", diary="bob/wor", only=only) as client:
+            await good(client, "diary_list")
+            await good(bob, "diary_unshare", diary="wor", with_="ann")
+
+            told = [
+                await refusal(client, "diary_list"),
+                await refusal(client, "diary_search", query="outside"),
+                await refusal(client, "diary_create", content="Late."),
+            ]
+            with pytest.raises(MCPError, match="not_found") as read:
+                await client.read_resource("diary://context")
+
+    for each in (*told, str(read.value)):
+        assert "not_found" in each
+        assert not any(name in each for name in ("work", "bob/team"))

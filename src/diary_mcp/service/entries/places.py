@@ -21,7 +21,12 @@ from diary_mcp.domain.diaries import (
     parse_diary_name,
 )
 from diary_mcp.domain.entry import EntryDiary, EntryFilters, Scope
-from diary_mcp.domain.errors import ForbiddenError, NotFoundError, PermissionBackendUnavailableError
+from diary_mcp.domain.errors import (
+    DiaryNotFoundError,
+    ForbiddenError,
+    NotFoundError,
+    PermissionBackendUnavailableError,
+)
 from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.ports.entries import Place, Reach, Readership
@@ -276,7 +281,7 @@ class Places:
             raise _read_only(name, caller)
         return EntryDiary(id=held.id, owner=held.owner, name=held.name)
 
-    async def _not_found(self, reader: Readership, name: DiaryName) -> NotFoundError:
+    async def _not_found(self, reader: Readership, name: DiaryName) -> DiaryNotFoundError:
         """Names what is close among those that the caller may read, and nothing else."""
         caller = reader.caller
         with suppress(PermissionBackendUnavailableError):
@@ -294,7 +299,7 @@ class Places:
         ]
         wanted = name.seen_by(caller)
         close = get_close_matches(wanted, known, _SUGGESTIONS, cutoff=0.4) or known[:_SUGGESTIONS]
-        return NotFoundError(
+        return DiaryNotFoundError(
             f"No diary {wanted!r} that you may read. Close to it: {', '.join(close)}. "
             "diary_diaries lists them, and makes one with open."
         )

@@ -141,6 +141,16 @@ def test_the_front_matter_of_an_entry_says_what_the_entry_says(
     assert content == shown.content
 
 
+def test_front_matter_has_a_line_for_each_field_with_tags_or_without() -> None:
+    for tags in ((), ("a", "b, c")):
+        shown = entry("owner", "x").model_copy(update={"tags": tags})
+
+        _, head, _ = entry_document(shown).split("---\n", 2)
+
+        assert f"\nid: {shown.id}\n" in f"\n{head}"
+        assert ("\ntags: [a, 'b, c']\n" in head) == bool(tags)
+
+
 @given(st.text())
 def test_a_line_has_no_line_end_and_stays_short(text: str) -> None:
     line = one_line(text.encode(errors="replace").decode(), 40)
