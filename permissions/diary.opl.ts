@@ -1,6 +1,6 @@
 // Who may do what with a diary entry, in the Ory Permission Language.
 // The embedded permission backend has the same rules as constants, in
-// src/diary_mcp/permissions/rules.py; a test holds them to this file. Agents are plain subject ids, never `Agent:NAME#`.
+// src/diary_mcp/permissions/embedded_rules.py; a test holds them to this file. Agents are plain subject ids, never `Agent:NAME#`.
 import { Context, Namespace, SubjectSet } from "@ory/keto-namespace-types"
 
 class Agent implements Namespace {}

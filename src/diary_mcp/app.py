@@ -44,8 +44,8 @@ from diary_mcp.service.ports.workflows import QUEUES
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
 from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, preview, reconcile
-from diary_mcp.service.sharing.second_looks import SecondLooks
 from diary_mcp.service.sharing.settlement import settle
+from diary_mcp.service.sharing.unanswered_writes import SecondLooks
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
 from diary_mcp.store.connecting import Limits, open_blocking_connection

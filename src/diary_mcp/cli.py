@@ -12,7 +12,7 @@ import click
 from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.errors import DiaryError
 from diary_mcp.plugins.hook_process import TimeLimit
-from diary_mcp.signals import exit_in_order
+from diary_mcp.posix_signals import exit_in_order
 from diary_mcp.telemetry.signals import forget_missing_plugins
 
 _USAGE_ERROR = 2

@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Label
 from diary_mcp.embeddings.choice import MODEL_FILES, EmbedderChoice, EmbedderKind, find_model
-from diary_mcp.outgoing import is_this_machine
+from diary_mcp.outgoing_http import is_this_machine
 from diary_mcp.project import name_project
 
 ENVIRONMENT_PREFIX = "DIARY_MCP_"

@@ -12,7 +12,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-from diary_mcp.shipped import resource_path
+from diary_mcp.package_data import resource_path
 from support.keto_config import KetoAddress, keto_config
 
 KETO_IMAGE = "oryd/keto:v26.2.0"

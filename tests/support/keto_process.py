@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from diary_mcp.shipped import resource_path
+from diary_mcp.package_data import resource_path
 from support.keto_config import READ_URL_VARIABLE, WRITE_URL_VARIABLE, KetoAddress, keto_config
 from support.paths import ROOT
 

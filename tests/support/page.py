@@ -22,8 +22,8 @@ from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.transport.http.hosts import HostCheck, only_from
 from diary_mcp.web.app import page_app
 from diary_mcp.web.changes import Changes
+from diary_mcp.web.page_requests import Desk
 from diary_mcp.web.signing_in import LinkDoor
-from diary_mcp.web.visits import Desk
 from support.html_pages import HtmlPage
 
 ORIGIN = "http://127.0.0.1:4000"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from diary_mcp.shipped import resource_path
+from diary_mcp.package_data import resource_path
 
 _NO_OTHER_NAMES: Mapping[str, str] = {}
 # Before 0015 the newer entry named the older one, which it alone could do.

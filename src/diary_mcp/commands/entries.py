@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from diary_mcp.commands.calling import Calls, call, echo_json, run, with_arguments
 from diary_mcp.commands.options import errors_told, fail, with_settings
 from diary_mcp.commands.purge import purge_disk, require_embedded
 from diary_mcp.commands.reading import entry_text, line, list_text, page
+from diary_mcp.commands.tool_commands import Calls, call, echo_json, run, with_arguments
 from diary_mcp.commands.wording import for_terminal
 from diary_mcp.server.tools.arguments import (
     CreateArguments,

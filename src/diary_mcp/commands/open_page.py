@@ -29,7 +29,7 @@ def open_page(settings: Settings, *, no_browser: bool) -> None:
     """Show the diary in the browser, on this machine only, until Ctrl-C."""
     from diary_mcp.commands.status import look_at  # noqa: PLC0415  # imports the store
     from diary_mcp.serving.page import serve_page  # noqa: PLC0415  # imports uvicorn
-    from diary_mcp.web.visits import Health  # noqa: PLC0415  # imports the templates
+    from diary_mcp.web.page_requests import Health  # noqa: PLC0415  # imports the templates
 
     async def look(whole: bool) -> Health:  # noqa: FBT001  # the only thing there is to say
         found = await look_at(settings, compares=whole)

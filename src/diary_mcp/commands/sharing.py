@@ -2,10 +2,10 @@
 
 import click
 
-from diary_mcp.commands.calling import call, echo_json, with_arguments
 from diary_mcp.commands.entries import Given, as_json_option
 from diary_mcp.commands.options import with_settings
 from diary_mcp.commands.reading import line
+from diary_mcp.commands.tool_commands import call, echo_json, with_arguments
 from diary_mcp.domain.fields import format_time
 from diary_mcp.server.tools.arguments import ShareArguments, UnshareArguments
 from diary_mcp.server.tools.results import RevokedResult, ShareResult

@@ -46,7 +46,7 @@ from diary_mcp.domain.fields import (
 from diary_mcp.domain.version import Version, content_hash
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys
-from diary_mcp.outgoing import certificates_for, proxy_for
+from diary_mcp.outgoing_http import certificates_for, proxy_for
 from diary_mcp.service.chain.links import KeyChange
 from diary_mcp.service.chain.statements import canonical, commit, hash_bytes, read_statement
 from diary_mcp.service.ports.chain import Head

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from diary_mcp.domain.times import read_time
+from diary_mcp.domain.time_parsing import read_time
 
 EntryId = NewType("EntryId", UUID)
 DiaryId = NewType("DiaryId", UUID)

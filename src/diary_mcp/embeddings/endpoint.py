@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError, InvalidArgumentError
-from diary_mcp.outgoing import certificates_for, proxy_for, without_user
+from diary_mcp.outgoing_http import certificates_for, proxy_for, without_user
 
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 _AT_ONCE = 64

@@ -12,7 +12,7 @@ from typing import Literal, cast
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import MAX_CONTENT_CHARACTERS, parse_time
-from diary_mcp.files.programs import machine_entry
+from diary_mcp.files.other_programs import machine_entry
 from diary_mcp.service.archive.importer import ImportedEntry
 
 Program = Literal["chatgpt", "claude"]

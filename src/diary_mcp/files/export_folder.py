@@ -21,9 +21,9 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, EntryVersion
 from diary_mcp.files.bundle import export_bundle
+from diary_mcp.files.extra_fields import is_json
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.files.json_lines import render_line
-from diary_mcp.files.kept import is_json
 from diary_mcp.files.markdown import read_markdown, render_markdown
 from diary_mcp.files.names import SUFFIX, file_names, folder_name, titled_names
 from diary_mcp.files.sources import Rejection, shown

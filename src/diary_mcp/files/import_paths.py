@@ -20,7 +20,7 @@ from diary_mcp.files.reading import CLOSED_DOOR, read_batches
 from diary_mcp.files.sources import Rejection, Source, find_sources
 from diary_mcp.service.archive.importer import EntryImport, ImportedEntry
 from diary_mcp.service.chain.links import ChainSigning
-from diary_mcp.service.entries.places import Places, Target
+from diary_mcp.service.entries.target_diary import Places, Target
 from diary_mcp.service.ports.store import Store, UnitOfWork
 
 BATCH_SIZE = 100

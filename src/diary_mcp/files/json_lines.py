@@ -10,10 +10,10 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import format_time
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
+from diary_mcp.files.extra_fields import as_field, read_kept, write_kept
 from diary_mcp.files.front_matter import FrontMatter
-from diary_mcp.files.kept import as_field, read_kept, write_kept
+from diary_mcp.files.markdown_fields import diary_name, read_said
 from diary_mcp.files.names import find_entry_id
-from diary_mcp.files.said import diary_name, read_said
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.archive.supersession import known_as
 from diary_mcp.service.chain.statements import JsonObject, canonical, model_of, parse_json

@@ -14,15 +14,15 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import EntryId, format_time, is_blank
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
+from diary_mcp.files.extra_fields import is_json, read_kept, with_kept
 from diary_mcp.files.front_matter import (
     FrontMatter,
     Writable,
     read_front_matter,
     split_front_matter,
 )
-from diary_mcp.files.kept import is_json, read_kept, with_kept
+from diary_mcp.files.markdown_fields import Said, read_said, write_tags
 from diary_mcp.files.names import SUFFIX, file_name
-from diary_mcp.files.said import Said, read_said, write_tags
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.archive.supersession import known_as, names_superseded
 from diary_mcp.service.chain.statements import canonical, read_proof

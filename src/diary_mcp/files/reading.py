@@ -11,9 +11,9 @@ from diary_mcp.files.conversations import Program, Unreadable, read_conversation
 from diary_mcp.files.drafts import decode_text
 from diary_mcp.files.json_lines import read_line
 from diary_mcp.files.markdown import read_markdown
-from diary_mcp.files.memory_graph import BadLine, read_graph
 from diary_mcp.files.names import read_name, without_suffix
-from diary_mcp.files.programs import adapt
+from diary_mcp.files.other_programs import adapt
+from diary_mcp.files.server_memory import BadLine, read_graph
 from diary_mcp.files.sources import (
     MAX_LINE_BYTES,
     Rejection,

@@ -19,9 +19,9 @@ from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import MAX_CONTENT_CHARACTERS, printable
 from diary_mcp.files.conversations import find_program
 from diary_mcp.files.front_matter import MAX_FRONT_MATTER_CHARACTERS
-from diary_mcp.files.memory_graph import is_graph_line
-from diary_mcp.files.packed import list_conversations, open_packed
-from diary_mcp.files.programs import find_vault, holds_templates, is_transcript
+from diary_mcp.files.other_programs import find_vault, holds_templates, is_transcript
+from diary_mcp.files.server_memory import is_graph_line
+from diary_mcp.files.zip_archive import list_conversations, open_packed
 
 _LONGEST_CHARACTER_BYTES = 4
 MAX_FILE_BYTES = _LONGEST_CHARACTER_BYTES * (MAX_CONTENT_CHARACTERS + MAX_FRONT_MATTER_CHARACTERS)

@@ -12,7 +12,7 @@ from joserfc.jwk import JWKRegistry, Key, OctKey, RSAKey
 from pydantic import BaseModel
 
 from diary_mcp.domain.errors import InvalidArgumentError, UnavailableError
-from diary_mcp.outgoing import certificates_for, proxy_for
+from diary_mcp.outgoing_http import certificates_for, proxy_for
 
 _log = structlog.get_logger()
 

@@ -16,9 +16,14 @@ from diary_mcp.domain.relations import (
     member_tuple,
     subject_of,
 )
+from diary_mcp.permissions.embedded_rules import (
+    GROUP_MEMBERSHIP,
+    VIEW_DIARY,
+    VIEW_ENTRY,
+    WRITE_DIARY,
+)
 from diary_mcp.permissions.groups import as_subject_set, members_in, require_shallow
-from diary_mcp.permissions.rules import GROUP_MEMBERSHIP, VIEW_DIARY, VIEW_ENTRY, WRITE_DIARY
-from diary_mcp.permissions.shapes import (
+from diary_mcp.permissions.tuple_shapes import (
     DIARY,
     ENTRY,
     GROUP_MEMBER,

@@ -6,7 +6,7 @@ from typing import Protocol
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import Grantee, GroupName
 from diary_mcp.domain.relations import RelationTuple, SubjectSet, group_grantee, group_of
-from diary_mcp.permissions.shapes import GROUP_MEMBER, MAX_GROUP_DEPTH
+from diary_mcp.permissions.tuple_shapes import GROUP_MEMBER, MAX_GROUP_DEPTH
 
 
 class Nesting(Protocol):

@@ -48,7 +48,7 @@ from diary_mcp.permissions.keto_wire import (
     read_success,
     subject_query,
 )
-from diary_mcp.permissions.shapes import (
+from diary_mcp.permissions.tuple_shapes import (
     DIARY,
     ENTRY,
     GROUP_MEMBER,

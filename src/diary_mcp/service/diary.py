@@ -12,9 +12,9 @@ from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.entries import EntryService
 from diary_mcp.service.entries.listing import ListingService, SuggestionService
-from diary_mcp.service.entries.places import Places
 from diary_mcp.service.entries.reflection import ReflectionService
 from diary_mcp.service.entries.similarity import SimilarityService
+from diary_mcp.service.entries.target_diary import Places
 from diary_mcp.service.entries.versions import HistoryService
 from diary_mcp.service.entries.watching import WatchService
 from diary_mcp.service.index.tokenizer import WordCounts
@@ -23,8 +23,8 @@ from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.search import SearchService
+from diary_mcp.service.sharing.audit_trail import TrailService
 from diary_mcp.service.sharing.shares import SharingService
-from diary_mcp.service.sharing.trail import TrailService
 from diary_mcp.service.signing.signatures import SigningService
 from diary_mcp.service.signing.verification import VerificationService
 

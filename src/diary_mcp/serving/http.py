@@ -37,8 +37,8 @@ from diary_mcp.transport.http.listening import is_loopback, listen, serve_http
 from diary_mcp.transport.inflight import InFlight
 from diary_mcp.web.app import page_app
 from diary_mcp.web.changes import Changes
+from diary_mcp.web.page_requests import Desk
 from diary_mcp.web.signing_in import TokenDoor
-from diary_mcp.web.visits import Desk
 
 _log = structlog.get_logger()
 

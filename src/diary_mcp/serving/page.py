@@ -20,8 +20,8 @@ from diary_mcp.transport.http.listening import listen, serve_http
 from diary_mcp.transport.inflight import InFlight
 from diary_mcp.web.app import page_app
 from diary_mcp.web.changes import Changes
+from diary_mcp.web.page_requests import Desk, Health
 from diary_mcp.web.signing_in import LinkDoor
-from diary_mcp.web.visits import Desk, Health
 
 _LOOPBACK = "127.0.0.1"
 _BASE_BYTES = 12

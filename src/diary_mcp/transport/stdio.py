@@ -30,9 +30,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCMessage
 
+from diary_mcp.posix_signals import ending_signals
 from diary_mcp.server.build import DiaryServer
-from diary_mcp.signals import ending_signals
-from diary_mcp.transport.ending import CLOSING_S, end_within
 from diary_mcp.transport.inflight import InFlight, MessageStream
 from diary_mcp.transport.json_text import (
     Refusal,
@@ -41,6 +40,7 @@ from diary_mcp.transport.json_text import (
     read_message,
     refuse,
 )
+from diary_mcp.transport.process_exit import CLOSING_S, end_within
 
 _log = structlog.get_logger()
 

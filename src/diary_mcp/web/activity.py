@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from diary_mcp.domain.fields import ENTRY_TYPES, EntryType
 from diary_mcp.service.ports.reflection import DayCount
+from diary_mcp.web.page_requests import Visit
 from diary_mcp.web.plots import HEIGHT, WIDTH, draw_bars, draw_calendar, draw_growth, draw_open
-from diary_mcp.web.visits import Visit
 
 _YEAR = timedelta(weeks=53) - timedelta(days=1)
 

@@ -12,8 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import DiaryError
 from diary_mcp.web import activity, changes, diaries, reading, writing
-from diary_mcp.web.signing_in import cookie_of, drop_cookie, keep_cookie
-from diary_mcp.web.visits import (
+from diary_mcp.web.page_requests import (
     Desk,
     Endpoint,
     View,
@@ -23,6 +22,7 @@ from diary_mcp.web.visits import (
     show_error,
     show_signed_out,
 )
+from diary_mcp.web.signing_in import cookie_of, drop_cookie, keep_cookie
 
 # No script but our own runs, nothing is loaded or sent elsewhere, nobody frames it.
 _CONTENT_SECURITY_POLICY = (

@@ -13,8 +13,8 @@ from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError, Unavail
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.server.resources.watchers import Addresses, Watchers
 from diary_mcp.service.diary import Diary
+from diary_mcp.web.page_requests import Visit
 from diary_mcp.web.signing_in import csrf_token
-from diary_mcp.web.visits import Visit
 
 MAX_STREAMS_OF_ONE_SIGN_IN = 4
 """A browser keeps six connections to a server, and needs some of them for pages."""

@@ -18,8 +18,8 @@ from diary_mcp.server.tools.arguments import (
 )
 from diary_mcp.server.tools.results import DiaryResult, show_diary
 from diary_mcp.service.diary import Diary
+from diary_mcp.web.page_requests import Refusal, Visit, told
 from diary_mcp.web.reading import list_names, number, show_entry
-from diary_mcp.web.visits import Refusal, Visit, told
 
 _ROLES_AT_ONCE = 100
 _NOTHING: Mapping[str, str] = MappingProxyType({})

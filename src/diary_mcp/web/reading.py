@@ -15,11 +15,11 @@ from diary_mcp.domain.fields import ENTRY_TYPES, AgentName
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.tools.arguments import ListArguments, SearchArguments, TagsArguments
 from diary_mcp.service.diary import Diary
-from diary_mcp.web.chain import find_chain
 from diary_mcp.web.comparison import compare
+from diary_mcp.web.corrections import find_chain
 from diary_mcp.web.markdown import render_markdown
+from diary_mcp.web.page_requests import Visit, told
 from diary_mcp.web.signature import say_signature
-from diary_mcp.web.visits import Visit, told
 
 _ENTRIES_A_PAGE = 30
 _EVENTS_A_PAGE = 50

@@ -26,6 +26,7 @@ from diary_mcp.server.tools.arguments import (
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.entries.versions import as_version
 from diary_mcp.web.comparison import Line, compare
+from diary_mcp.web.page_requests import Refusal, Visit, told
 from diary_mcp.web.reading import (
     lies_in,
     list_all_shares,
@@ -33,7 +34,6 @@ from diary_mcp.web.reading import (
     number,
     show_entry,
 )
-from diary_mcp.web.visits import Refusal, Visit, told
 
 _DEFAULT_IMPORTANCE = "0.5"
 

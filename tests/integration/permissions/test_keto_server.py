@@ -13,8 +13,8 @@ import pytest
 from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 from diary_mcp.domain.relations import diary_tuple, member_tuple, owner_tuple, parent_tuple
+from diary_mcp.package_data import resource_path
 from diary_mcp.permissions.keto import KetoPermissions, open_keto
-from diary_mcp.shipped import resource_path
 from support.keto_config import PATIENCE_S
 from support.keto_process import KetoServer, keto_binary, keto_server
 from support.paths import ROOT

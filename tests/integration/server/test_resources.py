@@ -11,7 +11,7 @@ from mcp_types import PromptReference, TextResourceContents
 from diary_mcp.domain.entry import untrusted
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.reflection import OTHERS_DIARIES
-from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
+from diary_mcp.service.size_budget import MAX_DIGEST_BYTES, size_bytes
 from support.clients import Json
 from support.in_memory import InMemory, good
 

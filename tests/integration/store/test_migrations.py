@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.shipped import resource_path
+from diary_mcp.package_data import resource_path
 from diary_mcp.store.migrations import migrate, pending_migrations
 from support.saved_states import make_schema
 

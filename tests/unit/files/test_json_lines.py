@@ -12,8 +12,8 @@ from uuid_utils.compat import uuid7
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.files.extra_fields import read_kept
 from diary_mcp.files.json_lines import read_line, render_line
-from diary_mcp.files.kept import read_kept
 from diary_mcp.files.markdown import read_markdown, render_markdown
 from support.journal import MODIFIED_AT, stored
 

@@ -7,9 +7,9 @@ from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
 import pytest
 
-from diary_mcp.files.packed import MAX_UNPACKED_BYTES
 from diary_mcp.files.reading import Batch, read_batches
 from diary_mcp.files.sources import MAX_FILE_BYTES, MAX_LINE_BYTES, Rejection, Source, find_sources
+from diary_mcp.files.zip_archive import MAX_UNPACKED_BYTES
 
 
 def _find(*paths: Path) -> tuple[list[str], list[Rejection]]:

@@ -12,13 +12,13 @@ import rfc8785
 from diary_mcp.domain.errors import ErrorCode
 from diary_mcp.domain.fields import parse_time
 from diary_mcp.domain.version import Version, content_hash
+from diary_mcp.package_data import resource_path
 from diary_mcp.server.build import INSTRUCTIONS
 from diary_mcp.server.prompts.prompt_files import load_prompts
 from diary_mcp.server.resources.completions import SUGGESTIONS
 from diary_mcp.server.resources.resources import DOCUMENTS, TEMPLATES
 from diary_mcp.server.tools.catalogue import HTTP_TOOLS
 from diary_mcp.server.tools.results import EntryResult
-from diary_mcp.shipped import resource_path
 from support.clients import Json
 from support.paths import ROOT
 from support.tools_snapshot import tools_list

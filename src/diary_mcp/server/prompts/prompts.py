@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import value_problem
+from diary_mcp.package_data import resource_path
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import protocol_error
@@ -28,7 +29,6 @@ from diary_mcp.server.resources.resources import read_entry
 from diary_mcp.server.tools.arguments import ReflectArguments, check_label
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.ports.reflection import EntrySelection
-from diary_mcp.shipped import resource_path
 
 _log = structlog.get_logger()
 

@@ -12,9 +12,9 @@ from diary_mcp.domain.reflection import Correction, Mention, Solution
 from diary_mcp.domain.version import EntryVersion, VersionSummary
 from diary_mcp.server.resources.untrusted import fence
 from diary_mcp.server.tools.results import DEFAULT_IMPORTANCE, as_json, show_entry, show_listed
-from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
 from diary_mcp.service.entries.reflection import SessionContext
 from diary_mcp.service.entries.versions import History, as_version
+from diary_mcp.service.size_budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
 
 _HANDOFF_BYTES = 2_000
 _SHARED_BYTES = 1_000

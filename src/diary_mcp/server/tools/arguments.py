@@ -23,7 +23,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from diary_mcp.domain.chain import KEY_PATTERN, PublicKey
-from diary_mcp.domain.dates import read_period
 from diary_mcp.domain.diaries import GivenRole
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Scope, SearchMode
 from diary_mcp.domain.errors import InvalidArgumentError
@@ -38,6 +37,7 @@ from diary_mcp.domain.fields import (
     refuse_blank,
     value_problem,
 )
+from diary_mcp.domain.query_dates import read_period
 
 
 def _check_key(text: str) -> str:

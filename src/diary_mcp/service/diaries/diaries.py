@@ -26,7 +26,7 @@ from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Grantee
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.listing import Page, share_page, share_position
-from diary_mcp.service.entries.places import Places, make_diary
+from diary_mcp.service.entries.target_diary import Places, make_diary
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store, UnitOfWork

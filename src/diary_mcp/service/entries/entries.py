@@ -29,8 +29,8 @@ from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, text_of
 from diary_mcp.service.chain.links import ChainSigning, signable
 from diary_mcp.service.entries.access import Access, not_found
-from diary_mcp.service.entries.places import Places, Target
 from diary_mcp.service.entries.similarity import SimilarityService
+from diary_mcp.service.entries.target_diary import Places, Target
 from diary_mcp.service.ports.entries import Readership, RememberedRequest
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange

@@ -15,7 +15,7 @@ from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, GroupName
 from diary_mcp.service.entries.access import Access, Listed
 from diary_mcp.service.entries.cursors import Cursors
-from diary_mcp.service.entries.places import Looked, Places, in_diary
+from diary_mcp.service.entries.target_diary import Looked, Places, in_diary
 from diary_mcp.service.ports.entries import (
     EntryCounts,
     EntryPosition,

@@ -21,8 +21,7 @@ from diary_mcp.domain.reflection import (
     Reflection,
     Solution,
 )
-from diary_mcp.service.budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
-from diary_mcp.service.entries.places import Looked, Places
+from diary_mcp.service.entries.target_diary import Looked, Places
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.reflection import (
     DayCount,
@@ -32,6 +31,7 @@ from diary_mcp.service.ports.reflection import (
     TypeCount,
 )
 from diary_mcp.service.ports.store import Reading, Store
+from diary_mcp.service.size_budget import MAX_DIGEST_BYTES, share_room, shorten, size_bytes
 
 _MAX_TAGS = 12
 _TITLE_BYTES = 90

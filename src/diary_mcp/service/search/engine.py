@@ -16,10 +16,10 @@ import anyio.to_thread
 import numpy as np
 import structlog
 
-from diary_mcp.domain.dates import find_spans
 from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.query_dates import find_spans
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.index.passages import is_question

@@ -11,8 +11,8 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from diary_mcp.domain.dates import DateSpan
 from diary_mcp.domain.entry import SearchMode
+from diary_mcp.domain.query_dates import DateSpan
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -19,7 +19,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.listing import Page
-from diary_mcp.service.entries.places import Looked, Places, in_diary
+from diary_mcp.service.entries.target_diary import Looked, Places, in_diary
 from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import SearchPosition

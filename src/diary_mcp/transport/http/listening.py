@@ -14,12 +14,12 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
 from diary_mcp.domain.errors import DiaryError, InvalidArgumentError, UnavailableError
-from diary_mcp.signals import ending_signals
-from diary_mcp.transport.ending import CLOSING_S, end_within
+from diary_mcp.posix_signals import ending_signals
 from diary_mcp.transport.http.app import SSE_PATH
 from diary_mcp.transport.http.draining import ConnectionDrain
 from diary_mcp.transport.http.protocol import MAX_STRANGERS, BoundedHttpProtocol
 from diary_mcp.transport.inflight import InFlight
+from diary_mcp.transport.process_exit import CLOSING_S, end_within
 
 _log = structlog.get_logger()
 

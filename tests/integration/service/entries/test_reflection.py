@@ -8,8 +8,8 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.reflection import Mention
-from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
 from diary_mcp.service.ports.reflection import EntrySelection
+from diary_mcp.service.size_budget import MAX_DIGEST_BYTES, size_bytes
 
 pytestmark = pytest.mark.anyio
 

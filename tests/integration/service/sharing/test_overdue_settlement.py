@@ -16,7 +16,7 @@ from diary_mcp.domain.fields import Grantee
 from diary_mcp.domain.relations import owner_tuple, viewer_tuple
 from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
-from diary_mcp.service.sharing.second_looks import SecondLooks
+from diary_mcp.service.sharing.unanswered_writes import SecondLooks
 from diary_mcp.store.takeover import PostgresExecutors
 from support.clock import Clock
 from support.dbos_processes import claim

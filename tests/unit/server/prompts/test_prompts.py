@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from diary_mcp.package_data import resource_path
 from diary_mcp.server.prompts.prompt_files import PromptFile, load_prompts
 from diary_mcp.server.prompts.prompts import LIVE
 from diary_mcp.server.resources.completions import SUGGESTIONS
-from diary_mcp.shipped import resource_path
 
 PROMPTS = load_prompts(resource_path("prompts"))
 FREE_TEXT = {"task", "subject", "reason", "what", "since"}

@@ -11,8 +11,8 @@ from diary_mcp.domain.fields import ENTRY_TYPES, AgentName, EntryId
 from diary_mcp.domain.reflection import Correction, Mention
 from diary_mcp.server.resources.documents import context_document, entry_document, one_line
 from diary_mcp.server.tools.results import as_json, show_entry
-from diary_mcp.service.budget import MAX_DIGEST_BYTES, size_bytes
 from diary_mcp.service.entries.reflection import SessionContext
+from diary_mcp.service.size_budget import MAX_DIGEST_BYTES, size_bytes
 from support.entries import entry
 
 # What PostgreSQL and UTF-8 can hold.

@@ -22,7 +22,7 @@ from diary_mcp.files.front_matter import (
     Value,
     read_front_matter,
 )
-from diary_mcp.files.said import Said, read_said
+from diary_mcp.files.markdown_fields import Said, read_said
 from diary_mcp.files.toml_head import parse_toml
 from diary_mcp.service.chain.statements import JsonObject, parse_json
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import ENTRY_TYPES, MAX_TAGS, parse_time
 from diary_mcp.files.drafts import decode_text, read_draft, source_hash
+from diary_mcp.files.extra_fields import MAX_KEPT_CHARACTERS, write_kept
 from diary_mcp.files.front_matter import FrontMatter, Nested, read_front_matter
-from diary_mcp.files.kept import MAX_KEPT_CHARACTERS, write_kept
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.chain.statements import JsonObject, parse_json
 

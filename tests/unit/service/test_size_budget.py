@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diary_mcp.service.budget import share_room, shorten, size_bytes
+from diary_mcp.service.size_budget import share_room, shorten, size_bytes
 
 SIZES = st.lists(st.lists(st.integers(1, 50), max_size=20), max_size=5)
 

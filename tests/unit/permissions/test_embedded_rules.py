@@ -3,9 +3,14 @@
 import pytest
 
 from diary_mcp.domain.relations import Membership
-from diary_mcp.permissions.rules import GROUP_MEMBERSHIP, VIEW_DIARY, VIEW_ENTRY, WRITE_DIARY
-from diary_mcp.permissions.shapes import GROUP_MEMBER
-from diary_mcp.shipped import resource_path
+from diary_mcp.package_data import resource_path
+from diary_mcp.permissions.embedded_rules import (
+    GROUP_MEMBERSHIP,
+    VIEW_DIARY,
+    VIEW_ENTRY,
+    WRITE_DIARY,
+)
+from diary_mcp.permissions.tuple_shapes import GROUP_MEMBER
 from support.opl import Namespace, Rules, read_opl
 
 TEXT = (resource_path("opl") / "diary.opl.ts").read_text("utf-8")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.relations import RelationTuple
-from diary_mcp.permissions.shapes import is_usable_name, require_deletable, require_insertable
+from diary_mcp.permissions.tuple_shapes import is_usable_name, require_deletable, require_insertable
 
 
 @pytest.mark.parametrize("name", ["a", "\u00e9" * 256, "x" * 512, " ", "\U0001f98a"])

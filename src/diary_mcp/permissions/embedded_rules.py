@@ -4,7 +4,7 @@ An Ory Keto runs that file; a test holds these constants to it.
 """
 
 from diary_mcp.domain.relations import Grant, Parent, Rule
-from diary_mcp.permissions.shapes import DIARY, ENTRY, ENTRY_PARENT, GROUP_MEMBER
+from diary_mcp.permissions.tuple_shapes import DIARY, ENTRY, ENTRY_PARENT, GROUP_MEMBER
 
 GROUP_MEMBERSHIP = (
     Rule("Group", "member", None),

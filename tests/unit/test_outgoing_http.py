@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.outgoing import certificates_for, is_this_machine, proxy_for, without_user
+from diary_mcp.outgoing_http import certificates_for, is_this_machine, proxy_for, without_user
 
 ELSEWHERE = "https://models.example:8443/v1"
 PROXY = "http://proxy.example:3128"

@@ -1,6 +1,6 @@
 """Draws docs/pictures/at-work.svg: two agents, two sessions, one diary, as they really answer.
 
-    uv run --group bench python benchmarks/at_work.py
+    uv run --group bench python benchmarks/readme_picture.py
 
 Each session is a server of its own over stdio on a data directory that is made for this run.
 """

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from diary_mcp.domain.times import MONTH, MONTHS, read_time
+from diary_mcp.domain.time_parsing import MONTH, MONTHS, read_time
 
 MAX_NAMED = 32
 MAX_YEARS = 50

@@ -2,7 +2,7 @@
 
 import pytest
 
-from diary_mcp.shipped import ResourceKind, resource_path
+from diary_mcp.package_data import ResourceKind, resource_path
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diary_mcp.domain.dates import (
+from diary_mcp.domain.query_dates import (
     MAX_NAMED,
     MAX_YEARS,
     DateSpan,

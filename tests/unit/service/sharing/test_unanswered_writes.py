@@ -14,7 +14,7 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.service.ports.workflows import RelatedId
-from diary_mcp.service.sharing.second_looks import SecondLooks
+from diary_mcp.service.sharing.unanswered_writes import SecondLooks
 from support.clock import Clock
 
 pytestmark = pytest.mark.anyio

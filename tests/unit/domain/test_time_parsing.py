@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diary_mcp.domain.fields import format_time, parse_end, parse_time
-from diary_mcp.domain.times import read_time
+from diary_mcp.domain.time_parsing import read_time
 
 MORNING = datetime(2024, 3, 5, 8, 30, tzinfo=UTC)
 

@@ -1,6 +1,6 @@
 """What row-level security would cost a read at the least: a transaction that says for whom it is.
 
-    uv run python benchmarks/second_wall.py
+    uv run python benchmarks/row_level_security.py
 
 Prints the median time of reading an entry, as it is done and with `begin`, `set_config` and
 `commit` around it in the same round trip. No policy is looked at (ADR 21).

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import cast
 
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.files.programs import machine_entry
+from diary_mcp.files.other_programs import machine_entry
 from diary_mcp.service.archive.importer import ImportedEntry
 from diary_mcp.service.chain.statements import JsonObject, parse_json
 
