@@ -7,20 +7,19 @@ read from rows and tuples, never asked of the code under test.
 
 import os
 import signal
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import get_args
 from uuid import uuid4
 
 import pytest
 
-from support.clients import ConnectionLostError, Json, answer_of, environment
+from support.clients import ConnectionLostError, Json, RawClient, answer_of, environment
 from support.fork_server import start_command
 from support.ground_truth import ask, check_promise, eventually, is_settled
 from support.pace import poll_diaries_often
-from support.sites import Site, add_agents, site
+from support.sites import Site, add_agents, own_database
 from support.stop_points import StepPoint, StopPoint, held, install_stop_points, is_there
 
 Group = tuple[str, ...]
@@ -33,12 +32,15 @@ ABSENT: State = (False, frozenset())
 PRIVATE: State = (True, frozenset())
 SHARED: State = (True, frozenset({"bob"}))
 MOVED: State = (True, frozenset({"in team"}))
+TEAM = "team"
+"""The diary that entries are moved to."""
 
 
 @dataclass(frozen=True)
 class Mutation:
     """One tool call on the entry with the key `key`, and what it makes of it."""
 
+    agent: str
     tool: str
     before: State
     after: State
@@ -47,93 +49,120 @@ class Mutation:
     """Whether `key` is the name of a diary."""
 
 
+# Each agent's at once by a server of its own, so that one kill of all does for all of it: a chain
+# has one writer at a time, and a queue of DBOS two workflows.
 MUTATIONS = {
     "create": Mutation(
-        "diary_create", ABSENT, PRIVATE, lambda key: {"content": "What happened.", "key": key}
+        *("alice", "diary_create", ABSENT, PRIVATE),
+        lambda key: {"content": "What happened.", "key": key},
     ),
-    "share": Mutation("diary_share", PRIVATE, SHARED, lambda key: {"entry_id": key, "with": "bob"}),
-    "unshare": Mutation(
-        "diary_unshare", SHARED, PRIVATE, lambda key: {"entry_id": key, "with": "bob"}
-    ),
-    "delete": Mutation("diary_delete", SHARED, ABSENT, lambda key: {"entry_id": key}),
-    "move": Mutation(
-        "diary_update",
-        PRIVATE,
-        MOVED,
-        lambda key: {"entry_id": key, "expected_version": 1, "diary": "team"},
+    "share": Mutation(
+        *("alice", "diary_share", PRIVATE, SHARED), lambda key: {"entry_id": key, "with": "bob"}
     ),
     "make a diary": Mutation(
-        "diary_diaries", ABSENT, PRIVATE, lambda key: {"open": key}, of_diary=True
+        *("alice", "diary_diaries", ABSENT, PRIVATE), lambda key: {"open": key}, of_diary=True
+    ),
+    "move": Mutation(
+        *("carol", "diary_update", PRIVATE, MOVED),
+        lambda key: {"entry_id": key, "expected_version": 1, "diary": TEAM},
+    ),
+    "unshare": Mutation(
+        *("carol", "diary_unshare", SHARED, PRIVATE), lambda key: {"entry_id": key, "with": "bob"}
     ),
     "share a diary": Mutation(
-        "diary_share", PRIVATE, SHARED, lambda key: {"diary": key, "with": "bob"}, of_diary=True
+        *("carol", "diary_share", PRIVATE, SHARED),
+        lambda key: {"diary": key, "with": "bob"},
+        of_diary=True,
     ),
+    "delete": Mutation("dora", "diary_delete", SHARED, ABSENT, lambda key: {"entry_id": key}),
 }
 
 
-# What a server can be at all at once, so that one kill does for all of it: alice's chain has one
-# writer at a time, and a queue of DBOS two workflows.
-GROUPS: list[Group] = [
-    ("create", "share", "make a diary"),
-    ("move", "unshare", "share a diary"),
-    ("delete",),
-]
+ALL: Group = tuple(MUTATIONS)
 # What settles knows nothing of the mutation: it reads the rows, of which there are some or none.
-# (DBOS has three connections to account for its workflows, and one of them it keeps.)
-SETTLED: list[Group] = [("create", "make a diary"), ("delete",)]
-PREPARED_AT_ONCE = 12
+SETTLED: Group = ("create", "make a diary", "delete")
+# DBOS has three connections to account for its workflows, and one of them it keeps.
+ACCOUNTED: list[Group] = [SETTLED[:2], SETTLED[2:]]
+AT_ONCE: dict[StepPoint, list[Group]] = {
+    # Of what waits here, the server that runs the workflows holds a connection each, and has six.
+    "before the tuples": [ALL[:3], ALL[3:6], ALL[6:]],
+    "after the tuples": [SETTLED],
+    "after the tuples' commit": [SETTLED],
+    "before the checkpoint": ACCOUNTED,
+    "before the end": ACCOUNTED,
+}
 
-by_group = pytest.mark.parametrize("names", GROUPS, ids=", ".join)
 pytestmark = pytest.mark.xdist_group("kills")
 
 
 @dataclass
 class Diary:
-    """A site whose server may be killed, and what must be true of every entry by now."""
+    """Three agents' servers that may be killed, and what must be true of every entry by now."""
 
-    site: Site
+    url: str
+    sites: dict[str, Site]
     states: dict[str, State]
     """By the key of an entry or the name of a diary; of what was deleted, too."""
 
-    _prepared: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    kinds: dict[str, tuple[str, bool]] = field(default_factory=dict[str, tuple[str, bool]])
+    """Whose each is, and whether it is a diary; of what mutations may be made of."""
 
-    def prepare(self, name: str) -> str:
-        """The key of a settled entry or diary in the state before the mutation."""
-        if not self._prepared.get(name):
-            self._prepare_some()
-        return self._prepared[name].pop()
-
-    def _prepare_some(self) -> None:
-        """Of every kind, since settling is waited for."""
-        for name, mutation in MUTATIONS.items():
-            keys = [uuid4().hex for _ in range(PREPARED_AT_ONCE)]
-            for key in keys:
-                self.bring_about(key, mutation)
-            self._prepared.setdefault(name, []).extend(keys)
+    def prepare(self, names: Group) -> dict[str, Mutation]:
+        """Each mutation by the key of a settled entry or diary in the state before it."""
+        prepared: dict[str, Mutation] = {}
+        for name in names:
+            mutation = MUTATIONS[name]
+            prepared[self._find(mutation, prepared) or self._make(mutation)] = mutation
         self.check()
+        return prepared
+
+    def _find(self, mutation: Mutation, taken: Collection[str]) -> str | None:
+        """What another mutation has left in the state before this one, if there is anything."""
+        kind = (mutation.agent, mutation.of_diary)
+        found = (
+            key
+            for key, state in self.states.items()
+            if state == mutation.before and self.kinds.get(key) == kind and key not in taken
+        )
+        return next(found, None)
+
+    def _make(self, mutation: Mutation) -> str:
+        key = uuid4().hex
+        self.bring_about(key, mutation)
+        return key
 
     def bring_about(self, key: str, mutation: Mutation) -> None:
         """Makes the state before the mutation, with a server that is not to be killed yet."""
         is_there, grantees = self.states[key] = mutation.before
+        self.kinds[key] = (mutation.agent, mutation.of_diary)
         steps = ("make a diary", "share a diary") if mutation.of_diary else ("create", "share")
         for name in steps[: 1 + len(grantees)] if is_there else ():
             step = MUTATIONS[name]
-            answer = self.site.server().call(step.tool, **step.arguments(key))
+            answer = self.server(mutation.agent).call(step.tool, **step.arguments(key))
             assert answer.code == "ok"
+
+    def server(self, agent: str = "alice") -> RawClient:
+        """The agent's server that is alive, or another one."""
+        return self.sites[agent].server()
+
+    def kill(self) -> None:
+        """Kills every server that is alive."""
+        for each in self.sites.values():
+            each.kill()
 
     def start_again(self) -> None:
         """The next server; nothing is done for it but what it does by itself."""
-        self.site.server().wait_until_up()
+        self.server().wait_until_up()
 
     def check(self) -> None:
         """The promise holds, every entry is as it must be, and there is no other."""
-        check_promise(self.site.url)
+        check_promise(self.url)
         assert self.read() == {key: state for key, state in self.states.items() if state[0]}
 
     def read(self) -> dict[str, State]:
         """What is there, by its key or name."""
         rows = ask(
-            self.site.url,
+            self.url,
             "select key, share.grantee from diary.entry left join diary.share on entry_id = id"
             " union all select key, 'in ' || name from diary.entry"
             " join diary.diary on diary.id = diary_id"
@@ -152,12 +181,18 @@ class Diary:
 
 @pytest.fixture(scope="module")
 def diary(postgres_url: str) -> Generator[Diary]:
-    with site(postgres_url, "alice") as opened:
-        install_stop_points(opened.url)
-        poll_diaries_often(opened.url)
-        add_agents(opened.url, "bob")
-        assert opened.server().call("diary_diaries", open="team").code == "ok"
-        yield Diary(opened, {"team": PRIVATE})
+    with own_database(postgres_url) as url, ExitStack() as servers:
+        install_stop_points(url)
+        poll_diaries_often(url)
+        add_agents(url, "bob")
+        sites = {
+            agent: servers.enter_context(
+                closing(Site(url, environment(agent=agent, database_url=url)))
+            )
+            for agent in ("alice", "carol", "dora")
+        }
+        assert sites["carol"].server().call("diary_diaries", open=TEAM).code == "ok"
+        yield Diary(url, sites, {TEAM: PRIVATE})
 
 
 @dataclass(frozen=True)
@@ -188,11 +223,11 @@ def stopped(
     Each has a server process of PostgreSQL to itself. What is answered comes one after the other:
     what is settled together would arrive as one.
     """
-    mutations = {diary.prepare(name): MUTATIONS[name] for name in names}
-    server = diary.site.server()
-    with held(diary.site.url, point) as stop:
+    mutations = diary.prepare(names)
+    with held(diary.url, point) as stop:
         calls: list[Future[Json]] = []
         for key, mutation in mutations.items():
+            server = diary.server(mutation.agent)
             calls.append(server.start_call(mutation.tool, **mutation.arguments(key)))
             if answered:
                 assert answer_of(calls[-1]).code == "ok"
@@ -202,41 +237,37 @@ def stopped(
         yield AtThePoint(mutations, calls, backends)
 
 
-def kill_before_commit(
-    diary: Diary, point: StopPoint, names: Group, *, with_backends: bool
-) -> AtThePoint:
+def kill_before_commit(diary: Diary, point: StopPoint, *, with_backends: bool) -> AtThePoint:
     """Kills the server at the point. What it was at goes on without it, as far as it can.
 
     From the enqueue on the commit may be on its way already: only the end of its server process in
     PostgreSQL, `with_backends`, calls it off.
     """
-    with stopped(diary, point, names) as reached:
-        diary.site.server().kill()
+    with stopped(diary, point, ALL) as reached:
+        diary.kill()
         for backend in reached.backends if with_backends else ():
-            ask(diary.site.url, "select pg_terminate_backend(%s)", backend)
-    eventually(lambda: not any(is_there(diary.site.url, each) for each in reached.backends))
+            ask(diary.url, "select pg_terminate_backend(%s)", backend)
+    eventually(lambda: not any(is_there(diary.url, each) for each in reached.backends))
     reached.check_unanswered()
     return reached
 
 
-@by_group
 @pytest.mark.parametrize("point", ["after the rows", "after the enqueue", "before the commit"])
 def test_a_server_killed_before_its_commit_leaves_nothing_of_the_mutation(
-    diary: Diary, point: StopPoint, names: Group
+    diary: Diary, point: StopPoint
 ) -> None:
     is_sent = point in {"after the enqueue", "before the commit"}
-    kill_before_commit(diary, point, names, with_backends=is_sent)
+    kill_before_commit(diary, point, with_backends=is_sent)
 
     diary.start_again()
 
     diary.check()
 
 
-@by_group
 def test_a_server_killed_after_the_enqueue_leaves_all_of_the_mutation_or_nothing(
-    diary: Diary, names: Group
+    diary: Diary,
 ) -> None:
-    reached = kill_before_commit(diary, "after the enqueue", names, with_backends=False)
+    reached = kill_before_commit(diary, "after the enqueue", with_backends=False)
     found = diary.read_some(reached.mutations)
     for key, mutation in reached.mutations.items():
         assert found[key] in {mutation.before, mutation.after}
@@ -247,12 +278,9 @@ def test_a_server_killed_after_the_enqueue_leaves_all_of_the_mutation_or_nothing
     diary.check()
 
 
-@by_group
-def test_a_server_killed_during_its_commit_leaves_all_of_the_mutation(
-    diary: Diary, names: Group
-) -> None:
-    with stopped(diary, "before the commit", names) as reached:
-        diary.site.server().kill()
+def test_a_server_killed_during_its_commit_leaves_all_of_the_mutation(diary: Diary) -> None:
+    with stopped(diary, "before the commit", ALL) as reached:
+        diary.kill()
     reached.check_unanswered()
     diary.states.update(reached.after)
 
@@ -262,15 +290,14 @@ def test_a_server_killed_during_its_commit_leaves_all_of_the_mutation(
     diary.check()
 
 
-@by_group
 def test_a_server_killed_after_its_commit_and_before_its_answer_leaves_all_of_the_mutation(
-    diary: Diary, names: Group
+    diary: Diary,
 ) -> None:
-    server = diary.site.server()
-    with stopped(diary, "before the commit", names) as reached:
-        os.kill(server.process.pid, signal.SIGSTOP)
+    with stopped(diary, "before the commit", ALL) as reached:
+        for agent in diary.sites:
+            os.kill(diary.server(agent).process.pid, signal.SIGSTOP)
     eventually(lambda: diary.read_some(reached.after) == reached.after)
-    server.kill()
+    diary.kill()
     reached.check_unanswered()
     diary.states.update(reached.after)
 
@@ -283,15 +310,15 @@ def test_a_server_killed_after_its_commit_and_before_its_answer_leaves_all_of_th
     ("point", "names"),
     [
         pytest.param(point, names, id=f"{point}-{', '.join(names)}")
-        for point in get_args(StepPoint)
-        for names in (GROUPS if point == "before the tuples" else SETTLED)
+        for point, groups in AT_ONCE.items()
+        for names in groups
     ],
 )
 def test_a_server_killed_inside_the_step_leaves_the_rest_to_the_next(
     diary: Diary, point: StopPoint, names: Group
 ) -> None:
     with stopped(diary, point, names, answered=True) as reached:
-        diary.site.server().kill()
+        diary.kill()
     diary.states.update(reached.after)
 
     diary.start_again()
@@ -303,10 +330,10 @@ def test_a_server_killed_inside_the_step_leaves_the_rest_to_the_next(
 def test_a_killed_removal_of_an_agent_leaves_all_of_it_or_nothing(
     diary: Diary, point: StopPoint
 ) -> None:
-    url, key, agent = diary.site.url, uuid4().hex, f"leaving-{uuid4().hex}"
+    url, key, agent = diary.url, uuid4().hex, f"leaving-{uuid4().hex}"
     add_agents(url, agent)
     diary.bring_about(key, MUTATIONS["share"])
-    shared = diary.site.server().call("diary_share", entry_id=key, with_=agent)
+    shared = diary.server().call("diary_share", entry_id=key, with_=agent)
     assert shared.code == "ok"
     diary.states[key] = (True, frozenset({agent}))
     diary.check()
@@ -315,7 +342,7 @@ def test_a_killed_removal_of_an_agent_leaves_all_of_it_or_nothing(
         backend = stop.wait_for_arrival()
         command.kill()
         command.wait()
-        diary.site.server().kill()
+        diary.kill()
     eventually(lambda: not is_there(url, backend))
     diary.start_again()
     eventually(lambda: is_settled(url))
@@ -329,10 +356,10 @@ def test_a_killed_removal_of_an_agent_leaves_all_of_it_or_nothing(
 def test_a_server_killed_as_it_carries_out_the_end_of_a_role_leaves_the_rest_to_the_next(
     diary: Diary, point: StopPoint
 ) -> None:
-    url, name = diary.site.url, uuid4().hex
+    url, name = diary.url, uuid4().hex
     diary.bring_about(name, replace(MUTATIONS["share a diary"], before=SHARED))
     diary.check()
-    diary.site.server().kill()
+    diary.kill()
     ask(
         url,
         "update diary.diary_role set expires_at = now() - interval '1 second'"
@@ -343,7 +370,7 @@ def test_a_server_killed_as_it_carries_out_the_end_of_a_role_leaves_the_rest_to_
         # What has ended is what a server looks for at its start.
         diary.start_again()
         stop.wait_for_arrival()
-        diary.site.server().kill()
+        diary.kill()
 
     diary.start_again()
 

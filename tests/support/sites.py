@@ -47,6 +47,11 @@ class Site:
             self._client = RawClient(self._settings)
         return self._client
 
+    def kill(self) -> None:
+        """Kills the server, where one was started and is alive."""
+        if self._client is not None:
+            self._client.kill()
+
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
