@@ -66,7 +66,7 @@ def kill_database(data_dir: Path) -> None:
 def let_work(authors: list[Author[RawClient]]) -> None:
     """Returns when every author has got some more done."""
     done = {author: author.acknowledged for author in authors}
-    eventually(lambda: all(author.acknowledged > done[author] + 20 for author in authors))
+    eventually(lambda: all(author.acknowledged > done[author] + 6 for author in authors))
 
 
 @pytest.mark.xdist_group("database-kills")

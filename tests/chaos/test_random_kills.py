@@ -3,7 +3,7 @@
 Meanwhile everybody reads what the others write, with right or without. Afterwards the promise
 holds, and all that was answered can be true (`support.histories`): what was acknowledged is there,
 what was lost is there or not, and nobody has read what was not theirs. The suite kills
-a dozen times. For a long run,
+eight times. For a long run,
 
     DIARY_MCP_CHAOS_KILLS=2000 pytest -n 0 -s tests/chaos/test_random_kills.py
 
@@ -27,7 +27,7 @@ from support.ground_truth import check_promise
 from support.load import Author, Logbook
 from support.sites import Site, add_agents, site
 
-KILLS = int(os.environ.get("DIARY_MCP_CHAOS_KILLS", "12"))
+KILLS = int(os.environ.get("DIARY_MCP_CHAOS_KILLS", "8"))
 SEED = int(os.environ.get("DIARY_MCP_CHAOS_SEED", str(time.time_ns())))
 KILLS_A_ROUND = 100
 AUTHORS = 3

@@ -130,7 +130,7 @@ def test_replicas_that_are_killed_and_stopped_lose_nothing_and_do_nothing_twice(
         with at_work(authors):
             for _ in range(KILLS):
                 before = acknowledged(authors)
-                eventually(lambda before=before: acknowledged(authors) > before + 10, within_s=120)
+                eventually(lambda before=before: acknowledged(authors) > before + 6, within_s=120)
                 disturb(running, over_stdio, random)
             for author in authors:
                 author.rest()
