@@ -16,6 +16,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.tokens import TokenScope
 from diary_mcp.settings import Settings
 from support.clients import Answer, Json, environment
+from support.commands import Done, run_command
 from support.fork_server import complete_command
 from support.ground_truth import ask, eventually
 from support.http_servers import (
@@ -47,14 +48,22 @@ class Remote:
     def run(
         self, *arguments: str, data_dir: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
+        """A command on the agent's machine, as a process."""
+        return complete_command(*arguments, env=self._settings(data_dir))
+
+    def do(self, *arguments: str, data_dir: Path | None = None) -> Done:
+        """A command on the agent's machine that is not refused, in this process."""
+        return run_command(*arguments, settings=self._settings(data_dir))
+
+    def _settings(self, data_dir: Path | None) -> dict[str, str]:
         settings = environment(
             agent="alice", database_url=self.url, data_dir=data_dir or self.data_dir
         )
-        return complete_command(*arguments, env={**settings, "DIARY_MCP_TOKEN": self.token})
+        return settings | {"DIARY_MCP_TOKEN": self.token}
 
     @cached_property
     def key(self) -> str:
-        return self.run("key", "show").stdout.strip()
+        return self.do("key", "show").out.strip()
 
     def create(self, content: str = "What happened.") -> Json:
         return self.tool("diary_create", content=content).data
@@ -64,7 +73,7 @@ class Remote:
 
     def signature(self, request: Json) -> str:
         """What the command of a request gives."""
-        return self.run(*request["command"].split()[1:]).stdout.strip()
+        return self.do(*request["command"].split()[1:]).out.strip()
 
     def sign(self, request: Json, signature: str | None = None) -> Answer:
         handed_in = self.signature(request) if signature is None else signature
@@ -113,7 +122,7 @@ def test_an_entry_is_pending_until_the_agent_has_signed_it(remote: Remote) -> No
     assert report["chain"] == {"sequence": 1, "hash": signed["link"]}
     signing = remote.tool("diary_whoami").data["signing"]
     assert signing == {"sequence": 1, "head": signed["link"], "keys": [remote.key]}
-    assert remote.run("verify").stdout.endswith("sound\n")
+    assert remote.do("verify").out.endswith("sound\n")
 
 
 def test_a_request_cannot_be_replayed_or_used_for_another_entry(remote: Remote) -> None:
@@ -183,7 +192,7 @@ def test_a_request_expires_by_its_workflow_and_is_not_accepted_before_that(
 
 def test_keys_are_admitted_and_revoked_by_requests_too(remote: Remote, tmp_path: Path) -> None:
     assert remote.sign(remote.request(remote.create()["id"])).code == "ok"
-    second = remote.run("key", "show", data_dir=tmp_path / "second").stdout.strip()
+    second = remote.do("key", "show", data_dir=tmp_path / "second").out.strip()
 
     entry = remote.create()["id"]
     asked = remote.tool("diary_signature_request", entry_id=entry, key=second)
@@ -193,20 +202,20 @@ def test_keys_are_admitted_and_revoked_by_requests_too(remote: Remote, tmp_path:
     assert remote.sign(revoked).code == "ok"
 
     request = remote.tool("diary_signature_request", entry_id=entry).data
-    signature = remote.run(*request["command"].split()[1:], data_dir=tmp_path / "second").stdout
+    signature = remote.do(*request["command"].split()[1:], data_dir=tmp_path / "second").out
     assert remote.sign(request, signature.strip()).code == "ok"
-    assert remote.run("verify", "--strict").returncode == 0
+    assert remote.do("verify", "--strict").status == 0
 
 
 def test_a_deletion_can_be_signed_afterwards(remote: Remote) -> None:
     entry = remote.create()["id"]
     remote.sign(remote.request(entry))
     assert remote.tool("diary_delete", entry_id=entry).code == "ok"
-    assert "dropped" in remote.run("verify").stderr
+    assert "dropped" in remote.do("verify").err
 
     assert remote.sign(remote.request(entry)).code == "ok"
 
-    assert remote.run("verify").returncode == 0
+    assert remote.do("verify").status == 0
 
 
 def test_sign_with_a_url_reads_checks_and_signs(remote: Remote, database: str) -> None:
@@ -244,7 +253,7 @@ def test_what_is_signed_is_shown_or_given(remote: Remote, tmp_path: Path) -> Non
     assert "  | \\u202e first\\r\n  | \\x1b[2Jlong " in shown.stderr
     assert (other.returncode, "does not say" in other.stderr) == (1, True)
     assert "  | " not in given.stderr
-    assert remote.run("verify", "--strict").returncode == 0
+    assert remote.do("verify", "--strict").status == 0
 
 
 def test_a_deletion_and_a_key_are_signed_by_commands_that_name_them(
@@ -253,17 +262,17 @@ def test_a_deletion_and_a_key_are_signed_by_commands_that_name_them(
     url = f"{remote.server.url}/mcp"
     entry = remote.create()["id"]
     assert remote.run("sign", "--url", url, entry).returncode == 0
-    second = remote.run("key", "show", data_dir=tmp_path / "second").stdout.strip()
+    second = remote.do("key", "show", data_dir=tmp_path / "second").out.strip()
 
     assert remote.run("key", "admit", second, "--url", url).returncode == 0
     remote.tool("diary_delete", entry_id=entry)
     assert remote.run("sign", "--url", url, entry).returncode != 0
-    assert remote.run("sign", "--all").stdout == "signed 0\n"
-    assert "dropped" in remote.run("verify").stderr
+    assert remote.do("sign", "--all").out == "signed 0\n"
+    assert "dropped" in remote.do("verify").err
     assert remote.run("sign", "--url", url, "--delete", entry).returncode == 0
     assert remote.run("key", "revoke", second, "--url", url).returncode == 0
 
-    assert remote.run("verify").returncode == 0
+    assert remote.do("verify").status == 0
     signing = remote.tool("diary_whoami").data["signing"]
     assert (signing["sequence"], signing["keys"]) == (4, [remote.key])
 
@@ -272,7 +281,7 @@ def test_a_statement_that_deletes_or_changes_keys_is_signed_only_where_that_is_n
     remote: Remote, tmp_path: Path
 ) -> None:
     assert remote.sign(remote.request(remote.create()["id"])).code == "ok"
-    second = remote.run("key", "show", data_dir=tmp_path / "second").stdout.strip()
+    second = remote.do("key", "show", data_dir=tmp_path / "second").out.strip()
     request = remote.tool("diary_signature_request", admit=second).data
     statement = request["command"].split()[-1]
 
