@@ -1,13 +1,17 @@
-"""Servers that tests share: four processes on one database, two for each protocol era."""
+"""What tests share: four servers on one database, two for each protocol era, and a browser."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.clients import Era, environment, raw_client
 from support.ground_truth import check_promise
 from support.sites import Deployment, own_database
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 _AGENTS: tuple[tuple[str, Era], ...] = (
     ("alice", "2025-11-25"),
@@ -43,3 +47,22 @@ def database(postgres_url: str) -> Generator[str]:
     """One for all tests of a module."""
     with own_database(postgres_url) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Generator["Chrome"]:
+    # What few tests need.
+    from support.open_page import open_chromium  # noqa: PLC0415
+
+    with open_chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: "Chrome") -> Generator["Chrome"]:
+    """The browser in a window of the module's own: its size, and what it prefers, end with it."""
+    first = chromium.current_window_handle
+    chromium.switch_to.new_window("window")
+    yield chromium
+    chromium.close()
+    chromium.switch_to.window(first)

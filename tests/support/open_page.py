@@ -24,6 +24,12 @@ from support.fork_server import StartCommand, start_command
 from support.node_tools import AXE
 
 DEADLINE_S = 20
+# What is kept for going back, and ahead for the next page, is a third of the work of a page.
+_FLAGS = (
+    "--headless=new",
+    "--disable-dev-shm-usage",
+    "--disable-features=BackForwardCache,SpareRendererForSitePerProcess",
+)
 _LOOK = """
 const done = arguments[0];
 axe.run(document, {preload: false, resultTypes: ["violations"]})
@@ -64,7 +70,7 @@ def opened(
 
 
 @contextmanager
-def chromium(profile: Path, *flags: str) -> Generator[Chrome]:
+def open_chromium(profile: Path) -> Generator[Chrome]:
     """Chromium without a screen; skips the test, saying why, where there is none."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
@@ -72,7 +78,7 @@ def chromium(profile: Path, *flags: str) -> Generator[Chrome]:
         pytest.skip("Chromium and its driver are not installed (Debian: chromium chromium-driver)")
     options = ChromeOptions()
     options.binary_location = program
-    for flag in ("--headless=new", "--disable-dev-shm-usage", f"--user-data-dir={profile}", *flags):
+    for flag in (*_FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")

@@ -17,10 +17,10 @@ from selenium.webdriver.common.by import By
 from support.clients import Json, environment
 from support.ground_truth import eventually
 from support.http_servers import HttpServer, call, http_server, issue_token
-from support.open_page import DEADLINE_S, chromium, patiently, violations
+from support.open_page import DEADLINE_S, patiently, violations
 from support.view_host import view_host
 
-pytestmark = pytest.mark.xdist_group("view")
+pytestmark = pytest.mark.xdist_group("browser")
 
 _PHONE = (390, 844)
 # Of a frame in the host's page, until its view says how high it is.
@@ -81,11 +81,12 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def host(database: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Host]:
+def host(
+    browser: Chrome, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Host]:
     tokens = {agent: issue_token(database, agent).secret for agent in ("alice", "bob")}
-    profile, pages = tmp_path_factory.mktemp("profile"), tmp_path_factory.mktemp("pages")
+    pages = tmp_path_factory.mktemp("pages")
     with (
-        chromium(profile) as browser,
         http_server(environment(database_url=database)) as server,
         view_host(pages, server.url, tokens["alice"]) as address,
     ):
