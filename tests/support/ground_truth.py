@@ -222,7 +222,7 @@ def eventually(
         assert time.monotonic() < deadline, told()
         time.sleep(pause_s)
         # What takes long had better have the processor than be looked at all the time.
-        pause_s = min(pause_s * 1.5, 0.1)
+        pause_s = min(pause_s * 1.5, 0.2)
 
 
 def ask(url: str, query: str, *parameters: object) -> list[Row]:
