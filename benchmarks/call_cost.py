@@ -25,26 +25,19 @@ from typing import cast
 
 import click
 import psutil
-import psycopg
 
 from processes import cpu_s, describe_machine
 from texts import entry_text, question
+from work_behind import wait_for_work
 
 ENTRIES = 300
 CALLS = 60
 READS = 240
 IDLE_S = 5.0
 WORK = ("work behind a create", "work behind a share")
-_LONGEST_WORK_S = 180
-_LOOK_S = 0.5
 _OTHER = "other"
 
 Arguments = dict[str, object]
-
-_WAITING = """\
-select (select count(*) from dbos.workflow_status where status in ('ENQUEUED', 'PENDING'))
-    + (select count(*) from diary.search_document where words_by is null or vectors_by is null)
-"""
 
 
 class Server:
@@ -97,21 +90,8 @@ class Server:
         self.number += 1
         self.ids.append(str(made["id"]))
 
-    def find_database(self) -> str:
-        """The URL of the PostgreSQL that it has started."""
-        (pid_file,) = self.home.rglob("postmaster.pid")
-        lines = pid_file.read_text("utf-8").splitlines()
-        return f"host={lines[4]} port={lines[3]} user=diary dbname=diary"
-
     def wait_for_work(self) -> None:
-        """Until no workflow waits, and no entry for its vectors."""
-        deadline = time.monotonic() + _LONGEST_WORK_S
-        with psycopg.connect(self.find_database(), autocommit=True) as connection:
-            while time.monotonic() < deadline:
-                if connection.execute(_WAITING).fetchone() == (0,):
-                    return
-                time.sleep(_LOOK_S)
-        raise click.ClickException("the work behind the writes was not done in time")
+        wait_for_work(self.home)
 
     def _ask(self, method: str, params: Arguments) -> dict[str, object]:
         self._asked += 1

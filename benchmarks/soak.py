@@ -35,6 +35,7 @@ from measuring import Running, running
 from pictures import Chart, draw_charts
 from processes import MIB, databases, describe_machine, family_below, kill, resident_mib
 from texts import entry_text, question
+from work_behind import find_database
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache/benchmarks"
@@ -102,7 +103,7 @@ class Soak:
 
     @property
     def url(self) -> str:
-        return _url(self.home)
+        return find_database(self.home)
 
 
 class Client:
@@ -372,13 +373,6 @@ def _of_living(server: Running, measure: Callable[..., float]) -> float:
     with suppress(Exception):
         return measure(server.process)
     return 0.0
-
-
-def _url(home: Path) -> str:
-    """The embedded PostgreSQL's, from the file that it keeps while it runs."""
-    (pid_file,) = home.rglob("postmaster.pid")
-    lines = pid_file.read_text("utf-8").splitlines()
-    return f"host={lines[4]} port={lines[3]} user=diary dbname=diary"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import psycopg
 from call_cost import Server
 from processes import describe_machine
 from texts import entry_text
+from work_behind import find_database
 
 BARE_WRITER = Path(__file__).with_name("bare_writer.py")
 TABLE = "create table public.bare_write (id bigserial primary key, content text not null)"
@@ -53,9 +54,9 @@ def main(*, turns: int, calls: int, quick: bool) -> None:
         diary = Server(Path(sys.executable).with_name("diary-mcp"), home)
         stack.enter_context(diary.running())
         diary.create()
-        with psycopg.connect(diary.find_database(), autocommit=True) as connection:
+        with psycopg.connect(find_database(diary.home), autocommit=True) as connection:
             connection.execute(TABLE)
-        floor = BareWriter(diary.find_database(), home)
+        floor = BareWriter(find_database(diary.home), home)
         stack.enter_context(floor.running())
         took: dict[str, list[float]] = {"bare INSERT": [], "diary_create": []}
         for writer in (floor, diary):
