@@ -113,6 +113,8 @@ class InFlight:
         """Returns once every request that was read is answered."""
         await _turns()
         while self._count:
+            if self._idle.is_set():
+                self._idle = anyio.Event()
             await self._idle.wait()
             await _turns()
 
@@ -141,8 +143,6 @@ class InFlight:
         )
 
     def _begin(self, agent: str) -> None:
-        if self._count == 0:
-            self._idle = anyio.Event()
         self._count += 1
         self._count_of[agent] += 1
 

@@ -1,11 +1,12 @@
 """MCP over stdin and stdout.
 
-Four things differ from the SDK's own stdio transport. A signal ends the session as the end of
+Five things differ from the SDK's own stdio transport. A signal ends the session as the end of
 stdin does, so that everything is closed (with the SDK SIGTERM kills the process in the middle,
 and SIGINT waits for stdin). Calls that were read before stdin ended are answered first.
-What a client sends faster than it reads answers stays in the pipe, not in memory. And every
-line is answered: one that is no message by JSON-RPC's error, one with a string that cannot be
-decoded by the tool that it is meant for, where the SDK would drop it.
+What a client sends faster than it reads answers stays in the pipe, not in memory. Every line is
+answered: one that is no message by JSON-RPC's error, one with a string that cannot be decoded by
+the tool that it is meant for, where the SDK would drop it. And the session reads and writes the
+wire itself, where the SDK has tasks for that, and streams between them.
 """
 
 import asyncio
@@ -20,13 +21,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from io import RawIOBase
-from types import FrameType
-from typing import IO
+from types import FrameType, TracebackType
+from typing import IO, Self
 
 import anyio
 import anyio.to_thread
 import structlog
-from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCMessage
 
@@ -70,74 +70,116 @@ async def serve_stdio(
         The process's exit status: 0, or 128 and the signal's number.
     """
     signals = _Signals()
-    incoming, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-    answers, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
-    sending = in_flight.counted(answers)
-    async with (
-        _stdin() as stdin,
-        _stdout() as stdout,
-        anyio.create_task_group() as wires,
-    ):
+    async with _stdin() as stdin, _stdout() as stdout:
         _end_on_signals(stdin, signals)
         last = _LastAnswers(in_flight, came_up, signals.came)
-        wires.start_soon(_write_messages, outgoing, stdout)
+        answers = in_flight.counted(_Answers(stdout))
 
         def end() -> None:
             end_within(CLOSING_S, signals.status)
 
-        wires.start_soon(_Reader(stdin, incoming, sending, in_flight, last, end).run)
-        await server.run(messages, sending, server.create_initialization_options())
+        messages = _Messages(stdin, answers, in_flight, last, end)
+        await server.run(messages, answers, server.create_initialization_options())
     return signals.status
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Hands on the messages that come in, and answers what is none."""
+class _Wire:
+    """What the SDK asks of a stream beside its messages; whoever opened the wire closes it."""
+
+    async def aclose(self) -> None:
+        pass
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        pass
+
+
+@dataclass
+class _Messages(_Wire):
+    """The messages that come in, as the SDK takes them; answers what is none."""
 
     stdin: asyncio.StreamReader
-    messages: MessageStream[SessionMessage | Exception]
     answers: MessageStream[SessionMessage]
     in_flight: InFlight
     last: "_LastAnswers"
     closing: Callable[[], None]
+    has_ended: bool = False
+    unanswered_bytes: int = 0
 
-    async def run(self) -> None:
-        """Reads until the end, and returns when the last answers are given."""
-        read_bytes = 0
-        async with self.messages:
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream as end:
+            raise StopAsyncIteration from end
+
+    async def receive(self) -> SessionMessage:
+        """The next message.
+
+        Raises:
+            anyio.EndOfStream: there is none any more, and the last answers are given.
+        """
+        while not self.has_ended:
+            await self.in_flight.wait_for_room()
+            if self.unanswered_bytes > _MAX_UNANSWERED_BYTES:
+                await self.in_flight.wait_until_idle()
+                self.unanswered_bytes = 0
+            line = await _read_line(self.stdin)
             # After a signal, what was not read yet is not begun either.
-            while (line := await _read_line(self.stdin)) and not self.last.signalled.is_set():
-                if isinstance(line, bytes):
-                    read_bytes += len(line)
-                if read_bytes > _MAX_UNANSWERED_BYTES:
-                    await self.in_flight.wait_until_idle()
-                    read_bytes = 0
-                await self._take(read_message(line) if isinstance(line, bytes) else line)
-                await self.in_flight.wait_for_room()
-            await self.last.wait()
-            self.closing()
+            if not line or self.last.signalled.is_set():
+                await self.last.wait()
+                self.closing()
+                self.has_ended = True
+            elif (message := await self._read(line)) is not None:
+                return SessionMessage(message)
+        raise anyio.EndOfStream
 
-    async def _take(self, message: JSONRPCMessage | Refusal | None) -> None:
-        match message:
+    async def _read(self, line: bytes | Refusal) -> JSONRPCMessage | None:
+        if isinstance(line, bytes):
+            self.unanswered_bytes += len(line)
+        match read_message(line) if isinstance(line, bytes) else line:
             case None:
                 _log.warning("message.malformed")
             case Refusal(error):
                 await self.answers.send(SessionMessage(error))
-            case _:
-                await self.messages.send(SessionMessage(message))
+            case message:
+                return message
+        return None
 
 
-async def _write_messages(
-    outgoing: MemoryObjectReceiveStream[SessionMessage], stdout: IO[bytes]
-) -> None:
-    async for sent in outgoing:
-        text = sent.message.model_dump_json(by_alias=True, exclude_unset=True)
+class _Answers(_Wire):
+    """Writes what the SDK sends, one message after the other."""
+
+    def __init__(self, stdout: IO[bytes]) -> None:
+        self._stdout = stdout
+        self._turn = anyio.Lock()
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Returns when it is written.
+
+        Raises:
+            anyio.BrokenResourceError: the client reads no more.
+        """
+        text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
         line = f"{text}\n".encode()
-        if has_room(stdout.fileno(), len(line)):
-            # A thread would cost more than the whole rest of a small call.
-            _write_line(stdout, line)
-        else:
-            await anyio.to_thread.run_sync(_write_line, stdout, line)
+        try:
+            if not self._turn.locked() and has_room(self._stdout.fileno(), len(line)):
+                # A thread would cost more than the whole rest of a small call.
+                _write_line(self._stdout, line)
+                return
+            async with self._turn:
+                await anyio.to_thread.run_sync(_write_line, self._stdout, line)
+        except OSError as error:
+            raise anyio.BrokenResourceError from error
 
 
 def has_room(wire: int, size: int) -> bool:
