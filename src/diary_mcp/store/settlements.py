@@ -113,6 +113,12 @@ class PostgresSettlements:
         for latency_s in relations.latencies_s:
             self._telemetry.count_settling(latency_s)
 
+    async def read_relations(self, ids: Sequence[RelatedId]) -> "PostgresRelations":
+        async with self._database.connection() as connection:
+            cursor = connection.cursor(row_factory=class_row(_Wanted))
+            await cursor.execute(_SQL["read_wanted"], {"ids": list(ids)})
+            return PostgresRelations(ids, await cursor.fetchall())
+
     async def list_unsettled(self, after: RelatedId | None, limit: int) -> list[RelatedId]:
         async with self._database.connection() as connection:
             cursor = connection.cursor(row_factory=args_row(_as_related))
@@ -142,17 +148,12 @@ class PostgresSettlements:
         return backlog or Backlog(0, timedelta(), 0)
 
 
-class PostgresLockedRelations:
-    """`LockedRelations` of what one transaction has locked."""
+class PostgresRelations:
+    """`Relations` as one statement has read them."""
 
-    def __init__(
-        self, connection: Connection, ids: Sequence[RelatedId], rows: Sequence[_Wanted]
-    ) -> None:
-        self._connection = connection
+    def __init__(self, ids: Sequence[RelatedId], rows: Sequence[_Wanted]) -> None:
         self._ids = ids
         self._rows = rows
-        self.latencies_s: list[float] = []
-        """How long ago what is applied now was changed."""
 
     @property
     def wanted(self) -> set[RelationTuple]:
@@ -178,6 +179,18 @@ class PostgresLockedRelations:
 
     def _list_of(self, *namespaces: _Namespace) -> set[UUID]:
         return {row.id for row in self._rows if row.namespace in namespaces}
+
+
+class PostgresLockedRelations(PostgresRelations):
+    """`LockedRelations` of what one transaction has locked."""
+
+    def __init__(
+        self, connection: Connection, ids: Sequence[RelatedId], rows: Sequence[_Wanted]
+    ) -> None:
+        super().__init__(ids, rows)
+        self._connection = connection
+        self.latencies_s: list[float] = []
+        """How long ago what is applied now was changed."""
 
     async def mark_applied(self) -> None:
         """Also removes what is left of what is deleted and the backend has forgotten."""

@@ -11,8 +11,8 @@ from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.service.ports.workflows import RelatedId
 
 
-class LockedRelations(Protocol):
-    """What nobody else settles the relations of until the block that locked them ends."""
+class Relations(Protocol):
+    """What the rows of entries and diaries ask of the permission backend, at one moment."""
 
     @property
     def wanted(self) -> set[RelationTuple]:
@@ -39,6 +39,10 @@ class LockedRelations(Protocol):
         """Names that were removed: of them the backend is to know nothing in groups."""
         ...
 
+
+class LockedRelations(Relations, Protocol):
+    """What nobody else settles the relations of until the block that locked them ends."""
+
     async def mark_applied(self) -> None:
         """Records that the backend agrees with the generations that `wanted` was read at."""
         ...
@@ -60,6 +64,14 @@ class SettlementStore(Protocol):
         Raises:
             DatabaseUnavailableError: PostgreSQL gives no answer in time.
             LocksLostError: the block failed, and the locks had been lost by then.
+        """
+        ...
+
+    async def read_relations(self, ids: Sequence[RelatedId]) -> Relations:
+        """The same without locks, to look at.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer in time.
         """
         ...
 

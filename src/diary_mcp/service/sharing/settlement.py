@@ -14,7 +14,7 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.service.ports.permissions import PermissionWriter
-from diary_mcp.service.ports.settlement import LockedRelations, SettlementStore
+from diary_mcp.service.ports.settlement import Relations, SettlementStore
 from diary_mcp.service.ports.workflows import RelatedId
 
 
@@ -42,14 +42,35 @@ async def settle(
         await _settle_one_by_one(ids, store, writer)
 
 
+async def is_settled(
+    ids: Sequence[RelatedId], store: SettlementStore, writer: PermissionWriter
+) -> bool:
+    """Whether settling would find nothing to do, as a workflow mostly does.
+
+    Takes no locks: the tuples are read after the rows, and agree with a state of these that is
+    recorded as settled. What changes meanwhile has a workflow of its own.
+
+    Raises:
+        PermissionBackendUnavailableError: nobody can say.
+        DatabaseUnavailableError: likewise.
+    """
+    relations = await store.read_relations(ids)
+    if not relations.are_applied:
+        return False
+    try:
+        return await _list_present(relations, writer) == relations.wanted
+    except PermissionRefusedError:
+        return False  # settling keeps the reason
+
+
 async def _settle_together(
     ids: Sequence[RelatedId], store: SettlementStore, writer: PermissionWriter
 ) -> None:
     async with store.lock_relations(ids) as relations:
         present, wanted = await _list_present(relations, writer), relations.wanted
         if present == wanted and relations.are_applied:
-            # As a workflow mostly finds what was settled at once. Where anything was written,
-            # marking it also tells whether the locks were held all the time.
+            # Where anything was written, marking it also tells whether the locks were held all the
+            # time.
             return
         if present != wanted:
             await _write(writer, insert=wanted - present, delete=present - wanted)
@@ -65,7 +86,7 @@ async def _write(
         raise UnansweredWriteError(str(error)) from error.__cause__ or error
 
 
-async def _list_present(relations: LockedRelations, writer: PermissionWriter) -> set[RelationTuple]:
+async def _list_present(relations: Relations, writer: PermissionWriter) -> set[RelationTuple]:
     entry_ids, diary_ids = relations.entry_ids, relations.diary_ids
     present = await writer.list_entry_tuples(entry_ids) if entry_ids else set[RelationTuple]()
     if diary_ids:
