@@ -14,6 +14,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.select import Select
 
+from support.ground_truth import eventually, is_settled
 from support.open_page import opened, patiently, violations
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -71,7 +72,7 @@ def text_of(browser: Chrome) -> str:
 
 
 def test_an_entry_is_found_corrected_shared_taken_back_and_deleted(
-    browser: Chrome, bases: dict[str, str]
+    browser: Chrome, bases: dict[str, str], database: str
 ) -> None:
     alice, bob = bases["alice"], bases["bob"]
 
@@ -98,7 +99,8 @@ def test_an_entry_is_found_corrected_shared_taken_back_and_deleted(
     fill(browser, **{"with": "bob"}, note="look up")
     press(browser, "Share")
     assert "look up" in text_of(browser)
-    patiently(browser).until(lambda page: is_shown(page, f"{bob}/shared"))
+    eventually(lambda: is_settled(database))
+    browser.get(f"{bob}/shared")
     follow(browser, "The sky, looked at")
     assert "alice, another agent, wrote this" in text_of(browser)
 
@@ -112,11 +114,6 @@ def test_an_entry_is_found_corrected_shared_taken_back_and_deleted(
     assert "Deleted for good." in text_of(browser)
     browser.get(f"{alice}{entry}")
     assert "not_found" in text_of(browser)
-
-
-def is_shown(browser: Chrome, address: str) -> bool:
-    browser.get(address)
-    return "The sky, looked at" in text_of(browser)
 
 
 def test_nothing_that_an_entry_holds_runs_or_is_fetched(
