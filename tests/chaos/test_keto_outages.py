@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from uuid import uuid4
 
 import pytest
@@ -193,6 +194,22 @@ def test_a_write_that_failed_after_it_was_applied_is_not_made_twice(diary: Diary
 
     after = list_keto_tuples(diary.site.keto.address)
     assert len(after) == len(before) + 2
+
+
+def test_a_write_that_was_refused_is_made_once_keto_takes_it(diary: Diary) -> None:
+    with fault(diary, Fault(reply(500, ""), writes_only=True)):
+        written = diary.alice.create()
+        diary.share(written)
+        eventually(lambda: was_written(diary, written))
+
+    diary.site.check()
+    eventually(lambda: diary.read_by_bob(written) == "ok")
+
+
+def was_written(diary: Diary, entry: Json) -> bool:
+    """Whether a write about the entry was asked for, and answered."""
+    asked = diary.site.proxy.by_entry().get(entry["id"], [])
+    return any(each.writes and isfinite(each.ended) for each in asked)
 
 
 def many_changes(entries: list[Json]) -> list[tuple[str, Json]]:
