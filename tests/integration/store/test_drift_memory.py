@@ -60,6 +60,6 @@ async def test_the_memory_of_a_comparison_does_not_grow_with_the_number_of_tuple
 ) -> None:
     await peak_of_comparison(database_url, 1)
     few = await peak_of_comparison(database_url, 2)
-    many = await peak_of_comparison(database_url, 40)
+    many = await peak_of_comparison(database_url, 12)
 
     assert many < 1.5 * few
