@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis.configuration import storage_directory
 
 OF_DBOS = ("dbos-destroy", "queue-worker-")
 PROCESSES = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"}
@@ -16,6 +17,8 @@ WRITABLE = (
     tempfile.gettempdir(),
     os.environ.get("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir()),
     os.devnull,
+    # What Hypothesis has read in the source: each worker would read it again in every run.
+    str(storage_directory(intent_to_write=False).path),
 )
 BYTECODE = ".pyc"
 
