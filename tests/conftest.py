@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from diary_mcp.app import Foundation
+    from support.databases import Databases
 
 # Hundreds of children are started: where no bytecode is kept, each compiles for seconds.
 sys.dont_write_bytecode = False
@@ -81,20 +82,28 @@ def postgres_url(run_directory: Path) -> Generator[str]:
         yield url
 
 
-@pytest.fixture
-async def database_url(postgres_url: str) -> AsyncGenerator[str]:
-    """A fresh, migrated database."""
-    from support.databases import fresh_database
+@pytest.fixture(scope="session")
+def databases(postgres_url: str) -> Generator["Databases"]:
+    """This worker's."""
+    from support.databases import Databases
 
-    async with fresh_database(postgres_url) as url:
+    opened = Databases(postgres_url)
+    yield opened
+    opened.drop()
+
+
+@pytest.fixture
+def database_url(databases: "Databases") -> Generator[str]:
+    """A migrated database without rows; another test may have had it before."""
+    with databases.lend() as url:
         yield url
 
 
 @pytest.fixture
 async def foundation(database_url: str) -> AsyncGenerator["Foundation"]:
-    """The diary on a fresh database, without workflows: nothing settles by itself."""
-    from diary_mcp.app import open_foundation
+    """The diary on an empty database, without workflows: nothing settles by itself."""
+    from diary_mcp.app import lay_foundation
     from diary_mcp.settings import Settings
 
-    async with open_foundation(Settings(database_url=database_url)) as opened:
+    async with lay_foundation(database_url, Settings(database_url=database_url)) as opened:
         yield opened

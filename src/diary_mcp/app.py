@@ -129,6 +129,21 @@ async def open_foundation(
     """
     async with (
         open_migrated_database(settings) as url,
+        lay_foundation(url, settings, telemetry, with_keys=with_keys) as foundation,
+    ):
+        yield foundation
+
+
+@asynccontextmanager
+async def lay_foundation(
+    url: str, settings: Settings, telemetry: Telemetry = NO_TELEMETRY, *, with_keys: bool = False
+) -> AsyncGenerator[Foundation]:
+    """The same on a database that is migrated and whose server was looked at.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL cannot be reached.
+    """
+    async with (
         open_database(url, max_size=_CALL_CONNECTIONS) as database,
         # One of these is there before DBOS takes its own, however few PostgreSQL has.
         open_database(url, max_size=_SETTLING_CONNECTIONS) as settling_database,

@@ -1,12 +1,13 @@
 """What tests share: four servers on one database, two for each protocol era, and a browser."""
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support.clients import Era, environment, raw_client
+from support.databases import fresh_database
 from support.ground_truth import check_promise
 from support.sites import Deployment, own_database
 
@@ -40,6 +41,13 @@ def site(shared_deployment: Deployment) -> Generator[Deployment]:
     yield shared_deployment
     assert [server.process.poll() for server in shared_deployment.servers] == [None] * 4
     assert [server.noise for server in shared_deployment.servers] == [[]] * 4
+
+
+@pytest.fixture
+async def database_url(postgres_url: str) -> AsyncGenerator[str]:
+    """One that no process of a test before it knows."""
+    async with fresh_database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -127,7 +127,7 @@ class TupleTable:
         ) as connection:
             for entry_id in sorted(entry_ids):
                 await connection.execute(
-                    "insert into public.journal (call, entry_id, alone)"
+                    "insert into public.backend_call (call, entry_id, alone)"
                     " select %s, %s, pg_try_advisory_lock(hashtextextended('journal' || %s, 0))",
                     (name, entry_id, str(entry_id)),
                 )
@@ -278,7 +278,7 @@ class Diary:
     async def calls(self, entry_id: EntryId) -> list[str]:
         """What the permission backend was asked about an entry, in order, by any process."""
         rows = await self.query(
-            "select call from public.journal where entry_id = %s order by at", entry_id
+            "select call from public.backend_call where entry_id = %s order by at", entry_id
         )
         return [str(call) for (call,) in rows]
 
@@ -316,12 +316,7 @@ async def open_diary(database_url: str) -> AsyncGenerator[Diary]:
         open_database(database_url, max_size=4) as database,
         open_database(database_url, max_size=8) as settling,
     ):
-        diary = Diary(database_url, database, settling)
-        await diary.query(
-            "create table if not exists public.journal (call text, entry_id uuid, alone boolean,"
-            " at timestamptz not null default clock_timestamp())"
-        )
-        yield diary
+        yield Diary(database_url, database, settling)
 
 
 async def eventually(condition: Callable[[], Awaitable[object]], *, within_s: float = 60) -> None:

@@ -120,7 +120,7 @@ async def test_it_ends_quickly_and_silently_with_work_in_flight(
             for _ in range(8):
                 await diary.create()
             await eventually(
-                lambda: diary.query("select 1 from public.journal having count(*) = 8")
+                lambda: diary.query("select 1 from public.backend_call having count(*) = 8")
             )
             with anyio.fail_after(30):
                 await stack.aclose()

@@ -180,4 +180,4 @@ async def test_a_storm_of_shares_and_replays_leaves_the_tuples_that_the_rows_wan
         await eventually(diary.is_settled)
 
         assert await diary.all_tuples() == await diary.wanted_tuples()
-        assert await diary.query("select 1 from public.journal where not alone") == []
+        assert await diary.query("select 1 from public.backend_call where not alone") == []

@@ -295,4 +295,4 @@ async def test_two_processes_never_settle_one_entry_at_the_same_time(database_ur
                 await eventually(diary.is_settled)
 
         assert await diary.all_tuples() == await diary.wanted_tuples()
-        assert await diary.query("select 1 from public.journal where not alone") == []
+        assert await diary.query("select 1 from public.backend_call where not alone") == []

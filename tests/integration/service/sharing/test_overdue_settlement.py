@@ -97,8 +97,8 @@ async def test_a_backend_that_is_down_is_asked_once_a_round(database_url: str) -
         with pytest.raises(PermissionBackendUnavailableError):
             await net(diary).settle_overdue()
 
-        assert await diary.query("select distinct call from public.journal") == [("list",)]
-        assert await diary.query("select count(*) from public.journal") == [(25,)]
+        assert await diary.query("select distinct call from public.backend_call") == [("list",)]
+        assert await diary.query("select count(*) from public.backend_call") == [(25,)]
 
 
 async def test_what_it_wrote_when_it_had_lost_its_locks_is_looked_at_again(
@@ -153,7 +153,8 @@ async def test_it_goes_on_for_as_long_as_it_runs_whatever_fails(database_url: st
         await diary.create()
         await change_at(diary, -timedelta(minutes=3))
         tasks.start_soon(net(diary).run)
-        await eventually(lambda: diary.query("select 1 from public.journal having count(*) > 1"))
+        asked_again = "select 1 from public.backend_call having count(*) > 1"
+        await eventually(lambda: diary.query(asked_again))
 
         diary.tuples.fault = None
         await eventually(diary.all_tuples)
