@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from diary_mcp.app import Foundation, open_foundation
+from diary_mcp.app import Foundation, lay_foundation
 from diary_mcp.domain.chain import ChainHead, PublicKey
 from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.fields import AgentName
@@ -23,7 +23,7 @@ async def signed_diary(
 ) -> AsyncGenerator[Foundation]:
     """The diary as a machine with its own data directory opens it."""
     settings = Settings(database_url=database_url, data_dir=data_dir, agent=agent)
-    async with open_foundation(settings, with_keys=True) as foundation:
+    async with lay_foundation(database_url, settings, with_keys=True) as foundation:
         yield foundation
 
 
