@@ -221,7 +221,8 @@ async def test_workflows_of_settled_entries_wait_while_many_changes_are_made_and
 
         await eventually(is_paced_for_many_changes)
         waiting = await count_waiting(diary)
-        await eventually(lambda: knows_the_queue(diary))
+        await diary.query("analyze dbos.workflow_status")
+        assert await knows_the_queue(diary)
 
         await eventually(lambda: is_paced(diary, BUSY))
         await eventually(lambda: is_paced(diary, IDLE))
