@@ -56,12 +56,8 @@ def interrupt_again_and_again(client: RawClient) -> None:
 ENDINGS: dict[str, tuple[Callable[[RawClient], None], int]] = {
     "stdin closed": (RawClient.hang_up, 0),
     "SIGTERM": (lambda client: client.process.terminate(), 128 + signal.SIGTERM),
-    "SIGHUP": (lambda client: client.process.send_signal(signal.SIGHUP), 128 + signal.SIGHUP),
-    "SIGINT": (lambda client: client.process.send_signal(signal.SIGINT), 128 + signal.SIGINT),
     "SIGINT, then many SIGTERM": (interrupt_again_and_again, 128 + signal.SIGINT),
 }
-EXECUTED = {"stdin closed", "SIGINT, then many SIGTERM"}
-"""Where the end is that of the interpreter as well."""
 
 MESSAGES: list[Json] = [
     {
@@ -122,13 +118,13 @@ def ends_in_time(
 
 
 def test_a_settled_server_ends_within_two_seconds_and_keeps_its_work(data_dir: Path) -> None:
-    """However it is ended; the next one finds what the former ones made."""
+    """However it is ended, with its interpreter; the next one finds what the former ones made."""
     made: list[str] = []
 
     def is_kept(client: RawClient) -> bool:
         return all(client.call("diary_get", entry_id=each).code == "ok" for each in made)
 
-    for how in ENDINGS:
+    for how in ("stdin closed", "SIGINT, then many SIGTERM"):
 
         def attempt(client: RawClient, how: str = how) -> float:
             assert is_kept(client)
@@ -136,8 +132,7 @@ def test_a_settled_server_ends_within_two_seconds_and_keeps_its_work(data_dir: P
             check_promise(embedded_url(data_dir))
             return end(client, how)
 
-        start = execute_command if how in EXECUTED else start_command
-        assert ends_in_time(data_dir, attempt, start), how
+        assert ends_in_time(data_dir, attempt, execute_command), how
 
     with raw_client(environment(data_dir=data_dir)) as client:
         assert is_kept(client.wait_until_up())
@@ -147,7 +142,7 @@ def test_a_server_with_calls_in_flight_answers_them_and_ends_within_two_seconds(
     data_dir: Path,
 ) -> None:
     acknowledged: list[Answer] = []
-    # All signals are one to it; how each of them ends a server is seen above.
+    # All signals are one to it but in the status.
     for how in ("stdin closed", "SIGTERM"):
 
         def attempt(client: RawClient, how: str = how) -> float:
@@ -169,6 +164,16 @@ def test_a_server_with_calls_in_flight_answers_them_and_ends_within_two_seconds(
         client.wait_until_up()
         truth = check_promise(embedded_url(data_dir))
     assert {answer.data["id"] for answer in acknowledged} <= truth.entries
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_the_status_tells_which_signal_ended_a_server(
+    database: str, number: signal.Signals
+) -> None:
+    with raw_client(environment(database_url=database)) as client:
+        client.wait_until_up().process.send_signal(number)
+
+        assert client.wait() == 128 + number, client.stderr()
 
 
 def test_calls_that_wait_for_their_turn_when_a_signal_comes_are_refused_and_not_done(
