@@ -34,7 +34,8 @@ LISTED = {"diary_list", "diary_get", "diary_search", "diary_shares", "diary_tags
 class Agent:
     """One agent's client, which checks every answer against the tool's output schema."""
 
-    def __init__(self, client: Client, tools: list[Tool]) -> None:
+    def __init__(self, name: str, client: Client, tools: list[Tool]) -> None:
+        self.name = name
         self._client = client
         self._tools = {tool.name: tool for tool in tools}
 
@@ -70,7 +71,7 @@ async def agent(database_url: str, name: str, era: Era) -> AsyncGenerator[Agent]
         assert client.server_info.name == "diary-mcp"
         assert client.instructions
         check(tools)
-        yield Agent(client, tools)
+        yield Agent(name, client, tools)
 
 
 def check(tools: list[Tool]) -> None:
@@ -101,60 +102,69 @@ async def codes_of_wrong_calls(agent: Agent, entry_id: str) -> list[str]:
     return [text.partition(":")[0] for text in told]
 
 
-@pytest.mark.parametrize("era", ERAS)
 async def test_two_agents_go_through_every_tool_and_learn_what_was_wrong(
-    database_url: str, era: Era
+    database_url: str, subtests: pytest.Subtests
 ) -> None:
-    """Bob speaks the other era."""
-    (other,) = set(ERAS) - {era}
-    async with agent(database_url, "alice", era) as alice, agent(database_url, "bob", other) as bob:
-        assert (await bob.call("diary_whoami"))["agent"] == "bob"
-        first = await alice.call("diary_create", content="First thoughts.", key="thought")
-        entry = await alice.call(
-            "diary_create",
-            content="Better thoughts on granite.",
-            title="Thoughts",
-            type="correction",
-            tags=["stone"],
-            importance=0.9,
-            supersedes="thought",
-            idempotency_key=uuid4().hex,
-        )
-        entry_id = entry["id"]
+    """One speaks the older protocol and the other the newer one, in either part."""
+    older, newer = ERAS
+    async with (
+        agent(database_url, "alice", older) as alice,
+        agent(database_url, "bob", newer) as bob,
+    ):
+        for writer, reader in ((alice, bob), (bob, alice)):
+            with subtests.test(writer=writer.name):
+                await go_through_every_tool(writer, reader)
 
-        thought = await alice.call("diary_get", entry_id="thought")
-        assert (thought["id"], thought["superseded_by"]) == (first["id"], entry_id)
-        listed = await alice.call("diary_list", limit=1)
-        assert [each["id"] for each in listed["entries"]] == [entry_id]
-        rest = await alice.call("diary_list", limit=1, cursor=listed["next_cursor"])
-        assert [each["id"] for each in rest["entries"]] == [first["id"]]
-        found = await alice.call("diary_search", query="granite")
-        assert [each["id"] for each in found["hits"]] == [entry_id]
-        tags = await alice.call("diary_tags")
-        assert tags == {"tags": [{"tag": "stone", "count": 1}]}
 
-        share = {"entry_id": entry_id, "with": "bob"}
-        assert (await alice.call("diary_share", **share))["sharing"] == "pending"
-        shares = await alice.call("diary_shares")
-        assert [each["with"] for each in shares["shares"]] == ["bob"]
-        while "sharing" in await alice.call("diary_get", entry_id=entry_id):
-            pass
-        assert (await bob.call("diary_get", entry_id=entry_id))["role"] == "viewer"
-        assert (await bob.error("diary_delete", entry_id=entry_id)).startswith("forbidden: ")
+async def go_through_every_tool(writer: Agent, reader: Agent) -> None:
+    """The writer's entries are the only ones of its own; one is shared with the reader."""
+    assert (await reader.call("diary_whoami"))["agent"] == reader.name
+    first = await writer.call("diary_create", content="First thoughts.", key="thought")
+    entry = await writer.call(
+        "diary_create",
+        content="Better thoughts on granite.",
+        title="Thoughts",
+        type="correction",
+        tags=["stone"],
+        importance=0.9,
+        supersedes="thought",
+        idempotency_key=uuid4().hex,
+    )
+    entry_id = entry["id"]
 
-        updated = await alice.call(
-            "diary_update", entry_id=entry_id, expected_version=1, content="Granite it is."
-        )
-        assert updated["version"] == 2
-        await alice.call("diary_unshare", **share)
-        assert (await bob.error("diary_get", entry_id=entry_id)).startswith("not_found: ")
-        await alice.call("diary_delete", entry_id=entry_id)
-        assert (await alice.error("diary_get", entry_id=entry_id)).startswith("not_found: ")
-        counts = (await alice.call("diary_whoami"))["counts"]
-        assert counts == {"entries": 1, "shared": 0}
-        assert await codes_of_wrong_calls(alice, first["id"]) == [
-            *["invalid_argument"] * 3,
-            "not_found",
-            "conflict",
-            *["invalid_argument"] * 2,
-        ]
+    thought = await writer.call("diary_get", entry_id="thought")
+    assert (thought["id"], thought["superseded_by"]) == (first["id"], entry_id)
+    listed = await writer.call("diary_list", limit=1)
+    assert [each["id"] for each in listed["entries"]] == [entry_id]
+    rest = await writer.call("diary_list", limit=1, cursor=listed["next_cursor"])
+    assert [each["id"] for each in rest["entries"]] == [first["id"]]
+    found = await writer.call("diary_search", query="granite")
+    assert [each["id"] for each in found["hits"]] == [entry_id]
+    tags = await writer.call("diary_tags")
+    assert tags == {"tags": [{"tag": "stone", "count": 1}]}
+
+    share = {"entry_id": entry_id, "with": reader.name}
+    assert (await writer.call("diary_share", **share))["sharing"] == "pending"
+    shares = await writer.call("diary_shares")
+    assert [each["with"] for each in shares["shares"]] == [reader.name]
+    while "sharing" in await writer.call("diary_get", entry_id=entry_id):
+        pass
+    assert (await reader.call("diary_get", entry_id=entry_id))["role"] == "viewer"
+    assert (await reader.error("diary_delete", entry_id=entry_id)).startswith("forbidden: ")
+
+    updated = await writer.call(
+        "diary_update", entry_id=entry_id, expected_version=1, content="Granite it is."
+    )
+    assert updated["version"] == 2
+    await writer.call("diary_unshare", **share)
+    assert (await reader.error("diary_get", entry_id=entry_id)).startswith("not_found: ")
+    await writer.call("diary_delete", entry_id=entry_id)
+    assert (await writer.error("diary_get", entry_id=entry_id)).startswith("not_found: ")
+    counts = (await writer.call("diary_whoami"))["counts"]
+    assert counts == {"entries": 1, "shared": 0}
+    assert await codes_of_wrong_calls(writer, first["id"]) == [
+        *["invalid_argument"] * 3,
+        "not_found",
+        "conflict",
+        *["invalid_argument"] * 2,
+    ]
