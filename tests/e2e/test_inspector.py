@@ -74,11 +74,16 @@ def over_http(database: str, url: str) -> Inspector:
     return Inspector(url, "--header", f"Authorization: Bearer {token}")
 
 
-def test_an_entry_is_written_over_stdio_in_one_era_and_read_over_http_in_the_other(
-    over_stdio: Inspector, over_http: Inspector
+@pytest.fixture(scope="module")
+def entry_id(over_stdio: Inspector) -> str:
+    """An entry, written over stdio in the older era."""
+    created = over_stdio.call("diary_create", content="Written with the Inspector.")
+    return created["structuredContent"]["id"]
+
+
+def test_an_entry_that_was_written_over_stdio_in_one_era_is_read_over_http_in_the_other(
+    over_http: Inspector, entry_id: str
 ) -> None:
-    created = over_stdio.call("diary_create", "legacy", content="Written with the Inspector.")
-    entry_id = created["structuredContent"]["id"]
     found = over_http.call("diary_get", "modern", entry_id=entry_id)
 
     assert found["structuredContent"]["content"] == "Written with the Inspector."
@@ -97,13 +102,10 @@ def test_the_tools_are_listed_and_no_schema_is_an_error_to_other_clients(
     assert {tool["name"] for tool in tools} == HTTP_TOOLS.keys()
 
 
-def test_a_resource_is_read(over_http: Inspector) -> None:
-    created = over_http.call("diary_create", "modern", content="Read as a document.")
-    uri = f"diary://entries/{created['structuredContent']['id']}"
+def test_a_resource_is_read(over_http: Inspector, entry_id: str) -> None:
+    document = over_http.result("resources/read", "--uri", f"diary://entries/{entry_id}")
 
-    document = over_http.result("resources/read", "--uri", uri)
-
-    assert document["contents"][0]["text"].endswith("---\nRead as a document.")
+    assert document["contents"][0]["text"].endswith("---\nWritten with the Inspector.")
 
 
 def test_a_prompt_is_filled(over_http: Inspector) -> None:
