@@ -7,7 +7,6 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -30,13 +29,13 @@ def database(postgres_url: str) -> Generator[str]:
         yield url
 
 
-@contextmanager
-def empty_database(server_url: str) -> Generator[str]:
+@pytest.fixture
+def empty_url(postgres_url: str) -> Generator[str]:
     """The URL of a database with nothing in it."""
     name = f"empty_{uuid4().hex}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(SQL("create database {}").format(Identifier(name)))
-        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+        yield urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
         connection.execute(SQL("drop database {} with (force)").format(Identifier(name)))
 
 
@@ -45,7 +44,7 @@ def run(settings: dict[str, str], *words: str) -> Done:
 
 
 def test_a_restored_diary_is_the_one_that_was_backed_up_and_moves_back(
-    database: str, postgres_url: str, tmp_path: Path
+    database: str, empty_url: str, tmp_path: Path
 ) -> None:
     there = environment(database_url=database, data_dir=tmp_path / "there")
     here = environment(data_dir=tmp_path / "here")
@@ -70,28 +69,27 @@ def test_a_restored_diary_is_the_one_that_was_backed_up_and_moves_back(
     assert signed["signature"] == "signed"
     assert run(here, "restore", str(file)).err.startswith("conflict: ")
 
-    with empty_database(postgres_url) as url:
-        server = environment(database_url=url, data_dir=tmp_path / "server")
-        run(here, "backup", str(tmp_path / "back"))
-        moved = run(server, "restore", str(tmp_path / "back"))
+    server = environment(database_url=empty_url, data_dir=tmp_path / "server")
+    run(here, "backup", str(tmp_path / "back"))
+    moved = run(server, "restore", str(tmp_path / "back"))
 
-        assert (moved.status, moved.out) == (0, "restored; local has 2 entries\n"), moved.err
-        assert json.loads(run(server, "show", "k", "--json").out) == shown
-        assert "first" in run(server, "show", "k", "--version", "1").out
-        assert run(server, "show", shown["id"], "--agent", "bob").status == 0
-        assert run(server, "verify", "--strict").status == 0
+    assert (moved.status, moved.out) == (0, "restored; local has 2 entries\n"), moved.err
+    assert json.loads(run(server, "show", "k", "--json").out) == shown
+    assert "first" in run(server, "show", "k", "--version", "1").out
+    assert run(server, "show", shown["id"], "--agent", "bob").status == 0
+    assert run(server, "verify", "--strict").status == 0
 
 
 def test_what_does_not_fit_into_a_database_is_told_and_leaves_nothing_in_it(
-    database: str, postgres_url: str, tmp_path: Path
+    database: str, empty_url: str, tmp_path: Path
 ) -> None:
     dump = tmp_path / "dump"
     dump_database(database, dump)
 
-    with empty_database(postgres_url) as url, psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(empty_url, autocommit=True) as connection:
         connection.execute("create schema diary")
         with pytest.raises(UnavailableError, match=r'ERROR: +schema "diary" already exists'):
-            restore_dump(url, dump)
+            restore_dump(empty_url, dump)
         left = connection.execute(
             "select from pg_namespace where nspname = 'dbos'"
             " union all select from pg_class where relnamespace = 'diary'::regnamespace"
@@ -131,7 +129,7 @@ def other_major() -> Generator[str]:
 
 
 def test_a_diary_moves_to_another_major_version_of_postgresql_and_back(
-    database: str, other_major: str, tmp_path: Path
+    database: str, other_major: str, empty_url: str, tmp_path: Path
 ) -> None:
     first = environment(database_url=database, data_dir=tmp_path / "first", agent="mover")
     run(first, "agent", "add", "reader")
@@ -141,7 +139,7 @@ def test_a_diary_moves_to_another_major_version_of_postgresql_and_back(
     shown = json.loads(run(first, "show", "k", "--json").out)
 
     other = environment(database_url=other_major, data_dir=tmp_path / "other", agent="mover")
-    back = environment(data_dir=tmp_path / "back", agent="mover")
+    back = environment(database_url=empty_url, data_dir=tmp_path / "back", agent="mover")
     for number, (source, target) in enumerate(((first, other), (other, back))):
         file = tmp_path / f"{number}.backup"
         assert run(source, "backup", str(file)).status == 0
