@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.clients import environment
+from support.commands import Done, run_command
 from support.fork_server import complete_command
 from support.sites import own_database
 
@@ -18,17 +19,17 @@ def database(postgres_url: str) -> Generator[str]:
         yield url
 
 
-def run(database: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return complete_command(*arguments, env=environment(database_url=database))
+def run(database: str, *arguments: str) -> Done:
+    return run_command(*arguments, settings=environment(database_url=database))
 
 
 def test_stdout_of_token_is_the_token_and_nothing_else(database: str) -> None:
     issued = run(database, "agent", "token", "alice", "--expires-in", "30d")
 
-    (token,) = issued.stdout.splitlines()
+    (token,) = issued.out.splitlines()
     assert token.startswith("dmcp_")
-    assert token not in issued.stderr
-    assert "shown once" in issued.stderr
+    assert token not in issued.err
+    assert "shown once" in issued.err
 
 
 def test_agents_are_listed_with_what_their_tokens_may_do(database: str) -> None:
@@ -39,12 +40,12 @@ def test_agents_are_listed_with_what_their_tokens_may_do(database: str) -> None:
 
     listed = run(database, "agent", "list")
 
-    assert added.stdout == "added agent bob\n"
-    assert again.stdout == "agent bob already exists\n"
-    assert first.stderr.startswith("added agent alice\n")
-    assert "alise, which is new; close to it: alice. If" in mistyped.stderr
+    assert added.out == "added agent bob\n"
+    assert again.out == "agent bob already exists\n"
+    assert first.err.startswith("added agent alice\n")
+    assert "alise, which is new; close to it: alice. If" in mistyped.err
     token = "diary:read, never expires"
-    assert listed.stdout == f"alice\n  token 1: {token}\nalise\n  token 2: {token}\nbob\n"
+    assert listed.out == f"alice\n  token 1: {token}\nalise\n  token 2: {token}\nbob\n"
 
 
 def test_revoked_tokens_are_not_listed_and_the_trail_tells_of_them(database: str) -> None:
@@ -55,10 +56,10 @@ def test_revoked_tokens_are_not_listed_and_the_trail_tells_of_them(database: str
     rest = run(database, "agent", "revoke", "alice")
     trail = run(database, "audit", "--of", "alice")
 
-    assert one.stdout == "revoked token 2\n"
-    assert rest.stdout == "revoked 2 tokens of alice\n"
-    assert run(database, "agent", "list").stdout == "alice\n"
-    events = [json.loads(line) for line in trail.stdout.splitlines()]
+    assert one.out == "revoked token 2\n"
+    assert rest.out == "revoked 2 tokens of alice\n"
+    assert run(database, "agent", "list").out == "alice\n"
+    events = [json.loads(line) for line in trail.out.splitlines()]
     assert [(event["event"], event["token_id"]) for event in events] == [
         ("token_issued", 1),
         ("token_issued", 2),
@@ -79,12 +80,12 @@ def test_a_removed_agent_leaves_its_key_aside_and_its_groups(tmp_path: Path, dat
 
     removed = run(database, "agent", "remove", "bob", "--data-dir", str(tmp_path))
 
-    assert (removed.returncode, removed.stdout) == (0, "removed agent bob\n")
+    assert (removed.status, removed.out) == (0, "removed agent bob\n")
     assert not key.exists()
     assert [each.read_text() for each in (key.parent / "removed").iterdir()] == ["a key"]
-    assert run(database, "group", "list").stdout == "team: (no members)\n"
-    assert run(database, "group", "remove", "team").stdout == "removed group team\n"
-    assert run(database, "agent", "list").stdout == ""
+    assert run(database, "group", "list").out == "team: (no members)\n"
+    assert run(database, "group", "remove", "team").out == "removed group team\n"
+    assert run(database, "agent", "list").out == ""
 
 
 WRONG: list[tuple[tuple[str, ...], str]] = [
@@ -99,9 +100,14 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
 ]
 
 
+def refuse(database: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What a process prints whose command fails."""
+    return complete_command(*arguments, env=environment(database_url=database))
+
+
 def test_what_cannot_be_done_is_told_in_one_line(database: str) -> None:
     for arguments, told in WRONG:
-        done = run(database, "agent", *arguments)
+        done = refuse(database, "agent", *arguments)
 
         assert done.returncode == 2, arguments
         assert told in done.stderr
@@ -109,7 +115,7 @@ def test_what_cannot_be_done_is_told_in_one_line(database: str) -> None:
 
 
 def test_a_token_that_is_not_there_cannot_be_revoked(database: str) -> None:
-    done = run(database, "agent", "revoke", "--token", "7")
+    done = refuse(database, "agent", "revoke", "--token", "7")
 
     assert done.returncode == 1
     assert done.stderr == (
