@@ -11,6 +11,7 @@ from typing import LiteralString
 import anyio
 import anyio.lowlevel
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -54,6 +55,8 @@ _RECONNECT_S = 3
 _NEVER_S = 24 * 3600.0
 # All who wait are told that the queue moves, so not at every hand-over.
 _TOLD_EVERY_S = 0.1
+# The pool ends connections that are old, and sees them when they are given back.
+_SHOWN_EVERY_S = 60.0
 # After a failure the pool goes on trying for a few seconds, and then when it is asked.
 _OF_LATE_S = 10.0
 
@@ -104,11 +107,16 @@ class PoolQueue:
     psycopg's limit counts from when a connection was asked for, so that the last of a burst of
     quick calls would be told that PostgreSQL is not answering. This one counts from when anybody
     was last given one.
+
+    One connection that nobody waits for stays here, where the next call takes it at once: the
+    pool takes one back in a task of its own, and looks at more than a call needs.
     """
 
     def __init__(self, pool: TellingPool, silence_s: float) -> None:
         self._pool = pool
         self._silence_s = silence_s
+        self._kept: Connection | None = None
+        self._shown_at = time.monotonic()
         self._waits: set[anyio.CancelScope] = set()
         self._told_at = time.monotonic()
 
@@ -118,6 +126,9 @@ class PoolQueue:
         Raises:
             PoolTimeout: nobody was given one for as long as the limit is.
         """
+        kept = await self._take_kept()
+        if kept is not None:
+            return kept
         with anyio.move_on_after(self._silence_s) as wait:
             self._waits.add(wait)
             try:
@@ -129,6 +140,40 @@ class PoolQueue:
         told = f"no connection became free for {self._silence_s:g} s"
         failure = self._pool.failure
         raise PoolTimeout(told if failure is None else f"{told}: {failure}") from failure
+
+    async def give_back(self, connection: Connection) -> None:
+        """Takes back what `take` has given."""
+        now = time.monotonic()
+        if (
+            self._kept is None
+            and not self._waits
+            and not self._pool.closed
+            and connection.info.transaction_status == TransactionStatus.IDLE
+            and now - self._shown_at < _SHOWN_EVERY_S
+        ):
+            self._kept = connection
+            return
+        self._shown_at = now
+        await self._pool.putconn(connection)
+
+    async def close(self) -> None:
+        """Closes what stayed here, as the pool does with what it has."""
+        if self._kept is not None:
+            await self._kept.close()
+
+    async def _take_kept(self) -> Connection | None:
+        connection, self._kept = self._kept, None
+        if connection is None:
+            return None
+        try:
+            await _check_unless_quiet(connection)
+        except psycopg.Error:
+            await self._pool.putconn(connection)
+            return None
+        except BaseException:
+            await self._pool.putconn(connection)
+            raise
+        return connection
 
     def _tell_that_it_moves(self) -> None:
         now = time.monotonic()
@@ -142,10 +187,8 @@ class PoolQueue:
 class Database:
     """A small pool of connections to one PostgreSQL database."""
 
-    def __init__(self, pool: TellingPool, waits: WaitLimits, *, connecting_s: float = 0) -> None:
-        """`connecting_s` is what a new connection may take beside the silence of a queue."""
-        self._pool = pool
-        self._queue = PoolQueue(pool, waits.silence_s + connecting_s)
+    def __init__(self, queue: PoolQueue, waits: WaitLimits) -> None:
+        self._queue = queue
         self._transaction_limit = f"{round(waits.transaction_s * 1000)}ms"
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
@@ -232,7 +275,7 @@ class Database:
                     await connection.close()
                     raise
                 finally:
-                    await self._pool.putconn(connection)
+                    await self._queue.give_back(connection)
         except psycopg.Error as error:
             raise_translated(error)
 
@@ -290,7 +333,11 @@ async def open_database(
     )
     async with pool:
         # After a failover the host in front may be one that says nothing any more.
-        yield Database(pool, waits, connecting_s=other_hosts_s(url))
+        queue = PoolQueue(pool, waits.silence_s + other_hosts_s(url))
+        try:
+            yield Database(queue, waits)
+        finally:
+            await queue.close()
 
 
 async def fetch_flag(

@@ -54,6 +54,18 @@ async def test_a_connection_with_a_notice_waiting_is_handed_out(database_url: st
             assert await backend_of(connection) == before
 
 
+async def test_the_connection_that_calls_take_in_turn_is_closed_in_the_end(
+    database_url: str,
+) -> None:
+    async with open_database(database_url, max_size=2) as database:
+        async with database.connection() as connection:
+            first = connection
+        async with database.connection() as connection:
+            assert connection is first
+
+    assert first.closed
+
+
 async def test_the_last_of_a_long_queue_gets_a_connection_as_long_as_the_queue_moves(
     database_url: str,
 ) -> None:

@@ -95,6 +95,21 @@ async def test_what_was_lost_while_it_was_idle_is_found_before_it_is_used(
         assert LIMIT_S <= time.monotonic() - started < SOON_S
 
 
+async def test_a_call_that_gives_up_meanwhile_takes_no_connection_along(
+    proxy: PostgresProxy,
+) -> None:
+    waits = WaitLimits(sure_s=0, check_s=60)
+    async with open_database(proxy.url, max_size=1, waits=waits) as database:
+        await ask(database)
+        proxy.lose_connections()
+        with anyio.move_on_after(LIMIT_S) as given_up:
+            await ask(database)
+        assert given_up.cancelled_caught
+
+        with anyio.fail_after(SOON_S):
+            assert await ask(database) == (1,)
+
+
 async def test_the_pool_is_back_at_once_after_an_outage(proxy: PostgresProxy) -> None:
     async with open_database(proxy.url, max_size=1) as database:
         await ask(database)
