@@ -91,6 +91,7 @@ class Dispatcher:
         self._provide = provide
         self.caller_of = caller_of
         self._start_timeout_s = start_timeout_s
+        self._was_up = False
 
     async def admit(
         self,
@@ -126,9 +127,13 @@ class Dispatcher:
             ) from error
 
     async def _come_up(self, what: str) -> Diary:
+        if self._was_up:
+            return await self._provide()
         try:
             with anyio.fail_after(self._start_timeout_s):
-                return await self._provide()
+                diary = await self._provide()
+                self._was_up = True
+                return diary
         except TimeoutError as error:
             raise UnavailableError(
                 f"The diary is still starting, so {what} was not begun. Try again in a moment."

@@ -100,7 +100,7 @@ def as_read(raw: bytes, message: JSONRPCMessage) -> bytes:
     text = decode_json(raw)
     if "[]" not in text and not _has_repeated(message):
         return text.encode()
-    value = cast("dict[str, JsonValue]", json.loads(text, object_pairs_hook=_unambiguous))
+    value = cast("dict[str, JsonValue]", _DECODER.decode(text))
     return json.dumps(_with_objects(value)).encode()
 
 
@@ -141,7 +141,7 @@ def find_id(raw: bytes) -> str | int | None:
 
 def _parse(text: str) -> JsonValue | Refusal:
     try:
-        value = cast("JsonValue", json.loads(text, object_pairs_hook=_unambiguous))
+        value = cast("JsonValue", _DECODER.decode(text))
     except (ValueError, RecursionError):
         return refuse("Parse error: this is not JSON.", PARSE_ERROR)
     return _refuse_repeated(value) or value
@@ -154,6 +154,9 @@ def _unambiguous(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
         times = Counter(name for name, _ in pairs)
         value |= {name: REPEATED for name, count in times.items() if count > 1}
     return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unambiguous)
 
 
 def _refuse_repeated(value: JsonValue) -> Refusal | None:

@@ -1,6 +1,5 @@
 """What a tool is, and a call of one: checked, run, and told to the model."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,6 +17,7 @@ from mcp_types import (
     ToolAnnotations,
 )
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.fields import AgentName
@@ -235,7 +235,7 @@ class ToolCalls:
 def _result(found: BaseModel) -> CallToolResult:
     # Some clients give their model the structured content alone, others the text alone.
     structured = as_json(found)
-    text = json.dumps(structured, ensure_ascii=False, separators=(",", ":"))
+    text = to_json(structured).decode()
     return CallToolResult(
         content=[TextContent(type="text", text=text)], structured_content=structured
     )
