@@ -154,15 +154,16 @@ def entries_at_work(running: Replicas, name: str) -> set[str]:
 
 @dataclass(frozen=True)
 class Run:
-    """One process settling one entry: from its reading of the tuples to its writing."""
+    """One process settling one entry, from its reading of the tuples to its writing; or a look."""
 
     who: str
     begun: float
     ended: float
+    writes: bool = False
 
 
 def runs(exchanges: Sequence[Exchange], deaths: dict[str, float]) -> list[Run]:
-    """Every settling of an entry, from what was asked about it, in order.
+    """Every settling of an entry and every look at it, from what was asked about it, in order.
 
     A process that was killed runs nothing any more, whatever of its requests is still on the way.
     """
@@ -172,17 +173,18 @@ def runs(exchanges: Sequence[Exchange], deaths: dict[str, float]) -> list[Run]:
         ended = min(each.ended, each.begun + _KETO_TIMEOUT_S, deaths.get(each.who, float("inf")))
         if each.writes and each.who in latest:
             place = latest[each.who]
-            found[place] = Run(each.who, found[place].begun, ended)
+            found[place] = Run(each.who, found[place].begun, ended, writes=True)
         else:
             latest[each.who] = len(found)
-            found.append(Run(each.who, each.begun, ended))
+            found.append(Run(each.who, each.begun, ended, each.writes))
     return found
 
 
 def overlapping(found: Sequence[Run]) -> list[tuple[Run, Run]]:
-    """Pairs of settlings by two processes at the same time."""
+    """Pairs of settlings by two processes at the same time. A look may be at any time."""
+    settlings = [each for each in found if each.writes]
     return [
         (one, other)
-        for one, other in combinations(found, 2)
+        for one, other in combinations(settlings, 2)
         if one.who != other.who and one.begun < other.ended and other.begun < one.ended
     ]
