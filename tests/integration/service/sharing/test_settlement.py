@@ -27,6 +27,19 @@ async def test_only_what_is_recorded_as_settled_is(database_url: str) -> None:
         assert not await looks_settled(diary, entry_id)
 
 
+async def test_tuples_that_agree_are_not_enough_where_nothing_is_recorded(
+    database_url: str,
+) -> None:
+    """As after a process that was killed between writing them and recording it."""
+    async with open_diary(database_url) as diary:
+        entry_id = await diary.create()
+        await diary.settle([entry_id])
+        await diary.query("update diary.entry_permission set generation = generation + 1")
+
+        assert await diary.all_tuples() == await diary.wanted_tuples()
+        assert not await looks_settled(diary, entry_id)
+
+
 async def test_a_tuple_that_nobody_wants_is_seen_and_one_that_is_missing(database_url: str) -> None:
     async with open_diary(database_url) as diary:
         entry_id = await diary.create()
