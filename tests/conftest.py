@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from diary_mcp.app import Foundation
     from support.databases import Databases
+    from support.scheduling import ByFileOrGroup
 
 # Hundreds of children are started: where no bytecode is kept, each compiles for seconds.
 sys.dont_write_bytecode = False
@@ -48,6 +49,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("steady")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> "ByFileOrGroup":
+    """Gives the tests of a file to one worker, which makes the module's fixtures once."""
+    from support.scheduling import ByFileOrGroup
+
+    return ByFileOrGroup(config)
 
 
 @pytest.hookimpl(wrapper=True)
