@@ -7,6 +7,7 @@ from psycopg.rows import scalar_row
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.store.database import LONGEST_STATEMENT_S, Connection, connect, fetch_count
 from diary_mcp.store.sql import load_queries
+from diary_mcp.store.takeover import STANDBY
 
 _PATIENCE_S = 30
 _LOOK_EVERY_S = 0.1
@@ -52,6 +53,7 @@ async def _wait_for_older(connection: Connection) -> None:
     """
     cursor = connection.cursor(row_factory=scalar_row)
     number = await (await cursor.execute(_SQL["take_number"])).fetchone()
+    await connection.execute(_SQL["wake_standby"], {"standby": STANDBY})
     with anyio.fail_after(_PATIENCE_S):
         while await fetch_count(connection, _SQL["count_older"], {"number": number}):  # noqa: ASYNC110  # nothing tells
             await anyio.sleep(_LOOK_EVERY_S)

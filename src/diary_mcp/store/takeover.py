@@ -24,6 +24,9 @@ from diary_mcp.store.database import Database, fetch_flag
 from diary_mcp.store.failures import translate_errors
 from diary_mcp.store.sql import load_queries
 
+STANDBY = "diary-mcp standby"
+"""The name of a connection on which a process stands by, and waits to be the first."""
+
 _SQL = load_queries("takeover")
 # What is settled at once, or at the next poll, has not waited.
 _DEADLINE = timedelta(seconds=1)
@@ -52,7 +55,6 @@ _STANDBY_LIMITS = MappingProxyType({**_LIMITS, "statement_timeout": "15s"})
 # also in a burst.
 _LATE = timedelta(seconds=4)
 _VERY_LATE = timedelta(seconds=60)
-_STANDBY = "diary-mcp standby"
 # Somebody who has written something often writes more.
 _GO_ON_S = 60.0
 # This end of a broken network must not take itself for alive much longer than the other end does.
@@ -73,7 +75,7 @@ async def is_served(database: Database) -> bool:
         DatabaseUnavailableError: PostgreSQL gives no answer.
     """
     async with database.connection() as connection:
-        return await fetch_flag(connection, _SQL["is_served"], {"standby": _STANDBY})
+        return await fetch_flag(connection, _SQL["is_served"], {"standby": STANDBY})
 
 
 class PostgresStandby:
@@ -130,7 +132,8 @@ class PostgresStandby:
         wait_s = min(self._wait_s, _WAIT_AT_WORK_S) if self._is_there_work else self._wait_s
         with translate_errors():
             connection = await self._connected()
-            # The one is the usual end; the other, where a statement may not take as long.
+            # The one is the usual end; the other, where a statement may not take as long, or was
+            # asked to let go of its snapshot.
             with suppress(LockNotAvailable, QueryCanceled):
                 await connection.execute(_SQL["wait_to_be_first"], {"wait": f"{wait_s:g}s"})
 
@@ -145,7 +148,7 @@ class PostgresStandby:
             self._connection = await open_connection(
                 self._database_url,
                 _STANDBY_LIMITS,
-                name=_STANDBY,
+                name=STANDBY,
                 transport=_TRANSPORT,
                 longest_wait_s=self._wait_s + _LONGEST_WAIT_S,
             )

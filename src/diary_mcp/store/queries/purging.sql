@@ -13,6 +13,15 @@ where
     and pid <> pg_backend_pid()
     and (age(backend_xmin) >= age(%(number)s::xid) or age(backend_xid) >= age(%(number)s::xid))
 
+-- Who stands by waits for a lock in one statement after another, and keeps a snapshot in each.
+-- name: wake_standby
+select pg_cancel_backend(pid)
+from pg_stat_activity
+where
+    datname = current_database()
+    and application_name = %(standby)s
+    and wait_event_type = 'Lock'
+
 -- Every table, its TOAST table, its indexes and its statistics, each in a file of its own that is
 -- new. Plain vacuum leaves what was deleted in the gaps of a page.
 -- name: rewrite_tables
