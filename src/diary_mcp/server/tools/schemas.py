@@ -8,6 +8,7 @@ No property is listed as required: what is null, empty or at its default is left
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 from pydantic import BaseModel, JsonValue
@@ -67,6 +68,7 @@ _LEFT_OUT: Mapping[type[BaseModel], str] = MappingProxyType(
 )
 
 
+@cache
 def input_schema(arguments: type[BaseModel]) -> Schema:
     """What a client may send. `null` counts as left out and is not listed."""
     schema = arguments.model_json_schema(mode="validation", by_alias=True)
@@ -82,6 +84,7 @@ def input_schema(arguments: type[BaseModel]) -> Schema:
     return {**shrunk, "required": required} if required else shrunk
 
 
+@cache
 def output_schema(result: type[BaseModel]) -> Schema:
     """The shape of a tool's structured content, and what the absence of a field means."""
     if result.__name__ in _IN_WORDS:
