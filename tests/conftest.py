@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer  # pyright: ignore[reportMissingTypeStubs]
+
     from diary_mcp.app import Foundation
     from support.databases import Databases
     from support.scheduling import ByFileOrGroup
@@ -52,11 +54,11 @@ settings.load_profile("steady")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> "ByFileOrGroup":
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "ByFileOrGroup":
     """Gives the tests of a file to one worker, which makes the module's fixtures once."""
     from support.scheduling import ByFileOrGroup
 
-    return ByFileOrGroup(config)
+    return ByFileOrGroup(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
