@@ -1,8 +1,10 @@
-"""Errors and notices name tools and arguments, for a model; a person types commands and options."""
+"""What a person types instead of the tools and arguments that errors and notices name."""
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+
+from diary_mcp.server.wording import reworded
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,25 +43,24 @@ _PHRASES: Mapping[re.Pattern[str], str] = MappingProxyType(
         re.compile(r"\bentry_id\b"): "REF",
     }
 )
-# What stands in quotes or in a path, somebody else has called so.
-_TOOL = re.compile(r"(?<!['`\w/])diary_[a-z_]+(?!['`\w/])")
-_ARGUMENT = re.compile(
-    r"(?<!['`\w/-])(any_tags|exclude_tags|expected_version|expires_at|idempotency_key"
-    r"|include_superseded|min_importance|allow_secret)(?!['`\w/])"
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {tool: f"`diary-mcp {command}`" for tool, command in COMMANDS.items()}
+    | {
+        argument: f"--{argument.replace('_', '-')}"
+        for argument in (
+            "any_tags",
+            "exclude_tags",
+            "expected_version",
+            "expires_at",
+            "idempotency_key",
+            "include_superseded",
+            "min_importance",
+            "allow_secret",
+        )
+    }
 )
 
 
 def for_terminal(told: str) -> str:
     """What was told a model, for whoever uses the command line."""
-    for phrase, instead in _PHRASES.items():
-        told = phrase.sub(instead, told)
-    return _ARGUMENT.sub(_option, _TOOL.sub(_command, told))
-
-
-def _command(found: re.Match[str]) -> str:
-    command = COMMANDS.get(found.group())
-    return found.group() if command is None else f"`diary-mcp {command}`"
-
-
-def _option(found: re.Match[str]) -> str:
-    return f"--{found.group().replace('_', '-')}"
+    return reworded(told, _PHRASES, _NAMES)

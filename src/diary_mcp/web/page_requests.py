@@ -30,6 +30,7 @@ from diary_mcp.service.diary import Diary
 from diary_mcp.web.markdown import show_opening
 from diary_mcp.web.names import plain_name, show_clock, show_name, show_time
 from diary_mcp.web.signing_in import Door, cookie_of, csrf_token, is_csrf_token
+from diary_mcp.web.wording import for_page
 
 if TYPE_CHECKING:
     from diary_mcp.web.changes import Changes
@@ -307,5 +308,10 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(
-    clock=show_clock, name=show_name, opening=show_opening, plain=plain_name, time=show_time
+    clock=show_clock,
+    name=show_name,
+    opening=show_opening,
+    plain=plain_name,
+    time=show_time,
+    told=for_page,
 )

@@ -1,8 +1,6 @@
 """What errors tell a model names tools; what a person reads on a terminal names commands."""
 
-import ast
 import re
-from collections.abc import Iterator
 
 import click
 import pytest
@@ -10,9 +8,8 @@ import pytest
 from diary_mcp.cli import command
 from diary_mcp.commands.wording import COMMANDS, for_terminal
 from diary_mcp.server.tools.catalogue import TOOLS
-from support.paths import ROOT
+from support.told import texts_of_the_diary
 
-PACKAGE = ROOT / "src" / "diary_mcp"
 TOLD = {
     "invalid_argument: with is required. Correct this and call diary_share again.": (
         "invalid_argument: --with is required. Correct this and try again."
@@ -45,26 +42,7 @@ def test_each_tool_has_a_command_that_is_there() -> None:
 
 def test_no_error_or_notice_of_the_diary_names_a_tool_to_a_person() -> None:
     tool = re.compile(rf"\b({'|'.join(TOOLS)})\b")
-    named = [text for text in _texts() if tool.search(text)]
+    named = [text for text in texts_of_the_diary() if tool.search(text)]
 
     assert named
     assert [text for text in named if tool.search(for_terminal(text))] == []
-
-
-def _texts() -> Iterator[str]:
-    """The texts in the service, the store and the domain, with `x` for what is put into them."""
-    for folder in ("service", "store", "domain"):
-        for path in sorted((PACKAGE / folder).rglob("*.py")):
-            tree = ast.parse(path.read_text("utf-8"))
-            told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-            yield from (_text(node) for node in ast.walk(tree) if id(node) not in told)
-
-
-def _text(node: ast.AST) -> str:
-    match node:
-        case ast.JoinedStr():
-            return "".join(_text(each) or "x" for each in node.values)
-        case ast.Constant(value=str(text)):
-            return text
-        case _:
-            return ""
