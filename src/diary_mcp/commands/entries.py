@@ -203,6 +203,8 @@ async def _update(calls: Calls, asked: Given) -> UpdatedResult:
 
 def _edit(settings: Settings, asked: Given) -> UpdatedResult | None:
     """The database is not kept open while somebody thinks."""
+    if not _editor() and not sys.stdin.isatty():
+        fail("invalid_argument: There is no terminal to edit in: give --content, or set EDITOR.")
     current = run(settings, lambda calls: _read_whole(calls, {"entry_id": asked["entry_id"]}))
     draft = _write_draft(current.content)
     _open_editor(draft)
@@ -210,6 +212,12 @@ def _edit(settings: Settings, asked: Given) -> UpdatedResult | None:
     if content == current.content:
         draft.unlink()
         return None
+    if not content.strip():
+        draft.unlink()
+        fail(
+            "invalid_argument: Nothing is left of the text, so nothing was changed. To delete the "
+            f"entry, use `diary-mcp delete {shlex.quote(str(asked['entry_id']))}`."
+        )
     change: Given = {"expected_version": current.version, **asked, "content": content}
     try:
         updated = run(settings, lambda calls: calls.call("diary_update", change, UpdatedResult))
@@ -239,8 +247,12 @@ def _open_editor(draft: Path) -> None:
         click.edit(filename=str(draft), require_save=False)
     except click.ClickException as error:
         draft.unlink()
-        editor = shlex.quote(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+        editor = shlex.quote(_editor() or "vi")
         fail(f"unavailable: {error.message}. Set EDITOR to another one than {editor}.")
+
+
+def _editor() -> str:
+    return os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
 
 
 def _ask_before_deleting(settings: Settings, asked: Given) -> None:

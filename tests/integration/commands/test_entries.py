@@ -213,6 +213,32 @@ def test_what_was_edited_is_kept_where_the_entry_was_changed_meanwhile(
     kept.unlink()
 
 
+def test_an_entry_that_was_emptied_in_the_editor_is_left_and_told_how_to_delete_it(
+    run: Run, tmp_path: Path
+) -> None:
+    run("write", "one", "--key", "k")
+
+    emptied = run("edit", "k", EDITOR=editor(tmp_path, "path.write_text(' \\n')"))
+
+    assert emptied.status == 1
+    assert emptied.err == (
+        "invalid_argument: Nothing is left of the text, so nothing was changed. To delete the "
+        "entry, use `diary-mcp delete k`.\n"
+    )
+    assert json.loads(run("show", "k", "--json").out)["content"] == "one"
+
+
+def test_without_a_terminal_and_an_editor_an_edit_says_how_else(run: Run) -> None:
+    run("write", "one", "--key", "k")
+
+    refused = run("edit", "k", EDITOR="", VISUAL="")
+
+    assert refused.status == 1
+    assert refused.err == (
+        "invalid_argument: There is no terminal to edit in: give --content, or set EDITOR.\n"
+    )
+
+
 def test_a_share_is_settled_before_the_command_ends(run: Run) -> None:
     run("agent", "add", "bob")
     run("write", "for bob", "--key", "k")
