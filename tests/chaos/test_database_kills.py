@@ -18,7 +18,6 @@ from support.load import Author, Logbook
 from support.postgres_users import server_processes_of
 from support.sites import add_agents, embedded_url
 
-KILLS = 2
 AUTHORS = ("ann", "ben")
 
 
@@ -74,9 +73,8 @@ def test_servers_outlive_a_killed_database_and_lose_nothing_acknowledged(
     data_dir: Path, authors: list[Author[RawClient]], logbook: Logbook
 ) -> None:
     servers = [author.client.process.pid for author in authors]
-    for _ in range(KILLS):
-        let_work(authors)
-        kill_database(data_dir)
+    let_work(authors)
+    kill_database(data_dir)
     let_work(authors)
     for author in authors:
         author.rest()

@@ -172,7 +172,7 @@ async def test_the_event_loop_runs_on_while_the_server_starts(data_dir: Path) ->
     assert turns_meanwhile > 20
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.2, 0.4])
+@pytest.mark.parametrize("after_s", [0.0, 0.2, 0.4])
 async def test_a_cancelled_start_leaves_nothing_behind(data_dir: Path, after_s: float) -> None:
     async def stay() -> None:
         async with embedded_postgres(data_dir):
@@ -204,14 +204,13 @@ async def test_a_server_that_dies_under_its_user_comes_back_under_the_same_url(
     used_data_dir: Path,
 ) -> None:
     async with embedded_postgres(used_data_dir) as url:
-        postmaster = find_postmaster(used_data_dir / "postgres")
-        assert postmaster is not None
-        postmaster.kill()
+        for _ in range(2):
+            postmaster = find_postmaster(used_data_dir / "postgres")
+            assert postmaster is not None
+            postmaster.kill()
 
-        with anyio.fail_after(60):
-            answer = await ask_until_answered(url)
-
-    assert answer == 1
+            with anyio.fail_after(60):
+                assert await ask_until_answered(url) == 1
 
 
 async def ask_until_answered(url: str) -> object:

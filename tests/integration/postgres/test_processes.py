@@ -26,11 +26,22 @@ WHOLE = "4711\n/data\n1795465327\n5432\n/run/socket\n\n 10027022   1507328\nread
         ("4711\n/data\n1795465327\n5432\n", PidFile(4711, None, is_ready=False)),
         ("-4711\n", PidFile(4711, None, is_ready=False)),
         ("", PidFile(None, None, is_ready=False)),
+        ("0\n", PidFile(0, None, is_ready=False)),
         ("9" * 40, PidFile(None, None, is_ready=False)),
         ("٣\n", PidFile(None, None, is_ready=False)),
         ("4711 is the one\n", PidFile(None, None, is_ready=False)),
     ],
-    ids=["whole", "stopping", "starting", "single-user", "empty", "huge", "foreign digit", "words"],
+    ids=[
+        "whole",
+        "stopping",
+        "starting",
+        "single-user",
+        "empty",
+        "zero",
+        "huge",
+        "foreign digit",
+        "words",
+    ],
 )
 def test_what_a_pid_file_says(tmp_path: Path, content: str, expected: PidFile) -> None:
     pid_file_path(tmp_path).write_text(content, encoding="utf-8")

@@ -59,21 +59,6 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     return Stopped(data_dir, contents)
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3])
-def test_a_kill_of_everything_at_any_moment_of_the_first_start_is_recovered_from(
-    data_dir: Path, after_s: float
-) -> None:
-    with users(data_dir, 1) as (user,):
-        assert user.next_line() == "starting"
-        time.sleep(after_s)  # the moment of the kill is what varies
-        kill_all(data_dir)
-
-    answer = query_as_a_new_user(data_dir)
-
-    assert answer == 1
-    assert unfinished_clusters(data_dir) == []
-
-
 @pytest.mark.parametrize(
     "milestone",
     ["postgres*/PG_VERSION", "postgres*/diary_mcp.conf", "postgres/postmaster.pid"],
@@ -140,8 +125,8 @@ def test_a_pid_file_that_names_a_process_of_somebody_else_is_no_obstacle(
 
 @pytest.mark.parametrize(
     "left",
-    [b"", b"1", b"\xff\x00\n\n", b"-1\n", b"9" * 40, b"0\n"],
-    ids=["empty", "cut short", "binary", "negative", "huge", "zero"],
+    [b"", b"1", b"\xff\x00\n\n"],
+    ids=["empty", "cut short", "binary"],
 )
 def test_a_damaged_pid_file_is_no_obstacle(stopped: Stopped, left: bytes) -> None:
     (stopped.data_dir / "postgres" / "postmaster.pid").write_bytes(left)

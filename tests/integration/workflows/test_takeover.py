@@ -289,7 +289,7 @@ async def test_two_processes_never_settle_one_entry_at_the_same_time(database_ur
         with other_process(database_url), other_process(database_url):
             async with diary.runtime():
                 entry_ids = [await diary.create() for _ in range(3)]
-                for number in range(30):
+                for number in range(15):
                     change = diary.share if number % 2 else diary.unshare
                     await change(entry_ids[number % 3], ALICE)
                 await eventually(diary.is_settled)

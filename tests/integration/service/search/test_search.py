@@ -410,7 +410,7 @@ async def test_a_cursor_of_another_search_is_refused(diary: Searching) -> None:
         await diary.find("backup", mode="text", cursor=cursor)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     query=st.one_of(
         st.text(min_size=1, max_size=80).filter(lambda text: "\0" not in text),
