@@ -22,8 +22,8 @@ from typing import Literal
 
 import pytest
 
-Fault = Literal["all", "established", "to the server", "to the client", "late"]
-"""What is lost: everything; what is connected now; one direction; nothing, but all comes late."""
+Fault = Literal["established", "to the server", "to the client", "late"]
+"""What is lost: what is connected now; one direction; nothing, but all comes late."""
 
 LATE_S = 0.1
 
@@ -95,8 +95,6 @@ class Wire:
         flow = _flow(packet, to_server=to_server)
         self._flows.add(flow)
         match self._fault if self._is_faulty(flow) else None:
-            case "all":
-                return False
             case "to the server":
                 return not to_server
             case "to the client":

@@ -194,7 +194,7 @@ def scripted_model(*turns: Turn) -> Generator[ScriptedModel]:
                 self.wfile.write(body)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     model.url = f"http://127.0.0.1:{server.server_port}"
     try:

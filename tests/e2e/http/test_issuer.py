@@ -82,7 +82,7 @@ class IssuerServer:
 def issuer() -> Generator[IssuerServer]:
     started = IssuerServer()
     started.publish("first")
-    thread = Thread(target=started.server.serve_forever)
+    thread = Thread(target=started.server.serve_forever, args=(0.05,))
     thread.start()
     yield started
     started.server.shutdown()

@@ -89,8 +89,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(data_dir: Path) -> Generator[RawClient]:
-    with raw_client(environment(data_dir=data_dir)) as client:
+def server(database: str) -> Generator[RawClient]:
+    with raw_client(environment(database_url=database)) as client:
         yield client.wait_until_up()
 
 
@@ -216,21 +216,21 @@ def test_a_server_ends_while_it_is_still_coming_up(data_dir: Path) -> None:
     assert client.noise == []
 
 
-def serve(data_dir: Path, stdin: Stream) -> list[Json]:
+def serve(database: str, stdin: Stream) -> list[Json]:
     """Runs a server to its end, and gives the messages that it wrote."""
-    ended = complete_command("serve", env=environment(data_dir=data_dir), stdin=stdin)
+    ended = complete_command("serve", env=environment(database_url=database), stdin=stdin)
     assert ended.returncode == 0, ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def test_an_empty_stdin_ends_the_server(data_dir: Path) -> None:
-    assert serve(data_dir, subprocess.DEVNULL) == []
+def test_an_empty_stdin_ends_the_server(database: str) -> None:
+    assert serve(database, subprocess.DEVNULL) == []
 
 
-def test_a_server_that_is_started_without_a_stdin_ends_as_at_its_end(data_dir: Path) -> None:
+def test_a_server_that_is_started_without_a_stdin_ends_as_at_its_end(database: str) -> None:
     ended = subprocess.run(
         ["/bin/sh", "-c", 'exec "$0" serve <&-', COMMAND],
-        env=environment(data_dir=data_dir),
+        env=environment(database_url=database),
         capture_output=True,
         check=False,
         timeout=60,
@@ -241,18 +241,18 @@ def test_a_server_that_is_started_without_a_stdin_ends_as_at_its_end(data_dir: P
 
 @pytest.mark.parametrize("source", ["file", "pipe"])
 def test_calls_that_came_before_the_end_of_stdin_are_answered(
-    data_dir: Path, tmp_path: Path, source: str
+    database: str, tmp_path: Path, source: str
 ) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_text("".join(f"{json.dumps(message)}\n" for message in MESSAGES), "utf-8")
 
     if source == "file":
         with path.open("rb") as file:
-            answers = serve(data_dir, file)
+            answers = serve(database, file)
     else:
         with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
             assert cat.stdout is not None
-            answers = serve(data_dir, cat.stdout)
+            answers = serve(database, cat.stdout)
 
     assert {answer["id"] for answer in answers} == {0, 1, 2, 3}
     assert [answer["result"].get("isError", False) for answer in answers] == [False] * 4

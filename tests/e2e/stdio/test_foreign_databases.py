@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from support.clients import environment, raw_client
+from support.clients import RawClient, environment, raw_client
 from support.databases import fresh_database
 from support.ground_truth import ask, check_promise
 from support.pgbouncer import pgbouncer, server_url, trusting_postgres
@@ -21,12 +21,16 @@ pytestmark = pytest.mark.xdist_group("foreign-databases")
 def assert_it_works(url: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:
     """An entry is written, read, and settled by a workflow."""
     with raw_client(environment(database_url=url)) as client:
-        made = client.create("Déjà vu → ✓", date="2024-03-05T09:30:00Z", importance=0.1)
-        read = client.call("diary_get", entry_id=made["id"]).data
-        assert (read["content"], read["date"]) == ("Déjà vu → ✓", "2024-03-05T09:30:00Z")
+        write_and_read(client)
         client.create("A second one, for the workflow.")
         check_promise(url)
         meanwhile()
+
+
+def write_and_read(client: RawClient) -> None:
+    made = client.create("Déjà vu → ✓", date="2024-03-05T09:30:00Z", importance=0.1)
+    read = client.call("diary_get", entry_id=made["id"]).data
+    assert (read["content"], read["date"]) == ("Déjà vu → ✓", "2024-03-05T09:30:00Z")
 
 
 def assert_it_tells(url: str, *words: str) -> None:
@@ -115,17 +119,19 @@ def test_an_encoding_that_cannot_hold_a_diary_is_named(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("how", ["in front", "with ports", "of the URL"])
-async def test_the_host_that_answers_is_found_among_several(database_url: str, how: str) -> None:
+async def test_the_host_that_answers_is_found_among_several(
+    database_url: str, subtests: pytest.Subtests
+) -> None:
     path, name = socket_of(database_url), name_of(database_url)
-    url = {
-        "in front": f"postgresql://diary@/{name}?host=/nowhere,{quote(path)}&port=5432,5432",
-        "with ports": f"postgres://diary@127.0.0.1:1,{quote(path, safe='')}:5432/{name}"
-        "?target_session_attrs=read-write",
-        "of the URL": f"postgresql://diary@{quote(path, safe='')}/{name}",
-    }[how]
-
-    assert_it_works(url)
+    for url in (
+        f"postgresql://diary@/{name}?host=/nowhere,{quote(path)}&port=5432,5432",
+        f"postgresql://diary@{quote(path, safe='')}/{name}",
+    ):
+        with subtests.test(url), raw_client(environment(database_url=url)) as client:
+            write_and_read(client)
+    url = f"postgres://diary@127.0.0.1:1,{quote(path, safe='')}:5432/{name}"
+    with subtests.test(url):
+        assert_it_works(f"{url}?target_session_attrs=read-write")
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -205,12 +206,20 @@ async def test_a_server_that_dies_under_its_user_comes_back_under_the_same_url(
 ) -> None:
     async with embedded_postgres(used_data_dir) as url:
         for _ in range(2):
+            with anyio.fail_after(60):
+                await wait_until_watched()
             postmaster = find_postmaster(used_data_dir / "postgres")
             assert postmaster is not None
             postmaster.kill()
 
             with anyio.fail_after(60):
                 assert await ask_until_answered(url) == 1
+
+
+async def wait_until_watched() -> None:
+    """Until a thread of this process waits for the end of the postmaster."""
+    while "postmaster-end" not in {thread.name for thread in threading.enumerate()}:
+        await anyio.sleep(0.02)
 
 
 async def ask_until_answered(url: str) -> object:
