@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from mcp.server.apps import EXTENSION_ID
 from mcp.server.caching import CacheHint
+from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel import Server
 
 from diary_mcp.server.dispatch import CallerOf, DiaryProvider, Dispatcher, explain_refusals
@@ -85,4 +86,10 @@ def build_server(
     )
     server.extensions[EXTENSION_ID] = {}
     server.middleware.append(explain_refusals)
+    server.middleware.append(tools.answer_plainly)
     return server
+
+
+def surround(server: DiaryServer, middleware: ServerMiddleware[object]) -> None:
+    """Lets a middleware see every request, also those that the last one answers by itself."""
+    server.middleware.insert(len(server.middleware) - 1, middleware)

@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 from starlette.requests import HTTPConnection
 
 from diary_mcp.domain.errors import ErrorCode, ForbiddenError
-from diary_mcp.server.build import DiaryServer
+from diary_mcp.server.build import DiaryServer, surround
 from diary_mcp.server.dispatch import CallerOf, RequestContext
 from diary_mcp.server.tools.catalogue import HTTP_TOOLS
 from diary_mcp.service.telemetry import Telemetry
@@ -33,7 +33,7 @@ def observe(server: DiaryServer, telemetry: Telemetry, caller_of: CallerOf) -> N
     The SDK makes a span of each message even where nobody is told of it.
     """
     if telemetry.is_on:
-        server.middleware.append(_ObservedRequests(telemetry, caller_of).middleware)
+        surround(server, _ObservedRequests(telemetry, caller_of).middleware)
         return
     server.middleware[:] = [
         each for each in server.middleware if not isinstance(each, OpenTelemetryMiddleware)

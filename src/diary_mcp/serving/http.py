@@ -19,7 +19,7 @@ from diary_mcp.domain.errors import DiaryError, InvalidArgumentError
 from diary_mcp.identity.issuer_keys import IssuerKeys, fetch_keys
 from diary_mcp.identity.issuer_tokens import Issuer, IssuerTokenReader
 from diary_mcp.logs import configure_logs
-from diary_mcp.server.build import build_server
+from diary_mcp.server.build import build_server, surround
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import CallerOf, Dispatcher, signed_in_caller
 from diary_mcp.server.resources.watchers import Watchers
@@ -81,7 +81,7 @@ async def _serve(
     watchers = Watchers(host)
     caller_of = _caller_of(settings, options)
     server = build_server(host, caller_of, watchers, has_keys=False)
-    server.middleware.append(in_flight.middleware)
+    surround(server, in_flight.middleware)
     observe(server, telemetry, caller_of)
     surface = _surface(host, settings, options, watchers)
     status = 0

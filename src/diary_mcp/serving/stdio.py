@@ -10,7 +10,7 @@ import anyio
 from mcp.server.context import ServerRequestContext
 
 from diary_mcp.logs import configure_logs
-from diary_mcp.server.build import build_server
+from diary_mcp.server.build import build_server, surround
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.resources.watchers import Watchers
 from diary_mcp.server.telemetry import observe
@@ -46,7 +46,7 @@ async def _serve(settings: Settings, telemetry: Telemetry) -> int:
 
     watchers = Watchers(host)
     server = build_server(host, caller_of, watchers, keeps_session=True)
-    server.middleware.append(in_flight.middleware)
+    surround(server, in_flight.middleware)
     observe(server, telemetry, caller_of)
     status = 0
     async with anyio.create_task_group() as background:

@@ -88,6 +88,21 @@ def test_answers_are_json(server: HttpServer, token: str) -> None:
     assert response.json()["id"] == 1
 
 
+def test_what_is_answered_without_the_sdk_is_what_it_would_answer(
+    server: HttpServer, token: str
+) -> None:
+    called = {"name": "diary_list", "arguments": {"limit": 3}}
+
+    answers = [
+        post(server, request_body("tools/call", params), bearer(token)).json()
+        # What it alone may know what to do with is left to it.
+        for params in (called, {**called, "unknown": 1})
+    ]
+
+    assert "entries" in answers[0]["result"]["structuredContent"]
+    assert answers[0] == answers[1]
+
+
 def test_a_client_of_which_nothing_is_known_may_have_apps(server: HttpServer, token: str) -> None:
     unknown = request_body("tools/list")
     modern = in_era(unknown, "2026-07-28")

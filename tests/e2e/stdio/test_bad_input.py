@@ -270,6 +270,34 @@ def test_no_arguments_at_all_are_none(client: RawClient) -> None:
     assert answer_of(client.request("tools/call", {"name": "diary_whoami"})).code == "ok"
 
 
+@pytest.mark.parametrize("more", [{}, {"_meta": {"progressToken": 7}}], ids=["plain", "meta"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"name": "diary_list", "arguments": {"limit": 3}},
+        {"name": "diary_whoami"},
+        {"name": "diary_get", "arguments": {"entry_id": ENTRY}},
+        {"name": "diary_get", "arguments": {"id": ENTRY}},
+    ],
+    ids=lambda call: f"{call['name']} {call.get('arguments')}",
+)
+def test_what_is_answered_without_the_sdk_is_what_it_would_answer(
+    client: RawClient, call: Json, more: Json
+) -> None:
+    # What it alone may know what to do with is left to it.
+    by_the_sdk = client.request("tools/call", {**call, "unknown": 1, **more}).result(30)
+
+    assert client.request("tools/call", {**call, **more}).result(30) == by_the_sdk
+
+
+@pytest.mark.parametrize("meta", [7, [1], {"progressToken": {}}], ids=str)
+def test_a_call_with_a_meta_that_is_none_is_refused(site: Deployment, meta: object) -> None:
+    with pytest.raises(ProtocolError) as told:
+        site.alice.request("tools/call", {"name": "diary_whoami", "_meta": meta}).result(30)
+
+    assert told.value.code == -32602
+
+
 def test_null_counts_as_left_out(site: Deployment) -> None:
     created = site.alice.create(title=None, tags=None, importance=None, date=None)
 

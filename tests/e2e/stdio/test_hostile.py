@@ -239,6 +239,7 @@ def test_every_line_with_an_id_is_answered(database: str) -> None:
 {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {}}
 {"jsonrpc": "2.0", "id": 4, "method": "tools/list", "params": 7}
 {"id": 5, "method": "ping"}
+{"jsonrpc": "2.0", "id": 6, "method": "tools/call", "params": {"name": "diary_whoami"}}
 {"jsonrpc": "2.0", "method": "notifications/initialized"}
 {nonsense
 """
@@ -251,6 +252,7 @@ def test_every_line_with_an_id_is_answered(database: str) -> None:
     assert served.returncode == 0
     answers = {each["id"]: each["error"] for each in map(json.loads, served.stdout.splitlines())}
     codes = {request_id: error["code"] for request_id, error in answers.items()}
-    assert codes == {1: -32602, 2: -32602, 3: -32602, 4: -32602, 5: -32600, None: -32700}
+    assert codes == {1: -32602, 2: -32602, 3: -32602, 4: -32602, 5: -32600, 6: -32602, None: -32700}
     assert "tools/list came before initialize" in answers[1]["message"]
+    assert "tools/call came before initialize" in answers[6]["message"]
     assert "params.name is required" in answers[3]["message"]

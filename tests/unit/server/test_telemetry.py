@@ -18,4 +18,5 @@ def test_where_nobody_observes_no_request_becomes_a_span() -> None:
 
     observe(server, NO_TELEMETRY, lambda _context: Caller(AgentName("alice")))
 
-    assert server.middleware == [explain_refusals]
+    explained, _answered = server.middleware
+    assert explained == explain_refusals

@@ -4,19 +4,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from time import perf_counter
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, cast
 
 import structlog
+from mcp.server.context import CallNext, HandlerResult
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
     ListToolsResult,
     PaginatedRequestParams,
-    TextContent,
     Tool,
     ToolAnnotations,
 )
-from pydantic import BaseModel, ValidationError
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from diary_mcp.domain.entry import EntryFields
@@ -37,6 +38,8 @@ Effect = Literal["reads", "adds", "changes", "destroys"]
 ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
 
 _log = structlog.get_logger()
+
+_PLAIN = frozenset({"name", "arguments", "_meta"})
 
 
 @dataclass(frozen=True)
@@ -192,21 +195,46 @@ class ToolCalls:
         return ListToolsResult(tools=described)
 
     async def call(self, context: RequestContext, params: CallToolRequestParams) -> CallToolResult:
+        answer = await self._answer(context, params.name, params.arguments or {})
+        return CallToolResult.model_validate(answer)
+
+    async def answer_plainly(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+        """Answers a call of a tool in the shape of the wire; the innermost middleware.
+
+        The SDK reads what was asked twice, and checks, dumps and checks again what is answered:
+        for a list that takes as long as the list. Whatever is not as plain as nearly every call
+        is left to it, and so is what it refuses.
+        """
+        params = ctx.params or {}
+        name: object = params.get("name")
+        arguments: object = params.get("arguments", {})
+        if (
+            isinstance(name, str)
+            and name in self._tools
+            and isinstance(arguments, dict)
+            and _is_plain_call(ctx)
+        ):
+            return await self._answer(ctx, name, cast("dict[str, object]", arguments))
+        return await call_next(ctx)
+
+    async def _answer(
+        self, context: RequestContext, name: str, arguments: dict[str, object]
+    ) -> dict[str, JsonValue]:
         started = perf_counter()
         caller = self._dispatcher.caller_of(context)
         try:
             progress = partial(_report_progress, context)
-            result = _result(await self.run(caller, params.name, params.arguments or {}, progress))
+            answer = _result(await self.run(caller, name, arguments, progress))
         except CallFailedError as error:
-            result = error.result
+            answer = _content(str(error), is_error=True)
         _log.info(
             "tool.called",
-            tool=params.name if params.name in self._tools else "unknown",
+            tool=name if name in self._tools else "unknown",
             agent=caller.agent,
             duration_ms=round((perf_counter() - started) * 1_000, 1),
-            outcome="error" if result.is_error else "ok",
+            outcome="error" if answer["isError"] else "ok",
         )
-        return result
+        return answer
 
     async def run(
         self, caller: Caller, name: str, arguments: dict[str, object], report_progress: Progress
@@ -232,13 +260,28 @@ class ToolCalls:
             raise CallFailedError(error_result(error, name)) from error
 
 
-def _result(found: BaseModel) -> CallToolResult:
+def _is_plain_call(context: RequestContext) -> bool:
+    """Whether it is a call, of a session that may call, with nothing that only the SDK reads."""
+    params, session = context.params or {}, context.session
+    return (
+        context.method == "tools/call"
+        and context.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
+        # Without a way to ask the client anything there is no handshake either.
+        and (session.client_params is not None or not session.can_send_request)
+        and params.keys() <= _PLAIN
+        and ("_meta" not in params or context.meta is not None)
+    )
+
+
+def _result(found: BaseModel) -> dict[str, JsonValue]:
     # Some clients give their model the structured content alone, others the text alone.
     structured = as_json(found)
-    text = to_json(structured).decode()
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=structured
-    )
+    answer = _content(to_json(structured).decode(), is_error=False)
+    return {**answer, "structuredContent": structured}
+
+
+def _content(text: str, *, is_error: bool) -> dict[str, JsonValue]:
+    return {"content": [{"type": "text", "text": text}], "isError": is_error}
 
 
 def _given(arguments: dict[str, object], tool: AnyTool) -> dict[str, object]:
