@@ -5,6 +5,7 @@ connection is there, the session's settings. They are set by a statement and not
 parameter `options`, so that the URL may have `options` of its own, and poolers let us in.
 """
 
+import asyncio
 import os
 import re
 import select
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -26,6 +28,7 @@ from pydantic_core import from_json
 
 from diary_mcp.service.ports.workflows import APPLICATION_NAME
 from diary_mcp.store.sql import load_queries
+from diary_mcp.store.waiting import SocketWatch
 
 Connection = AsyncConnection[tuple[object, ...]]
 Limits = Mapping[str, str]
@@ -75,6 +78,7 @@ _SESSION = MappingProxyType(
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=")
 # Nothing is looked at in between.
 _LONGEST_INTERVAL_S = 3600.0
+_CALL_OFF_S = 5.0
 
 _Row = TypeVar("_Row")
 _Answer = TypeVar("_Answer")
@@ -103,6 +107,10 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
 
     open_pipeline: AsyncPipeline | None = None
 
+    @cached_property
+    def _watch(self) -> SocketWatch:
+        return SocketWatch()
+
     async def wait(
         self,
         gen: PQGen[_Answer],
@@ -114,12 +122,54 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
         if timeout is not None:
             return await super().wait(gen, _LONGEST_INTERVAL_S, timeout)
         try:
-            answer = await super().wait(gen, _LONGEST_INTERVAL_S, self.longest_wait_s)
+            answer = await self._attend(gen)
         except psycopg.OperationalError as error:
             _give_up_if_left_waiting(self.pgconn, error, self.longest_wait_s)
             raise
         self.answered_at = time.monotonic()
         return answer
+
+    async def close(self) -> None:
+        self._watch.end()
+        await super().close()
+
+    async def _attend(self, gen: PQGen[_Answer]) -> _Answer:
+        """As psycopg waits, but that the socket stays registered with the loop."""
+        if sys.platform == "win32":
+            return await super().wait(gen, _LONGEST_INTERVAL_S, self.longest_wait_s)
+        try:
+            return await self._take_turns(gen)
+        except OSError as error:
+            raise psycopg.OperationalError("connection socket closed") from error
+        except asyncio.CancelledError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                await self._call_off(gen)
+            raise
+
+    async def _take_turns(self, gen: PQGen[_Answer]) -> _Answer:
+        loop, longest_s = asyncio.get_running_loop(), self.longest_wait_s
+        until = None if longest_s is None else loop.time() + longest_s
+        try:
+            wanted = next(gen)
+            while True:
+                ready = await self._watch.wait(self.pgconn.socket, wanted, until)
+                if not ready and until is not None and loop.time() >= until:
+                    raise psycopg.OperationalError("no answer")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            answer: _Answer = end.value
+        await self._watch.rest()
+        return answer
+
+    async def _call_off(self, gen: PQGen[_Answer]) -> None:
+        """Ends what PostgreSQL does for who has gone, or the connection."""
+        try:
+            await self.cancel_safe(timeout=_CALL_OFF_S)
+            await super().wait(gen, _LONGEST_INTERVAL_S, _CALL_OFF_S)
+        except psycopg.errors.QueryCanceled:
+            return
+        except BaseException:  # noqa: BLE001  # whatever it is, its state is not known
+            self.pgconn.finish()
 
     @contextmanager
     def waiting_at_most(self, seconds: float) -> Generator[None]:
