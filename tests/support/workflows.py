@@ -217,11 +217,11 @@ class Diary:
     ) -> None:
         async with self.store.unit_of_work() as unit:
             await unit.agents.register(agent)
-            generation = await raise_generation(unit, entry_id)
             grantee = Grantee(agent)
-            await unit.shares.put(entry_id, grantee, expires_at, None)
+            given = await unit.shares.give(entry_id, ALICE, grantee, expires_at, None)
+            assert given.generation is not None
             await unit.workflows.enqueue(
-                PermissionChange("grant_viewer", (entry_id,), generation, grantee)
+                PermissionChange("grant_viewer", (entry_id,), given.generation, grantee)
             )
 
     async def unshare(self, entry_id: EntryId, agent: AgentName) -> None:

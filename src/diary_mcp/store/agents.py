@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from difflib import SequenceMatcher
 
+from psycopg import AsyncCursor
 from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.fields import AgentName, Grantee, GroupName
@@ -25,9 +26,8 @@ class PostgresAgents:
         await self._connection.execute(_SQL["register_agent"], {"name": agent})
 
     async def exists(self, grantee: Grantee) -> bool:
-        group = group_of(grantee)
-        statement = _SQL["agent_exists"] if group is None else _SQL["group_exists"]
-        return await fetch_flag(self._connection, statement, {"name": group or grantee})
+        known = await look_for_grantee(self._connection, grantee)
+        return await known.fetchone() is not None
 
     async def list_similar(self, grantee: Grantee, limit: int) -> list[Grantee]:
         cursor = self._connection.cursor(row_factory=scalar_row)
@@ -66,3 +66,12 @@ class PostgresAgents:
         cursor = self._connection.cursor(row_factory=class_row(RememberedRequest))
         await cursor.execute(_SQL["find_request"], call)
         return await cursor.fetchone() or request
+
+
+async def look_for_grantee(
+    connection: Connection, grantee: Grantee
+) -> AsyncCursor[tuple[object, ...]]:
+    """Asks for the agent, or the group, of a name; a row is fetched where there is one."""
+    group = group_of(grantee)
+    statement = _SQL["agent_exists"] if group is None else _SQL["group_exists"]
+    return await connection.execute(statement, {"name": group or grantee})

@@ -7,12 +7,14 @@ from psycopg.rows import args_row, class_row
 from diary_mcp.domain.entry import Share
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.service.ports.entries import Readership
-from diary_mcp.service.ports.shares import SharePosition
-from diary_mcp.store.database import Connection, fetch_count, fetch_flag
+from diary_mcp.service.ports.shares import Given, SharePosition
+from diary_mcp.store.agents import look_for_grantee
+from diary_mcp.store.database import Connection, fetch_flag
 from diary_mcp.store.entries import reader_parameters
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("share")
+_ENTRY_SQL = load_queries("entry")
 
 
 class PostgresShares:
@@ -65,29 +67,37 @@ class PostgresShares:
         )
         return await cursor.fetchall()
 
-    async def put(
-        self, entry_id: EntryId, grantee: Grantee, expires_at: datetime | None, note: str | None
-    ) -> Share:
+    async def give(
+        self,
+        entry_id: EntryId,
+        owner: AgentName,
+        grantee: Grantee,
+        expires_at: datetime | None,
+        note: str | None,
+    ) -> Given:
         wanted = {
             "entry_id": entry_id,
             "grantee": grantee,
             "expires_at": expires_at,
             "note": note,
         }
+        # Nothing is fetched before all of it is sent.
+        known = await look_for_grantee(self._connection, grantee)
+        generation = self._connection.cursor(row_factory=args_row(int))
+        await generation.execute(_ENTRY_SQL["raise_generation"], {"id": entry_id, "owner": owner})
         await self._connection.execute(_SQL["put_share"], wanted)
-        cursor = self._connection.cursor(row_factory=class_row(Share))
-        await cursor.execute(_SQL["find_share"], wanted)
-        share = await cursor.fetchone()
-        assert share is not None, "the transaction holds the entry"  # noqa: S101  # an invariant
-        return share
+        share = self._connection.cursor(row_factory=class_row(Share))
+        await share.execute(_SQL["find_share"], wanted)
+        groups = self._connection.cursor(row_factory=args_row(int))
+        await groups.execute(_SQL["count_group_shares"], {"entry_id": entry_id})
+        return Given(
+            is_known=await known.fetchone() is not None,
+            generation=await generation.fetchone(),
+            share=await share.fetchone(),
+            groups=await groups.fetchone() or 0,
+        )
 
     async def remove(self, entry_id: EntryId, grantee: Grantee) -> bool:
         return await fetch_flag(
             self._connection, _SQL["remove_share"], {"entry_id": entry_id, "grantee": grantee}
         )
-
-    async def count_groups(self, entry_id: EntryId) -> int:
-        count = await fetch_count(
-            self._connection, _SQL["count_group_shares"], {"entry_id": entry_id}
-        )
-        return count or 0

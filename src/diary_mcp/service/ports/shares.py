@@ -52,15 +52,37 @@ class ShareReader(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Given:
+    """What became of an entry by a share of it."""
+
+    is_known: bool
+    """Whether there is an agent, or a group, of the name; a transaction keeps it there."""
+
+    generation: int | None
+    share: Share | None
+    """Both `None` where the owner's entry was deleted a moment ago."""
+
+    groups: int
+    """How many the entry is shared with."""
+
+
 class ShareWriter(Protocol):
-    async def put(
-        self, entry_id: EntryId, grantee: Grantee, expires_at: datetime | None, note: str | None
-    ) -> Share:
-        """Adds the share, or replaces `expires_at` and `note` of the one that is there."""
+    async def give(
+        self,
+        entry_id: EntryId,
+        owner: AgentName,
+        grantee: Grantee,
+        expires_at: datetime | None,
+        note: str | None,
+    ) -> Given:
+        """Raises the entry's generation, and adds the share, in one round trip.
+
+        It replaces `expires_at` and `note` of one that is there. What must not be, the caller
+        finds in what is given, and does not commit.
+        """
         ...
 
     async def remove(self, entry_id: EntryId, grantee: Grantee) -> bool:
         """Removes an active share; `False` where there is none."""
         ...
-
-    async def count_groups(self, entry_id: EntryId) -> int: ...

@@ -8,10 +8,10 @@ from diary_mcp.domain.entry import Entry, EntryFields, Share
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Grantee
 from diary_mcp.domain.relations import group_of
-from diary_mcp.service.entries.access import Access
+from diary_mcp.service.entries.access import Access, not_found
 from diary_mcp.service.entries.entries import find_own, raise_generation
 from diary_mcp.service.ports.agents import AgentDirectory
-from diary_mcp.service.ports.store import Store, UnitOfWork
+from diary_mcp.service.ports.store import Store
 from diary_mcp.service.ports.workflows import PermissionChange
 
 # More groups on one entry, and Keto would silently stop looking (its width limit is 100).
@@ -53,14 +53,19 @@ class SharingService:
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
-                await require_grantee(unit.agents, grantee)
-                generation = await raise_generation(unit, caller, entry)
-                share = await unit.shares.put(entry.id, grantee, expires_at, note)
-                await _check_width(unit, entry.id)
+                if not _is_name(grantee):
+                    raise await _unknown(unit.agents, grantee)
+                given = await unit.shares.give(entry.id, caller, grantee, expires_at, note)
+                if not given.is_known:
+                    raise await _unknown(unit.agents, grantee)
+                if given.share is None or given.generation is None:
+                    raise not_found(reference)
+                if given.groups > MAX_GROUPS_PER_ENTRY:
+                    raise _too_wide()
                 await unit.workflows.enqueue(
-                    PermissionChange("grant_viewer", (entry.id,), generation, grantee)
+                    PermissionChange("grant_viewer", (entry.id,), given.generation, grantee)
                 )
-                return share
+                return given.share
         raise await self._access.refusal(caller, reference)
 
     async def unshare(self, caller: AgentName, reference: str, grantee: Grantee) -> EntryId:
@@ -116,12 +121,18 @@ async def require_grantee(agents: AgentDirectory, grantee: Grantee) -> None:
     Raises:
         InvalidArgumentError: there is none; names what exists and is close.
     """
-    name = group_of(grantee) or grantee
-    if re.fullmatch(NAME_PATTERN, name) and await agents.exists(grantee):
-        return
+    if not _is_name(grantee) or not await agents.exists(grantee):
+        raise await _unknown(agents, grantee)
+
+
+def _is_name(grantee: Grantee) -> bool:
+    return re.fullmatch(NAME_PATTERN, group_of(grantee) or grantee) is not None
+
+
+async def _unknown(agents: AgentDirectory, grantee: Grantee) -> InvalidArgumentError:
     similar = await agents.list_similar(grantee, _SUGGESTIONS)
     known = ", ".join(similar) if similar else "none yet"
-    raise InvalidArgumentError(
+    return InvalidArgumentError(
         f"There is no agent or group {grantee!r}. Close to it: {known}. An agent exists once it "
         "has called a tool or was added with `diary-mcp agent add`; a group is named group:NAME."
     )
@@ -139,9 +150,8 @@ def _check_share(caller: AgentName, grantee: Grantee, expires_at: datetime | Non
         )
 
 
-async def _check_width(unit: UnitOfWork, entry_id: EntryId) -> None:
-    if await unit.shares.count_groups(entry_id) > MAX_GROUPS_PER_ENTRY:
-        raise InvalidArgumentError(
-            f"An entry can be shared with at most {MAX_GROUPS_PER_ENTRY} groups; unshare one, or "
-            "put one group into another."
-        )
+def _too_wide() -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"An entry can be shared with at most {MAX_GROUPS_PER_ENTRY} groups; unshare one, or "
+        "put one group into another."
+    )
