@@ -14,6 +14,7 @@ from mcp_types import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     PARSE_ERROR,
+    PROTOCOL_VERSION_META_KEY,
     ErrorData,
     JSONRPCError,
     JSONRPCMessage,
@@ -93,6 +94,16 @@ def read_message(raw: bytes) -> JSONRPCMessage | Refusal | None:
         return jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
         return _refusal(value)
+
+
+def has_envelope(request: JSONRPCRequest) -> bool:
+    """Whether a request says for itself which version of the protocol it is of.
+
+    `initialize` asks for one, whatever else it says.
+    """
+    meta: object = (request.params or {}).get("_meta")
+    is_said = isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta
+    return is_said and request.method != "initialize"
 
 
 def as_read(raw: bytes, message: JSONRPCMessage) -> bytes:

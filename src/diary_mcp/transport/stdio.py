@@ -17,9 +17,10 @@ import stat
 import struct
 import sys
 import termios
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import RawIOBase
 from types import FrameType, TracebackType
 from typing import IO, Self
@@ -27,8 +28,9 @@ from typing import IO, Self
 import anyio
 import anyio.to_thread
 import structlog
+from mcp.server.runner import serve_loop
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCMessage
+from mcp_types import JSONRPCMessage, JSONRPCRequest
 
 from diary_mcp.posix_signals import ending_signals
 from diary_mcp.server.build import DiaryServer
@@ -36,6 +38,7 @@ from diary_mcp.transport.inflight import InFlight, MessageStream
 from diary_mcp.transport.json_text import (
     Refusal,
     find_id,
+    has_envelope,
     has_too_many_values,
     read_message,
     refuse,
@@ -54,6 +57,10 @@ _MAX_UNANSWERED_BYTES = 32 << 20
 _LAST_ANSWERS_S = 4.0
 _LAST_ANSWERS_ON_SIGNAL_S = 1.0
 _LAST_COMMITS_S = 0.5
+_MOST_BEFORE_A_REQUEST = 8
+_HAS_ENVELOPE = (
+    "Invalid request: this session began with initialize, so that _meta names no protocol version."
+)
 
 
 async def serve_stdio(
@@ -79,8 +86,25 @@ async def serve_stdio(
             end_within(CLOSING_S, signals.status)
 
         messages = _Messages(stdin, answers, in_flight, last, end)
-        await server.run(messages, answers, server.create_initialization_options())
+        await _serve_in_its_era(server, messages, answers)
     return signals.status
+
+
+async def _serve_in_its_era(
+    server: DiaryServer, messages: "_Messages", answers: MessageStream[SessionMessage]
+) -> None:
+    """Serves a client in the era of the protocol in which it opens the session.
+
+    The SDK's `run` finds that out too, with a task that then hands on every message.
+    """
+    opening = await messages.read_opening()
+    options = server.create_initialization_options()
+    if opening is None or has_envelope(opening):
+        await server.run(messages, answers, options)
+        return
+    messages.takes_envelopes = False
+    async with server.lifespan(server) as state:
+        await serve_loop(server, messages, answers, lifespan_state=state, init_options=options)
 
 
 class _Wire:
@@ -112,6 +136,21 @@ class _Messages(_Wire):
     closing: Callable[[], None]
     has_ended: bool = False
     unanswered_bytes: int = 0
+    takes_envelopes: bool = True
+    """Whether requests of the protocol without a handshake are taken."""
+    read_before: deque[SessionMessage] = field(default_factory=deque[SessionMessage])
+
+    async def read_opening(self) -> JSONRPCRequest | None:
+        """The first request, which is received again, with what came before it."""
+        with suppress(anyio.EndOfStream):
+            while True:
+                read = await self._receive()
+                if isinstance(read.message, JSONRPCRequest):
+                    self.read_before.append(read)
+                    return read.message
+                if len(self.read_before) < _MOST_BEFORE_A_REQUEST:
+                    self.read_before.append(read)
+        return None
 
     def __aiter__(self) -> Self:
         return self
@@ -128,6 +167,9 @@ class _Messages(_Wire):
         Raises:
             anyio.EndOfStream: there is none any more, and the last answers are given.
         """
+        return self.read_before.popleft() if self.read_before else await self._receive()
+
+    async def _receive(self) -> SessionMessage:
         while not self.has_ended:
             await self.in_flight.wait_for_room()
             if self.unanswered_bytes > _MAX_UNANSWERED_BYTES:
@@ -151,6 +193,9 @@ class _Messages(_Wire):
                 _log.warning("message.malformed")
             case Refusal(error):
                 await self.answers.send(SessionMessage(error))
+            case JSONRPCRequest() as request if not self.takes_envelopes and has_envelope(request):
+                refusal = refuse(_HAS_ENVELOPE, request_id=request.id)
+                await self.answers.send(SessionMessage(refusal.error))
             case message:
                 return message
         return None

@@ -298,6 +298,16 @@ def test_a_call_with_a_meta_that_is_none_is_refused(site: Deployment, meta: obje
     assert told.value.code == -32602
 
 
+def test_a_session_with_a_handshake_takes_no_request_of_the_era_without(site: Deployment) -> None:
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+
+    with pytest.raises(ProtocolError) as told:
+        site.alice.request("tools/list", {"_meta": meta}).result(30)
+
+    assert told.value.code == -32600
+    assert site.alice.request("tools/list").result(30)["tools"]
+
+
 def test_null_counts_as_left_out(site: Deployment) -> None:
     created = site.alice.create(title=None, tags=None, importance=None, date=None)
 
