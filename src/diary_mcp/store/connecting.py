@@ -129,6 +129,11 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
         self.answered_at = time.monotonic()
         return answer
 
+    async def commit(self) -> None:
+        # At the end of every call; psycopg finds that there is nothing to do by way of a wait.
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            await super().commit()
+
     async def close(self) -> None:
         self._watch.end()
         await super().close()
