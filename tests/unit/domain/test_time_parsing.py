@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from diary_mcp.domain.fields import format_time, parse_end, parse_time
+from diary_mcp.domain.fields import Time, format_time, parse_end, parse_time
 from diary_mcp.domain.time_parsing import read_time
 
 MORNING = datetime(2024, 3, 5, 8, 30, tzinfo=UTC)
@@ -142,3 +143,10 @@ def test_what_is_written_is_read_again_with_any_offset(moment: datetime, minutes
 def test_no_text_breaks_the_reader(text: str) -> None:
     with suppress(ValueError):
         assert parse_time(text).tzinfo == UTC
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_a_time_is_as_json_what_it_is_elsewhere(moment: datetime) -> None:
+    times = TypeAdapter[datetime](Time)
+    with suppress(ValidationError):  # the first or the last day of all
+        assert times.dump_python(times.validate_python(moment), mode="json") == format_time(moment)

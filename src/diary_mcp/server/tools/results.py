@@ -47,7 +47,11 @@ MAX_PART_CHARACTERS = 20_000
 
 
 class Result(BaseModel, frozen=True):
-    """Base of every result that is no digest and no report."""
+    """Base of every result that is no digest and no report.
+
+    What a result has several of is a list or a tuple: pydantic goes through any other sequence
+    in Python, one item after the other.
+    """
 
 
 class ShownEntry(Result, frozen=True):
@@ -63,9 +67,9 @@ class ShownEntry(Result, frozen=True):
     session: str | None = None
     type: EntryType
     title: str | None = None
-    tags: Sequence[str] | None = None
+    tags: tuple[str, ...] | None = None
     importance: float | None = None
-    supersedes: Sequence[EntryId] | None = None
+    supersedes: tuple[EntryId, ...] | None = None
     superseded_by: EntryId | None = None
     version: int | None = None
     date: Time
@@ -91,7 +95,7 @@ class ListedEntry(ShownEntry, frozen=True):
 
 class FoundEntry(ListedEntry, frozen=True):
     score: float
-    matched: Sequence[str]
+    matched: tuple[str, ...]
 
 
 class CreatedResult(Result, frozen=True):
@@ -104,7 +108,7 @@ class CreatedResult(Result, frozen=True):
     date: Time
     sharing: Literal["pending"] | None
     signature: Literal["signed", "pending", "none"]
-    similar: Sequence[SimilarEntry] | None
+    similar: tuple[SimilarEntry, ...] | None
     notice: str | None
 
 
@@ -116,13 +120,13 @@ class UpdatedResult(Result, frozen=True):
 
 
 class EntriesResult(Result, frozen=True):
-    entries: Sequence[ListedEntry]
+    entries: list[ListedEntry]
     next_cursor: str | None
     notice: str | None
 
 
 class SearchResult(Result, frozen=True):
-    hits: Sequence[FoundEntry]
+    hits: list[FoundEntry]
     next_cursor: str | None
     notice: str | None
 
@@ -154,7 +158,7 @@ class RevokedResult(Result, frozen=True):
 
 
 class SharesResult(Result, frozen=True):
-    shares: Sequence[ShareResult]
+    shares: list[ShareResult]
     next_cursor: str | None
 
 
@@ -179,7 +183,7 @@ class DiaryResult(Result, frozen=True):
 
 class DiariesResult(Result, frozen=True):
     untrusted: str | None
-    diaries: Sequence[DiaryResult]
+    diaries: list[DiaryResult]
 
 
 class Counts(Result, frozen=True):
@@ -451,9 +455,9 @@ class _Shown(TypedDict):
     session: str | None
     type: EntryType
     title: str | None
-    tags: Sequence[str] | None
+    tags: tuple[str, ...] | None
     importance: float | None
-    supersedes: Sequence[EntryId] | None
+    supersedes: tuple[EntryId, ...] | None
     superseded_by: EntryId | None
     date: datetime
     sharing: Literal["pending"] | None
