@@ -24,6 +24,7 @@ class PostgresProxy:
         self._refuses = False
         self._silenced: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamReader] = set()
         self.port = 0
 
     @property
@@ -34,6 +35,10 @@ class PostgresProxy:
         user = f"{self._parts.username}@" if self._parts.username else ""
         netloc = f"{user}127.0.0.1:{self.port}"
         return urlunsplit(self._parts._replace(netloc=netloc, query=query))
+
+    def count_clients(self) -> int:
+        """How many have not hung up."""
+        return sum(not client.at_eof() for client in self._clients)
 
     def silence(self) -> None:
         """From now on nothing passes on the connections that there are, nor on new ones."""
@@ -58,6 +63,7 @@ class PostgresProxy:
         if self._refuses:
             answers.close()
             return
+        self._clients.add(client)
         server, requests = await self._connect()
         pair = [
             asyncio.create_task(self._pump(client, requests)),

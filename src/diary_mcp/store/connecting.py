@@ -126,6 +126,10 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
         except psycopg.OperationalError as error:
             _give_up_if_left_waiting(self.pgconn, error, self.longest_wait_s)
             raise
+        finally:
+            if self.closed:
+                # Or the other end would not learn of it.
+                self._watch.end()
         self.answered_at = time.monotonic()
         return answer
 

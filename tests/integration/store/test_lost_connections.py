@@ -47,6 +47,14 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(proxy: PostgresPro
 
         assert await ask(database) == (1,)
         assert time.monotonic() - started < SOON_S
+        await until_clients_are(proxy, 1)
+
+
+async def until_clients_are(proxy: PostgresProxy, count: int) -> None:
+    """Waits until PostgreSQL could know that only so many are left."""
+    with anyio.fail_after(SOON_S):
+        while proxy.count_clients() > count:  # noqa: ASYNC110  # nothing tells
+            await anyio.sleep(0.01)
 
 
 async def test_dbos_does_not_wait_for_an_answer_that_does_not_come_either(
@@ -108,6 +116,20 @@ async def test_a_call_that_gives_up_meanwhile_takes_no_connection_along(
 
         with anyio.fail_after(SOON_S):
             assert await ask(database) == (1,)
+        await until_clients_are(proxy, 1)
+
+
+async def test_a_call_that_gives_up_where_nothing_answers_hangs_up(proxy: PostgresProxy) -> None:
+    async with open_database(proxy.url, max_size=1, waits=WaitLimits(sure_s=60)) as database:
+        await ask(database)
+        proxy.silence()
+        with anyio.move_on_after(LIMIT_S) as given_up:
+            await ask(database)
+        assert given_up.cancelled_caught
+
+        proxy.restore()
+        assert await ask(database) == (1,)
+        await until_clients_are(proxy, 1)
 
 
 async def test_the_pool_is_back_at_once_after_an_outage(proxy: PostgresProxy) -> None:
