@@ -17,7 +17,7 @@ from support.postgres_users import (
 
 pytest_plugins = ["support.postgres_fixtures"]
 
-PROCESSES = 5
+PROCESSES = 4
 
 needs_other_accounts = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None,

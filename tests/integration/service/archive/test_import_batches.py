@@ -119,7 +119,7 @@ async def test_a_batch_whose_workflow_cannot_be_scheduled_is_not_imported(
 async def test_a_killed_import_leaves_whole_batches_and_can_be_run_again(
     foundation: Foundation, tmp_path: Path
 ) -> None:
-    folder = _many(tmp_path / "in", 10 * BATCH)
+    folder = _many(tmp_path / "in", 6 * BATCH)
     script = str(TESTS / "support" / "import_process.py")
     process = await anyio.open_process(
         [sys.executable, script, foundation.database_url, str(folder)],
@@ -137,11 +137,11 @@ async def test_a_killed_import_leaves_whole_batches_and_can_be_run_again(
 
     report = await run_import(foundation, folder)
 
-    assert 0 < len(left) < 10 * BATCH
+    assert 0 < len(left) < 6 * BATCH
     assert len(left) % BATCH == 0
     assert {entry_id for batch in granted for entry_id in batch} == left
-    assert (report.imported, report.unchanged) == (10 * BATCH - len(left), len(left))
-    assert len(await list_entries(foundation)) == 10 * BATCH
+    assert (report.imported, report.unchanged) == (6 * BATCH - len(left), len(left))
+    assert len(await list_entries(foundation)) == 6 * BATCH
 
 
 async def test_imported_entries_get_their_owners_tuples(

@@ -248,7 +248,7 @@ async def test_the_statements_read_by_an_index(diary: Searching) -> None:
         "insert into diary.entry (id, owner, author, type, content, tags, importance, date,"
         " created_at, updated_at, content_hash) select gen_random_uuid(),"
         " 'agent-' || number % 300, 'model', 'note', 'x', '{}', 0.5, now(), now(), now(), ''"
-        " from generate_series(1, 20000) as number"
+        " from generate_series(1, 8000) as number"
     )
     await diary.query(
         "insert into diary.search_document (entry_id, owner, words_by, words)"
