@@ -60,6 +60,8 @@ class Searching:
 
     foundation: Foundation
     embedder: Embedder | None
+    large_from: int | None = None
+    """From how many entries on a diary is large; `None` is what the product does."""
 
     @cached_property
     def service(self) -> SearchService:
@@ -69,7 +71,9 @@ class Searching:
     def with_permissions(self, permissions: SilentPermissions | None = None) -> SearchService:
         reader = permissions or self.foundation.permissions
         access = Access(self.foundation.store, reader)
-        return SearchService(self.foundation.store, reader, access, self.embedder)
+        return SearchService(
+            self.foundation.store, reader, access, self.embedder, large_from=self.large_from
+        )
 
     async def index(self) -> int:
         store = PostgresSearchIndex(self.foundation.settling_database)

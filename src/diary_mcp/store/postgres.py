@@ -21,6 +21,7 @@ from diary_mcp.store.entries import (
     PostgresSimilar,
     PostgresSuggestions,
 )
+from diary_mcp.store.outlines import PostgresOutlines
 from diary_mcp.store.reflection import PostgresReflection
 from diary_mcp.store.removals import PostgresRemovals
 from diary_mcp.store.search import PostgresSearch
@@ -129,6 +130,10 @@ class _Reading:
     @property
     def search(self) -> PostgresSearch:
         return PostgresSearch(self._connection)
+
+    @property
+    def outlines(self) -> PostgresOutlines:
+        return PostgresOutlines(self._connection)
 
     @property
     def similar(self) -> PostgresSimilar:

@@ -1,7 +1,7 @@
 """The search index in PostgreSQL, read."""
 
 from collections.abc import Collection, Mapping
-from typing import TypeVar
+from typing import LiteralString, TypeVar
 
 from psycopg.rows import class_row, scalar_row
 
@@ -25,6 +25,9 @@ from diary_mcp.store.entries import filter_parameters, reader_parameters
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("search")
+# By their ids, each is looked up: of many, PostgreSQL would go through all there are.
+_WHOLE, _THESE = "\nwhere\n", "\nwhere e.id in (select unnest(%(ids)s::uuid []))"
+_THESE_DOCUMENTS: LiteralString = _SQL["read_documents"].split(_WHOLE)[0] + _THESE
 _LAST_CHARACTER = "\U0010ffff"
 # What the filters say besides what `diary.matches` looks at.
 _NOT_MATCHED = {"mine", "shared", "include_superseded"}
@@ -39,15 +42,16 @@ class PostgresSearch:
         self._connection = connection
 
     async def read_snapshot(
-        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+        self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
     ) -> Snapshot:
-        return await self._fetch(Snapshot, "read_snapshot", _asked(reader, filters, names))
+        asked = _asked(reader, filters, names, most)
+        return await self._fetch(Snapshot, "read_snapshot", asked)
 
     async def read_diary_snapshot(
-        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+        self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
     ) -> DiarySnapshot | None:
         cursor = self._connection.cursor(row_factory=class_row(DiarySnapshot))
-        asked = _asked(reader, filters, names)
+        asked = _asked(reader, filters, names, most)
         await cursor.execute(_SQL["read_diary_snapshot"], asked, binary=True)
         return await cursor.fetchone()
 
@@ -56,10 +60,12 @@ class PostgresSearch:
         return await self._fetch(PackedRevisions, statement, vars(whose))
 
     async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
-        return await self._read_documents(list(ids), Whose(), model)
+        asked = {"ids": list(ids), "model": model, "words_by": WORDS_VERSION}
+        return await self._fetch_one(PackedDocuments, _THESE_DOCUMENTS, asked)
 
     async def read_all_documents(self, whose: Whose, model: str | None) -> PackedDocuments:
-        return await self._read_documents(None, whose, model)
+        asked = {**vars(whose), "model": model, "words_by": WORDS_VERSION}
+        return await self._fetch(PackedDocuments, "read_documents", asked)
 
     async def read_postings(self, indexed: Indexed, terms: Collection[str]) -> list[Postings]:
         if not terms:
@@ -75,8 +81,7 @@ class PostgresSearch:
             _SQL["list_terms"],
             {
                 **_looked_up(indexed),
-                "firsts": list(prefixes),
-                "ends": [prefix + _LAST_CHARACTER for prefix in prefixes],
+                **prefix_bounds(prefixes),
                 "most": MAX_VOCABULARY,
             },
         )
@@ -96,25 +101,21 @@ class PostgresSearch:
         await cursor.execute(_SQL["list_entries"], {**reader_parameters(reader), "ids": list(ids)})
         return await cursor.fetchall()
 
-    async def _read_documents(
-        self, ids: list[EntryId] | None, whose: Whose, model: str | None
-    ) -> PackedDocuments:
-        return await self._fetch(
-            PackedDocuments,
-            "read_documents",
-            {"ids": ids, **vars(whose), "model": model, "words_by": WORDS_VERSION},
-        )
-
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
         """The one row of a statement that always gives one."""
+        return await self._fetch_one(row, _SQL[statement], parameters)
+
+    async def _fetch_one(
+        self, row: type[Row], statement: LiteralString, parameters: Mapping[str, object]
+    ) -> Row:
         cursor = self._connection.cursor(row_factory=class_row(row))
-        await cursor.execute(_SQL[statement], parameters, binary=True)
+        await cursor.execute(statement, parameters, binary=True)
         (only,) = await cursor.fetchall()
         return only
 
 
 def _asked(
-    reader: Readership, filters: EntryFilters, names: Collection[str]
+    reader: Readership, filters: EntryFilters, names: Collection[str], most: int
 ) -> Mapping[str, object]:
     """What a snapshot is asked for."""
     parameters = filter_parameters(filters)
@@ -122,8 +123,17 @@ def _asked(
         **reader_parameters(reader),
         **parameters,
         "filtered": any(parameters[name] is not None for name in parameters.keys() - _NOT_MATCHED),
+        "most": most,
         "names": list(names),
         "ids": [entry_id for entry_id in map(as_entry_id, names) if entry_id is not None],
+    }
+
+
+def prefix_bounds(prefixes: Collection[str]) -> Mapping[str, object]:
+    """From where to where terms begin with one of these, as pairs."""
+    return {
+        "firsts": list(prefixes),
+        "ends": [prefix + _LAST_CHARACTER for prefix in prefixes],
     }
 
 

@@ -192,6 +192,9 @@ PARAMETERS: Mapping[str, object] = {
     "main_of": None,
     "diary_id": None,
     "counted": True,
+    "most": 1_000,
+    "horizon": "0",
+    "change": str(2**64 - 1),
 }
 """One reader's, and one entry's; `SPECIAL` says where a statement needs another."""
 
@@ -217,8 +220,8 @@ NEW: Mapping[str, object] = {
     "previous_version": 1,
 }
 SPECIAL: Mapping[str, Mapping[str, object]] = {
-    "search.read_documents": {"owner": None},
-    "search.read_documents of all": {"ids": None},
+    "outline.read_standing": {"whole": None, "asked": [ENTRY]},
+    "outline.list_matching": {"whole": None},
     "search.read_postings": {"shared": [ENTRY]},
     "search.list_terms": {"shared": [ENTRY], "most": 100},
     "search.list_revisions_in_diary": {"diary": UUID(int=1)},
@@ -279,6 +282,9 @@ STATEMENTS = (
         "read_texts", "list_entries", "claim_words", "claim_vectors",
         "lock_documents", "remove_postings", "is_waiting",
     )),
+    *("outline." + name for name in (
+        "list_page", "list_changes", "list_vocabulary", "read_standing", "list_matching",
+    )),
     *("entry." + name for name in (
         "find_entry", "was_owned_by", "list_entries", "list_own_entries", "list_tags",
         "count_entries", "insert_entry", "link_waiting_source", "keep_version", "update_entry",
@@ -313,7 +319,6 @@ STATEMENTS = (
     *("similar." + name for name in ("list_similar", "list_unindexed_before")),
     *("history." + name for name in ("list_versions", "find_version")),
     *("agent." + name for name in ("claim_request", "find_request")),
-    "search.read_documents of all",
     "workflow_queue.request_indexing",
     *("takeover." + name for name in (
         "is_work_there", "stand_by", "list_silent", "poll_rate",

@@ -152,13 +152,16 @@ class SearchReader(Protocol):
     """The index as rows. Whether the caller may see them is the service's to decide."""
 
     async def read_snapshot(
-        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+        self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
     ) -> Snapshot:
-        """What there is at this moment; `names` are words that may be ids or keys."""
+        """What there is at this moment; `names` are words that may be ids or keys.
+
+        At most so many of the caller's own are counted, and where `most` is 0, they are left out.
+        """
         ...
 
     async def read_diary_snapshot(
-        self, reader: Readership, filters: EntryFilters, names: Collection[str]
+        self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
     ) -> DiarySnapshot | None:
         """What there is in the reader's place; `None` where the rows do not open it as a whole."""
         ...

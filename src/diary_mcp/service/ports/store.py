@@ -15,6 +15,7 @@ from diary_mcp.service.ports.entries import (
     RequestLog,
     SuggestionReader,
 )
+from diary_mcp.service.ports.outline import OutlineReader
 from diary_mcp.service.ports.reflection import ReflectionReader
 from diary_mcp.service.ports.search import SearchReader, SimilarReader
 from diary_mcp.service.ports.shares import ShareReader, ShareWriter
@@ -44,6 +45,8 @@ class Reading(Protocol):
     def suggestions(self) -> SuggestionReader: ...
     @property
     def search(self) -> SearchReader: ...
+    @property
+    def outlines(self) -> OutlineReader: ...
     @property
     def similar(self) -> SimilarReader: ...
     @property

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import MAXYEAR
 from functools import cached_property
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.ports.search import PackedDocuments, Whose
 from diary_mcp.service.search.ranking import Flags, Floats, Integers
 
@@ -176,6 +177,15 @@ def join(parts: Sequence[Documents]) -> Documents:
 def as_ids(column: bytes) -> Ids:
     """16 bytes each. An id that ends in zeros reads shorter, and compares the same."""
     return np.frombuffer(column, dtype=f"S{_ID_BYTES}")
+
+
+def as_entry_ids(ids: Ids) -> list[EntryId]:
+    return [EntryId(each) for each in as_uuids(ids)]
+
+
+def as_uuids(ids: Ids) -> list[UUID]:
+    packed = ids.tobytes()
+    return [UUID(bytes=packed[i : i + _ID_BYTES]) for i in range(0, len(packed), _ID_BYTES)]
 
 
 def as_integers(column: bytes, kind: str) -> Integers:

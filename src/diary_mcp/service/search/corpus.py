@@ -18,7 +18,7 @@ from diary_mcp.service.search.cache import (
     as_ids,
     as_integers,
 )
-from diary_mcp.service.search.ranking import Corpus, Flags, Floats, Integers
+from diary_mcp.service.search.ranking import Corpus, Flags, Floats, Integers, Statistics
 
 _FLOATS = np.dtype("<f4")
 # As floats they stay in the processor's cache, and they are too few for OpenBLAS to share out among
@@ -40,6 +40,7 @@ Found = Mapping[str, tuple[Integers, Floats]]
 class Unindexed:
     """One entry whose words are not in the index, counted now."""
 
+    id: EntryId
     index: int
     counts: Mapping[str, int]
     length: int
@@ -66,6 +67,17 @@ class Part:
         )
 
 
+@dataclass(frozen=True)
+class Totals:
+    """How many entries are searched in all, where only some of them were read."""
+
+    size: int
+    unworded: int
+    """How many of those that were not read lack words in the index."""
+    without_vectors: int
+    """And how many of them have no vectors."""
+
+
 NO_PART = Part(NO_DOCUMENTS, as_flags(b""), as_flags(b""), as_ids(b""))
 
 
@@ -80,6 +92,7 @@ class SearchedEntries:
         owners: whose these are, by which their words are found.
         diary: the one that they are in, where it is one.
         shared: others, each of which was asked about.
+        totals: what there is besides these, where they are a choice of a large diary.
     """
 
     def __init__(
@@ -88,7 +101,9 @@ class SearchedEntries:
         owners: Sequence[AgentName],
         diary: DiaryId | None = None,
         shared: Part = NO_PART,
+        totals: Totals | None = None,
     ) -> None:
+        self._besides = totals
         self._parts = [part.documents for part in (whole, shared) if part.documents.size]
         self.eligible = _joined([whole.eligible, shared.eligible], np.bool_)
         self.named = _joined([whole.named, shared.named], np.bool_)
@@ -104,6 +119,30 @@ class SearchedEntries:
     @property
     def size(self) -> int:
         return len(self.eligible)
+
+    @property
+    def packed_ids(self) -> Ids:
+        return self._ids
+
+    @property
+    def is_all(self) -> bool:
+        """Whether these are all that is searched, and no choice of it."""
+        return self._besides is None
+
+    @property
+    def total(self) -> int:
+        """How many entries are searched, these and those that were not read."""
+        return self.size if self._besides is None else self._besides.size
+
+    def count_unworded(self) -> int:
+        """How many of all lack words in the index."""
+        besides = 0 if self._besides is None else self._besides.unworded
+        return int((~self.worded).sum()) + besides
+
+    def count_without_vectors(self) -> int:
+        """How many of all have no vectors."""
+        besides = 0 if self._besides is None else self._besides.without_vectors
+        return int(self.without_vectors.sum()) + besides
 
     @property
     def indexed(self) -> Indexed:
@@ -146,9 +185,19 @@ class SearchedEntries:
         indices = self._indices(as_ids(b"".join(entry_id.bytes for entry_id in ids)))
         return indices[indices >= 0]
 
-    def find(self, postings: Sequence[Postings], unindexed: Sequence[Unindexed]) -> Found:
-        """The postings as indices; of what is not indexed any more, those that were counted now."""
-        found = {posting.term: self._read(posting) for posting in postings}
+    def find(
+        self,
+        postings: Sequence[Postings],
+        unindexed: Sequence[Unindexed],
+        known: Found | None = None,
+    ) -> Found:
+        """The postings as indices; of what is not indexed any more, those that were counted now.
+
+        `known` ones are of other entries.
+        """
+        found = dict(known or {})
+        for posting in postings:
+            found[posting.term] = _with(found.get(posting.term), self._read(posting))
         now: dict[str, tuple[list[int], list[int]]] = {}
         for entry in unindexed:
             for term, count in entry.counts.items():
@@ -156,14 +205,16 @@ class SearchedEntries:
                 entries.append(entry.index)
                 counts.append(count)
         for term, (entries, counts) in now.items():
-            indexed = found.get(term, (np.zeros(0, np.int64), np.zeros(0)))
-            found[term] = (
-                np.concatenate([indexed[0], np.array(entries, np.int64)]),
-                np.concatenate([indexed[1], np.array(counts, np.float64)]),
-            )
+            counted = np.array(entries, np.int64), np.array(counts, np.float64)
+            found[term] = _with(found.get(term), counted)
         return found
 
-    def as_corpus(self, unindexed: Sequence[Unindexed], vector_bytes: int) -> Corpus:
+    def as_corpus(
+        self,
+        unindexed: Sequence[Unindexed],
+        vector_bytes: int,
+        statistics: Statistics | None = None,
+    ) -> Corpus:
         """The columns as the ranking takes them."""
         parts = self._parts
         starts = np.cumsum([0, *(part.size for part in parts)]).tolist()
@@ -189,6 +240,7 @@ class SearchedEntries:
             is_question=is_question,
             authors=_joined([part.authors for part in parts], np.object_),
             vector_counts=_joined([part.sizes for part in parts], np.int64) // vector_bytes,
+            statistics=statistics,
         )
 
     def newest(self, indices: Integers) -> list[int]:
@@ -226,6 +278,14 @@ class SearchedEntries:
         return indices
 
 
+def _with(
+    known: tuple[Integers, Floats] | None, more: tuple[Integers, Floats]
+) -> tuple[Integers, Floats]:
+    if known is None:
+        return more
+    return np.concatenate([known[0], more[0]]), np.concatenate([known[1], more[1]])
+
+
 def _joined(columns: list[NDArray[Scalar]], kind: type[Scalar]) -> NDArray[Scalar]:
     if len(columns) == 1:
         return columns[0]
@@ -245,8 +305,8 @@ def having_all(terms: Sequence[str], found: Found, size: int) -> Flags:
 
 def compare(packed: bytes, query: bytes) -> NDArray[np.float64]:
     """The cosine between `query` and each of the packed vectors, in their order."""
-    asked = _unit(query)
-    stored = np.frombuffer(packed, dtype=_stored(len(asked)))
+    asked = unit(query)
+    stored = stored_vectors(packed, len(asked))
     products = np.empty(len(stored), dtype=np.float32)
     at_once = max(1, _NUMBERS_AT_ONCE // len(asked))
     floats = np.empty((min(len(stored), at_once), len(asked)), dtype=np.float32)
@@ -263,9 +323,15 @@ def vector_bytes(query: bytes) -> int:
     return _stored(len(query) // _FLOATS.itemsize).itemsize
 
 
-def _unit(vector: bytes) -> NDArray[np.float32]:
+def unit(vector: bytes) -> NDArray[np.float32]:
+    """A vector as the model gives it, of length 1."""
     values = np.frombuffer(vector, dtype=_FLOATS)
     return values / (np.linalg.norm(values) or 1.0)
+
+
+def stored_vectors(packed: bytes, dimensions: int) -> NDArray[np.void]:
+    """The packed vectors as records of a scale and signed bytes, the steps."""
+    return np.frombuffer(packed, dtype=_stored(dimensions))
 
 
 def _stored(dimensions: int) -> np.dtype[np.void]:

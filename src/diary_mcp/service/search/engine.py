@@ -5,8 +5,8 @@ is forgotten before anything is counted: no statistic, neighbour or score knows 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -19,7 +19,7 @@ import structlog
 from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.domain.fields import EntryId
-from diary_mcp.domain.query_dates import find_spans
+from diary_mcp.domain.query_dates import DateSpan, find_spans
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.index.passages import is_question
@@ -27,7 +27,7 @@ from diary_mcp.service.index.tokenizer import count_terms, fold
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import Indexed, SearchPosition, SearchReader
+from diary_mcp.service.ports.search import SearchPosition
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.corpus import (
     MAX_STEPS,
@@ -38,10 +38,14 @@ from diary_mcp.service.search.corpus import (
     vector_bytes,
 )
 from diary_mcp.service.search.explain import Explanation, list_notices
+from diary_mcp.service.search.large import Outlines
 from diary_mcp.service.search.loader import DocumentLoader
+from diary_mcp.service.search.narrowing import READ, LargeDiary, Wanted
+from diary_mcp.service.search.outline import Sought, Terms
 from diary_mcp.service.search.phrases import (
     MAX_LOOKED_THROUGH,
     Texts,
+    inner_terms,
 )
 from diary_mcp.service.search.query import (
     MAX_GUESSED,
@@ -60,6 +64,7 @@ from diary_mcp.service.search.ranking import (
     Integers,
     Question,
     Ranking,
+    Statistics,
     TermMatch,
     Weights,
     rank,
@@ -73,6 +78,8 @@ MAX_COUNTED_NOW = 200
 _MODEL_WAIT_S = 8.0
 """How long a search waits for the model; one that is loaded answers in milliseconds."""
 _MODEL_CALLS = 4
+_FLOAT_BYTES = 4
+_UNPLACED = -1
 _Result = TypeVar("_Result")
 
 
@@ -97,6 +104,27 @@ class _Meaning:
     @property
     def vector_bytes(self) -> int:
         return 1 if self.vector is None else vector_bytes(self.vector)
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What is to be ranked, and by what."""
+
+    entries: SearchedEntries
+    unindexed: Sequence[Unindexed]
+    authors: list[str]
+    """Those that the query names."""
+    spans: Sequence[DateSpan]
+    meaning: _Meaning
+    found: Found
+    guesses: Mapping[str, str]
+    """What stands in for terms that occur nowhere."""
+    frequencies: Mapping[str, int] = field(default_factory=dict[str, int])
+    """In how many of all entries each term occurs, and what else is so of all: `None` where these
+    are all."""
+    statistics: Statistics | None = None
+    worth: Flags | None = None
+    """Which of the entries may be found, where others are there for their context alone."""
 
 
 @dataclass(frozen=True)
@@ -132,14 +160,18 @@ class SearchEngine:
         permissions: PermissionReader,
         access: Access,
         embedder: Embedder | None,
+        *,
         weights: Weights | None,
+        large_from: int | None = None,
     ) -> None:
         self._store = store
-        self._reader = DocumentLoader(store, permissions)
+        outlines = Outlines() if large_from is None else Outlines(large_from)
+        self._reader = DocumentLoader(store, permissions, self._measure_vectors, outlines)
         self._access = access
         self._embedder = embedder
         self._model = None if embedder is None else model_version(embedder.name)
         self._weights = weights or Weights()
+        self._dimensions: int | None = None
         # A model that does not answer must not take the threads that everything else needs.
         self._model_calls = anyio.CapacityLimiter(_MODEL_CALLS)
 
@@ -151,26 +183,30 @@ class SearchEngine:
                 the caller may still read it.
         """
         query = parse_query(request.query)
-        entries = await self._reader.read(request, reader, query.names, self._model)
-        unindexed = await self._count_unindexed(entries)
-        authors = named_authors(request.query, entries.authors)
-        meaning = await self._understand(request.mode, query, authors, entries)
+        read = await self._reader.read(request, reader, query.names, self._model)
+        if isinstance(read, LargeDiary):
+            material = await self._narrow(request, query, read)
+        else:
+            material = await self._gather(request, query, read)
+        entries, found, guesses = material.entries, material.found, material.guesses
+        unindexed, meaning = material.unindexed, material.meaning
         # Without a single vector, what was to be found by meaning is found by words.
         has_vectors = meaning.vector is not None and not entries.without_vectors.all()
         mode: SearchMode = request.mode if has_vectors else "text"
-        found, guesses = await self._look_up(query, entries, unindexed)
-        corpus = entries.as_corpus(unindexed, meaning.vector_bytes)
+        corpus = entries.as_corpus(unindexed, meaning.vector_bytes, material.statistics)
         question = Question(
-            terms=_matches(query, found, guesses, self._weights),
+            terms=_matches(query, material, self._weights),
             cosines=meaning.cosines,
-            authors=authors,
-            spans=find_spans(query.text, today=datetime.now(UTC).date(), years=entries.years),
+            authors=material.authors,
+            spans=material.spans,
             named=entries.named,
         )
         ranking = rank(corpus, question, mode, self._weights)
         excluded = _having_excluded(query, found, entries)
         admitted = entries.eligible & ~excluded
         hits = (entries.heirs >= 0) & admitted[entries.heirs] & ~excluded
+        if material.worth is not None:
+            hits &= material.worth
         literally = query.literal_for(mode)
         if literally is None:
             by_meaning = query.text != "" and (query.is_plain or mode == "semantic")
@@ -197,19 +233,89 @@ class SearchEngine:
         has_more = max(len(chosen.found_by), len(shown)) > request.limit
         return FoundPage(shown[: request.limit], has_more, tuple(notices))
 
-    async def _count_unindexed(self, entries: SearchedEntries) -> list[Unindexed]:
-        """The words of what was written a moment ago, so that it is found at once."""
+    async def _measure_vectors(self) -> int | None:
+        """How many numbers the model's vectors have; `None` while nobody can say."""
+        if self._dimensions is None:
+            measured = await self._understand("semantic", parse_query("how long"), [])
+            if measured.vector is not None:
+                self._dimensions = len(measured.vector) // _FLOAT_BYTES
+        return self._dimensions
+
+    async def _gather(
+        self, request: SearchRequest, query: Query, entries: SearchedEntries
+    ) -> _Material:
+        """Of everything there is."""
         waiting = entries.newest(np.flatnonzero(~entries.worded))[:MAX_COUNTED_NOW]
-        if not waiting:
-            return []
         indices = {entries.id_at(index): index for index in waiting}
+        unindexed = await self._count_unindexed(indices)
+        authors = named_authors(request.query, entries.authors)
+        meaning = await self._understand(request.mode, query, authors, entries)
+        found, guesses = await self._look_up(query, entries, unindexed)
+        spans = _spans(query, entries.years)
+        return _Material(entries, unindexed, authors, spans, meaning, found, guesses)
+
+    async def _narrow(self, request: SearchRequest, query: Query, large: LargeDiary) -> _Material:
+        """Of what is worth looking at."""
+        waiting = large.list_unworded(MAX_COUNTED_NOW)
+        counted = await self._count_unindexed(dict.fromkeys(waiting, _UNPLACED))
+        authors = named_authors(request.query, large.authors)
+        meaning = await self._understand(request.mode, query, authors)
+        terms, guesses = await self._look_up_in_large(query, large, counted)
+        spans = _spans(query, large.years)
+        nowhere = Terms.nowhere()
+        weight = self._weights.similar_term
+        sought = Sought(
+            meaning.vector,
+            request.mode != "semantic" or meaning.vector is None,
+            [
+                (terms.get(guesses.get(term, term), nowhere), weight if term in guesses else 1.0)
+                for term in query.terms
+            ],
+            authors,
+            spans,
+        )
+        words = query.looked_up.union(guesses.values())
+        wanted = _wanted(request, query, sought, words)
+        narrowed = await large.narrow(wanted, terms, self._weights, counted)
+        if meaning.vector is not None:
+            compare = partial(narrowed.entries.compare, meaning.vector)
+            meaning = replace(meaning, cosines=await _aside(compare))
+        return _Material(
+            narrowed.entries, narrowed.unindexed, authors, spans, meaning, narrowed.found, guesses,
+            narrowed.frequencies, narrowed.statistics, narrowed.worth,
+        )  # fmt: skip
+
+    async def _look_up_in_large(
+        self, query: Query, large: LargeDiary, counted: Sequence[Unindexed]
+    ) -> tuple[dict[str, Terms], dict[str, str]]:
+        """Where each term occurs in the outline; and what stands in for what occurs nowhere."""
+        terms = await large.look_up(query.looked_up)
+        unknown = [term for term in query.terms if term not in terms and can_be_guessed(term)]
+        if unknown:
+            beside = await large.list_found_beside(unknown)
+            beside = beside.union(*(each.counts for each in counted))
+            unknown = [term for term in unknown if term not in beside]
+        if not unknown:
+            return terms, {}
+        guesses = await _guess(large.list_terms, unknown, counted)
+        return {**terms, **await large.look_up(guesses.values())}, guesses
+
+    async def _count_unindexed(self, indices: Mapping[EntryId, int]) -> list[Unindexed]:
+        """The words of what was written a moment ago, so that it is found at once."""
+        if not indices:
+            return []
         async with self._store.reading() as rows:
             texts = await rows.search.read_texts(list(indices))
         return await _aside(partial(_count, texts, indices))
 
     async def _understand(
-        self, mode: SearchMode, query: Query, authors: list[str], entries: SearchedEntries
+        self,
+        mode: SearchMode,
+        query: Query,
+        authors: list[str],
+        entries: SearchedEntries | None = None,
     ) -> _Meaning:
+        """The query as the model sees it, and beside the entries, where these are known."""
         if mode == "text":
             return _Meaning()
         if self._embedder is None:
@@ -235,33 +341,17 @@ class SearchEngine:
         unindexed: Sequence[Unindexed],
     ) -> tuple[Found, dict[str, str]]:
         """Where each term occurs, and what stands in for those that occur nowhere."""
-        wanted = {*query.terms, *(term for _, terms in query.excluded for term in terms)}
         indexed = entries.indexed
         async with self._store.reading() as rows:
-            found = entries.find(await rows.search.read_postings(indexed, wanted), unindexed)
+            postings = await rows.search.read_postings(indexed, query.looked_up)
+            found = entries.find(postings, unindexed)
             unknown = [term for term in query.terms if term not in found and can_be_guessed(term)]
             if not unknown:
                 return found, {}
-            guesses = await self._guess(rows.search, indexed, unknown, unindexed)
+            list_terms = partial(rows.search.list_terms, indexed)
+            guesses = await _guess(list_terms, unknown, unindexed)
             more = await rows.search.read_postings(indexed, guesses.values())
         return {**found, **entries.find(more, unindexed)}, guesses
-
-    async def _guess(
-        self,
-        search: SearchReader,
-        indexed: Indexed,
-        unknown: Sequence[str],
-        unindexed: Sequence[Unindexed],
-    ) -> dict[str, str]:
-        """What the unknown terms were meant to be, first by two right letters, then by one."""
-        guesses: dict[str, str] = {}
-        now = {term for entry in unindexed for term in entry.counts}
-        for right in (2, 1):
-            left = [term for term in unknown[:MAX_GUESSED] if term not in guesses]
-            if left:
-                vocabulary = await search.list_terms(indexed, {term[:right] for term in left})
-                guesses |= await _aside(partial(guess_terms, left, now.union(vocabulary)))
-        return guesses
 
     async def _choose(
         self, request: SearchRequest, query: Query, literally: str | None, ranked: _Ranked
@@ -358,28 +448,66 @@ async def _aside(work: Callable[[], _Result]) -> _Result:
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
+async def _guess(
+    list_terms: Callable[[Collection[str]], Awaitable[list[str]]],
+    unknown: Sequence[str],
+    unindexed: Sequence[Unindexed],
+) -> dict[str, str]:
+    """What the unknown terms were meant to be, first by two right letters, then by one."""
+    guesses: dict[str, str] = {}
+    now = {term for entry in unindexed for term in entry.counts}
+    for right in (2, 1):
+        left = [term for term in unknown[:MAX_GUESSED] if term not in guesses]
+        if left:
+            vocabulary = await list_terms({term[:right] for term in left})
+            guesses |= await _aside(partial(guess_terms, left, now.union(vocabulary)))
+    return guesses
+
+
 def _count(texts: Sequence[SearchText], indices: Mapping[EntryId, int]) -> list[Unindexed]:
     return [
-        Unindexed(indices[text.id], count_terms(text), len(text.content), is_question(text))
+        Unindexed(
+            text.id, indices[text.id], count_terms(text), len(text.content), is_question(text)
+        )
         for text in texts
     ]
 
 
-def _compare(embedder: Embedder, text: str, entries: SearchedEntries) -> _Meaning:
+def _compare(embedder: Embedder, text: str, entries: SearchedEntries | None) -> _Meaning:
     (vector,) = embedder.embed([text])
-    return _Meaning(vector, entries.compare(vector))
+    return _Meaning(vector, None if entries is None else entries.compare(vector))
 
 
-def _matches(
-    query: Query, found: Found, guesses: Mapping[str, str], weights: Weights
-) -> list[TermMatch]:
+def _spans(query: Query, years: frozenset[int]) -> list[DateSpan]:
+    return find_spans(query.text, today=datetime.now(UTC).date(), years=years)
+
+
+def _wanted(request: SearchRequest, query: Query, sought: Sought, words: Collection[str]) -> Wanted:
+    """What of a large diary is worth reading: more of it on later pages, and for a phrase."""
+    literally = query.literal_for("text" if sought.vector is None else request.mode)
+    phrases = [] if literally else [fold(phrase) for phrase in query.phrases]
+    count = len(request.seen) + (MAX_LOOKED_THROUGH if phrases else READ)
+    return Wanted(
+        sought,
+        words,
+        count,
+        having=inner_terms(phrases, words),
+        lacking=[terms for _, terms in query.excluded],
+        newest=literally is not None,
+    )
+
+
+def _matches(query: Query, material: _Material, weights: Weights) -> list[TermMatch]:
     nothing = (np.zeros(0, dtype=np.int64), np.zeros(0))
-    return [
-        TermMatch(*found[guesses[term]], weight=weights.similar_term)
-        if term in guesses and guesses[term] in found
-        else TermMatch(*found.get(term, nothing))
-        for term in query.terms
-    ]
+    found, guesses = material.found, material.guesses
+    matches: list[TermMatch] = []
+    for term in query.terms:
+        is_guessed = guesses.get(term) in found
+        looked_up = guesses[term] if is_guessed else term
+        entries, counts = found.get(looked_up, nothing)
+        weight = weights.similar_term if is_guessed else 1.0
+        matches.append(TermMatch(entries, counts, weight, material.frequencies.get(looked_up)))
+    return matches
 
 
 def _having_excluded(query: Query, found: Found, entries: SearchedEntries) -> Flags:

@@ -117,13 +117,13 @@ def list_notices(
     if request.mode != "text":
         if model_problem is not None:
             notices.append(f"Searched by words only: {model_problem}.")
-        elif missing := int(entries.without_vectors.sum()):
+        elif missing := entries.count_without_vectors():
             notices.append(
                 f"Without an embedding yet: {missing} of "
-                f"{counted(entries.size, 'entry', 'entries')}, searched by words only and being "
+                f"{counted(entries.total, 'entry', 'entries')}, searched by words only and being "
                 "embedded in the background."
             )
-    uncounted = int((~entries.worded).sum()) - len(unindexed)
+    uncounted = entries.count_unworded() - len(unindexed)
     if uncounted:
         notices.append(
             f"Not indexed yet and not searched: {counted(uncounted, 'entry', 'entries')}."
@@ -171,10 +171,10 @@ def _nothing_found(request: SearchRequest, entries: SearchedEntries) -> str:
             f"{counted(searched, 'entry', 'entries')} passed the filters. "
             'Try other words, fewer filters, or diary "*" for everything that you may read.'
         )
-    there = f"{counted(entries.size, 'entry', 'entries')}{whose}"
+    there = f"{counted(entries.total, 'entry', 'entries')}{whose}"
     if not entries.size:
         return f"Nothing found: there are no entries{whose}."
-    if searched < entries.size:
+    if entries.is_all and searched < entries.size:
         return (
             f"Nothing found: {searched} of {there} passed the filters. Try fewer filters, "
             "include_superseded, or other words."

@@ -1,30 +1,36 @@
 """Reading what one search looks at: from what this process keeps, and the rest from the store."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import numpy as np
 
-from diary_mcp.domain.fields import DiaryId, EntryId
+from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.service.ports.entries import Readership
+from diary_mcp.service.ports.outline import Within
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import Known, SearchReader, Snapshot, Whose
-from diary_mcp.service.ports.store import Store
+from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.search.cache import (
     NO_DOCUMENTS,
     CacheKey,
     DocumentCache,
     Documents,
     Ids,
+    as_entry_ids,
     as_flags,
     as_ids,
     as_integers,
+    as_uuids,
     join,
     unpack,
 )
 from diary_mcp.service.search.corpus import NO_PART, Part, SearchedEntries
+from diary_mcp.service.search.large import Outlines, View
+from diary_mcp.service.search.narrowing import LargeDiary
 from diary_mcp.service.search.query import SearchRequest
 from diary_mcp.service.search.ranking import Flags, Integers
 
@@ -40,10 +46,17 @@ class DocumentLoader:
     """
 
     def __init__(
-        self, store: Store, permissions: PermissionReader, cache: DocumentCache | None = None
+        self,
+        store: Store,
+        permissions: PermissionReader,
+        dimensions: Callable[[], Awaitable[int | None]],
+        outlines: Outlines | None = None,
+        cache: DocumentCache | None = None,
     ) -> None:
         self._store = store
         self._permissions = permissions
+        self._dimensions = dimensions
+        self._outlines = outlines or Outlines()
         self._cache = cache or DocumentCache()
 
     async def read(
@@ -52,8 +65,8 @@ class DocumentLoader:
         reader: Readership,
         names: Collection[str],
         model: str | None,
-    ) -> SearchedEntries:
-        """What there is within the scope that the caller may read.
+    ) -> SearchedEntries | LargeDiary:
+        """What there is within the scope that the caller may read, or where that is large, where.
 
         A diary that is searched whole is asked about as a whole.
 
@@ -66,15 +79,29 @@ class DocumentLoader:
             whole = await self._read_diary(request, reader, diary, names, model)
             if whole is not None:
                 return whole
+        whose = Whose(request.caller)
+        mine = request.filters.scope != "shared"
+        view: View | None = None
         async with self._store.reading() as rows:
-            snapshot = await rows.search.read_snapshot(reader, request.filters, names)
-            own = await self._own(rows.search, request, snapshot, model)
+            snapshot = await rows.search.read_snapshot(
+                reader, request.filters, names, self._most(whose)
+            )
+            if mine and self._is_large(whose, snapshot):
+                view = await self._look(rows, whose, request, model)
+                own = NO_PART
+            else:
+                own = await self._own(rows.search, request, snapshot, model)
             shared = await self._shared(rows.search, request, snapshot, model)
-        viewable = await self._viewable(request, snapshot, shared)
+        seen = shared.take(await self._viewable(request, snapshot, shared))
+        if view is not None:
+            within = Within(reader, request.filters, None)
+            large = self._large(
+                view, within, owners=[request.caller], snapshot=snapshot, request=request,
+                model=model,
+            )  # fmt: skip
+            return replace(large, shared=seen)
         return SearchedEntries(
-            _by_then(own, request),
-            [request.caller],
-            shared=_by_then(shared.take(viewable), request),
+            _by_then(own, request), [request.caller], shared=_by_then(seen, request)
         )
 
     async def _read_diary(
@@ -84,20 +111,72 @@ class DocumentLoader:
         diary: DiaryId,
         names: Collection[str],
         model: str | None,
-    ) -> SearchedEntries | None:
+    ) -> SearchedEntries | LargeDiary | None:
         """All that is in the diary, or `None` where the rows do not open it as a whole."""
         whose = Whose(diary=diary)
+        part, view = NO_PART, None
         async with self._store.reading() as rows:
-            snapshot = await rows.search.read_diary_snapshot(reader, request.filters, names)
+            snapshot = await rows.search.read_diary_snapshot(
+                reader, request.filters, names, self._most(whose)
+            )
             if snapshot is None:
                 return None
-            part = await self._whole(rows.search, request, whose, snapshot, model)
+            if self._is_large(whose, snapshot):
+                view = await self._look(rows, whose, request, model)
+            else:
+                part = await self._whole(rows.search, request, whose, snapshot, model)
+
+        async def may_read() -> bool:
+            return snapshot.is_own or bool(
+                await self._permissions.check_diaries(request.caller, [diary])
+            )
+
+        if view is not None:
+            within = Within(reader, request.filters, diary)
+            large = self._large(
+                view, within, owners=snapshot.owners, snapshot=snapshot, request=request,
+                model=model,
+            )  # fmt: skip
+            return replace(large, may_read=may_read)
         # After everything was read, as ever.
-        if not snapshot.is_own and not await self._permissions.check_diaries(
-            request.caller, [diary]
-        ):
+        if not await may_read():
             return SearchedEntries(NO_PART, ())
         return SearchedEntries(_by_then(part, request), snapshot.owners, diary)
+
+    def _most(self, whose: Whose) -> int:
+        """How many documents are counted: of what is known to be large, none."""
+        return 0 if self._outlines.has(whose) else self._outlines.large_from + 1
+
+    def _is_large(self, whose: Whose, snapshot: Known) -> bool:
+        return self._outlines.has(whose) or snapshot.documents > self._outlines.large_from
+
+    def _large(
+        self,
+        view: View,
+        within: Within,
+        *,
+        owners: Sequence[AgentName],
+        snapshot: Known,
+        request: SearchRequest,
+        model: str | None,
+    ) -> LargeDiary:
+        return LargeDiary(
+            self._store,
+            view,
+            within,
+            owners,
+            model,
+            as_ids(snapshot.named),
+            NO_PART,
+            partial(_by_then, request=request),
+            _always,
+        )
+
+    async def _look(
+        self, rows: Reading, whose: Whose, request: SearchRequest, model: str | None
+    ) -> View:
+        dimensions = None if request.mode == "text" else await self._dimensions()
+        return await self._outlines.look(rows, whose, model, dimensions)
 
     async def _viewable(self, request: SearchRequest, snapshot: Snapshot, shared: Part) -> Flags:
         """Which of others' entries the caller may read.
@@ -107,11 +186,11 @@ class DocumentLoader:
         """
         ids, diaries = as_ids(snapshot.shared_ids), as_ids(snapshot.shared_diaries)
         viewable = as_flags(snapshot.shared_in_own).copy()
-        asked = [DiaryId(each) for each in _as_uuids(np.unique(diaries[~viewable])) if each.int]
+        asked = [DiaryId(each) for each in as_uuids(np.unique(diaries[~viewable])) if each.int]
         if asked:
             opened = await self._permissions.check_diaries(request.caller, asked)
             viewable |= np.isin(diaries, _packed(opened))
-        left = _as_entry_ids(ids[~viewable])
+        left = as_entry_ids(ids[~viewable])
         granted = await self._permissions.check_view(request.caller, left) if left else ()
         return _among(shared.documents, np.concatenate([ids[viewable], _packed(granted)]))
 
@@ -186,7 +265,7 @@ class DocumentLoader:
         still[indices[present]] = True
         parts = [kept.take(still)]
         if not present.all():
-            missing = _as_entry_ids(ids[~present])
+            missing = as_entry_ids(ids[~present])
             parts.append(unpack(await search.read_documents(missing, cached.model)))
         documents = join([part for part in parts if part.size] or parts[:1])
         self._cache.put(cached, documents)
@@ -201,6 +280,10 @@ class DocumentLoader:
         if request.mode != "text" or self._cache.find(with_vectors) is not None:
             return with_vectors
         return replace(with_vectors, model=None)
+
+
+async def _always() -> bool:
+    return True
 
 
 def _by_then(part: Part, request: SearchRequest) -> Part:
@@ -228,12 +311,3 @@ def _placed(documents: Documents, ids: bytes, values: bytes) -> Ids:
 
 def _packed(ids: Collection[UUID]) -> Ids:
     return as_ids(b"".join(each.bytes for each in ids))
-
-
-def _as_entry_ids(ids: Ids) -> list[EntryId]:
-    return [EntryId(each) for each in _as_uuids(ids)]
-
-
-def _as_uuids(ids: Ids) -> list[UUID]:
-    packed = ids.tobytes()
-    return [UUID(bytes=packed[i : i + 16]) for i in range(0, len(packed), 16)]

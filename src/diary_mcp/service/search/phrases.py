@@ -47,12 +47,8 @@ class Texts:
         self._lengths = lengths
 
     def may_have(self, phrases: Collection[str], known: Collection[str], found: Found) -> Flags:
-        """Which entries may have all phrases, by those of their terms that were looked up.
-
-        The first and the last word of a phrase may be parts of words; those between are whole.
-        """
-        inner = [term for phrase in phrases for term in list_terms(" ".join(phrase.split()[1:-1]))]
-        terms = [term for term in inner if term in known]
+        """Which entries may have all phrases, by those of their terms that were looked up."""
+        terms = inner_terms(phrases, known)
         return having_all(terms, found, self._entries.size) | ~self._entries.worded
 
     def newest(self, hits: Flags) -> Flags:
@@ -92,6 +88,15 @@ class Texts:
                 batch, characters = [], 0.0
         if batch:
             yield batch
+
+
+def inner_terms(phrases: Collection[str], known: Collection[str]) -> list[str]:
+    """The known terms of phrases that what has the phrases has.
+
+    The first and the last word of a phrase may be parts of words; those between are whole.
+    """
+    inner = [term for phrase in phrases for term in list_terms(" ".join(phrase.split()[1:-1]))]
+    return [term for term in inner if term in known]
 
 
 def _having_phrases(texts: Sequence[SearchText], phrases: Collection[str]) -> set[EntryId]:

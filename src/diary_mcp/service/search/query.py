@@ -81,6 +81,11 @@ class Query:
         """Every term once, in order."""
         return list(dict.fromkeys(term for _, terms in self.words for term in terms))
 
+    @property
+    def looked_up(self) -> set[str]:
+        """The terms of the query and of what it excludes."""
+        return {*self.terms, *(term for _, terms in self.excluded for term in terms)}
+
     def literal_for(self, mode: SearchMode) -> str | None:
         """The query as it must stand in a hit, where neither words nor meaning can be searched."""
         if self.literal is None:

@@ -57,6 +57,19 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """What is so of all that is searched, where only the best of it is looked at."""
+
+    size: int
+    average_words: float
+    mean: float = 0.0
+    """Of the cosines; `spread` is their deviation."""
+    spread: float = 1.0
+    slope: float = 0.0
+    """How many deviations a share of the question's words is worth."""
+
+
+@dataclass(frozen=True)
 class Corpus:
     """The entries that may be searched, as columns in one order."""
 
@@ -72,6 +85,8 @@ class Corpus:
     is_question: Flags
     authors: NDArray[np.object_]
     vector_counts: Integers
+    statistics: Statistics | None = None
+    """Of all, where these are a choice."""
 
     @property
     def size(self) -> int:
@@ -85,6 +100,8 @@ class TermMatch:
     entries: Integers
     counts: Floats
     weight: float = 1.0
+    found: int | None = None
+    """How many of all have it, where the corpus is a choice."""
 
 
 @dataclass(frozen=True)
@@ -143,14 +160,16 @@ class Ranking:
 def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights) -> Ranking:
     """Scores every entry of the corpus; what is not in it has no influence."""
     text = _score_text(corpus, question.terms, weights)
-    cosines, best_chunks = _nearest(corpus, question.cosines, weights.best_chunks)
-    deviations = np.zeros(corpus.size) if mode == "text" else _deviations(cosines, text)
+    cosines, best_chunks = nearest(corpus.vector_counts, question.cosines, weights.best_chunks)
+    deviations = (
+        np.zeros(corpus.size) if mode == "text" else _deviations(cosines, text, corpus.statistics)
+    )
     own = weights.vector * deviations
     if mode != "semantic":
         own = own + weights.text * text
     context = _in_context(corpus, own, weights)
     by_author, author_bonus = _score_authors(corpus, question.authors, weights)
-    dated = _score_dates(corpus, question.spans, weights)
+    dated = score_dates(corpus.days, question.spans, weights)
     short_question = corpus.is_question & (corpus.lengths < weights.context_length)
     scores = (
         context
@@ -179,11 +198,13 @@ def _score_text(corpus: Corpus, terms: Sequence[TermMatch], weights: Weights) ->
     scores = np.zeros(corpus.size)
     best = 0.0
     average = corpus.words.mean() if corpus.size else 0.0
+    size = corpus.size
+    if corpus.statistics is not None:
+        average, size = corpus.statistics.average_words, corpus.statistics.size
     share = corpus.words / average if average else np.zeros(corpus.size)
     norm = weights.saturation * (1 - weights.length_share + weights.length_share * share)
     for term in terms:
-        found = len(term.entries)
-        rarity = math.log(1 + (corpus.size - found + 0.5) / (found + 0.5))
+        rarity = rarity_of(len(term.entries) if term.found is None else term.found, size)
         best += rarity
         counts = term.counts
         frequency = counts * (weights.saturation + 1) / (counts + norm[term.entries])
@@ -191,14 +212,19 @@ def _score_text(corpus: Corpus, terms: Sequence[TermMatch], weights: Weights) ->
     return scores / best if best else scores
 
 
-def _nearest(corpus: Corpus, cosines: Floats | None, count: int) -> tuple[Floats, Integers]:
+def rarity_of(found: int, size: int) -> float:
+    """BM25's idf of a term that so many of all entries have."""
+    return math.log(1 + (size - found + 0.5) / (found + 0.5))
+
+
+def nearest(vector_counts: Integers, cosines: Floats | None, count: int) -> tuple[Floats, Integers]:
     """The mean of each entry's best cosines (NaN without a vector), and which was the best."""
-    means = np.full(corpus.size, np.nan)
-    best = np.full(corpus.size, _NOWHERE, dtype=np.int64)
+    means = np.full(len(vector_counts), np.nan)
+    best = np.full(len(vector_counts), _NOWHERE, dtype=np.int64)
     if cosines is None or not len(cosines):
         return means, best
-    having = np.flatnonzero(corpus.vector_counts)
-    counts = corpus.vector_counts[having]
+    having = np.flatnonzero(vector_counts)
+    counts = vector_counts[having]
     starts = np.cumsum(counts) - counts
     left = cosines.copy()
     total = np.zeros(len(having))
@@ -220,13 +246,16 @@ def _first_greatest(values: Floats, starts: Integers, counts: Integers) -> Integ
     return indices[np.searchsorted(indices, starts)]
 
 
-def _deviations(cosines: Floats, text: Floats) -> Floats:
+def _deviations(cosines: Floats, text: Floats, statistics: Statistics | None) -> Floats:
     """How far each cosine is from the mean, in standard deviations.
 
     Where there is none yet, it is what the others with as much of the words have: without that,
     every entry with a vector would come before or behind those that still wait for theirs.
     """
     present = ~np.isnan(cosines)
+    if statistics is not None:
+        deviations = (cosines - statistics.mean) / statistics.spread
+        return np.where(present, deviations, statistics.slope * text)
     if not present.any():
         return np.zeros(len(cosines))
     spread = cosines[present].std() or 1.0
@@ -277,14 +306,14 @@ def _score_authors(corpus: Corpus, named: Sequence[str], weights: Weights) -> tu
     return by_any, weights.author * by_any + weights.first_author * by_first
 
 
-def _score_dates(corpus: Corpus, spans: Sequence[DateSpan], weights: Weights) -> Floats:
+def score_dates(of: Floats, spans: Sequence[DateSpan], weights: Weights) -> Floats:
     """1 within a span that the query names, less the further outside."""
     if not spans:
-        return np.zeros(corpus.size)
+        return np.zeros(len(of))
     ordered = sorted((span.first.toordinal(), span.last.toordinal()) for span in spans)
     firsts = np.array([-np.inf, *(first - _EPOCH for first, _ in ordered), np.inf])
     lasts = np.array([-np.inf, *(last - _EPOCH for _, last in ordered)])
-    days = np.floor(corpus.days)
+    days = np.floor(of)
     # Of all spans, the one that ends last of those that have begun, or the next one, is nearest.
     begun = np.searchsorted(firsts, days, side="right") - 1
     late = (days - np.maximum.accumulate(lasts)[begun]) / weights.days_after

@@ -88,7 +88,9 @@ class SearchService:
         weights: "Weights | None" = None,
         places: Places | None = None,
         cursors: Cursors | None = None,
+        large_from: int | None = None,
     ) -> None:
+        self._large_from = large_from
         self._cursors = cursors or Cursors()
         self._places = places or Places(store, permissions, access)
         self._store = store
@@ -163,7 +165,12 @@ class SearchService:
         if self._engine is None:
             module = await anyio.to_thread.run_sync(_import_engine)
             self._engine = module.SearchEngine(
-                self._store, self._permissions, self._access, self._embedder, self._weights
+                self._store,
+                self._permissions,
+                self._access,
+                self._embedder,
+                weights=self._weights,
+                large_from=self._large_from,
             )
         return self._engine
 

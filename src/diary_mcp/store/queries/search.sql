@@ -13,6 +13,7 @@ select
             from diary.entry as e
             where
                 %(mine)s
+                and own.documents < %(most)s
                 and e.owner = %(caller)s
                 and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
         ), '')
@@ -23,6 +24,7 @@ select
             from diary.entry as e
             where
                 %(mine)s
+                and own.documents < %(most)s
                 and e.owner = %(caller)s
                 and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
                 and (%(session)s::text is null or e.session = %(session)s)
@@ -49,16 +51,21 @@ from (
     select
         count(*) as documents,
         coalesce(bit_xor(d.revision), 0) as fingerprint
-    from diary.search_document as d
-    where %(mine)s and d.owner = %(caller)s
+    from (
+        select counted.revision
+        from diary.search_document as counted
+        where %(mine)s and counted.owner = %(caller)s
+        limit %(most)s
+    ) as d
 ) as own
-cross join (
+cross join lateral (
     select
         coalesce(string_agg(uuid_send(older.id), ''), '') as superseded,
         coalesce(string_agg(uuid_send(older.superseded_by), ''), '') as superseded_by
     from diary.entry as older
     where
         not %(include_superseded)s
+        and own.documents < %(most)s
         and older.owner = %(caller)s
         and older.superseded_by is not null
         and exists (
@@ -134,7 +141,8 @@ select
             select string_agg(uuid_send(e.id), '')
             from diary.entry as e
             where
-                e.diary_id = whole.id
+                known.documents < %(most)s
+                and e.diary_id = whole.id
                 and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
                 and (%(session)s::text is null or e.session = %(session)s)
         ), '')
@@ -171,8 +179,12 @@ cross join lateral (
     select
         count(*) as documents,
         coalesce(bit_xor(document.revision), 0) as fingerprint
-    from diary.search_document as document
-    where document.diary_id = whole.id
+    from (
+        select counted.revision
+        from diary.search_document as counted
+        where counted.diary_id = whole.id
+        limit %(most)s
+    ) as document
 ) as known
 cross join lateral (
     select
@@ -181,6 +193,7 @@ cross join lateral (
     from diary.entry as older
     where
         not %(include_superseded)s
+        and known.documents < %(most)s
         and older.diary_id = whole.id
         and older.superseded_by is not null
         and exists (
@@ -208,7 +221,7 @@ from diary.search_document as d
 where d.diary_id = %(diary)s
 
 -- name: read_documents
--- What search knows of these entries, or of all of an owner's or in a diary, in packed columns.
+-- What search knows of all entries of an owner's or in a diary, in packed columns.
 select
     coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
     coalesce(string_agg(int8send(document.revision), ''), '') as revisions,
@@ -231,8 +244,7 @@ select
 from diary.entry as e
 inner join diary.search_document as document on document.entry_id = e.id
 where
-    (%(ids)s::uuid [] is null or e.id = any(%(ids)s))
-    and (%(owner)s::text is null or (e.owner = %(owner)s and document.owner = %(owner)s))
+    (%(owner)s::text is null or (e.owner = %(owner)s and document.owner = %(owner)s))
     and (%(diary)s::uuid is null or (e.diary_id = %(diary)s and document.diary_id = %(diary)s))
 
 -- name: read_postings

@@ -110,6 +110,7 @@ TURNS: tuple[tuple[tuple[AgentName, SearchMode], ...], ...] = (
 """Who looks, and how, after every other change."""
 
 
+@pytest.mark.parametrize("large_from", [None, 0])
 @settings(max_examples=5)
 @given(
     changes=st.lists(
@@ -117,8 +118,9 @@ TURNS: tuple[tuple[tuple[AgentName, SearchMode], ...], ...] = (
     )
 )
 async def test_whatever_others_do_a_kept_search_finds_what_a_new_one_finds(
-    diary: Searching, changes: list[tuple[Change, str]]
+    foundation: Foundation, large_from: int | None, changes: list[tuple[Change, str]]
 ) -> None:
+    diary = Searching(foundation, WordEmbedder(), large_from)
     await diary.query("delete from diary.entry")
     elsewhere = Searching(diary.foundation, diary.embedder)
     await elsewhere.open_team(BOB)

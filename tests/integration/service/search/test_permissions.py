@@ -17,6 +17,7 @@ from diary_mcp.domain.entry import (
 from diary_mcp.domain.errors import NotFoundError
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee
 from diary_mcp.service.ports.entries import Place, Readership
+from diary_mcp.service.search.corpus import SearchedEntries
 from diary_mcp.service.search.loader import DocumentLoader
 from diary_mcp.service.search.query import SearchRequest
 from support.searching import ALICE, BOB, Searching, WordEmbedder
@@ -196,15 +197,21 @@ async def test_a_role_that_the_backend_denies_opens_no_diary_to_a_search(diary: 
     await diary.write(EntryDraft(content="The backup failed.", diary="team"))
     ((diary_id,),) = await diary.query("select id::text from diary.diary")
     looked = Place(ALICE, "team", DiaryId(UUID(str(diary_id))))
-    loader = DocumentLoader(diary.foundation.store, diary.foundation.permissions)
+    loader = DocumentLoader(diary.foundation.store, diary.foundation.permissions, no_model)
     request = SearchRequest(BOB, "backup", TEAM, "text", 10, None)
     reader = Readership(BOB, place=looked)
     open_to_bob = await loader.read(request, reader, (), None)
 
     await diary.query("delete from diary.relation_tuple where relation = 'writer'")
 
-    assert open_to_bob.size == 1
-    assert (await loader.read(request, reader, (), None)).size == 0
+    denied = await loader.read(request, reader, (), None)
+    assert isinstance(open_to_bob, SearchedEntries)
+    assert isinstance(denied, SearchedEntries)
+    assert (open_to_bob.size, denied.size) == (1, 0)
+
+
+async def no_model() -> None:
+    return None
 
 
 async def test_no_word_is_guessed_that_stands_in_another_diary(diary: Searching) -> None:

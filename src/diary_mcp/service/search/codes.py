@@ -1,0 +1,114 @@
+"""Vectors as one bit a number: whether it is above the mean. That is an eighth of their bytes.
+
+How many bits two codes share tells how alike the vectors are, nearly: enough to choose which are
+worth comparing in full. What counts of an entry is the mean of its two nearest passages: one that
+has no more than two has one code, that of their mean; of others each passage has its own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diary_mcp.service.search.corpus import stored_vectors, unit
+from diary_mcp.service.search.ranking import Integers
+
+Codes = NDArray[np.uint64]
+"""A column for each code, a row for each 64 numbers."""
+Singles = NDArray[np.float32]
+
+_IN_ONE = 2
+"""How many passages have one code together, where an entry has no more."""
+
+_ROW_BITS = 64
+# What is at work at once stays in the processor's cache.
+_CODES_AT_ONCE = 16 * 1024
+_VECTORS_AT_ONCE = 4 * 1024
+_PROJECTED_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Coder:
+    """Codes of one model's vectors, relative to one mean."""
+
+    mean: Singles
+
+    @property
+    def rows(self) -> int:
+        return -(-len(self.mean) // _ROW_BITS)
+
+    @property
+    def vector_bytes(self) -> int:
+        """How many bytes one stored vector takes."""
+        return stored_vectors(b"", len(self.mean)).itemsize
+
+    def encode(self, packed: bytes, counts: Integers) -> Codes:
+        """Of vectors as they are stored; `counts` says how many each entry has."""
+        vectors = stored_vectors(packed, len(self.mean))
+        firsts, have_next = _coded(counts)
+        codes = np.empty((self.rows, len(firsts)), dtype=np.uint64)
+        for start in range(0, len(firsts), _VECTORS_AT_ONCE):
+            portion = firsts[start : start + _VECTORS_AT_ONCE]
+            paired = have_next[start : start + _VECTORS_AT_ONCE]
+            means = _floats(vectors[portion])
+            means[paired] = (means[paired] + _floats(vectors[portion[paired] + 1])) / 2
+            codes[:, start : start + len(portion)] = self._pack(means)
+        return codes
+
+    def shared_bits(self, codes: Codes, query: bytes) -> NDArray[np.uint16]:
+        """How many bits each code shares with that of the query's vector."""
+        asked = self._pack(unit(query)[None])[:, 0]
+        shared = np.empty(codes.shape[1], dtype=np.uint16)
+        differing = np.empty(_CODES_AT_ONCE, dtype=np.uint64)
+        bits = np.empty(_CODES_AT_ONCE, dtype=np.uint8)
+        for start in range(0, len(shared), _CODES_AT_ONCE):
+            portion = shared[start : start + _CODES_AT_ONCE]
+            size = len(portion)
+            portion[:] = self.rows * _ROW_BITS
+            for row, word in zip(codes[:, start : start + size], asked, strict=True):
+                np.bitwise_xor(row, word, out=differing[:size])
+                np.bitwise_count(differing[:size], out=bits[:size])
+                np.subtract(portion, bits[:size], out=portion)
+        return shared
+
+    def project(self, codes: Codes, query: bytes) -> Singles:
+        """How alike each is, to the query's vector itself: twice as exact, and much more work."""
+        asked = unit(query)
+        projected = np.empty(codes.shape[1], dtype=np.float32)
+        # Too few for OpenBLAS to share out among threads, as in `compare`.
+        for start in range(0, len(projected), _PROJECTED_AT_ONCE):
+            portion = np.ascontiguousarray(codes[:, start : start + _PROJECTED_AT_ONCE].T)
+            bits = np.unpackbits(portion.view(np.uint8), axis=1, count=len(self.mean))
+            projected[start : start + len(portion)] = bits.astype(np.float32) @ asked
+        return projected
+
+    def _pack(self, vectors: Singles) -> Codes:
+        bits = np.zeros((len(vectors), self.rows * _ROW_BITS), dtype=np.bool_)
+        bits[:, : len(self.mean)] = vectors > self.mean
+        return np.packbits(bits, axis=1).view(np.uint64).T
+
+
+def count_codes(counts: Integers) -> Integers:
+    """How many codes entries with so many vectors have."""
+    return np.where(counts > _IN_ONE, counts, np.minimum(counts, 1))
+
+
+def mean_vector(packed: bytes, dimensions: int) -> Singles:
+    """The mean of vectors as they are stored; zeros where there are none."""
+    vectors = stored_vectors(packed, dimensions)
+    if not len(vectors):
+        return np.zeros(dimensions, dtype=np.float32)
+    return _floats(vectors).mean(axis=0)
+
+
+def _floats(vectors: NDArray[np.void]) -> Singles:
+    return vectors["steps"] * vectors["scale"][:, None]
+
+
+def _coded(counts: Integers) -> tuple[Integers, NDArray[np.bool_]]:
+    """Of which vector each code is, and whether also of the next one."""
+    of_each = count_codes(counts)
+    entries = np.repeat(np.arange(len(counts)), of_each)
+    turns = np.arange(len(entries)) - np.repeat(np.cumsum(of_each) - of_each, of_each)
+    starts = np.cumsum(counts) - counts
+    return starts[entries] + turns, counts[entries] == _IN_ONE

@@ -1,0 +1,258 @@
+"""Diaries too large to be kept whole: their outlines, and what changed since these were made.
+
+The store is asked each time what changed since; that is read, kept and searched in full. Of all
+else the outline tells what is worth reading, and what is gone by then is noticed as it is read.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+import anyio.to_thread
+import numpy as np
+
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.ports.search import Indexed, PackedDocuments, Postings, Whose
+from diary_mcp.service.ports.store import Reading, Store
+from diary_mcp.service.search.cache import (
+    NO_DOCUMENTS,
+    Documents,
+    Ids,
+    as_entry_ids,
+    as_ids,
+    as_integers,
+    join,
+    unpack,
+)
+from diary_mcp.service.search.codes import Coder, mean_vector
+from diary_mcp.service.search.outline import SAMPLED, Columns, Outline, Terms, as_columns
+from diary_mcp.service.search.ranking import Flags, Integers
+
+LARGE_FROM = 50_000
+"""From how many entries on a diary is searched by its outline."""
+MAX_BYTES = 512 * 2**20
+"""How much of outlines a process keeps at most; the last one it keeps in any case."""
+MAX_TERM_BYTES = 64 * 2**20
+"""How much of the terms of one outline."""
+
+_AT_ONCE = 5_000
+_MOST_CHANGES = 20_000
+_MERGED_FROM = 1_000
+_ID_BYTES = 16
+
+
+@dataclass
+class KeptOutline:
+    """An outline, and what is known beside it."""
+
+    outline: Outline
+    horizon: str
+    """When it began to be read: what was changed since then is not in it, or outdated."""
+    gone: Flags
+    """What was not there any more when it was to be read."""
+    changed: Documents = NO_DOCUMENTS
+    """What changed since, as far as it was read."""
+    _terms: OrderedDict[str, Terms] = field(default_factory=OrderedDict[str, Terms])
+
+    @property
+    def size_bytes(self) -> int:
+        return self.outline.size_bytes + self.changed.size_bytes
+
+    async def look_up(
+        self, store: Store, owners: Sequence[AgentName], terms: Collection[str]
+    ) -> dict[str, Terms]:
+        """Where each of these occurs; those that occur nowhere are left out."""
+        missing = [term for term in terms if term not in self._terms]
+        if missing:
+            async with store.reading() as rows:
+                read = await rows.search.read_postings(Indexed(owners, None, ()), missing)
+            found = await anyio.to_thread.run_sync(partial(self._unpack, read))
+            self._terms.update({**dict.fromkeys(missing, Terms.nowhere()), **found})
+        wanted = {term: self._terms[term] for term in terms}
+        for term in wanted:
+            self._terms.move_to_end(term)
+        while sum(map(_term_bytes, self._terms.values())) > MAX_TERM_BYTES:
+            self._terms.popitem(last=False)
+        return {term: where for term, where in wanted.items() if len(where.slots)}
+
+    def _unpack(self, read: Sequence[Postings]) -> dict[str, Terms]:
+        return {posting.term: self._as_terms(posting) for posting in read}
+
+    def _as_terms(self, posting: Postings) -> Terms:
+        slots = self.outline.find(as_ids(posting.ids))
+        present = slots >= 0
+        # The words of an entry that was changed are outdated until it is indexed again.
+        present[present] = self.outline.worded[slots[present]]
+        counts = np.minimum(as_integers(posting.counts, ">i4")[present], np.iinfo(np.uint16).max)
+        slots = slots[present]
+        order = np.argsort(slots)
+        return Terms(slots[order].astype(np.uint32), counts[order].astype(np.uint16))
+
+
+@dataclass(frozen=True)
+class View:
+    """What one search sees of a large diary."""
+
+    kept: KeptOutline
+    outline: Outline
+    changed: Documents
+    hidden: Flags
+    """Slots that are gone, or that `changed` has in another state."""
+
+
+class Outlines:
+    """What this process keeps of large diaries."""
+
+    def __init__(self, large_from: int = LARGE_FROM, most_bytes: int = MAX_BYTES) -> None:
+        self.large_from = large_from
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[Whose, KeptOutline] = OrderedDict()
+        self._locks: dict[Whose, anyio.Lock] = {}
+
+    def has(self, whose: Whose) -> bool:
+        return whose in self._kept
+
+    async def look(
+        self, rows: Reading, whose: Whose, model: str | None, dimensions: int | None
+    ) -> View:
+        """The outline, with all that changed since.
+
+        Made by the first that needs it, with codes where `dimensions` says how long the vectors
+        are; others wait for it.
+        """
+        async with self._locks.setdefault(whose, anyio.Lock()):
+            kept = self._kept.get(whose)
+            if kept is None or not _serves(kept.outline.coder, dimensions):
+                kept = await _make(rows, whose, model, dimensions)
+            changes = await rows.outlines.list_changes(whose, kept.horizon, _MOST_CHANGES)
+            # Time that goes back is that of another server, put in the place of the one before.
+            is_other = int(changes.horizon) < int(kept.horizon)
+            if is_other or len(changes.ids) >= _ID_BYTES * _MOST_CHANGES:
+                kept = await _make(rows, whose, model, dimensions)
+                changes = await rows.outlines.list_changes(whose, kept.horizon, _MOST_CHANGES)
+            kept.changed = await _renew(
+                rows, kept.changed, as_ids(changes.ids),
+                as_integers(changes.revisions, ">i8"), model,
+            )  # fmt: skip
+            if changes.settled >= _MERGED_FROM:
+                kept = await anyio.to_thread.run_sync(_merge, kept, changes.horizon)
+            self._keep(whose, kept)
+            hidden = kept.gone.copy()
+            slots = kept.outline.find(kept.changed.ids)
+            hidden[slots[slots >= 0]] = True
+            return View(kept, kept.outline, kept.changed, hidden)
+
+    def _keep(self, whose: Whose, kept: KeptOutline) -> None:
+        self._kept[whose] = kept
+        self._kept.move_to_end(whose)
+        while (
+            len(self._kept) > 1
+            and sum(each.size_bytes for each in self._kept.values()) > self._most_bytes
+        ):
+            dropped, _ = self._kept.popitem(last=False)
+            self._locks.pop(dropped, None)
+
+
+def _serves(coder: Coder, dimensions: int | None) -> bool:
+    """Whether vectors so long can be compared; where none are, any will do."""
+    return dimensions is None or len(coder.mean) == dimensions
+
+
+async def _make(
+    rows: Reading, whose: Whose, model: str | None, dimensions: int | None
+) -> KeptOutline:
+    now = await rows.outlines.list_changes(whose, "0", 0)
+    making = _Making(dimensions or 0)
+    with_vectors = None if dimensions is None else model
+    page = await rows.outlines.list_page(whose, None, _AT_ONCE)
+    while page.ids:
+        ids = as_entry_ids(as_ids(page.ids))
+        documents = await rows.search.read_documents(ids, with_vectors)
+        await anyio.to_thread.run_sync(making.add, documents)
+        page = await rows.outlines.list_page(whose, page, _AT_ONCE)
+    outline = await anyio.to_thread.run_sync(making.finish)
+    return KeptOutline(outline, now.horizon, np.zeros(outline.size, dtype=np.bool_))
+
+
+class _Making:
+    """An outline in the making, portion by portion."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._dimensions = dimensions
+        self._coder: Coder | None = None
+        self._parts: list[Columns] = []
+        self._sample = NO_DOCUMENTS
+        self._size = 0
+
+    def add(self, packed: PackedDocuments) -> None:
+        documents = unpack(packed)
+        if self._coder is None:
+            self._coder = Coder(mean_vector(documents.vectors, self._dimensions))
+        self._parts.append(as_columns(documents, self._coder))
+        self._sample = sampled(self._sample, documents, self._size)
+        self._size += documents.size
+
+    def finish(self) -> Outline:
+        coder = self._coder or Coder(np.zeros(self._dimensions, np.float32))
+        return Outline(self._parts, coder, self._sample)
+
+
+def sampled(sample: Documents, more: Documents, size: int) -> Documents:
+    """A sample of so many and of these: each entry is as likely to be in it."""
+    total = size + more.size
+    if total <= SAMPLED:
+        return join([each for each in (sample, more) if each.size] or [more])
+    of_more = round(SAMPLED * more.size / total)
+    of_before = min(SAMPLED - of_more, sample.size)
+    randomly = np.random.default_rng(total)
+    return join(
+        [
+            each.take(_some(each.size, count, randomly))
+            for each, count in ((sample, of_before), (more, of_more))
+            if count
+        ]
+    )
+
+
+def _some(size: int, count: int, randomly: np.random.Generator) -> Flags:
+    chosen = np.zeros(size, dtype=np.bool_)
+    chosen[randomly.permutation(size)[:count]] = True
+    return chosen
+
+
+def _merge(kept: KeptOutline, horizon: str) -> KeptOutline:
+    """An outline with what changed in it."""
+    outline, changed = kept.outline, kept.changed
+    still = ~kept.gone
+    slots = outline.find(changed.ids)
+    still[slots[slots >= 0]] = False
+    sample = outline.sample.take(still[outline.find(outline.sample.ids)])
+    merged = Outline(
+        [outline.columns(still), as_columns(changed, outline.coder)],
+        outline.coder,
+        sampled(sample, changed, int(still.sum())),
+    )
+    return KeptOutline(merged, horizon, np.zeros(merged.size, dtype=np.bool_), changed)
+
+
+async def _renew(
+    rows: Reading, kept: Documents, ids: Ids, revisions: Integers, model: str | None
+) -> Documents:
+    """These documents, those that are kept in this state without being read again."""
+    indices = kept.indices_of(ids)
+    present = indices >= 0
+    present[present] = kept.revisions[indices[present]] == revisions[present]
+    if len(ids) == kept.size and present.all():
+        return kept
+    still = np.zeros(kept.size, dtype=np.bool_)
+    still[indices[present]] = True
+    parts = [kept.take(still)]
+    if not present.all():
+        parts.append(unpack(await rows.search.read_documents(as_entry_ids(ids[~present]), model)))
+    return join([part for part in parts if part.size] or parts[:1])
+
+
+def _term_bytes(term: Terms) -> int:
+    return term.slots.nbytes + term.counts.nbytes + 200

@@ -1,0 +1,74 @@
+"""What search reads of a large diary."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from psycopg.rows import class_row, scalar_row
+
+from diary_mcp.domain.fields import AgentName, EntryId
+from diary_mcp.service.ports.outline import Changes, Page, Standing, Within
+from diary_mcp.service.ports.search import MAX_VOCABULARY, Whose
+from diary_mcp.store.database import Connection
+from diary_mcp.store.entries import filter_parameters, reader_parameters
+from diary_mcp.store.search import prefix_bounds
+from diary_mcp.store.sql import load_queries
+
+_SQL = load_queries("outline")
+# Beyond every transaction and every id.
+_FIRST = {"change": str(2**64 - 1), "id": UUID(int=2**128 - 1)}
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class _Ids:
+    ids: bytes
+
+
+class PostgresOutlines:
+    """`OutlineReader` on one connection. Columns travel in binary form: they are long."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list_page(self, whose: Whose, after: Page | None, limit: int) -> Page:
+        start = _FIRST if after is None else {"change": after.last_change, "id": after.last_id}
+        return await self._fetch(Page, "list_page", {**vars(whose), **start, "limit": limit})
+
+    async def list_changes(self, whose: Whose, horizon: str, most: int) -> Changes:
+        return await self._fetch(
+            Changes, "list_changes", {**vars(whose), "horizon": horizon, "most": most}
+        )
+
+    async def list_vocabulary(
+        self, owners: Sequence[AgentName], prefixes: Collection[str]
+    ) -> list[str]:
+        cursor = self._connection.cursor(row_factory=scalar_row)
+        asked = {"owners": list(owners), **prefix_bounds(prefixes)}
+        await cursor.execute(_SQL["list_vocabulary"], {**asked, "most": MAX_VOCABULARY})
+        return [str(term) for term in await cursor.fetchall()]
+
+    async def read_standing(self, within: Within, ids: Collection[EntryId]) -> Standing:
+        return await self._fetch(
+            Standing, "read_standing", {**_searched(within), "asked": list(ids)}
+        )
+
+    async def list_matching(self, within: Within) -> bytes:
+        return (await self._fetch(_Ids, "list_matching", _searched(within))).ids
+
+    async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
+        """The one row of a statement that always gives one."""
+        cursor = self._connection.cursor(row_factory=class_row(row))
+        await cursor.execute(_SQL[statement], parameters, binary=True)
+        (only,) = await cursor.fetchall()
+        return only
+
+
+def _searched(within: Within) -> Mapping[str, object]:
+    return {
+        **reader_parameters(within.reader),
+        **filter_parameters(within.filters),
+        "whole": within.diary,
+    }

@@ -1,0 +1,134 @@
+-- name: list_page
+-- Documents of an owner, or in a diary, those changed last first, from where another page ended.
+select
+    coalesce(
+        string_agg(uuid_send(page.entry_id), '' order by page.changed_in desc, page.entry_id desc), ''
+    ) as ids,
+    min(page.changed_in)::text as last_change
+from (
+    (
+        select d.entry_id, d.changed_in
+        from diary.search_document as d
+        where
+            d.owner = %(owner)s
+            and (d.changed_in, d.entry_id) < (%(change)s::text::xid8, %(id)s::uuid)
+        order by d.changed_in desc, d.entry_id desc
+        limit %(limit)s
+    )
+    union all
+    (
+        select d.entry_id, d.changed_in
+        from diary.search_document as d
+        where
+            d.diary_id = %(diary)s
+            and (d.changed_in, d.entry_id) < (%(change)s::text::xid8, %(id)s::uuid)
+        order by d.changed_in desc, d.entry_id desc
+        limit %(limit)s
+    )
+) as page
+
+-- name: list_changes
+-- What was changed by transactions that had not ended at an earlier moment, and how much of that is
+-- decided for good by now. A number beyond all of this server comes from another one.
+select
+    coalesce(string_agg(uuid_send(changed.entry_id), ''), '') as ids,
+    coalesce(string_agg(int8send(changed.revision), ''), '') as revisions,
+    count(*) filter (where changed.changed_in < pg_snapshot_xmin(pg_current_snapshot())) as settled,
+    pg_snapshot_xmin(pg_current_snapshot())::text as horizon
+from (
+    (
+        select d.entry_id, d.revision, d.changed_in
+        from diary.search_document as d
+        where
+            d.owner = %(owner)s
+            and d.changed_in >= %(horizon)s::text::xid8
+            and d.changed_in < pg_snapshot_xmax(pg_current_snapshot())
+        limit %(most)s
+    )
+    union all
+    (
+        select d.entry_id, d.revision, d.changed_in
+        from diary.search_document as d
+        where
+            d.diary_id = %(diary)s
+            and d.changed_in >= %(horizon)s::text::xid8
+            and d.changed_in < pg_snapshot_xmax(pg_current_snapshot())
+        limit %(most)s
+    )
+) as changed
+
+-- name: read_standing
+-- Of these entries those that are where it is searched, and which of them may be hits.
+select
+    coalesce(string_agg(uuid_send(standing.id), ''), '') as ids,
+    coalesce(string_agg(boolsend(standing.matching and standing.superseded_by is null), ''), '') as eligible,
+    coalesce(string_agg(uuid_send(
+        coalesce(standing.superseded_by, '00000000-0000-0000-0000-000000000000')
+    ), ''), '') as superseded_by
+from (
+    select
+        e.id,
+        diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+        and (%(session)s::text is null or e.session = %(session)s) as matching,
+        case
+            when
+                not %(include_superseded)s
+                and e.superseded_by is not null
+                and exists (
+                    select
+                    from diary.newer_seen_by(e.superseded_by, %(diary)s, %(caller)s, %(grantees)s)
+                )
+                then e.superseded_by
+        end as superseded_by
+    from unnest(%(asked)s::uuid []) as asked (id)
+    inner join diary.entry as e on e.id = asked.id
+    where
+        case
+            when %(whole)s::uuid is null
+                then
+                    e.owner = %(caller)s
+                    and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
+            else e.diary_id = %(whole)s
+        end
+) as standing
+
+-- name: list_matching
+-- All that pass the filters, where few of the best do.
+select coalesce(string_agg(uuid_send(e.id), ''), '') as ids
+from diary.entry as e
+where
+    case
+        when %(whole)s::uuid is null
+            then
+                e.owner = %(caller)s
+                and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
+        else e.diary_id = %(whole)s
+    end
+    and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
+    and (%(session)s::text is null or e.session = %(session)s)
+
+-- name: list_vocabulary
+-- Terms that begin with some characters, each found by one step in the index, however many entries
+-- have it.
+with recursive word as (
+    select bound.until, writer.owner, next.term
+    from unnest(%(firsts)s::text [], %(ends)s::text []) as bound (first, until)
+    cross join unnest(%(owners)s::text []) as writer (owner)
+    cross join lateral (
+        select p.term from diary.posting as p
+        where p.owner = writer.owner and p.term >= bound.first and p.term < bound.until
+        order by p.term
+        limit 1
+    ) as next
+    union all
+    select word.until, word.owner, next.term
+    from word
+    cross join lateral (
+        select p.term from diary.posting as p
+        where p.owner = word.owner and p.term > word.term and p.term < word.until
+        order by p.term
+        limit 1
+    ) as next
+)
+select word.term from word
+limit %(most)s
