@@ -1,6 +1,6 @@
 """The outline of a large diary: of each entry what it takes to choose those worth reading.
 
-Columns again, about 120 bytes an entry of one or two passages, in the order of sessions, so that
+Columns again, about 150 bytes an entry of one or two passages, in the order of sessions, so that
 neighbours stand side by side. What a row says is only ever near the truth: whoever is chosen is
 read and ranked as any other entry.
 """
