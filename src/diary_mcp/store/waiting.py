@@ -82,8 +82,11 @@ class SocketWatch:
             # The other end has closed it, or tells what nobody asked for: the loop would say so
             # again and again.
             self.end()
-        else:
-            self._answer(READ)
+            return
+        if _has_failed(self._descriptor):
+            # uvloop says it once, and never again of a descriptor that is registered.
+            self.end()
+        self._answer(READ)
 
     def _answer(self, ready: int) -> None:
         if self._asked is not None and not self._asked.done():
@@ -98,3 +101,9 @@ def _poll(socket: int, wanted: int) -> int:
     if events & ~(select.POLLIN | select.POLLOUT):
         return wanted
     return (READ if events & select.POLLIN else 0) | (WRITE if events & select.POLLOUT else 0)
+
+
+def _has_failed(socket: int) -> bool:
+    poll = select.poll()
+    poll.register(socket, 0)
+    return bool(poll.poll(0))

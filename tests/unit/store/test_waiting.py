@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
+import anyio
 import pytest
 
 from diary_mcp.store.waiting import READ, WRITE, SocketWatch
@@ -86,6 +87,20 @@ async def test_a_socket_that_the_other_end_has_closed_is_let_go(ends: Ends) -> N
     await let_it_notice()
 
     assert number_of_descriptors() == before - 1
+    watch.end()
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_a_connection_that_breaks_is_told_as_often_as_it_is_waited_for(ends: Ends) -> None:
+    ours, theirs = ends
+    watch = SocketWatch()
+    ours.send(b"never read, which makes the end of it a failure")
+    theirs.send(b"why")
+    theirs.close()
+
+    for _ in range(3):
+        with anyio.fail_after(30):
+            assert await watch.wait(ours.fileno(), READ, None) == READ
     watch.end()
 
 
