@@ -28,6 +28,26 @@ WORDS = (
     "orchard",
 )  # fmt: skip
 SIZE = 240
+COPIED = (
+    """
+    insert into diary.entry (
+        id, key, owner, author, session, type, content, tags, importance, date, created_at,
+        updated_at, content_hash
+    )
+    select
+        gen_random_uuid(), 'copy', owner, 'zoe', session, type, content, tags, importance, date,
+        created_at, updated_at, content_hash
+    from diary.entry where key = 'key-5'
+    """,
+    """
+    insert into diary.search_document (entry_id, owner)
+    select id, owner from diary.entry where key = 'copy'
+    """,
+    """
+    insert into diary.entry_permission (entry_id, owner)
+    select id, owner from diary.entry where key = 'copy'
+    """,
+)
 
 
 class DenseEmbedder:
@@ -135,6 +155,9 @@ async def test_what_others_wrote_changed_and_deleted_meanwhile_is_known(diary: S
     assert not (await diary.find("zeppelin", mode="text")).rows
     assert [hit.id for hit in (await diary.find("airship", mode="text")).rows] == [written.id]
 
+    nothing = await diary.find("nothingofthesort", mode="text")
+    assert f"among {SIZE + 1} entries" in str(nothing.notice)
+
     (old,) = (await diary.find("key-17", limit=1)).rows
     await elsewhere.foundation.diary.entries.delete(ALICE, str(old.id))
     assert old.id not in ids((await diary.find("key-17", limit=50)).rows)
@@ -144,13 +167,15 @@ async def test_an_entry_of_an_unfinished_transaction_is_not_missed(diary: Search
     """What commits after the outline was made, though it began before."""
     async with diary.foundation.database.connection() as connection:
         async with connection.transaction():
-            await connection.execute("update diary.entry set author = 'zoe' where key = 'key-5'")
+            for statement in COPIED:
+                await connection.execute(statement.encode())
+            # What is committed meanwhile has a higher number than this transaction.
+            await diary.write("Something else.")
             diary_before = Searching(diary.foundation, diary.embedder, large_from=0)
             assert not await of_author(diary_before, "zoe")
-        # Numbers that were drawn meanwhile are higher than that of this transaction.
-        await diary.write("Something else.")
 
-        assert await of_author(diary_before, "zoe") == ["key-5"]
+        assert await of_author(exact(diary), "zoe") == ["copy"]
+        assert await of_author(diary_before, "zoe") == ["copy"]
 
 
 async def test_what_changed_becomes_part_of_the_outline(
