@@ -14,6 +14,7 @@ import anyio.to_thread
 import numpy as np
 
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.ports.outline import Page
 from diary_mcp.service.ports.search import Indexed, PackedDocuments, Postings, Whose
 from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.search.cache import (
@@ -109,6 +110,7 @@ class Outlines:
         self.large_from = large_from
         self._most_bytes = most_bytes
         self._kept: OrderedDict[Whose, KeptOutline] = OrderedDict()
+        self._makings: dict[Whose, _Making] = {}
         self._locks: dict[Whose, anyio.Lock] = {}
 
     def has(self, whose: Whose) -> bool:
@@ -120,17 +122,17 @@ class Outlines:
         """The outline, with all that changed since.
 
         Made by the first that needs it, with codes where `dimensions` says how long the vectors
-        are; others wait for it.
+        are; others wait for it, and go on with it where its time was up.
         """
         async with self._locks.setdefault(whose, anyio.Lock()):
             kept = self._kept.get(whose)
             if kept is None or not _serves(kept.outline.coder, dimensions):
-                kept = await _make(rows, whose, model, dimensions)
+                kept = await self._make(rows, whose, model, dimensions)
             changes = await rows.outlines.list_changes(whose, kept.horizon, _MOST_CHANGES)
             # Time that goes back is that of another server, put in the place of the one before.
             is_other = int(changes.horizon) < int(kept.horizon)
             if is_other or len(changes.ids) >= _ID_BYTES * _MOST_CHANGES:
-                kept = await _make(rows, whose, model, dimensions)
+                kept = await self._make(rows, whose, model, dimensions)
                 changes = await rows.outlines.list_changes(whose, kept.horizon, _MOST_CHANGES)
             kept.changed = await _renew(
                 rows, kept.changed, as_ids(changes.ids),
@@ -143,6 +145,16 @@ class Outlines:
             slots = kept.outline.find(kept.changed.ids)
             hidden[slots[slots >= 0]] = True
             return View(kept, kept.outline, kept.changed, hidden)
+
+    async def _make(
+        self, rows: Reading, whose: Whose, model: str | None, dimensions: int | None
+    ) -> KeptOutline:
+        making = self._makings.get(whose)
+        if making is None or making.dimensions != dimensions:
+            making = self._makings[whose] = _Making(dimensions)
+        made = await making.finish(rows, whose, model)
+        del self._makings[whose]
+        return made
 
     def _keep(self, whose: Whose, kept: KeptOutline) -> None:
         self._kept[whose] = kept
@@ -160,42 +172,47 @@ def _serves(coder: Coder, dimensions: int | None) -> bool:
     return dimensions is None or len(coder.mean) == dimensions
 
 
-async def _make(
-    rows: Reading, whose: Whose, model: str | None, dimensions: int | None
-) -> KeptOutline:
-    now = await rows.outlines.list_changes(whose, "0", 0)
-    making = _Making(dimensions or 0)
-    with_vectors = None if dimensions is None else model
-    page = await rows.outlines.list_page(whose, None, _AT_ONCE)
-    while page.ids:
-        ids = as_entry_ids(as_ids(page.ids))
-        documents = await rows.search.read_documents(ids, with_vectors)
-        await anyio.to_thread.run_sync(making.add, documents)
-        page = await rows.outlines.list_page(whose, page, _AT_ONCE)
-    outline = await anyio.to_thread.run_sync(making.finish)
-    return KeptOutline(outline, now.horizon, np.zeros(outline.size, dtype=np.bool_))
-
-
 class _Making:
-    """An outline in the making, portion by portion."""
+    """An outline in the making, portion by portion.
 
-    def __init__(self, dimensions: int) -> None:
-        self._dimensions = dimensions
+    A call may have no time for all of it: whoever comes next goes on where it was left.
+    """
+
+    def __init__(self, dimensions: int | None) -> None:
+        self.dimensions = dimensions
+        self._horizon: str | None = None
+        self._page: Page | None = None
         self._coder: Coder | None = None
         self._parts: list[Columns] = []
         self._sample = NO_DOCUMENTS
         self._size = 0
 
-    def add(self, packed: PackedDocuments) -> None:
+    async def finish(self, rows: Reading, whose: Whose, model: str | None) -> KeptOutline:
+        """Reads what is left of it."""
+        if self._horizon is None:
+            self._horizon = (await rows.outlines.list_changes(whose, "0", 0)).horizon
+        with_vectors = None if self.dimensions is None else model
+        page = await rows.outlines.list_page(whose, self._page, _AT_ONCE)
+        while page.ids:
+            ids = as_entry_ids(as_ids(page.ids))
+            documents = await rows.search.read_documents(ids, with_vectors)
+            # Nothing comes between the two: a call that is called off waits for the thread.
+            await anyio.to_thread.run_sync(self._add, documents)
+            self._page = page
+            page = await rows.outlines.list_page(whose, page, _AT_ONCE)
+        outline = await anyio.to_thread.run_sync(self._join)
+        return KeptOutline(outline, self._horizon, np.zeros(outline.size, dtype=np.bool_))
+
+    def _add(self, packed: PackedDocuments) -> None:
         documents = unpack(packed)
         if self._coder is None:
-            self._coder = Coder(mean_vector(documents.vectors, self._dimensions))
+            self._coder = Coder(mean_vector(documents.vectors, self.dimensions or 0))
         self._parts.append(as_columns(documents, self._coder))
         self._sample = sampled(self._sample, documents, self._size)
         self._size += documents.size
 
-    def finish(self) -> Outline:
-        coder = self._coder or Coder(np.zeros(self._dimensions, np.float32))
+    def _join(self) -> Outline:
+        coder = self._coder or Coder(np.zeros(self.dimensions or 0, np.float32))
         return Outline(self._parts, coder, self._sample)
 
 

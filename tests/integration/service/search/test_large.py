@@ -6,6 +6,8 @@ from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
+import anyio
+import anyio.from_thread
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.service.ports.search import Whose
 from diary_mcp.service.search import large, narrowing, outline
+from diary_mcp.service.search.cache import Documents
+from diary_mcp.service.search.codes import Coder
 from diary_mcp.store.migrations import migrate
 from support.saved_states import go_back
 from support.searching import ALICE, BOB, Searching, WordEmbedder
@@ -137,6 +141,32 @@ async def test_not_all_of_it_is_read(diary: Searching, monkeypatch: pytest.Monke
     assert 0 < read[0] < SIZE
     assert found.notice is not None
     assert f"Nothing found among {SIZE} entries" in found.notice
+
+
+async def test_a_search_whose_time_was_up_leaves_what_it_read_to_the_next(
+    diary: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    calls: list[anyio.CancelScope] = []
+    found: list[Sequence[SearchHit]] = []
+
+    def add_and_call_off(documents: Documents, coder: Coder) -> outline.Columns:
+        read.append(documents.size)
+        anyio.from_thread.run_sync(calls[-1].cancel)
+        return outline.as_columns(documents, coder)
+
+    monkeypatch.setattr(large, "as_columns", add_and_call_off)
+    for _ in range(SIZE):
+        with anyio.CancelScope() as call:
+            calls.append(call)
+            found.append((await diary.find("backup failed")).rows)
+            break
+
+    assert len(calls) > len(read) > 1
+    assert sum(read) == SIZE
+    (at_last,) = found
+    at_once = Searching(diary.foundation, diary.embedder, large_from=0)
+    assert at_last == (await at_once.find("backup failed")).rows
 
 
 async def test_what_others_wrote_changed_and_deleted_meanwhile_is_known(diary: Searching) -> None:
