@@ -89,7 +89,19 @@ async def diary(foundation: Foundation) -> Searching:
     searching = Searching(foundation, DenseEmbedder(), large_from=0)
     await searching.write(*made_up())
     await searching.index()
+    await until_decided(searching)
     return searching
+
+
+async def until_decided(diary: Searching) -> None:
+    """Waits for transactions that are older than the entries, in any database of the server.
+
+    What was made while one of them ran is read in full, as what changed.
+    """
+    older = "select max(changed_in) >= pg_snapshot_xmin(pg_current_snapshot()) from search_document"
+    with anyio.fail_after(60):
+        while await diary.query(older) != [(False,)]:  # noqa: ASYNC110  # nothing tells
+            await anyio.sleep(0.05)
 
 
 def made_up() -> list[EntryDraft]:
