@@ -287,17 +287,35 @@ async def _limit(
 async def _read_line(stdin: asyncio.StreamReader) -> bytes | Refusal:
     """The next line that is not blank, empty at the end; the answer to one over the limits."""
     while True:
-        try:
-            line = await stdin.readline()
-        except ValueError:
+        line, is_whole = await _read_to_newline(stdin)
+        if not is_whole:
             _log.warning("message.too_long", most_bytes=_MAX_LINE_BYTES)
-            return refuse(f"Invalid request: a message has at most {_MAX_LINE_BYTES >> 20} MiB.")
+            told = f"Invalid request: a message has at most {_MAX_LINE_BYTES >> 20} MiB."
+            return refuse(told, request_id=find_id(line))
         if has_too_many_values(line):
             _log.warning("message.too_many_values")
             told = "Invalid request: the message holds too many values."
             return refuse(told, request_id=find_id(line))
         if line.strip() or not line:
             return line
+
+
+async def _read_to_newline(stdin: asyncio.StreamReader) -> tuple[bytes, bool]:
+    """What comes before the next newline or the end, and whether that is all of it.
+
+    Of what is over the limit it is the beginning; the rest is passed over.
+    """
+    beginning: bytes | None = None
+    while True:
+        try:
+            line = await stdin.readuntil()
+        except asyncio.IncompleteReadError as end:
+            line = end.partial
+        except asyncio.LimitOverrunError as over:
+            skipped = await stdin.readexactly(over.consumed)
+            beginning = skipped if beginning is None else beginning
+            continue
+        return (line, True) if beginning is None else (beginning, False)
 
 
 @asynccontextmanager
@@ -362,6 +380,10 @@ def _end_on_signals(stdin: asyncio.StreamReader, signals: _Signals) -> None:
     loop = asyncio.get_running_loop()
 
     def end(number: int) -> None:
+        if signals.first is None:
+            # Who does not read its answers keeps us from what it wrote, and from the end of that.
+            limit_s = _LAST_ANSWERS_ON_SIGNAL_S + _LAST_COMMITS_S + CLOSING_S
+            end_within(limit_s, 128 + number)
         signals.take(number)
         stdin.feed_eof()
 

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import threading
 from collections.abc import Generator
@@ -75,6 +76,19 @@ def test_content_of_ten_megabytes_is_refused_by_name(server: RawClient) -> None:
         assert answer.code == "invalid_argument"
         assert "content" in answer.text
         assert len(answer.text) < 1_000
+
+
+@pytest.mark.parametrize("mebibytes", [17, 33, 50])
+def test_a_message_that_is_too_long_is_answered_once_by_its_id(
+    server: RawClient, mebibytes: int
+) -> None:
+    without_id = len(server.refusals)
+
+    with pytest.raises(ProtocolError, match="at most 16 MiB"):
+        server.request("ping", {"x": "a" * (mebibytes << 20)}).result(60)
+
+    assert server.request("ping").result(60) == {}
+    assert len(server.refusals) == without_id
 
 
 def test_a_line_without_end_is_dropped(server: RawClient) -> None:
@@ -175,6 +189,17 @@ def test_a_client_that_does_not_read_fills_no_memory(database: str) -> None:
     read = [answer["result"]["structuredContent"] for answer in answers if answer["id"] % 4 == 0]
     assert {each["content"] for each in read} == {content[:20_000]}
     assert all("result" in answer for answer in answers)
+
+
+def test_a_client_that_does_not_read_keeps_no_server_from_ending(database: str) -> None:
+    with bare_server(database, "deaf") as server:
+        server.write(call_line("diary_create", {"content": "y" * 90_000, "key": "k"}))
+        assert not json.loads(server.stdout.readline())["result"]["isError"]
+        _send_until_refused(server.stdin.fileno())
+
+        server.process.terminate()
+
+        assert server.process.wait(60) == 128 + signal.SIGTERM
 
 
 @pytest.mark.usefixtures("server")
