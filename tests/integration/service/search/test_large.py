@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.service.ports.search import Whose
-from diary_mcp.service.search import large, narrowing, outline
+from diary_mcp.service.search import engine, large, narrowing, outline
 from diary_mcp.service.search.cache import Documents
 from diary_mcp.service.search.codes import Coder
 from diary_mcp.store.migrations import migrate
@@ -77,9 +77,9 @@ _NOTHING = np.full(256, 0.01, dtype="<f4")
 @pytest.fixture(autouse=True)
 def few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that of the diaries of these tests most is left out, as of a large one."""
-    monkeypatch.setattr(narrowing, "READ", 60)
+    monkeypatch.setattr(engine, "READ", 60)
     monkeypatch.setattr(outline, "REFINED", 120)
-    monkeypatch.setattr(outline, "SAMPLED", 100)
+    monkeypatch.setattr(large, "SAMPLED", 100)
     monkeypatch.setattr(large, "_AT_ONCE", 50)
 
 
