@@ -25,7 +25,7 @@ from support.load import Author, Logbook
 from support.sites import add_agents, own_database
 
 AUTHORS = ("ann", "ben", "cleo")
-CHANGES = 40
+CHANGES = 90
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def url(postgres_url: str) -> Generator[str]:
 
 
 def test_nothing_is_found_in_what_was_built(url: str) -> None:
-    logbook = work_on(url, changes=20)
+    logbook = work_on(url, changes=40)
 
     logbook.check(url)
     assert logbook.readings_of_others > 0
@@ -116,7 +116,7 @@ def test_a_share_that_is_taken_back_only_in_the_permission_backend_is_found(url:
             " where t.namespace = 'DiaryEntry' and t.relation = 'viewer'"
         )
 
-    logbook = work_on(url, settled_every_s=2)
+    logbook = work_on(url, settled_every_s=0.5)
 
     with pytest.raises(AssertionError, match="this cannot be answered so"):
         logbook.check(url)
@@ -132,7 +132,7 @@ def test_what_is_acknowledged_before_its_commit_is_found_once_a_commit_fails(
     async def acknowledge_first(database: Database) -> AsyncGenerator[Connection]:
         async with commit(database) as connection:
             yield connection
-            if next(numbers) % 10 == 0:
+            if next(numbers) % 20 == 0:
                 await connection.execute("rollback")
 
     monkeypatch.setattr(Database, "pipelined_transaction", acknowledge_first)
