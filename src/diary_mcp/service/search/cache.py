@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.ports.search import PackedDocuments, Whose
+from diary_mcp.service.ports.search import PackedDocuments, SearchReader, Whose
 from diary_mcp.service.search.ranking import Flags, Floats, Integers
 
 Ids = NDArray[np.bytes_]
@@ -172,6 +172,26 @@ def join(parts: Sequence[Documents]) -> Documents:
         sizes=np.concatenate([part.sizes for part in parts]),
         vectors=b"".join(part.vectors for part in parts),
     )
+
+
+async def renew(
+    search: SearchReader, kept: Documents, ids: Ids, revisions: Integers, model: str | None
+) -> Documents:
+    """These documents; those that are kept in this state are not read again.
+
+    One that is deleted at this moment is left out. `kept` itself, where it is all of them.
+    """
+    indices = kept.indices_of(ids)
+    present = indices >= 0
+    present[present] = kept.revisions[indices[present]] == revisions[present]
+    if len(ids) == kept.size and present.all():
+        return kept
+    still = np.zeros(kept.size, dtype=np.bool_)
+    still[indices[present]] = True
+    parts = [kept.take(still)]
+    if not present.all():
+        parts.append(unpack(await search.read_documents(as_entry_ids(ids[~present]), model)))
+    return join([part for part in parts if part.size] or parts[:1])
 
 
 def as_ids(column: bytes) -> Ids:

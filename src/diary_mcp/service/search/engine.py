@@ -40,7 +40,7 @@ from diary_mcp.service.search.corpus import (
 from diary_mcp.service.search.explain import Explanation, list_notices
 from diary_mcp.service.search.large import Outlines
 from diary_mcp.service.search.loader import DocumentLoader
-from diary_mcp.service.search.narrowing import READ, LargeDiary, Wanted
+from diary_mcp.service.search.narrowing import LargeDiary, Wanted
 from diary_mcp.service.search.outline import Sought, Terms
 from diary_mcp.service.search.phrases import (
     MAX_LOOKED_THROUGH,
@@ -71,6 +71,9 @@ from diary_mcp.service.search.ranking import (
 )
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+READ = 300
+"""How many entries of a large diary are read to be ranked, besides their neighbours."""
 
 MAX_COUNTED_NOW = 200
 """How many entries that are not indexed yet a search reads itself, the newest ones."""

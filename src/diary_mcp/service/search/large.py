@@ -20,16 +20,16 @@ from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.search.cache import (
     NO_DOCUMENTS,
     Documents,
-    Ids,
     as_entry_ids,
     as_ids,
     as_integers,
     join,
+    renew,
     unpack,
 )
 from diary_mcp.service.search.codes import Coder, mean_vector
 from diary_mcp.service.search.outline import SAMPLED, Columns, Outline, Terms, as_columns
-from diary_mcp.service.search.ranking import Flags, Integers
+from diary_mcp.service.search.ranking import Flags
 
 LARGE_FROM = 50_000
 """From how many entries on a diary is searched by its outline."""
@@ -134,10 +134,10 @@ class Outlines:
             if is_other or len(changes.ids) >= _ID_BYTES * _MOST_CHANGES:
                 kept = await self._make(rows, whose, model, dimensions)
                 changes = await rows.outlines.list_changes(whose, kept.horizon, _MOST_CHANGES)
-            kept.changed = await _renew(
-                rows, kept.changed, as_ids(changes.ids),
-                as_integers(changes.revisions, ">i8"), model,
-            )  # fmt: skip
+            revisions = as_integers(changes.revisions, ">i8")
+            kept.changed = await renew(
+                rows.search, kept.changed, as_ids(changes.ids), revisions, model
+            )
             if changes.settled >= _MERGED_FROM:
                 kept = await anyio.to_thread.run_sync(_merge, kept, changes.horizon)
             self._keep(whose, kept)
@@ -252,23 +252,6 @@ def _merge(kept: KeptOutline, horizon: str) -> KeptOutline:
         sampled(sample, changed, int(still.sum())),
     )
     return KeptOutline(merged, horizon, np.zeros(merged.size, dtype=np.bool_), changed)
-
-
-async def _renew(
-    rows: Reading, kept: Documents, ids: Ids, revisions: Integers, model: str | None
-) -> Documents:
-    """These documents, those that are kept in this state without being read again."""
-    indices = kept.indices_of(ids)
-    present = indices >= 0
-    present[present] = kept.revisions[indices[present]] == revisions[present]
-    if len(ids) == kept.size and present.all():
-        return kept
-    still = np.zeros(kept.size, dtype=np.bool_)
-    still[indices[present]] = True
-    parts = [kept.take(still)]
-    if not present.all():
-        parts.append(unpack(await rows.search.read_documents(as_entry_ids(ids[~present]), model)))
-    return join([part for part in parts if part.size] or parts[:1])
 
 
 def _term_bytes(term: Terms) -> int:

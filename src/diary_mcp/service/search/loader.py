@@ -25,7 +25,7 @@ from diary_mcp.service.search.cache import (
     as_ids,
     as_integers,
     as_uuids,
-    join,
+    renew,
     unpack,
 )
 from diary_mcp.service.search.corpus import NO_PART, Part, SearchedEntries
@@ -256,19 +256,9 @@ class DocumentLoader:
     ) -> Documents:
         """These documents, kept from now on. One that is deleted at this moment is left out."""
         kept = self._cache.find(cached) or NO_DOCUMENTS
-        indices = kept.indices_of(ids)
-        present = indices >= 0
-        present[present] = kept.revisions[indices[present]] == revisions[present]
-        if len(ids) == kept.size and present.all():
-            return kept
-        still = np.zeros(kept.size, dtype=np.bool_)
-        still[indices[present]] = True
-        parts = [kept.take(still)]
-        if not present.all():
-            missing = as_entry_ids(ids[~present])
-            parts.append(unpack(await search.read_documents(missing, cached.model)))
-        documents = join([part for part in parts if part.size] or parts[:1])
-        self._cache.put(cached, documents)
+        documents = await renew(search, kept, ids, revisions, cached.model)
+        if documents is not kept:
+            self._cache.put(cached, documents)
         return documents
 
     def _cache_key(

@@ -37,9 +37,6 @@ from diary_mcp.service.search.large import View
 from diary_mcp.service.search.outline import Sought, Terms
 from diary_mcp.service.search.ranking import Flags, Integers, Statistics, Weights
 
-READ = 300
-"""How many entries are read to be ranked, besides their neighbours."""
-
 _ROUNDS = 8
 
 
