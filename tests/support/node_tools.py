@@ -1,4 +1,4 @@
-"""Tools from npm, of exact versions, installed once: into `.cache/npm`, or outside if large.
+"""Tools from npm, of exact versions, installed once a machine: outside of the checkout.
 
 A test that needs one is skipped, and says why, where npm is missing or cannot reach its registry.
 """
@@ -15,10 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.paths import ROOT
-
-_CACHE = ROOT / ".cache" / "npm"
-_OUTSIDE = Path(tempfile.gettempdir(), f"diary-mcp-test-npm-{os.getuid()}")
+_CACHE = Path(tempfile.gettempdir(), f"diary-mcp-test-npm-{os.getuid()}")
 _INSTALL_S = 300
 _RUN_S = 120
 
@@ -27,8 +24,7 @@ _RUN_S = 120
 class NodeTool:
     """A command that an npm package brings; `also` are packages that it needs beside it.
 
-    `prepare` is the package's own script that npm may not have run; what is large stands outside
-    of the checkout.
+    `prepare` is the package's own script that npm may not have run.
     """
 
     package: str
@@ -36,7 +32,6 @@ class NodeTool:
     command: str
     also: tuple[str, ...] = ()
     prepare: str | None = None
-    is_large: bool = False
 
     def path(self) -> Path:
         """The command, installed where that is still to be done; skips the test where it cannot."""
@@ -76,8 +71,7 @@ def _installed(tool: NodeTool) -> Path | str:
     npm = shutil.which("npm")
     if npm is None:
         return "npm is not installed"
-    cache = _OUTSIDE if tool.is_large else _CACHE
-    folder = cache / f"{tool.package.replace('/', '-').removeprefix('@')}-{tool.version}"
+    folder = _CACHE / f"{tool.package.replace('/', '-').removeprefix('@')}-{tool.version}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -94,7 +88,7 @@ def _installed(tool: NodeTool) -> Path | str:
 
 def _install(npm: str, folder: Path, packages: Sequence[str]) -> str | None:
     """Installs the packages; `None`, or what went wrong."""
-    flags = ["--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
+    flags = ["--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error", "--fetch-retries=1"]
     try:
         done = subprocess.run(
             [npm, "install", "--prefix", str(folder), *flags, *packages],
@@ -113,10 +107,8 @@ INSPECTOR = NodeTool("@modelcontextprotocol/inspector", "2.12.0", "mcp-inspector
 CONFORMANCE = NodeTool(
     "@modelcontextprotocol/conformance", "0.1.16", "conformance", ("node@22.23.3",)
 )
-CLAUDE_CODE = NodeTool(
-    "@anthropic-ai/claude-code", "2.1.197", "claude", prepare="install.cjs", is_large=True
-)
-CODEX = NodeTool("@openai/codex", "0.171.0", "codex", is_large=True)
+CLAUDE_CODE = NodeTool("@anthropic-ai/claude-code", "2.1.197", "claude", prepare="install.cjs")
+CODEX = NodeTool("@openai/codex", "0.171.0", "codex")
 MCPB = NodeTool("@anthropic-ai/mcpb", "2.1.2", "mcpb")
 AXE = NodeTool("axe-core", "4.14.1", "")
 # A newer release of its parser's runtime, which npm would take, does not load.
