@@ -26,6 +26,7 @@ from diary_mcp.server.build import DiaryServer
 from diary_mcp.service.agents.authentication import TokenReader
 from diary_mcp.transport.http.auth import BearerAuthentication, OpenToEverybody, agent_in
 from diary_mcp.transport.http.bodies import MAX_BODY_BYTES, BodyLimit, LongBodies
+from diary_mcp.transport.http.direct_calls import DirectCalls
 from diary_mcp.transport.http.draining import ConnectionDrain, service_unavailable
 from diary_mcp.transport.http.health import Readiness, health_routes
 from diary_mcp.transport.http.hosts import HostCheck
@@ -73,16 +74,17 @@ async def http_app(
             return OpenToEverybody(whole)
         return BearerAuthentication(whole, surface.reader, _metadata_url(surface.issuer))
 
-    routes: list[BaseRoute] = [
-        *health_routes(surface.look),
-        *_metadata_routes(surface.issuer),
-        # Both: behind TLS a redirect to the other would name plain http.
-        Route("/mcp", authenticated(manager.handle_request), methods=["POST"]),
-        Route("/mcp/", authenticated(manager.handle_request), methods=["POST"]),
-    ]
-    if surface.with_sse:
-        routes += _sse_routes(server, surface.security, authenticated, in_flight)
-    async with manager.run():
+    async with server.lifespan(server) as state, manager.run():
+        messages = authenticated(DirectCalls(manager.handle_request, server, state))
+        routes: list[BaseRoute] = [
+            *health_routes(surface.look),
+            *_metadata_routes(surface.issuer),
+            # Both: behind TLS a redirect to the other would name plain http.
+            Route("/mcp", messages, methods=["POST"]),
+            Route("/mcp/", messages, methods=["POST"]),
+        ]
+        if surface.with_sse:
+            routes += _sse_routes(server, surface.security, authenticated, in_flight)
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False
         if surface.page is not None:

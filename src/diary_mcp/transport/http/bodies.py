@@ -1,11 +1,11 @@
 """Request bodies: read in full before anything looks at them, bounded, and fit to be stored."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
-from mcp_types import UNSUPPORTED_PROTOCOL_VERSION, JSONRPCRequest
+from mcp_types import UNSUPPORTED_PROTOCOL_VERSION, JSONRPCMessage, JSONRPCRequest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -22,6 +22,7 @@ from diary_mcp.transport.json_text import (
 
 MAX_BODY_BYTES = 4 << 20
 _PROTOCOL_VERSIONS = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
+_MESSAGE = "diary_message"
 _ARRIVE_S = 30
 # What is longer takes memory that counts, many times its length once it is parsed: so many of
 # them are read and answered at once, and the others wait; of one agent, half of them.
@@ -92,12 +93,15 @@ class BodyLimit:
             told = message.error.model_dump(mode="json", by_alias=True, exclude_none=True)
             await JSONResponse({**told, "id": message.error.id}, 400)(scope, receive, send)
             return
-        whole: list[Message] = [{"type": "http.request", "body": message}]
+        unread = [message]
 
         async def receive_whole() -> Message:
-            return whole.pop() if whole else await receive()
+            if not unread:
+                return await receive()
+            read = unread.pop()
+            return {"type": "http.request", "body": body if read is None else as_read(body, read)}
 
-        await self.app(scope, receive_whole, send)
+        await self.app({**scope, _MESSAGE: message}, receive_whole, send)
 
     async def _receive(self, scope: Scope, receive: Receive, held: AsyncExitStack) -> bytes:
         declared = Headers(scope=scope).get("content-length", "")
@@ -119,10 +123,16 @@ class BodyLimit:
                 return bytes(body)
 
 
-def _read(scope: Scope, body: bytes) -> bytes | Refusal:
-    """The body as the SDK is to read it, or the answer to one that is no message."""
+def request_in(scope: MutableMapping[str, object]) -> JSONRPCRequest | None:
+    """What was asked in the body of a request that has passed `BodyLimit`."""
+    message = scope.get(_MESSAGE)
+    return message if isinstance(message, JSONRPCRequest) else None
+
+
+def _read(scope: Scope, body: bytes) -> JSONRPCMessage | Refusal | None:
+    """The message in the body, `None` where none is asked for, or the answer to what is none."""
     if scope["method"] != "POST":
-        return body
+        return None
     asked = Headers(scope=scope).get("mcp-protocol-version")
     message = read_message(body)
     if asked is not None and asked not in _PROTOCOL_VERSIONS and not isinstance(message, Refusal):
@@ -133,9 +143,7 @@ def _read(scope: Scope, body: bytes) -> bytes | Refusal:
         return refuse(told, UNSUPPORTED_PROTOCOL_VERSION, request_id)
     if message is None:
         return refuse("Invalid request: this is neither a request nor a notification.")
-    if isinstance(message, Refusal):
-        return message
-    return as_read(body, message)
+    return message
 
 
 def _refusal(status: int, reason: str) -> JSONResponse:
