@@ -27,6 +27,7 @@ from psycopg.types.json import set_json_loads
 from pydantic_core import from_json
 
 from diary_mcp.service.ports.workflows import APPLICATION_NAME
+from diary_mcp.store.packed_ids import register_packed_ids
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.waiting import SocketWatch
 
@@ -368,6 +369,7 @@ async def prepare_session(connection: Connection, url: str, limits: Limits = NO_
     """
     # Each row of a list has some, and Python's own reader takes ten times as long.
     set_json_loads(from_json, connection)
+    register_packed_ids(connection.adapters)
     await connection.execute(_SQL["set_session"], _session(url, limits))
 
 

@@ -38,6 +38,10 @@ _POOL_LIMITS: Limits = MappingProxyType(
         "statement_timeout": "10s",
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "15s",
+        # A call's statements end within milliseconds. Where a table is large, PostgreSQL may guess
+        # that some take long, and would start processes for them or compile them each time.
+        "max_parallel_workers_per_gather": "0",
+        "jit": "off",
     }
 )
 

@@ -7,11 +7,13 @@ from uuid import UUID
 
 from psycopg.rows import class_row, scalar_row
 
-from diary_mcp.domain.fields import AgentName, EntryId
-from diary_mcp.service.ports.outline import Changes, Page, Standing, Within
-from diary_mcp.service.ports.search import MAX_VOCABULARY, Whose
+from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.ports.index import WORDS_VERSION
+from diary_mcp.service.ports.outline import Changes, PagePosition, Standing, Within
+from diary_mcp.service.ports.search import MAX_VOCABULARY, PackedDocuments, Whose
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
+from diary_mcp.store.packed_ids import PackedIds
 from diary_mcp.store.search import prefix_bounds
 from diary_mcp.store.sql import load_queries
 
@@ -27,15 +29,31 @@ class _Ids:
     ids: bytes
 
 
+@dataclass(frozen=True)
+class _Page(PackedDocuments):
+    last_change: str | None
+    last_id: UUID | None
+
+    @property
+    def end(self) -> PagePosition | None:
+        if self.last_change is None or self.last_id is None:
+            return None
+        return PagePosition(self.last_change, self.last_id)
+
+
 class PostgresOutlines:
     """`OutlineReader` on one connection. Columns travel in binary form: they are long."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def list_page(self, whose: Whose, after: Page | None, limit: int) -> Page:
+    async def read_page(
+        self, whose: Whose, after: PagePosition | None, limit: int, model: str | None
+    ) -> tuple[PackedDocuments, PagePosition | None]:
         start = _FIRST if after is None else {"change": after.last_change, "id": after.last_id}
-        return await self._fetch(Page, "list_page", {**vars(whose), **start, "limit": limit})
+        asked = {"limit": limit, "model": model, "words_by": WORDS_VERSION}
+        page = await self._fetch(_Page, "read_page", {**vars(whose), **start, **asked})
+        return page, page.end
 
     async def list_changes(self, whose: Whose, horizon: str, most: int) -> Changes:
         return await self._fetch(
@@ -50,10 +68,9 @@ class PostgresOutlines:
         await cursor.execute(_SQL["list_vocabulary"], {**asked, "most": MAX_VOCABULARY})
         return [str(term) for term in await cursor.fetchall()]
 
-    async def read_standing(self, within: Within, ids: Collection[EntryId]) -> Standing:
-        return await self._fetch(
-            Standing, "read_standing", {**_searched(within), "asked": list(ids)}
-        )
+    async def read_standing(self, within: Within, ids: bytes) -> Standing:
+        asked = {**_searched(within), "asked": PackedIds(ids)}
+        return await self._fetch(Standing, "read_standing", asked)
 
     async def list_matching(self, within: Within) -> bytes:
         return (await self._fetch(_Ids, "list_matching", _searched(within))).ids

@@ -1,7 +1,7 @@
 """The search index in PostgreSQL, read."""
 
 from collections.abc import Collection, Mapping
-from typing import LiteralString, TypeVar
+from typing import TypeVar
 
 from psycopg.rows import class_row, scalar_row
 
@@ -22,12 +22,10 @@ from diary_mcp.service.ports.search import (
 )
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
+from diary_mcp.store.packed_ids import PackedIds
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("search")
-# By their ids, each is looked up: of many, PostgreSQL would go through all there are.
-_WHOLE, _THESE = "\nwhere\n", "\nwhere e.id in (select unnest(%(ids)s::uuid []))"
-_THESE_DOCUMENTS: LiteralString = _SQL["read_documents"].split(_WHOLE)[0] + _THESE
 _LAST_CHARACTER = "\U0010ffff"
 # What the filters say besides what `diary.matches` looks at.
 _NOT_MATCHED = {"mine", "shared", "include_superseded"}
@@ -59,13 +57,13 @@ class PostgresSearch:
         statement = "list_revisions" if whose.diary is None else "list_revisions_in_diary"
         return await self._fetch(PackedRevisions, statement, vars(whose))
 
-    async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
-        asked = {"ids": list(ids), "model": model, "words_by": WORDS_VERSION}
-        return await self._fetch_one(PackedDocuments, _THESE_DOCUMENTS, asked)
+    async def read_documents(self, ids: bytes, model: str | None) -> PackedDocuments:
+        asked = {"ids": PackedIds(ids), "model": model, "words_by": WORDS_VERSION}
+        return await self._fetch(PackedDocuments, "read_documents", asked)
 
     async def read_all_documents(self, whose: Whose, model: str | None) -> PackedDocuments:
         asked = {**vars(whose), "model": model, "words_by": WORDS_VERSION}
-        return await self._fetch(PackedDocuments, "read_documents", asked)
+        return await self._fetch(PackedDocuments, "read_all_documents", asked)
 
     async def read_postings(self, indexed: Indexed, terms: Collection[str]) -> list[Postings]:
         if not terms:
@@ -103,13 +101,8 @@ class PostgresSearch:
 
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
         """The one row of a statement that always gives one."""
-        return await self._fetch_one(row, _SQL[statement], parameters)
-
-    async def _fetch_one(
-        self, row: type[Row], statement: LiteralString, parameters: Mapping[str, object]
-    ) -> Row:
         cursor = self._connection.cursor(row_factory=class_row(row))
-        await cursor.execute(statement, parameters, binary=True)
+        await cursor.execute(_SQL[statement], parameters, binary=True)
         (only,) = await cursor.fetchall()
         return only
 

@@ -278,12 +278,12 @@ RULES: Mapping[str, object] = {
 STATEMENTS = (
     *("search." + name for name in (
         "read_snapshot", "read_diary_snapshot", "list_revisions", "list_revisions_in_diary",
-        "read_documents", "read_postings", "list_terms",
+        "read_documents", "read_all_documents", "read_postings", "list_terms",
         "read_texts", "list_entries", "claim_words", "claim_vectors",
         "lock_documents", "remove_postings", "is_waiting",
     )),
     *("outline." + name for name in (
-        "list_page", "list_changes", "list_vocabulary", "read_standing", "list_matching",
+        "read_page", "list_changes", "list_vocabulary", "read_standing", "list_matching",
     )),
     *("entry." + name for name in (
         "find_entry", "was_owned_by", "list_entries", "list_own_entries", "list_tags",

@@ -6,23 +6,18 @@ from typing import Protocol
 from uuid import UUID
 
 from diary_mcp.domain.entry import EntryFilters
-from diary_mcp.domain.fields import AgentName, DiaryId, EntryId
+from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.service.ports.entries import Readership
-from diary_mcp.service.ports.search import Whose
+from diary_mcp.service.ports.search import PackedDocuments, Whose
 
 
 @dataclass(frozen=True)
-class Page:
-    """Some documents, those changed last first."""
+class PagePosition:
+    """Where a page of documents ended, those changed last first."""
 
-    ids: bytes
-    """16 bytes each."""
-    last_change: str | None
+    last_change: str
     """The number of the last one's change."""
-
-    @property
-    def last_id(self) -> UUID:
-        return UUID(bytes=self.ids[-16:])
+    last_id: UUID
 
 
 @dataclass(frozen=True)
@@ -63,10 +58,13 @@ class Within:
 class OutlineReader(Protocol):
     """Whether the caller may see the rows is the service's to decide."""
 
-    async def list_page(self, whose: Whose, after: Page | None, limit: int) -> Page:
-        """The documents after another page's; an empty page is the last one.
+    async def read_page(
+        self, whose: Whose, after: PagePosition | None, limit: int, model: str | None
+    ) -> tuple[PackedDocuments, PagePosition | None]:
+        """The documents after where another page ended, and where these end, if there are any.
 
-        Pages are listed at different moments. What has changed meanwhile may be in none, or in
+        With the vectors of `model` (none where that is `None`).
+        Pages are read at different moments. What has changed meanwhile may be in none, or in
         two of them, and is among the changes since before the first.
         """
         ...
@@ -84,7 +82,9 @@ class OutlineReader(Protocol):
         """Terms of these owners that begin with one of the prefixes; `MAX_VOCABULARY` at most."""
         ...
 
-    async def read_standing(self, within: Within, ids: Collection[EntryId]) -> Standing: ...
+    async def read_standing(self, within: Within, ids: bytes) -> Standing:
+        """Of these ids, 16 bytes each."""
+        ...
 
     async def list_matching(self, within: Within) -> bytes:
         """Ids of all that pass the filters, 16 bytes each."""

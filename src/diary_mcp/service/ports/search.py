@@ -170,8 +170,11 @@ class SearchReader(Protocol):
         """All that the agent owns, or all in the diary."""
         ...
 
-    async def read_documents(self, ids: Collection[EntryId], model: str | None) -> PackedDocuments:
-        """Those that are still there, with the vectors of `model` (none where that is `None`)."""
+    async def read_documents(self, ids: bytes, model: str | None) -> PackedDocuments:
+        """Those of these ids, 16 bytes each, that are still there.
+
+        With the vectors of `model` (none where that is `None`).
+        """
         ...
 
     async def read_all_documents(self, whose: Whose, model: str | None) -> PackedDocuments:

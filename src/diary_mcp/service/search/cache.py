@@ -190,7 +190,7 @@ async def renew(
     still[indices[present]] = True
     parts = [kept.take(still)]
     if not present.all():
-        parts.append(unpack(await search.read_documents(as_entry_ids(ids[~present]), model)))
+        parts.append(unpack(await search.read_documents(ids[~present].tobytes(), model)))
     return join([part for part in parts if part.size] or parts[:1])
 
 

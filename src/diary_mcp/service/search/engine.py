@@ -29,6 +29,7 @@ from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import SearchPosition
 from diary_mcp.service.ports.store import Store
+from diary_mcp.service.search.candidates import Sought
 from diary_mcp.service.search.corpus import (
     MAX_STEPS,
     Found,
@@ -41,7 +42,6 @@ from diary_mcp.service.search.explain import Explanation, list_notices
 from diary_mcp.service.search.large import Outlines
 from diary_mcp.service.search.loader import DocumentLoader
 from diary_mcp.service.search.narrowing import LargeDiary, Wanted
-from diary_mcp.service.search.outline import Sought, Terms
 from diary_mcp.service.search.phrases import (
     MAX_LOOKED_THROUGH,
     Texts,
@@ -69,6 +69,7 @@ from diary_mcp.service.search.ranking import (
     Weights,
     rank,
 )
+from diary_mcp.service.search.terms import Terms
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -5,7 +5,7 @@ else the outline tells what is worth reading, and what is gone by then is notice
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,13 +14,12 @@ import anyio.to_thread
 import numpy as np
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.service.ports.outline import Page
+from diary_mcp.service.ports.outline import PagePosition
 from diary_mcp.service.ports.search import Indexed, PackedDocuments, Postings, Whose
 from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.search.cache import (
     NO_DOCUMENTS,
     Documents,
-    as_entry_ids,
     as_ids,
     as_integers,
     join,
@@ -28,20 +27,23 @@ from diary_mcp.service.search.cache import (
     unpack,
 )
 from diary_mcp.service.search.codes import Coder, mean_vector
-from diary_mcp.service.search.outline import SAMPLED, Columns, Outline, Terms, as_columns
+from diary_mcp.service.search.outline import Columns, Outline, as_columns
 from diary_mcp.service.search.ranking import Flags
+from diary_mcp.service.search.terms import KeptTerms, Terms
 
 LARGE_FROM = 50_000
 """From how many entries on a diary is searched by its outline."""
 MAX_BYTES = 512 * 2**20
 """How much of outlines a process keeps at most; the last one it keeps in any case."""
-MAX_TERM_BYTES = 64 * 2**20
-"""How much of the terms of one outline."""
+SAMPLED = 4_000
+"""How many entries stand for all where a mean and a deviation are to be known."""
 
 _AT_ONCE = 5_000
 _MOST_CHANGES = 20_000
 _MERGED_FROM = 1_000
 _ID_BYTES = 16
+
+_ReadPage = Callable[[PagePosition | None], Awaitable[tuple[PackedDocuments, PagePosition | None]]]
 
 
 @dataclass
@@ -55,7 +57,7 @@ class KeptOutline:
     """What was not there any more when it was to be read."""
     changed: Documents = NO_DOCUMENTS
     """What changed since, as far as it was read."""
-    _terms: OrderedDict[str, Terms] = field(default_factory=OrderedDict[str, Terms])
+    _terms: KeptTerms = field(default_factory=KeptTerms)
 
     @property
     def size_bytes(self) -> int:
@@ -65,18 +67,16 @@ class KeptOutline:
         self, store: Store, owners: Sequence[AgentName], terms: Collection[str]
     ) -> dict[str, Terms]:
         """Where each of these occurs; those that occur nowhere are left out."""
-        missing = [term for term in terms if term not in self._terms]
+        known = self._terms.find(terms)
+        missing = [term for term in terms if term not in known]
         if missing:
             async with store.reading() as rows:
                 read = await rows.search.read_postings(Indexed(owners, None, ()), missing)
             found = await anyio.to_thread.run_sync(partial(self._unpack, read))
-            self._terms.update({**dict.fromkeys(missing, Terms.nowhere()), **found})
-        wanted = {term: self._terms[term] for term in terms}
-        for term in wanted:
-            self._terms.move_to_end(term)
-        while sum(map(_term_bytes, self._terms.values())) > MAX_TERM_BYTES:
-            self._terms.popitem(last=False)
-        return {term: where for term, where in wanted.items() if len(where.slots)}
+            found = {**dict.fromkeys(missing, Terms.nowhere()), **found}
+            self._terms.put(found)
+            known |= found
+        return {term: where for term, where in known.items() if len(where.slots)}
 
     def _unpack(self, read: Sequence[Postings]) -> dict[str, Terms]:
         return {posting.term: self._as_terms(posting) for posting in read}
@@ -86,10 +86,8 @@ class KeptOutline:
         present = slots >= 0
         # The words of an entry that was changed are outdated until it is indexed again.
         present[present] = self.outline.worded[slots[present]]
-        counts = np.minimum(as_integers(posting.counts, ">i4")[present], np.iinfo(np.uint16).max)
-        slots = slots[present]
-        order = np.argsort(slots)
-        return Terms(slots[order].astype(np.uint32), counts[order].astype(np.uint16))
+        counts = as_integers(posting.counts, ">i4")[present]
+        return Terms.at(slots[present], counts, self.outline.size)
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ class _Making:
     def __init__(self, dimensions: int | None) -> None:
         self.dimensions = dimensions
         self._horizon: str | None = None
-        self._page: Page | None = None
+        self._end: PagePosition | None = None
         self._coder: Coder | None = None
         self._parts: list[Columns] = []
         self._sample = NO_DOCUMENTS
@@ -192,24 +190,37 @@ class _Making:
         if self._horizon is None:
             self._horizon = (await rows.outlines.list_changes(whose, "0", 0)).horizon
         with_vectors = None if self.dimensions is None else model
-        page = await rows.outlines.list_page(whose, self._page, _AT_ONCE)
-        while page.ids:
-            ids = as_entry_ids(as_ids(page.ids))
-            documents = await rows.search.read_documents(ids, with_vectors)
-            # Nothing comes between the two: a call that is called off waits for the thread.
-            await anyio.to_thread.run_sync(self._add, documents)
-            self._page = page
-            page = await rows.outlines.list_page(whose, page, _AT_ONCE)
+        read = partial(rows.outlines.read_page, whose, limit=_AT_ONCE, model=with_vectors)
+        documents, end = await read(self._end)
+        while end is not None:
+            documents, end = await self._put_in(documents, end, read)
         outline = await anyio.to_thread.run_sync(self._join)
         return KeptOutline(outline, self._horizon, np.zeros(outline.size, dtype=np.bool_))
 
-    def _add(self, packed: PackedDocuments) -> None:
+    async def _put_in(
+        self, documents: PackedDocuments, end: PagePosition, read: _ReadPage
+    ) -> tuple[PackedDocuments, PagePosition | None]:
+        """Puts in a portion while the next one is read, and gives that.
+
+        A call that is called off waits for the thread.
+        """
+        following: list[tuple[PackedDocuments, PagePosition | None]] = []
+        try:
+            async with anyio.create_task_group() as putting_in:
+                putting_in.start_soon(anyio.to_thread.run_sync, self._add, documents, end)
+                following.append(await read(end))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return following[0]
+
+    def _add(self, packed: PackedDocuments, end: PagePosition) -> None:
         documents = unpack(packed)
         if self._coder is None:
             self._coder = Coder(mean_vector(documents.vectors, self.dimensions or 0))
         self._parts.append(as_columns(documents, self._coder))
         self._sample = sampled(self._sample, documents, self._size)
         self._size += documents.size
+        self._end = end
 
     def _join(self) -> Outline:
         coder = self._coder or Coder(np.zeros(self.dimensions or 0, np.float32))
@@ -252,7 +263,3 @@ def _merge(kept: KeptOutline, horizon: str) -> KeptOutline:
         sampled(sample, changed, int(still.sum())),
     )
     return KeptOutline(merged, horizon, np.zeros(merged.size, dtype=np.bool_), changed)
-
-
-def _term_bytes(term: Terms) -> int:
-    return term.slots.nbytes + term.counts.nbytes + 200

@@ -24,6 +24,7 @@ from diary_mcp.service.search.cache import (
     join,
     unpack,
 )
+from diary_mcp.service.search.candidates import Candidates, Sought, choose_candidates
 from diary_mcp.service.search.corpus import (
     MAX_STEPS,
     NO_PART,
@@ -34,8 +35,8 @@ from diary_mcp.service.search.corpus import (
     Unindexed,
 )
 from diary_mcp.service.search.large import View
-from diary_mcp.service.search.outline import Sought, Terms
 from diary_mcp.service.search.ranking import Flags, Integers, Statistics, Weights
+from diary_mcp.service.search.terms import Terms
 
 _ROUNDS = 8
 
@@ -98,7 +99,8 @@ class LargeDiary:
 
     def list_unworded(self, most: int) -> list[EntryId]:
         """The newest entries whose words are not in the index."""
-        waiting = [self.view.outline.ids[~self.view.outline.worded & ~self.view.hidden]]
+        unworded = self.view.outline.unworded
+        waiting = [self.view.outline.ids[unworded[~self.view.hidden[unworded]]]]
         others = (self.view.changed, self.shared.documents)
         waiting += [documents.ids[~documents.worded] for documents in others]
         return as_entry_ids(np.sort(np.concatenate(waiting))[::-1][:most])
@@ -170,7 +172,8 @@ class LargeDiary:
     ) -> tuple[Integers, Statistics]:
         """The best slots that may be hits: of the best, else of all that pass the filters."""
         order_by = partial(self._order, wanted, terms, weights)
-        order, statistics = await anyio.to_thread.run_sync(order_by)
+        candidates = await anyio.to_thread.run_sync(order_by)
+        order, statistics = candidates.slots, candidates.statistics
         ids, end = self.view.outline.ids, 0
         for end in range(wanted.count, len(order) + wanted.count, wanted.count):
             portion = order[end - wanted.count : end]
@@ -189,16 +192,17 @@ class LargeDiary:
     async def _choose_matching(
         self,
         wanted: Wanted,
-        order_by: Callable[[Flags], tuple[Integers, Statistics]],
+        order_by: Callable[[Flags], Candidates],
         standings: "_Standings",
     ) -> Integers:
         """The best slots of all that pass the filters."""
         matching = self.view.outline.find(await standings.list_matching())
         among = np.zeros(self.view.outline.size, dtype=np.bool_)
         among[matching[matching >= 0]] = True
-        order, _ = await anyio.to_thread.run_sync(partial(order_by, among))
-        await standings.ask(self.view.outline.ids[order[: wanted.count]])
-        return order[: wanted.count]
+        candidates = await anyio.to_thread.run_sync(partial(order_by, among))
+        best = candidates.slots[: wanted.count]
+        await standings.ask(self.view.outline.ids[best])
+        return best
 
     def _order(
         self,
@@ -206,24 +210,22 @@ class LargeDiary:
         terms: Mapping[str, Terms],
         weights: Weights,
         among: Flags | None = None,
-    ) -> tuple[Integers, Statistics]:
+    ) -> Candidates:
         """The best slots, in order; some rounds more of them than are wanted."""
         outline = self.view.outline
-        scores, statistics = outline.score(wanted.sought, weights)
-        left = ~(self.view.hidden | self.view.kept.gone)
+        allowed = ~(self.view.hidden | self.view.kept.gone)
         if among is not None:
-            left &= among
+            allowed &= among
         if wanted.having:
-            left &= outline.having_all(wanted.having, terms) | ~outline.worded
+            allowed &= outline.having_all(wanted.having, terms) | ~outline.worded
         for lacking in wanted.lacking:
-            left &= ~outline.having_all(lacking, terms)
-        if wanted.newest:
-            scores = outline.ages
-        slots = np.flatnonzero(left)
+            allowed &= ~outline.having_all(lacking, terms)
         most = _ROUNDS * wanted.count
-        if len(slots) > most:
-            slots = slots[np.argpartition(scores[slots], -most)[-most:]]
-        return slots[np.argsort(-scores[slots], kind="stable")], statistics
+        candidates = choose_candidates(outline, wanted.sought, weights, allowed, most)
+        if not wanted.newest:
+            return candidates
+        slots = np.flatnonzero(allowed)
+        return replace(candidates, slots=slots[np.argsort(-outline.ages[slots])[:most]])
 
     def _forget(self, slots: Integers, standings: "_Standings") -> None:
         """Of a diary that is searched whole, what is not there is gone."""
@@ -246,7 +248,7 @@ class LargeDiary:
     async def _read(self, standings: "_Standings", worth: Ids) -> Part:
         ids = standings.ids[np.isin(standings.ids, worth)]
         changed = self.view.changed
-        missing = as_entry_ids(ids[~np.isin(ids, changed.ids)])
+        missing = ids[~np.isin(ids, changed.ids)].tobytes()
         async with self.store.reading() as rows:
             read = unpack(await rows.search.read_documents(missing, self.model))
         still = changed.take(np.isin(changed.ids, ids))
@@ -276,7 +278,7 @@ class LargeDiary:
         return entries.find(beside, unindexed, found)
 
     def _count_left(self) -> int:
-        return int((~(self.view.hidden | self.view.kept.gone)).sum())
+        return int(np.count_nonzero(~(self.view.hidden | self.view.kept.gone)))
 
     def _totals(self, part: Part) -> Totals:
         """How many there are in all, and of how many something is missing."""
@@ -285,9 +287,9 @@ class LargeDiary:
         slots = outline.find(part.documents.ids)
         others[slots[slots >= 0]] = False
         return Totals(
-            size=int(others.sum()) + part.documents.size + self.shared.documents.size,
-            unworded=int((others & ~outline.worded).sum()),
-            without_vectors=int((others & (outline.code_counts == 0)).sum()),
+            size=int(np.count_nonzero(others)) + part.documents.size + self.shared.documents.size,
+            unworded=int(np.count_nonzero(others[outline.unworded])),
+            without_vectors=int(np.count_nonzero(others[outline.codes.without])),
         )
 
     @property
@@ -318,7 +320,7 @@ class _Standings:
             return
         self._asked = np.concatenate([self._asked, ids])
         async with self._store.reading() as rows:
-            standing = await rows.outlines.read_standing(self._within, as_entry_ids(ids))
+            standing = await rows.outlines.read_standing(self._within, ids.tobytes())
         self.ids = np.concatenate([self.ids, as_ids(standing.ids)])
         self.eligible = np.concatenate([self.eligible, as_flags(standing.eligible)])
         superseded_by = as_ids(standing.superseded_by)

@@ -1,13 +1,32 @@
--- name: list_page
--- Documents of an owner, or in a diary, those changed last first, from where another page ended.
+-- name: read_page
+-- Documents of an owner, or in a diary, those changed last first, from where another page ended; in
+-- packed columns.
 select
-    coalesce(
-        string_agg(uuid_send(page.entry_id), '' order by page.changed_in desc, page.entry_id desc), ''
-    ) as ids,
-    min(page.changed_in)::text as last_change
+    min(document.changed_in)::text as last_change,
+    (array_agg(document.entry_id order by document.changed_in, document.entry_id))[1] as last_id,
+    coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
+    coalesce(string_agg(int8send(document.revision), ''), '') as revisions,
+    coalesce(string_agg(boolsend(document.words_by is not distinct from %(words_by)s), ''), '') as worded,
+    coalesce(string_agg(timestamptz_send(e.created_at), ''), '') as created,
+    coalesce(string_agg(float8send(date_part('epoch', e.date) / 86400), ''), '') as days,
+    coalesce(string_agg(int8send(
+        coalesce(hashtextextended(e.session, hashtextextended(e.owner, 0)), 0)
+    ), ''), '') as sessions,
+    coalesce(string_agg(int4send(document.length::integer), ''), '') as lengths,
+    coalesce(string_agg(int4send(document.words::integer), ''), '') as words,
+    coalesce(string_agg(boolsend(document.asks), ''), '') as is_question,
+    coalesce(string_agg(int4send(
+        case when document.vectors_by = %(model)s then octet_length(document.vectors) else 0 end
+    ), ''), '') as vector_sizes,
+    coalesce(string_agg(
+        case when document.vectors_by = %(model)s then document.vectors else '' end, ''
+    ), '') as vectors,
+    coalesce(array_agg(e.author), '{}') as authors
 from (
     (
-        select d.entry_id, d.changed_in
+        select
+            d.entry_id, d.changed_in, d.revision, d.words_by, d.vectors_by, d.length, d.words, d.asks,
+            d.vectors
         from diary.search_document as d
         where
             d.owner = %(owner)s
@@ -17,7 +36,9 @@ from (
     )
     union all
     (
-        select d.entry_id, d.changed_in
+        select
+            d.entry_id, d.changed_in, d.revision, d.words_by, d.vectors_by, d.length, d.words, d.asks,
+            d.vectors
         from diary.search_document as d
         where
             d.diary_id = %(diary)s
@@ -25,7 +46,8 @@ from (
         order by d.changed_in desc, d.entry_id desc
         limit %(limit)s
     )
-) as page
+) as document
+inner join diary.entry as e on e.id = document.entry_id
 
 -- name: list_changes
 -- What was changed by transactions that had not ended at an earlier moment, and how much of that is

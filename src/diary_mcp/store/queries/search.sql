@@ -220,7 +220,7 @@ select
 from diary.search_document as d
 where d.diary_id = %(diary)s
 
--- name: read_documents
+-- name: read_all_documents
 -- What search knows of all entries of an owner's or in a diary, in packed columns.
 select
     coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
@@ -246,6 +246,32 @@ inner join diary.search_document as document on document.entry_id = e.id
 where
     (%(owner)s::text is null or (e.owner = %(owner)s and document.owner = %(owner)s))
     and (%(diary)s::uuid is null or (e.diary_id = %(diary)s and document.diary_id = %(diary)s))
+
+-- name: read_documents
+-- The same of some entries. By their ids, each is looked up: by a condition on the owner beside them,
+-- PostgreSQL would go through all there are.
+select
+    coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
+    coalesce(string_agg(int8send(document.revision), ''), '') as revisions,
+    coalesce(string_agg(boolsend(document.words_by is not distinct from %(words_by)s), ''), '') as worded,
+    coalesce(string_agg(timestamptz_send(e.created_at), ''), '') as created,
+    coalesce(string_agg(float8send(date_part('epoch', e.date) / 86400), ''), '') as days,
+    coalesce(string_agg(int8send(
+        coalesce(hashtextextended(e.session, hashtextextended(e.owner, 0)), 0)
+    ), ''), '') as sessions,
+    coalesce(string_agg(int4send(document.length::integer), ''), '') as lengths,
+    coalesce(string_agg(int4send(document.words::integer), ''), '') as words,
+    coalesce(string_agg(boolsend(document.asks), ''), '') as is_question,
+    coalesce(string_agg(int4send(
+        case when document.vectors_by = %(model)s then octet_length(document.vectors) else 0 end
+    ), ''), '') as vector_sizes,
+    coalesce(string_agg(
+        case when document.vectors_by = %(model)s then document.vectors else '' end, ''
+    ), '') as vectors,
+    coalesce(array_agg(e.author), '{}') as authors
+from diary.entry as e
+inner join diary.search_document as document on document.entry_id = e.id
+where e.id in (select unnest(%(ids)s::uuid []))
 
 -- name: read_postings
 -- Each term's entries: those of some owners by their index, shared ones entry by entry.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.service.ports.search import Whose
-from diary_mcp.service.search import engine, large, narrowing, outline
+from diary_mcp.service.search import candidates, engine, large, narrowing, outline, terms
 from diary_mcp.service.search.cache import Documents
 from diary_mcp.service.search.codes import Coder
 from diary_mcp.store.migrations import migrate
@@ -78,7 +78,7 @@ _NOTHING = np.full(256, 0.01, dtype="<f4")
 def few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that of the diaries of these tests most is left out, as of a large one."""
     monkeypatch.setattr(engine, "READ", 60)
-    monkeypatch.setattr(outline, "REFINED", 120)
+    monkeypatch.setattr(candidates, "REFINED", 120)
     monkeypatch.setattr(large, "SAMPLED", 100)
     monkeypatch.setattr(large, "_AT_ONCE", 50)
 
@@ -267,7 +267,7 @@ async def test_words_that_are_too_many_to_keep_are_looked_up_again(
     diary: Searching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = ids((await diary.find("copper lantern")).rows)
-    monkeypatch.setattr(large, "MAX_TERM_BYTES", 0)
+    monkeypatch.setattr(terms, "MAX_BYTES", 0)
 
     assert ids((await diary.find("copper lantern")).rows) == expected
     assert ids((await diary.find("copper lantern")).rows) == expected

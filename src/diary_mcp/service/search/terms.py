@@ -1,0 +1,73 @@
+"""Where the words of a large diary stand, by the slots of its outline."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diary_mcp.service.search.ranking import Floats, Integers
+
+MAX_BYTES = 64 * 2**20
+"""How much of the terms of one outline a process keeps."""
+
+_BESIDE_COLUMNS = 200
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Where a term occurs, sorted, and how often."""
+
+    slots: NDArray[np.uint32]
+    counts: NDArray[np.uint16]
+
+    @staticmethod
+    def nowhere() -> "Terms":
+        """Of a term that no entry has."""
+        return Terms(np.zeros(0, np.uint32), np.zeros(0, np.uint16))
+
+    @staticmethod
+    def at(slots: Integers, counts: Integers, size: int) -> "Terms":
+        """Of what was found in any order, in an outline of so many slots."""
+        counts = counts.clip(1, np.iinfo(np.uint16).max)
+        everywhere = np.zeros(size, dtype=np.uint16)
+        everywhere[slots] = counts
+        found = np.flatnonzero(everywhere)
+        return Terms(found.astype(np.uint32), everywhere[found])
+
+    @property
+    def size_bytes(self) -> int:
+        return self.slots.nbytes + self.counts.nbytes + _BESIDE_COLUMNS
+
+    def among(self, slots: Integers) -> tuple[Integers, Floats]:
+        """Which of these slots have it, by their places, and how often; a slot of -1 has not."""
+        if not len(self.slots):
+            return np.zeros(0, np.int64), np.zeros(0)
+        # Of the same type, else all of them would be converted; -1 becomes what no slot is.
+        wanted = slots.astype(self.slots.dtype)
+        places = np.minimum(np.searchsorted(self.slots, wanted), len(self.slots) - 1)
+        indices = np.flatnonzero(self.slots[places] == wanted)
+        return indices, self.counts[places[indices]].astype(np.float64)
+
+
+class KeptTerms:
+    """The terms that were looked up last, within `MAX_BYTES`."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Terms] = OrderedDict()
+
+    def find(self, terms: Collection[str]) -> dict[str, Terms]:
+        """Those of these that are kept."""
+        found = {term: self._kept[term] for term in terms if term in self._kept}
+        for term in found:
+            self._kept.move_to_end(term)
+        return found
+
+    def put(self, terms: Mapping[str, Terms]) -> None:
+        """Keeps these, and drops those that were not asked for longest."""
+        self._kept.update(terms)
+        size_bytes = sum(term.size_bytes for term in self._kept.values())
+        while size_bytes > MAX_BYTES:
+            _, dropped = self._kept.popitem(last=False)
+            size_bytes -= dropped.size_bytes
