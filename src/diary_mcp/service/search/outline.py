@@ -50,10 +50,13 @@ class Outline:
         self.sample = sample
         sessions = np.concatenate([part.sessions for part in parts])
         days = np.concatenate([part.days for part in parts])
-        line = np.lexsort((days, sessions))
+        ids: Ids = np.concatenate([part.ids for part in parts])
+        # As the ranking has it, or others than its neighbours would be read.
+        firsts, seconds = _halves(ids).T
+        line = np.lexsort((seconds, firsts, days, sessions))
         self.sessions = sessions[line]
         self.days = days[line]
-        self.ids: Ids = np.concatenate([part.ids for part in parts])[line]
+        self.ids = ids[line]
         self.lengths: Singles = np.concatenate([part.lengths for part in parts])[line]
         self.words: Singles = np.concatenate([part.words for part in parts])[line]
         self.is_question: Flags = np.concatenate([part.is_question for part in parts])[line]
