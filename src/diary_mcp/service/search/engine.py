@@ -8,7 +8,8 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
+from time import monotonic
 from typing import TypeVar
 
 import anyio
@@ -82,6 +83,10 @@ MAX_COUNTED_NOW = 200
 _MODEL_WAIT_S = 8.0
 """How long a search waits for the model; one that is loaded answers in milliseconds."""
 _MODEL_CALLS = 4
+# A further page, another filter or another reader asks the same again. Not for long, because an
+# endpoint may change its model behind its name.
+_REMEMBERED = 256
+_REMEMBERED_S = 600.0
 _FLOAT_BYTES = 4
 _UNPLACED = -1
 _Result = TypeVar("_Result")
@@ -172,7 +177,7 @@ class SearchEngine:
         outlines = Outlines() if large_from is None else Outlines(large_from)
         self._reader = DocumentLoader(store, permissions, self._measure_vectors, outlines)
         self._access = access
-        self._embedder = embedder
+        self._vector_of = None if embedder is None else _remembering(embedder)
         self._model = None if embedder is None else model_version(embedder.name)
         self._weights = weights or Weights()
         self._dimensions: int | None = None
@@ -322,13 +327,13 @@ class SearchEngine:
         """The query as the model sees it, and beside the entries, where these are known."""
         if mode == "text":
             return _Meaning()
-        if self._embedder is None:
+        if self._vector_of is None:
             return _Meaning(problem="there is no embedding model")
         try:
             with anyio.fail_after(_MODEL_WAIT_S):
                 return await anyio.to_thread.run_sync(
                     _compare,
-                    self._embedder,
+                    self._vector_of,
                     without_names(query.text, authors),
                     entries,
                     abandon_on_cancel=True,
@@ -477,8 +482,21 @@ def _count(texts: Sequence[SearchText], indices: Mapping[EntryId, int]) -> list[
     ]
 
 
-def _compare(embedder: Embedder, text: str, entries: SearchedEntries | None) -> _Meaning:
-    (vector,) = embedder.embed([text])
+def _remembering(embedder: Embedder) -> Callable[[str], bytes]:
+    """Gives a query's vector, which is remembered for some minutes; a failure is not."""
+
+    @lru_cache(_REMEMBERED)
+    def embed(text: str, _period: int) -> bytes:
+        (vector,) = embedder.embed([text])
+        return vector
+
+    return lambda text: embed(text, int(monotonic() / _REMEMBERED_S))
+
+
+def _compare(
+    vector_of: Callable[[str], bytes], text: str, entries: SearchedEntries | None
+) -> _Meaning:
+    vector = vector_of(text)
     return _Meaning(vector, None if entries is None else entries.compare(vector))
 
 

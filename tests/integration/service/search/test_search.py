@@ -460,6 +460,30 @@ async def test_without_a_model_words_are_searched_and_the_notice_says_so(
             assert "by words only" in page.notice
 
 
+async def test_a_query_is_embedded_once_and_a_failure_is_not_remembered(
+    foundation: Foundation,
+) -> None:
+    embedder = WordEmbedder()
+    diary = Searching(foundation, embedder)
+    await diary.write("The backup failed.", "The restore went well.")
+    await diary.index()
+
+    embedder.is_broken = True
+    without = await diary.find("backup", limit=1)
+    embedder.is_broken = False
+    first = await diary.find("backup restore", limit=1)
+    embedder.is_broken = True
+    further = await diary.find("backup restore", cursor=first.next_cursor, limit=1)
+    embedder.is_broken = False
+    again = await diary.find("backup", limit=1)
+
+    assert without.notice is not None
+    assert "by words only" in without.notice
+    assert first.next_cursor is not None
+    assert (first.notice, len(further.rows), further.notice) == (None, 1, None)
+    assert again.notice is None
+
+
 async def test_while_permissions_are_down_the_own_entries_are_searched(diary: Searching) -> None:
     (shared,) = await diary.write("A backup of Alice's.")
     (own,) = await diary.write("A backup of Bob's.", owner=BOB)
