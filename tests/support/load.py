@@ -81,7 +81,7 @@ class Author(threading.Thread, Generic[Client]):
         self,
         agent: str,
         connect: Callable[[], Client],
-        seed: int,
+        seed: int | str,
         logbook: Logbook,
         *,
         grantees: Sequence[str] = GRANTEES,
