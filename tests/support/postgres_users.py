@@ -1,38 +1,39 @@
-"""Other processes that use the embedded PostgreSQL of a data directory; run as a script, one."""
+"""Other processes that use the embedded PostgreSQL of a data directory."""
 
 import asyncio
 import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 import psutil
-import psycopg
-import structlog
 
-from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.postgres.cluster import Cluster
 from diary_mcp.postgres.embedded import embedded_postgres
+from support.fork_server import Process, start_program
+from support.postgres_user import PROGRAM, ask, name_of_users
 
 
 class PostgresUser:
     """A process that uses the server until its stdin ends."""
 
     def __init__(self, data_dir: Path, *, through: tuple[str, ...]) -> None:
-        self.process = subprocess.Popen(
-            [*through, sys.executable, __file__, str(data_dir)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            text=True,
+        self.process: Process = (
+            _execute([*through, sys.executable, PROGRAM, str(data_dir)])
+            if through
+            else start_program(PROGRAM, str(data_dir))
         )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._stdin = TextIOWrapper(self.process.stdin)
+        self._stdout = TextIOWrapper(self.process.stdout)
 
     def next_line(self) -> str:
         """What it says next: `starting`, then the URL or the error, then whatever it is asked."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().rstrip("\n")
+        return self._stdout.readline().rstrip("\n")
 
     def url(self) -> str:
         assert self.next_line() == "starting"
@@ -40,13 +41,11 @@ class PostgresUser:
 
     def tell(self, query: str) -> None:
         """Have it run a query of one line, in a transaction of its own."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{query}\n")
-        self.process.stdin.flush()
+        self._stdin.write(f"{query}\n")
+        self._stdin.flush()
 
     def hang_up(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        self._stdin.close()
 
     def leave(self) -> str:
         """Let it end by itself, and give the rest of what it said."""
@@ -54,15 +53,21 @@ class PostgresUser:
         return self.rest()
 
     def rest(self) -> str:
-        assert self.process.stdout is not None
-        rest = self.process.stdout.read()
+        rest = self._stdout.read()
         self.process.wait(timeout=60)
         return rest
 
     def kill(self) -> None:
         self.process.kill()
-        with self.process, contextlib.suppress(BrokenPipeError):
+        self.process.wait()
+        self._stdout.close()
+        with contextlib.suppress(BrokenPipeError):
             self.hang_up()
+
+
+def _execute(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
 
 
 @contextlib.contextmanager
@@ -109,13 +114,6 @@ def query_as_a_new_user(data_dir: Path, query: str = "select 1") -> object:
     return asyncio.run(use())
 
 
-def ask(url: str, query: str) -> object:
-    """The first row of the answer, or its only column."""
-    with psycopg.connect(url) as connection:
-        row = connection.execute(query.encode()).fetchone()
-    return row[0] if row and len(row) == 1 else row
-
-
 def kill_all(data_dir: Path) -> None:
     # Again and again: what is killed may just have started something else.
     while remaining := processes_of(data_dir):
@@ -140,6 +138,8 @@ def _belongs(process: psutil.Process, data_dir: Path) -> bool:
         # Where a process works is told to its own account only, and to the mightiest of roots.
         return (
             str(data_dir) in command
+            # One that was forked has the command line of the fork server.
+            or process.name() == name_of_users(data_dir)
             or command.startswith(_backend_title(data_dir))
             or Path(process.cwd()).is_relative_to(data_dir)
         )
@@ -150,24 +150,3 @@ def _belongs(process: psutil.Process, data_dir: Path) -> bool:
 def _backend_title(data_dir: Path) -> str:
     cluster = Cluster(data_dir)
     return f"postgres: {cluster.name}" if cluster.directory.exists() else "postgres: none"
-
-
-async def _use(data_dir: Path) -> None:
-    say("starting")
-    try:
-        async with embedded_postgres(data_dir) as url:
-            say(url)
-            for line in iter(sys.stdin.readline, ""):
-                say(str(ask(url, line)))
-    except DatabaseUnavailableError as error:
-        say(f"{type(error).__name__}: {error}")
-
-
-def say(words: str) -> None:
-    sys.stdout.write(f"{words}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    asyncio.run(_use(Path(sys.argv[1])))

@@ -13,11 +13,8 @@ import sqlalchemy
 
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.postgres.processes import find_postmaster
-from support.postgres_users import (
-    ask,
-    server_processes_of,
-    wait_until_stopped,
-)
+from support.postgres_user import ask
+from support.postgres_users import server_processes_of, wait_until_stopped
 
 pytest_plugins = ["support.postgres_fixtures"]
 pytestmark = pytest.mark.anyio

@@ -23,8 +23,8 @@ from diary_mcp.postgres.cluster import Cluster
 from diary_mcp.postgres.deadline import Deadline
 from diary_mcp.postgres.locks import opened_lock
 from diary_mcp.postgres.processes import find_postmaster, is_alive, read_pid_file
+from support.postgres_user import ask
 from support.postgres_users import (
-    ask,
     kill_all,
     processes_of,
     query_as_a_new_user,

@@ -9,11 +9,8 @@ import pytest
 
 from diary_mcp.postgres.binaries import find_programs
 from diary_mcp.postgres.processes import find_postmaster
-from support.postgres_users import (
-    ask,
-    users,
-    wait_until_stopped,
-)
+from support.postgres_user import ask
+from support.postgres_users import users, wait_until_stopped
 
 pytest_plugins = ["support.postgres_fixtures"]
 
