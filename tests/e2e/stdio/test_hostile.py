@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Generator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, cycle
@@ -107,12 +108,31 @@ def test_what_is_refused_is_not_sent_back_whole(server: RawClient) -> None:
     assert len(str(told.value)) < 5_000
 
 
-def test_more_calls_than_are_taken_at_once_are_all_answered(server: RawClient) -> None:
-    calls = [server.start_call("diary_list", limit=1) for _ in range((TAKEN_AT_ONCE + 50) * SCALE)]
+def test_more_calls_than_are_taken_at_once_wait_to_be_read_and_are_all_answered(
+    server: RawClient, database: str
+) -> None:
+    answered_before: list[int] = []
+    is_read = threading.Event()
+
+    def look(_answer: Future[Json]) -> None:
+        answered_before.append(sum(call.done() for call in calls))
+        is_read.set()
+
+    # Long ones, since what is in the server's buffer is taken at once.
+    long = [f"{number:064}" for number in range(20)]
+    with psycopg.connect(database) as other:
+        other.execute("lock table diary.entry")
+        numbers = range(2 * TAKEN_AT_ONCE * SCALE)
+        calls = [server.start_call("diary_list", limit=1, tags=long) for _ in numbers]
+        server.request("ping").add_done_callback(look)
+        # A server that reads on answers it long before any call can be done.
+        is_read.wait(1)
 
     codes = [answer_of(call).code for call in calls]
 
     assert codes == ["ok"] * len(calls)
+    assert is_read.wait(60)
+    assert answered_before[0] > 0
 
 
 def test_calls_that_are_called_off_at_once_leave_no_call_behind(
