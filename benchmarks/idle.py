@@ -4,7 +4,9 @@
 
 They share one data directory, and each has written one entry. After a minute their CPU time, their
 wake-ups (voluntary context switches of all threads) and their memory are counted, with the
-PostgreSQL that they share.
+PostgreSQL that they share. Then one of them writes an entry: what all of them take in as long a
+time, less what they take when idle, is what an entry costs with all that follows it, loading the
+model included.
 """
 
 import os
@@ -47,22 +49,29 @@ async def measure(home: Path, log: TextIO, servers: int, seconds: float, settlin
     environment = {"PATH": path, "DIARY_MCP_DATA_DIR": str(home / "diary")}
     parameters = StdioServerParameters(command="diary-mcp", args=["serve"], env=environment)
     async with AsyncExitStack() as stack:
+        clients: list[ClientSession] = []
         for number in range(servers):
             wire = await stack.enter_async_context(stdio_client(parameters, errlog=log))
-            client = await stack.enter_async_context(ClientSession(*wire))
-            await client.initialize()
-            await client.call_tool("diary_create", {"content": f"Server {number} is here."})
+            clients.append(await stack.enter_async_context(ClientSession(*wire)))
+            await clients[-1].initialize()
+            await clients[-1].call_tool("diary_create", {"content": f"Server {number} is here."})
         await anyio.sleep(settling_s)
         processes = everything(home)
         cpu, wake_ups, started = cpu_s(processes), switches(processes), time.perf_counter()
         await anyio.sleep(seconds)
         lasted_s = time.perf_counter() - started
+        idle = (cpu_s(processes) - cpu) / lasted_s
         click.echo(
             f"{servers} servers, {len(processes)} processes: "
-            f"{(cpu_s(processes) - cpu) / lasted_s:.2%} of a core, "
+            f"{idle:.2%} of a core, "
             f"{_more(switches(processes), wake_ups) / lasted_s:.0f} wake-ups a second, "
             f"{proportional_mib(processes):.0f} MiB"
         )
+        cpu, started = cpu_s(everything(home)), time.perf_counter()
+        await clients[0].call_tool("diary_create", {"content": "One more."})
+        await anyio.sleep(seconds)
+        more = cpu_s(everything(home)) - cpu - idle * (time.perf_counter() - started)
+        click.echo(f"an entry, with all that follows it: {more:.2f} s of CPU")
 
 
 def everything(home: Path) -> list[psutil.Process]:

@@ -101,6 +101,7 @@ class Foundation:
     settling_database: Database
     store: PostgresStore
     settlements: PostgresSettlements
+    runtime_store: RuntimeStore
     second_looks: SecondLooks
     eager_settlement: EagerSettlement
     permissions: PermissionBackend
@@ -169,6 +170,11 @@ async def lay_foundation(
             settling_database=settling_database,
             store=store,
             settlements=settlements,
+            runtime_store=RuntimeStore(
+                PostgresExecutors(url),
+                PostgresSweep(settling_database),
+                PostgresHousekeeping(settling_database),
+            ),
             second_looks=second_looks,
             eager_settlement=prompt,
             permissions=permissions,
@@ -278,7 +284,7 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
         _ACCOUNT_LIMITS,
         longest_wait_s=_ACCOUNT_WAIT_S,
     )
-    store, work = _runtime_store(foundation), _work(foundation)
+    store, work = foundation.runtime_store, _work(foundation)
     async with _beside(foundation.indexer.index_at_once()):
         runtime = await anyio.to_thread.run_sync(_import_runtime)
         async with runtime(connect, store, work, telemetry=foundation.telemetry):
@@ -288,16 +294,8 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def watch_queue(foundation: Foundation) -> AsyncGenerator[None]:
     """Does the chores of the queue without running anything from it; DBOS is not needed."""
-    async with queue_chores(_runtime_store(foundation), _work(foundation)):
+    async with queue_chores(foundation.runtime_store, _work(foundation)):
         yield
-
-
-def _runtime_store(foundation: Foundation) -> RuntimeStore:
-    return RuntimeStore(
-        PostgresExecutors(foundation.database_url),
-        PostgresSweep(foundation.settling_database),
-        PostgresHousekeeping(foundation.settling_database),
-    )
 
 
 def _work(foundation: Foundation) -> Work:

@@ -37,11 +37,9 @@ from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.ports.workflows import RelatedId
 from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.settings import Settings
-from diary_mcp.store.housekeeping import PostgresHousekeeping
 from diary_mcp.store.search_index import PostgresSearchIndex
 from diary_mcp.store.sweep import PostgresSweep
-from diary_mcp.store.takeover import PostgresExecutors
-from diary_mcp.workflows.ports import RuntimeStore, Work
+from diary_mcp.workflows.ports import Work
 from diary_mcp.workflows.runtime import workflow_runtime
 from support.backends import Administrator, KetoAdministrator, SqlAdministrator
 from support.doors import COMMON_TAG, COMMON_WORD, Door, doors, front_doors, look, mark
@@ -480,15 +478,12 @@ class Histories(RuleBasedStateMachine):
 
 
 def _run_queue(foundation: Foundation) -> AbstractAsyncContextManager[str]:
-    url, database = foundation.database_url, foundation.settling_database
-    store = RuntimeStore(
-        PostgresExecutors(url), PostgresSweep(database), PostgresHousekeeping(database)
-    )
+    connect = connect_to(foundation.database_url)
 
     async def settle_some(ids: Sequence[RelatedId]) -> None:
         await settle(ids, foundation.settlements, foundation.permissions)
 
-    return workflow_runtime(connect_to(url), store, Work(settle_some), intervals=QUICK)
+    return workflow_runtime(connect, foundation.runtime_store, Work(settle_some), intervals=QUICK)
 
 
 def _until(hours: float | None) -> datetime | None:

@@ -55,8 +55,9 @@ _STANDBY_LIMITS = MappingProxyType({**_LIMITS, "statement_timeout": "15s"})
 # also in a burst.
 _LATE = timedelta(seconds=4)
 _VERY_LATE = timedelta(seconds=60)
-# Somebody who has written something often writes more.
-_GO_ON_S = 60.0
+# Somebody who has written something often writes more. To poll for so long costs about as much as
+# starting anew.
+_GO_ON_S = 5.0
 # This end of a broken network must not take itself for alive much longer than the other end does.
 _TRANSPORT = MappingProxyType(
     {

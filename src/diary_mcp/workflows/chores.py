@@ -1,9 +1,11 @@
 """Chores of the queue: what puts work on it that no call puts there. Without DBOS."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -16,7 +18,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ChoreIntervals:
-    """How often each is done, in seconds."""
+    """How often each is done, in seconds, whatever else the process begins and ends meanwhile."""
 
     sweep_s: float = 20
     housekeeping_s: float = 3600
@@ -32,7 +34,7 @@ _AFTER_SWEEP_S = 1
 async def queue_chores(
     store: RuntimeStore, work: Work, intervals: ChoreIntervals = _DEFAULT_INTERVALS
 ) -> AsyncGenerator[None]:
-    """Does them for as long as the block runs; the first ones at once."""
+    """Does each as soon as it is due, for as long as the block runs; a first sweep at once."""
     async with in_background(*_chores(store, work, intervals)):
         yield
 
@@ -50,11 +52,12 @@ async def in_background(*chores: Coroutine[None, None, None]) -> AsyncGenerator[
 def _chores(
     store: RuntimeStore, work: Work, intervals: ChoreIntervals
 ) -> Iterator[Coroutine[None, None, None]]:
-    yield _repeat("sweep", store.sweep.sweep, intervals.sweep_s)
+    repeat = partial(_repeat, store.chores_due)
+    yield repeat("sweep", store.sweep.sweep, intervals.sweep_s)
     if work.indexer is not None:
         request = work.indexer.request_if_waiting
-        yield _repeat("indexing", request, intervals.sweep_s, after_s=_AFTER_SWEEP_S)
-    yield _repeat(
+        yield repeat("indexing", request, intervals.sweep_s, after_s=_AFTER_SWEEP_S)
+    yield repeat(
         "housekeeping",
         store.housekeeping.tidy,
         intervals.housekeeping_s,
@@ -63,10 +66,16 @@ def _chores(
 
 
 async def _repeat(
-    chore: str, run: Callable[[], Awaitable[int]], interval_s: float, *, after_s: float = 0
+    due: dict[str, float],
+    chore: str,
+    run: Callable[[], Awaitable[int]],
+    interval_s: float,
+    *,
+    after_s: float = 0,
 ) -> None:
-    await asyncio.sleep(after_s)
+    due.setdefault(chore, time.monotonic() + after_s)
     while True:
+        await asyncio.sleep(due[chore] - time.monotonic())
         try:
             count = await run()
         except DatabaseUnavailableError as error:
@@ -76,4 +85,4 @@ async def _repeat(
         else:
             if count:
                 _log.info("chore.done", chore=chore, count=count)
-        await asyncio.sleep(interval_s)
+        due[chore] = time.monotonic() + interval_s

@@ -45,7 +45,7 @@ _PARTITION_CONCURRENCY = {
 }
 # Nobody waits for the index, and still less for what has expired. Diaries change seldom, and what
 # this process changes of them it settles at once.
-_TIMES_AS_SELDOM = {PERMISSION_QUEUE: 1, DIARY_QUEUE: 2, INDEXING_QUEUE: 2, SIGNATURE_QUEUE: 4}
+_TIMES_AS_SELDOM = {PERMISSION_QUEUE: 1, DIARY_QUEUE: 4, INDEXING_QUEUE: 2, SIGNATURE_QUEUE: 4}
 _SHORTEST_POLLING_S = {
     PERMISSION_QUEUE: 0.0,
     DIARY_QUEUE: 1.0,

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
@@ -121,8 +121,13 @@ class Housekeeping(Protocol):
 
 @dataclass(frozen=True)
 class RuntimeStore:
-    """The store as the runtime needs it."""
+    """The store as the runtime needs it, and which chores on it are due when.
+
+    The times are by a clock that nobody sets. They outlive what a process begins and ends, so that
+    one that starts often does not do all of them at each start, nor any of them never.
+    """
 
     executors: Executors
     sweep: Sweep
     housekeeping: Housekeeping
+    chores_due: dict[str, float] = field(default_factory=dict[str, float])
