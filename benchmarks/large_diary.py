@@ -1,19 +1,24 @@
 """How long a search of a large diary takes, what it keeps, and how near the exact ranking it is.
 
-    uv run python benchmarks/large_diary.py [--entries 200000] [--compared 40]
+    uv run python benchmarks/large_diary.py [--entries 200000] [--compared 40] [--page FILE]
 
-The diary is one agent's; it is made once, as those of `scale.py` are, and the next run finds it.
-For the exact ranking the same diary is kept whole, which takes a gigabyte for each million.
+The diary is searched by its owner, as all that it has written, and as a team's diary by another
+agent that may read it. The data set is made once, as those of `scale.py` are, and the next run
+finds it. For the exact ranking the same diary is kept whole, which takes a gigabyte for each
+million. With `--pgvector`, what an index of that extension needs for the vectors alone is measured
+too, where PostgreSQL has it.
 """
 
 import asyncio
 import resource
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
 
 import click
+import psycopg
 from platformdirs import user_cache_path
 
 from diary_mcp.app import Foundation, open_foundation, open_postgres
@@ -25,87 +30,210 @@ from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.search import cache
 from diary_mcp.service.search.search import SearchService
 from diary_mcp.settings import Settings
+from large_pgvector import measure_pgvector
+from processes import MIB, cpu_s, describe_machine, family_below
 from scale_data import Vocabulary, Writer, describe, questions
 from scale_load import load_of
 
-ALONE = AgentName("alone")
-ALL = EntryFilters(scope="all", include_superseded=False)
+ALONE, MEMBER = AgentName("alone"), AgentName("member")
+OWN = EntryFilters(scope="all", include_superseded=False)
+TEAMS = EntryFilters(scope="all", include_superseded=False, diary="alone/team")
+READERS = {"its owner's": (ALONE, OWN), "a team's": (MEMBER, TEAMS)}
 EVERYTHING_FITS = 2**40
+_OPEN = (
+    "insert into diary.agent (name) values ('member')",
+    "insert into diary.diary (owner, name, is_placed) values ('alone', 'team', true)",
+    """
+    insert into diary.diary_permission (diary_id, applied_generation)
+    select id, 1 from diary.diary
+    """,
+    """
+    insert into diary.diary_role (diary_id, grantee, role, granted_by)
+    select d.id, 'member', 'viewer', d.owner from diary.diary as d
+    """,
+    """
+    insert into diary.relation_tuple (namespace, object, relation, subject_id)
+    select 'Diary', r.diary_id::text, r.role, r.grantee from diary.diary_role as r
+    union all
+    select 'Diary', d.id::text, 'owner', d.owner from diary.diary as d
+    """,
+    "update diary.entry set diary_id = (select id from diary.diary)",
+    "update diary.search_document set diary_id = (select id from diary.diary)",
+)
+PAGE = (
+    "# A large diary",
+    "",
+    (
+        "`uv run python benchmarks/large_diary.py --entries 200000 --entries 1000000 --pgvector "
+        "--page docs/performance/large.md` wrote this page."
+    ),
+    "What is in the data stands in [performance.md](../performance.md#a-large-diary).",
+    "",
+)
+HEAD = (
+    (
+        "| entries | searched as | n | p50 ms | p99 ms | CPU ms | of PostgreSQL, ms | "
+        "first search, s | MiB at most | recall@10 |"
+    ),
+    "|---|---|---|---|---|---|---|---|---|---|",
+)
+
+
+PGVECTOR_HEAD = (
+    (
+        "The vectors of the passages alone, in an index of pgvector: HNSW over `halfvec`, searched "
+        "for ten passages of one diary with iterative scans."
+    ),
+    "",
+    "| entries | passages | n | p50 ms | p99 ms | made in, s | of the index, MiB | recall@10 |",
+    "|---|---|---|---|---|---|---|---|",
+)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What some searches took and found; times in milliseconds."""
+
+    durations: Sequence[float]
+    own_cpu: float
+    others_cpu: float
+    hits: Sequence[Sequence[SearchHit]]
+
+    def __str__(self) -> str:
+        p99 = statistics.quantiles(self.durations, n=100, method="inclusive")[98]
+        return (
+            f"{len(self.durations)} | {statistics.median(self.durations):.1f} | {p99:.1f} | "
+            f"{self.own_cpu:.1f} | {self.others_cpu:.1f}"
+        )
 
 
 class Searches:
-    """The same questions, asked of one service."""
+    """The same questions, asked of one service by one reader."""
 
-    def __init__(self, foundation: Foundation, embedder: Embedder, large_from: int | None) -> None:
+    def __init__(
+        self, foundation: Foundation, embedder: Embedder, home: Path, large_from: int | None
+    ) -> None:
         access = Access(foundation.store, foundation.permissions)
+        self._home = home
         self._service = SearchService(
             foundation.store, foundation.permissions, access, embedder, large_from=large_from
         )
 
-    async def ask(self, query: str) -> Sequence[SearchHit]:
-        page = await self._service.search(ALONE, query, ALL, mode="hybrid", cursor=None, limit=10)
+    async def ask(self, whose: str, query: str) -> Sequence[SearchHit]:
+        reader, filters = READERS[whose]
+        page = await self._service.search(
+            reader, query, filters, mode="hybrid", cursor=None, limit=10
+        )
         return page.rows
 
-    async def measure(self, queries: Sequence[str]) -> list[Sequence[SearchHit]]:
-        """Prints how long each takes, and gives the hits."""
+    async def ask_all(self, whose: str, queries: Sequence[str]) -> Taken:
         durations: list[float] = []
         hits: list[Sequence[SearchHit]] = []
-        before = process_time()
+        own, others = process_time(), cpu_s(family_below(self._home))
         for query in queries:
             started = perf_counter()
-            hits.append(await self.ask(query))
+            hits.append(await self.ask(whose, query))
             durations.append((perf_counter() - started) * 1_000)
-        processor = (process_time() - before) / len(queries) * 1_000
-        p99 = statistics.quantiles(durations, n=100, method="inclusive")[98]
-        click.echo(
-            f"n {len(queries)}, p50 {statistics.median(durations):.1f} ms, p99 {p99:.1f} ms, "
-            f"least {min(durations):.1f} ms, {processor:.1f} ms of this process's processor time"
+        each = 1_000 / len(queries)
+        return Taken(
+            durations,
+            (process_time() - own) * each,
+            (cpu_s(family_below(self._home)) - others) * each,
+            hits,
         )
-        return hits
 
 
-async def measure(settings: Settings, entries: int, compared: int, rounds: int) -> None:
+def open_to_team(url: str) -> None:
+    """Puts all entries into a diary that another agent may read."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("select from diary.diary").fetchone() is not None:
+            return
+        with connection.transaction():
+            connection.execute("set local session_replication_role = replica")
+            for statement in _OPEN:
+                connection.execute(statement.encode())
+        connection.execute("vacuum analyze")
+
+
+async def measure(
+    settings: Settings, entries: int, compared: int, rounds: int, rows: list[str]
+) -> None:
     embedder = OfflineEmbedder()
     async with open_foundation(settings), open_postgres(settings) as url:
         wanted = describe(entries, 1, f"one diary; {model_version(embedder.name)}")
         await asyncio.to_thread(load_of, url, [Writer(ALONE, entries)], wanted, embedder)
-    async with open_foundation(settings) as foundation:
+        await asyncio.to_thread(open_to_team, url)
+    for whose in READERS:
+        async with open_foundation(settings) as foundation:
+            queries = list(questions(Vocabulary(), rounds, seed=1))
+            outlined = Searches(foundation, embedder, settings.data_dir, 0)
+            started = perf_counter()
+            await outlined.ask(whose, queries[0])
+            first_s = perf_counter() - started
+            taken = await outlined.ask_all(whose, queries)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // MIB
+            recall = "not compared"
+            if compared:
+                exact = Searches(foundation, embedder, settings.data_dir, entries + 1)
+                recall = f"{await _recall(exact, whose, queries[:compared], taken):.3f}"
+            rows.append(f"| {entries} | {whose} | {taken} | {first_s:.1f} | {peak} | {recall} |")
+            click.echo(rows[-1])
+
+
+async def _recall(exact: Searches, whose: str, queries: Sequence[str], taken: Taken) -> float:
+    """How many of the best ten of the exact ranking are among those that were found."""
+    shared = total = 0
+    for found, query in zip(taken.hits, queries, strict=False):
+        best = await exact.ask(whose, query)
+        shared += len({hit.id for hit in found} & {hit.id for hit in best})
+        total += len(best)
+    return shared / total
+
+
+async def measure_vectors(settings: Settings, entries: int, rounds: int, rows: list[str]) -> None:
+    async with open_foundation(settings), open_postgres(settings) as url:
         queries = list(questions(Vocabulary(), rounds, seed=1))
-        outlined = Searches(foundation, embedder, 0)
-        started = perf_counter()
-        await outlined.ask(queries[0])
-        click.echo(f"first search {perf_counter() - started:.1f} s, {_memory()}")
-        await outlined.measure(queries)
-        near = await outlined.measure(queries)
-        click.echo(_memory())
-        if not compared:
-            return
-        cache.DocumentCache.__init__.__defaults__ = (EVERYTHING_FITS,)
-        exact = Searches(foundation, embedder, entries + 1)
-        pairs = list(zip(near, await exact.measure(queries[:compared]), strict=False))
-        shared = sum(
-            len({hit.id for hit in one} & {hit.id for hit in other}) for one, other in pairs
-        )
-        click.echo(f"recall@10 {shared / sum(len(other) for _, other in pairs):.3f}")
-
-
-def _memory() -> str:
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB at most"
+        vectors = OfflineEmbedder().embed(queries)
+        told = await asyncio.to_thread(measure_pgvector, url, vectors)
+        rows.append(f"| {entries} | {told} |")
+        click.echo(rows[-1])
 
 
 @click.command()
-@click.option("--entries", default=200_000, show_default=True)
+@click.option("--entries", "sizes", type=int, multiple=True, default=(200_000,), show_default=True)
 @click.option("--compared", default=40, show_default=True, help="With the exact ranking.")
 @click.option("--rounds", default=200, show_default=True)
+@click.option("--pgvector", is_flag=True, help="An index of the vectors, of the first size.")
+@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), help="Written to, too.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=user_cache_path("diary-mcp-benchmark"),
 )
-def main(*, entries: int, compared: int, rounds: int, folder: Path) -> None:
+def main(
+    *,
+    sizes: tuple[int, ...],
+    compared: int,
+    rounds: int,
+    pgvector: bool,
+    page: Path | None,
+    folder: Path,
+) -> None:
     """Print what a search takes, and recall@10."""
-    settings = Settings(data_dir=folder / f"large-{entries}")
-    asyncio.run(measure(settings, entries, compared, rounds))
+    # What ranks exactly keeps everything.
+    cache.DocumentCache.__init__.__defaults__ = (EVERYTHING_FITS,)
+    machine = describe_machine(quick=False)
+    rows: list[str] = list(HEAD)
+    click.echo("\n".join(rows))
+    for entries in sizes:
+        settings = Settings(data_dir=folder / f"large-{entries}")
+        asyncio.run(measure(settings, entries, compared, rounds, rows))
+    if pgvector:
+        rows += ["", *PGVECTOR_HEAD]
+        settings = Settings(data_dir=folder / f"large-{sizes[0]}")
+        asyncio.run(measure_vectors(settings, sizes[0], rounds, rows))
+    if page is not None:
+        page.write_text("\n".join((*PAGE, f"Measured {machine}.", "", *rows, "")), "utf-8")
 
 
 if __name__ == "__main__":

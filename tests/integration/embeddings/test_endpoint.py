@@ -12,7 +12,7 @@ from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.choice import EmbedderChoice, choose_embedder
 from diary_mcp.embeddings.endpoint import EndpointModel
 from diary_mcp.embeddings.lazy import LazyEmbedder
-from diary_mcp.service.search import engine
+from diary_mcp.service.search import material
 from support.clients import RawClient, environment
 from support.embedding_endpoint import Endpoint, embedding_endpoint
 from support.ground_truth import ask
@@ -164,7 +164,7 @@ async def test_a_search_goes_on_by_words_while_the_endpoint_is_down(
 async def test_an_endpoint_that_hangs_does_not_hold_up_a_search(
     foundation: Foundation, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_MODEL_WAIT_S", 0.5)
+    monkeypatch.setattr(material, "_MODEL_WAIT_S", 0.5)
     diary = Searching(foundation, LazyEmbedder("endpoint", lambda: model_of(endpoint)))
     (entry,) = await diary.write("The car is blue.")
     endpoint.hangs.clear()

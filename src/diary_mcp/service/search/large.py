@@ -38,6 +38,9 @@ MAX_BYTES = 512 * 2**20
 SAMPLED = 4_000
 """How many entries stand for all where a mean and a deviation are to be known."""
 
+_LEFT_AT_MOST = 1
+"""How many outlines are kept half made, where the call had no time and nobody came back."""
+
 _AT_ONCE = 5_000
 _MOST_CHANGES = 20_000
 _MERGED_FROM = 1_000
@@ -147,9 +150,13 @@ class Outlines:
     async def _make(
         self, rows: Reading, whose: Whose, model: str | None, dimensions: int | None
     ) -> KeptOutline:
-        making = self._makings.get(whose)
+        making = self._makings.pop(whose, None)
         if making is None or making.dimensions != dimensions:
-            making = self._makings[whose] = _Making(dimensions)
+            making = _Making(dimensions)
+        self._makings[whose] = making
+        left = [each for each in self._makings if not self._locks[each].locked()]
+        for each in left[: len(left) - _LEFT_AT_MOST]:
+            del self._makings[each]
         made = await making.finish(rows, whose, model)
         del self._makings[whose]
         return made

@@ -18,7 +18,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.ports.search import Whose
-from diary_mcp.service.search import candidates, engine, large, narrowing, outline, terms
+from diary_mcp.service.search import candidates, large, material, narrowing, outline, terms
 from diary_mcp.service.search.cache import Documents
 from diary_mcp.service.search.codes import Coder
 from diary_mcp.store.migrations import migrate
@@ -103,7 +103,7 @@ _NOTHING = np.full(256, 0.01, dtype="<f4")
 @pytest.fixture(autouse=True)
 def few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that of the diaries of these tests most is left out, as of a large one."""
-    monkeypatch.setattr(engine, "READ", 60)
+    monkeypatch.setattr(material, "READ", 60)
     monkeypatch.setattr(candidates, "REFINED", 120)
     monkeypatch.setattr(large, "SAMPLED", 100)
     monkeypatch.setattr(large, "_AT_ONCE", 50)
@@ -220,6 +220,31 @@ async def test_a_search_whose_time_was_up_leaves_what_it_read_to_the_next(
     assert at_last == (await at_once.find("backup failed")).rows
 
 
+async def test_of_outlines_that_nobody_has_finished_the_last_are_kept(
+    diary: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever left first reads its diary from the beginning again."""
+    monkeypatch.setattr(large, "_LEFT_AT_MOST", 1)
+    carol = AgentName("carol")
+    await diary.write("A zeppelin of Bob's.", "Another one.", owner=BOB)
+    await diary.write("A zeppelin of Carol's.", owner=carol)
+    outlines, read = large.Outlines(0), list[int]()
+
+    def watch(documents: Documents, coder: Coder) -> outline.Columns:
+        read.append(documents.size)
+        if len(read) in {1, 2}:
+            anyio.from_thread.run_sync(call.cancel)
+        return outline.as_columns(documents, coder)
+
+    monkeypatch.setattr(large, "as_columns", watch)
+    for whose in (Whose(ALICE), Whose(BOB), Whose(carol), Whose(ALICE)):
+        async with diary.foundation.store.reading() as rows:
+            with anyio.CancelScope() as call:
+                await outlines.look(rows, whose, None, None)
+
+    assert sum(read) == 50 + 2 + 1 + SIZE
+
+
 async def test_what_others_wrote_changed_and_deleted_meanwhile_is_known(diary: Searching) -> None:
     await diary.find("backup")
     elsewhere = exact(diary)
@@ -247,7 +272,7 @@ async def test_what_others_wrote_changed_and_deleted_meanwhile_is_known(diary: S
 async def test_what_an_outline_says_of_entries_that_changed_keeps_no_others_out(
     diary: Searching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "READ", 10)
+    monkeypatch.setattr(material, "READ", 10)
     best = (await diary.find("violin meadow river", mode="text")).rows
     for hit in best:
         await diary.foundation.diary.entries.update(

@@ -1,0 +1,103 @@
+"""The vectors of one diary in an index of pgvector, for comparison."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+
+import numpy as np
+import psycopg
+
+_MADE = (
+    "drop table if exists diary_benchmark.passage",
+    """
+    create table diary_benchmark.passage (
+        entry_id uuid not null, diary_id uuid not null, embedding halfvec(384) not null
+    )
+    """,
+)
+_INDEXED = (
+    "set maintenance_work_mem = '2GB'",
+    (
+        "create index passage_embedding on diary_benchmark.passage"
+        " using hnsw (embedding halfvec_ip_ops)"
+    ),
+    "vacuum analyze diary_benchmark.passage",
+)
+_NEAREST = """
+select ctid::text from diary_benchmark.passage
+where diary_id = (select id from diary.diary)
+order by embedding <#> %s::halfvec limit 10
+"""
+_DIMENSIONS = 384
+_STORED = np.dtype([("scale", "<f4"), ("steps", "i1", (_DIMENSIONS,))])
+
+
+def measure_pgvector(url: str, vectors: Sequence[bytes]) -> str:
+    """A row: passages, n, p50, p99, how long the index took, its size, and recall@10."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        known = "select from pg_available_extensions where name = 'vector'"
+        if connection.execute(known).fetchone() is None:
+            return "this PostgreSQL has no pgvector | | | | | | "
+        connection.execute("create extension if not exists vector with schema public")
+        connection.execute("set search_path = public, diary")
+        passages = _fill(connection)
+        started = perf_counter()
+        for statement in _INDEXED:
+            connection.execute(statement.encode())
+        made_s = perf_counter() - started
+        size = "select pg_relation_size('diary_benchmark.passage_embedding') / 1024 / 1024"
+        ((mib,),) = connection.execute(size.encode()).fetchall()
+        asked = [str(np.frombuffer(vector, dtype="<f4").tolist()) for vector in vectors]
+        connection.execute("set hnsw.ef_search = 100")
+        connection.execute("set hnsw.iterative_scan = relaxed_order")
+        durations, near = _ask(connection, asked)
+        connection.execute("set enable_indexscan = off")
+        _, exact = _ask(connection, asked[:40])
+        connection.execute("drop table diary_benchmark.passage")
+    shared = sum(len(one & other) for one, other in zip(near, exact, strict=False))
+    p99 = statistics.quantiles(durations, n=100, method="inclusive")[98]
+    return (
+        f"{passages} | {len(durations)} | {statistics.median(durations):.1f} | {p99:.1f} | "
+        f"{made_s:.0f} | {mib} | {shared / sum(map(len, exact)):.3f}"
+    )
+
+
+def _fill(connection: psycopg.Connection[tuple[object, ...]]) -> int:
+    for statement in _MADE:
+        connection.execute(statement.encode())
+    count = 0
+    with (
+        psycopg.connect(connection.info.dsn, autocommit=False) as other,
+        other.cursor("documents") as reading,
+        connection.cursor().copy(
+            "copy diary_benchmark.passage from stdin (format binary)"
+        ) as copying,
+    ):
+        reading.execute("select entry_id, diary_id, vectors from diary.search_document")
+        copying.set_types(["uuid", "uuid", "bytea"])
+        for entry_id, diary_id, packed in reading:
+            for embedding in _halves(packed if isinstance(packed, bytes) else b""):
+                copying.write_row((entry_id, diary_id, embedding))
+                count += 1
+    return count
+
+
+def _halves(packed: bytes) -> Iterator[bytes]:
+    """As `halfvec_recv` reads them: the dimensions, nothing, and each number in 16 bits."""
+    stored = np.frombuffer(packed, dtype=_STORED)
+    head = _DIMENSIONS.to_bytes(2, "big") + bytes(2)
+    for vector in (stored["steps"] * stored["scale"][:, None]).astype(">f2"):
+        yield head + vector.tobytes()
+
+
+def _ask(
+    connection: psycopg.Connection[tuple[object, ...]], asked: Sequence[str]
+) -> tuple[list[float], list[set[object]]]:
+    durations: list[float] = []
+    found: list[set[object]] = []
+    for vector in asked:
+        started = perf_counter()
+        rows = connection.execute(_NEAREST.encode(), [vector]).fetchall()
+        durations.append((perf_counter() - started) * 1_000)
+        found.append({row[0] for row in rows})
+    return durations, found
