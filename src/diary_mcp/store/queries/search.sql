@@ -120,10 +120,17 @@ cross join (
             and e.owner <> %(caller)s
             and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
             and e.id in (
+                -- All that is in diaries of one's own would be gone through, for what others wrote there.
                 select s.entry_id
                 from diary.active_share as s
-                where
-                    s.grantee = any(%(grantees)s)
+                where s.grantee = any(%(grantees)s) and s.granted_by <> s.grantee
+                union all
+                select written.entry_id
+                from diary.diary as own
+                cross join lateral diary.writers_in(own.id) as writer
+                inner join diary.search_document as written
+                    on written.diary_id = own.id and written.owner = writer.owner
+                where own.owner = %(caller)s and writer.owner <> %(caller)s
             )
     ) as candidate
 ) as shared
