@@ -36,9 +36,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _bytes = 0
     _timer: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None
+    _joined: "_JoinedWrites | None" = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # as in uvicorn
         super().connection_made(transport)
+        self._joined = _JoinedWrites(transport, self.loop)
         self.connected_at = time.monotonic()
         self._close_after(_HEAD_ARRIVES_S)
         self._make_room()
@@ -80,6 +82,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.agent is None:
             self._close_after(_STRANGERS_BODY_ARRIVES_S)
         super().on_headers_complete()
+        if self._joined is not None:
+            self.cycle.transport = self._joined
 
     def on_message_complete(self) -> None:
         self._in_head = True
@@ -151,6 +155,40 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class _JoinedWrites(asyncio.Transport):
+    """What uvicorn writes a response to: its head goes out together with its body.
+
+    uvicorn writes them one after the other, and each would be a system call here and a wake-up
+    there. A head whose body is not there at once waits for one turn of the loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._unsent: bytes | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._unsent is None:
+            self._unsent = bytes(data)
+            self._loop.call_soon(self._flush)
+        else:
+            unsent, self._unsent = self._unsent, None
+            self._transport.write(unsent + data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, None
+        if unsent and not self._transport.is_closing():
+            self._transport.write(unsent)
 
 
 def _age(connection: BoundedHttpProtocol) -> float:

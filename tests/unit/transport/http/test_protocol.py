@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import re
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -38,7 +39,9 @@ def test_what_is_used_of_a_connection_is_there() -> None:
     assert "self.cycle = " in source
     assert "self.loop = " in source
     assert "self.transport = " in source
-    assert "self.response_complete = " in inspect.getsource(RequestResponseCycle)
+    cycle = inspect.getsource(RequestResponseCycle)
+    assert "self.response_complete = " in cycle
+    assert set(re.findall(r"self\.transport\.(\w+)", cycle)) == {"write", "close", "is_closing"}
 
 
 class ImpatientLoop(asyncio.SelectorEventLoop):
@@ -199,3 +202,73 @@ def test_a_stranger_who_was_answered_and_asks_nothing_more_is_cut_off_after_five
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(run())
+
+
+class RecordingTransport(asyncio.Transport):
+    """The other end, as pieces that were written at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.is_closed
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+async def answer_late(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Begins at once, and says the rest in two parts, much later and one after the other."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await asyncio.sleep(1)
+    await send({"type": "http.response.body", "body": b"one", "more_body": True})
+    await send({"type": "http.response.body", "body": b"two"})
+
+
+async def written_by(
+    app: ASGIApp, loop: ImpatientLoop, request: bytes
+) -> tuple[list[bytes], list[bytes], bool]:
+    """What was written before and after a while, and whether the connection was closed."""
+    config = Config(app, log_config=None)
+    config.load()
+    transport = RecordingTransport()
+    connected = BoundedHttpProtocol(config, ServerState(), {})
+    connected.connection_made(transport)
+    connected.data_received(request)
+    await loop.skip(0)
+    at_once = [*transport.written]
+    await loop.skip(2)
+    is_closed = transport.is_closed
+    connected.connection_lost(None)
+    return at_once, transport.written[len(at_once) :], is_closed
+
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize("header", [b"", b"Connection: close\r\n"])
+def test_a_response_is_written_at_once_before_its_connection_is_closed(header: bytes) -> None:
+    loop = ImpatientLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        at_once, later, is_closed = runner.run(written_by(answer, loop, GET + header + b"\r\n"))
+
+    (response,) = at_once
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.endswith(b"\r\n\r\nanswered")
+    assert (later, is_closed) == ([], header != b"")
+
+
+def test_the_head_of_a_stream_does_not_wait_for_what_comes_later() -> None:
+    loop = ImpatientLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        at_once, later, _ = runner.run(written_by(answer_late, loop, GET + b"\r\n"))
+
+    (head,) = at_once
+    assert head.endswith(b"\r\n\r\n")
+    assert b"".join(later) == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
