@@ -26,6 +26,7 @@ MCP_MEMORY_SERVICE = "mcp-memory-service==12.4.0"
 MCP_MEMORY_SERVICE_MODEL = ("onnxruntime==1.32.0", "tokenizers==0.23.3")
 ROOT = Path(__file__).parents[1]
 BARE_SERVER = Path(__file__).with_name("bare_server.py")
+BARE_WRITER = Path(__file__).with_name("bare_writer.py")
 
 Call = tuple[str, dict[str, object]]
 Reader = Callable[[ClientSession], Awaitable[set[str]]]
@@ -118,6 +119,27 @@ def bare_server(scratch: Path) -> Contender:
         damage=lambda _home: "",
         ranked=False,
         note="the floor: a list in memory, nothing is kept",
+    )
+
+
+def bare_writer(scratch: Path) -> Contender:
+    """With the PostgreSQL, too, that diary-mcp has."""
+    if not _product(scratch).exists():
+        _sync(scratch)
+    return Contender(
+        name="bare INSERT server",
+        release=version("mcp"),
+        command=(str(_product(scratch) / "python"), str(BARE_WRITER)),
+        environment=lambda _home: {},
+        write=lambda number: ("create", {"content": entry_text(number)}),
+        search=lambda query: ("search", {"query": query.split()[0]}),
+        recent=("recent", {}),
+        acknowledgement="",
+        read_names=_read_rows,
+        damage=lambda _home: "",
+        ranked=False,
+        note="the floor of what is kept: one row, committed in the PostgreSQL that diary-mcp "
+        "brings along, which it starts before it answers; no ranking",
     )
 
 
@@ -247,6 +269,7 @@ def mcp_memory_service(scratch: Path) -> Contender:
 CONTENDERS: Mapping[str, Callable[[Path], Contender]] = {
     "diary-mcp": diary_mcp,
     "bare": bare_server,
+    "bare-insert": bare_writer,
     "server-memory": server_memory,
     "mcp-memory-service": mcp_memory_service,
     "basic-memory": basic_memory,
@@ -263,6 +286,10 @@ async def _read_diary(client: ClientSession) -> set[str]:
         cursor = page.get("next_cursor")
         if cursor is None:
             return names
+
+
+async def _read_rows(client: ClientSession) -> set[str]:
+    return names_in(text_of(await client.call_tool("recent", {"limit": 1_000_000})))
 
 
 async def _read_graph(client: ClientSession) -> set[str]:

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TextIO
 
@@ -23,7 +23,7 @@ import psutil
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from processes import cpu_s, databases, describe_machine, proportional_mib
+from processes import cpu_s, databases, describe_machine, more_switches, proportional_mib, switches
 
 SETTLING_S = 60
 
@@ -64,7 +64,7 @@ async def measure(home: Path, log: TextIO, servers: int, seconds: float, settlin
         click.echo(
             f"{servers} servers, {len(processes)} processes: "
             f"{idle:.2%} of a core, "
-            f"{_more(switches(processes), wake_ups) / lasted_s:.0f} wake-ups a second, "
+            f"{more_switches(switches(processes), wake_ups) / lasted_s:.0f} wake-ups a second, "
             f"{proportional_mib(processes):.0f} MiB"
         )
         cpu, started = cpu_s(everything(home)), time.perf_counter()
@@ -80,22 +80,6 @@ def everything(home: Path) -> list[psutil.Process]:
     for database in databases(home):
         found += [database, *database.children(recursive=True)]
     return found
-
-
-def switches(processes: list[psutil.Process]) -> dict[Path, int]:
-    """How often each of their threads went to sleep so far."""
-    found: dict[Path, int] = {}
-    for process in processes:
-        with suppress(psutil.NoSuchProcess, OSError):
-            for thread in Path(f"/proc/{process.pid}/task").iterdir():
-                words = (thread / "status").read_text("utf-8").split()
-                found[thread] = int(words[words.index("voluntary_ctxt_switches:") + 1])
-    return found
-
-
-def _more(now: dict[Path, int], before: dict[Path, int]) -> int:
-    """Without threads that have ended meanwhile."""
-    return sum(count - before.get(thread, 0) for thread, count in now.items())
 
 
 if __name__ == "__main__":

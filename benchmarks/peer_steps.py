@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -22,8 +22,10 @@ from measuring import (
     write_each,
     write_until_cut,
 )
-from processes import cpu_s, kill, proportional_mib, resident_mib
+from processes import cpu_s, kill, more_switches, proportional_mib, resident_mib, switches
 from texts import entry_name, question
+
+_WINDOWS = 5
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Size:
     cold_starts: int = 1
     warm_starts: int = 2
     idle_s: float = 10
+    rest_s: float = 65
+    """Before five servers count as idle: what they keep for a while is gone then."""
     writes: int = 1_000
     entries: int = 10_000
     searches: int = 100
@@ -49,6 +53,7 @@ class Size:
 QUICK = Size(
     rounds=1,
     idle_s=5,
+    rest_s=5,
     writes=60,
     entries=300,
     searches=10,
@@ -132,6 +137,29 @@ async def measure_idleness(contender: Contender, scratch: Path, size: Size) -> F
         }
 
 
+async def measure_five_idle(contender: Contender, scratch: Path, size: Size) -> Figures:
+    """Five servers on the same data, as five windows of a client start them, left alone."""
+    async with AsyncExitStack() as stack:
+        servers = [
+            await stack.enter_async_context(running(contender, scratch / "five"))
+            for _ in range(_WINDOWS)
+        ]
+        for number, server in enumerate(servers):
+            await server.write(number)
+        await servers[0].calm_down(size.limit_s / 3)
+        await anyio.sleep(size.rest_s)
+        together = {each.pid: each for server in servers for each in server.family()}
+        processes = list(together.values())
+        spent, asleep, started = cpu_s(processes), switches(processes), monotonic()
+        await anyio.sleep(size.idle_s)
+        lasted_s = monotonic() - started
+        return {
+            "five_cpu": Measured((cpu_s(processes) - spent) / lasted_s * 100),
+            "five_memory": Measured(proportional_mib(processes)),
+            "five_switches": Measured(more_switches(switches(processes), asleep) / lasted_s),
+        }
+
+
 async def measure_small_store(contender: Contender, scratch: Path, size: Size) -> Figures:
     """Writes, searches and lists of the first entries."""
     async with running(contender, scratch / "small") as server:
@@ -149,9 +177,13 @@ async def measure_large_store(contender: Contender, scratch: Path, size: Size) -
         figures = {"first_write_p50": Measured(first.p50, first.shortfall)}
         large_from = size.entries - size.writes
         batches = list(contender.write_many(range(size.writes + 1, large_from + 1)))
-        filled = not first.shortfall and await write_all(server, batches, size.filling_s)
-        if not filled:
-            reached = f"{size.entries:,} entries take more than {_minutes(size.filling_s)}"
+        filled = 0 if first.shortfall else await write_all(server, batches, size.filling_s)
+        if filled < 1:
+            written = len(first.durations) + round(filled * (large_from - size.writes))
+            reached = (
+                f"given up at {written:,} of {size.entries:,} entries, "
+                f"which take more than {_minutes(size.filling_s)}"
+            )
             return figures | {f"large_{name}": Measured(None, reached) for name in _WORK}
         await server.calm_down(size.calm_s)
         large = range(large_from + 1, size.entries + 1)
@@ -210,7 +242,7 @@ async def measure_two_clients(contender: Contender, scratch: Path, size: Size) -
                 writing.start_soon(write_each, one, range(size.both), acknowledged)
                 other_numbers = range(size.both, 2 * size.both)
                 writing.start_soon(write_each, other, other_numbers, acknowledged)
-    missing = await _missing(contender, home, acknowledged)
+    missing = await _missing(contender, home, acknowledged, size)
     return {
         "both_acknowledged": Measured(len(acknowledged)),
         "both_missing": Measured(missing, f"of {len(acknowledged):,} acknowledged"),
@@ -228,7 +260,7 @@ async def measure_kills(contender: Contender, scratch: Path, size: Size) -> Figu
     while rounds < size.kills and monotonic() < deadline:
         await _kill_once(contender, home, rounds, acknowledged)
         rounds += 1
-    missing = await _missing(contender, home, acknowledged)
+    missing = await _missing(contender, home, acknowledged, size)
     damage = contender.damage(home)
     rounds_note = f"of {len(acknowledged):,} acknowledged, {rounds} kills"
     return {
@@ -252,10 +284,11 @@ async def _kill_once(contender: Contender, home: Path, number: int, acknowledged
                 kill(server.family() if number % 2 else [server.process])
 
 
-async def _missing(contender: Contender, home: Path, acknowledged: set[int]) -> int:
-    """Of what was acknowledged, how much a new server does not have."""
+async def _missing(contender: Contender, home: Path, acknowledged: set[int], size: Size) -> int:
+    """Of what was acknowledged, how much a new server does not have, once it has repaired all."""
     assert contender.read_names is not None, "asked only where something is kept"
     async with running(contender, home) as server:
+        await server.calm_down(size.calm_s)
         found = await contender.read_names(server.client)
     return sum(entry_name(number) not in found for number in acknowledged)
 
@@ -267,6 +300,7 @@ def _minutes(seconds: float) -> str:
 STEPS: Mapping[str, Step] = {
     "starts": Step(measure_starts, in_rounds=True),
     "idleness": Step(measure_idleness, in_rounds=True),
+    "five-idle": Step(measure_five_idle),
     "small": Step(measure_small_store, in_rounds=True),
     "large": Step(measure_large_store),
     "two-clients": Step(measure_two_clients),

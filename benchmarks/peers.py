@@ -48,7 +48,7 @@ def main(
     size = QUICK if quick else Size()
     size = replace(size, limit_s=size.limit_s * deadline, filling_s=size.filling_s * deadline)
     kept = CACHE / ("quick.json" if quick else "peers.json")
-    partly = bool(only or steps or resume)
+    partly = bool(only or steps or resume) and kept.exists()
     report = load(kept) if partly else Report(describe_machine(quick=quick))
     found = [(name, _install(name, report)) for name in only or CONTENDERS]
     contenders = {name: contender for name, contender in found if contender is not None}

@@ -43,6 +43,22 @@ def cpu_s(processes: Sequence[psutil.Process]) -> float:
     return total
 
 
+def switches(processes: Sequence[psutil.Process]) -> dict[Path, int]:
+    """How often each of their threads went to sleep so far."""
+    found: dict[Path, int] = {}
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, OSError):
+            for thread in Path(f"/proc/{process.pid}/task").iterdir():
+                words = (thread / "status").read_text("utf-8").split()
+                found[thread] = int(words[words.index("voluntary_ctxt_switches:") + 1])
+    return found
+
+
+def more_switches(now: dict[Path, int], before: dict[Path, int]) -> int:
+    """How often they did since, without threads that have ended meanwhile."""
+    return sum(count - before.get(thread, 0) for thread, count in now.items())
+
+
 def resident_mib(process: psutil.Process) -> float:
     """What the process holds in memory; pages that it shares with others count in full."""
     return process.memory_info().rss / MIB

@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import click
-import psycopg
 
 from call_cost import Server
 from processes import describe_machine
@@ -24,7 +23,6 @@ from texts import entry_text
 from work_behind import find_database
 
 BARE_WRITER = Path(__file__).with_name("bare_writer.py")
-TABLE = "create table public.bare_write (id bigserial primary key, content text not null)"
 WARM_UP_CALLS = 20
 
 
@@ -54,8 +52,6 @@ def main(*, turns: int, calls: int, quick: bool) -> None:
         diary = Server(Path(sys.executable).with_name("diary-mcp"), home)
         stack.enter_context(diary.running())
         diary.create()
-        with psycopg.connect(find_database(diary.home), autocommit=True) as connection:
-            connection.execute(TABLE)
         floor = BareWriter(find_database(diary.home), home)
         stack.enter_context(floor.running())
         took: dict[str, list[float]] = {"bare INSERT": [], "diary_create": []}
