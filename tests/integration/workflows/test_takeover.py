@@ -285,14 +285,25 @@ async def test_a_process_does_not_give_up_what_it_still_runs(database_url: str) 
 
 
 async def test_two_processes_never_settle_one_entry_at_the_same_time(database_url: str) -> None:
+    waiting = "select 1 from pg_locks where locktype = 'advisory' and not granted and database ="
+    waiting += " (select oid from pg_database where datname = current_database())"
     async with open_diary(database_url) as diary:
-        with other_process(database_url), other_process(database_url):
-            async with diary.runtime():
-                entry_ids = [await diary.create() for _ in range(3)]
-                for number in range(15):
-                    change = diary.share if number % 2 else diary.unshare
-                    await change(entry_ids[number % 3], ALICE)
-                await eventually(diary.is_settled)
+        entry_id = await diary.create()
 
-        assert await diary.all_tuples() == await diary.wanted_tuples()
+        async def is_at_it() -> bool:
+            return await diary.calls(entry_id) == ["list"]
+
+        async def is_waited_for() -> bool:
+            return await diary.query(waiting) != []
+
+        with other_process(database_url, stalls=True) as other:
+            await eventually(is_at_it)
+            async with anyio.create_task_group() as here:
+                here.start_soon(diary.settle, [entry_id])
+                await eventually(is_waited_for)
+                assert await diary.calls(entry_id) == ["list"]
+                other.let_answer()
+            await eventually(diary.is_settled)
+
+        assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
         assert await diary.query("select 1 from public.backend_call where not alone") == []
