@@ -26,6 +26,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
+from diary_mcp.lasting_imports import lasting_imports
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.postgres.configuration import SERVING_ROLE
 from diary_mcp.postgres.embedded import embedded_postgres
@@ -427,6 +428,7 @@ def _migrate_dbos(url: str) -> None:
 
 
 def _import_runtime():  # noqa: ANN202  # inferred: naming the type would import DBOS
-    from diary_mcp.workflows.runtime import workflow_runtime  # noqa: PLC0415  # imports DBOS
+    with lasting_imports():
+        from diary_mcp.workflows.runtime import workflow_runtime  # noqa: PLC0415  # imports DBOS
 
     return workflow_runtime

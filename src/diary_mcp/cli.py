@@ -1,16 +1,14 @@
 """The command `diary-mcp`: one module of `commands/` for each of its commands."""
 
-import gc
 import os
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib import import_module
 
 import click
 
 from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.errors import DiaryError
+from diary_mcp.lasting_imports import lasting_imports
 from diary_mcp.plugins.hook_process import TimeLimit
 from diary_mcp.posix_signals import exit_in_order
 from diary_mcp.telemetry.signals import forget_missing_plugins
@@ -68,7 +66,7 @@ class _LateCommands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, attribute, _ = _COMMANDS[cmd_name]
-        with _nothing_collected():
+        with lasting_imports():
             command: object = getattr(import_module(f"diary_mcp.commands.{module}"), attribute)
         return command if isinstance(command, click.Command) else None
 
@@ -76,17 +74,6 @@ class _LateCommands(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
-
-
-@contextmanager
-def _nothing_collected() -> Generator[None]:
-    """What is imported stays: looking through it for garbage takes a tenth of a start."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @click.group(cls=_LateCommands)

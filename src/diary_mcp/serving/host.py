@@ -14,6 +14,7 @@ import anyio.to_thread
 import structlog
 
 from diary_mcp.domain.errors import DiaryError, UnavailableError
+from diary_mcp.lasting_imports import lasting_imports
 from diary_mcp.service.agents.tokens import TokenService
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
@@ -171,6 +172,7 @@ async def _answers(check: Callable[[], Awaitable[None]]) -> bool:
 
 
 def _import_app():  # noqa: ANN202  # inferred: a module
-    from diary_mcp import app  # noqa: PLC0415  # late, see above
+    with lasting_imports():
+        from diary_mcp import app  # noqa: PLC0415  # late, see above
 
     return app

@@ -16,6 +16,7 @@ import anyio.to_thread
 from diary_mcp.domain.entry import EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.errors import PermissionBackendUnavailableError, UnavailableError
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.lasting_imports import lasting_imports
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.cursors import Cursors
 from diary_mcp.service.entries.listing import Page
@@ -180,6 +181,7 @@ def _own_only(request: SearchRequest) -> SearchRequest:
 
 
 def _import_engine():  # noqa: ANN202  # inferred: a module
-    from diary_mcp.service.search import engine  # noqa: PLC0415  # late, see above
+    with lasting_imports():
+        from diary_mcp.service.search import engine  # noqa: PLC0415  # late, see above
 
     return engine

@@ -1,0 +1,23 @@
+"""Imports of what a process keeps to its end."""
+
+import gc
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+@contextmanager
+def lasting_imports() -> Generator[None]:
+    """Looks for no garbage in what the block imports, neither meanwhile nor later.
+
+    Nearly all of it stays. Looking through it takes a tenth of a start, and now and then a tenth of
+    a second in which no call is answered.
+    """
+    known = len(sys.modules)
+    gc.disable()
+    try:
+        yield
+    finally:
+        if len(sys.modules) > known:
+            gc.freeze()
+        gc.enable()
