@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -124,20 +124,11 @@ def bare_server(scratch: Path) -> Contender:
 
 def bare_writer(scratch: Path) -> Contender:
     """With the PostgreSQL, too, that diary-mcp has."""
-    if not _product(scratch).exists():
-        _sync(scratch)
-    return Contender(
+    return replace(
+        bare_server(scratch),
         name="bare INSERT server",
-        release=version("mcp"),
         command=(str(_product(scratch) / "python"), str(BARE_WRITER)),
-        environment=lambda _home: {},
-        write=lambda number: ("create", {"content": entry_text(number)}),
-        search=lambda query: ("search", {"query": query.split()[0]}),
-        recent=("recent", {}),
-        acknowledgement="",
         read_names=_read_rows,
-        damage=lambda _home: "",
-        ranked=False,
         note="the floor of what is kept: one row, committed in the PostgreSQL that diary-mcp "
         "brings along, which it starts before it answers; no ranking",
     )
