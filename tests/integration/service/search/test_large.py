@@ -327,6 +327,7 @@ async def test_of_what_was_deleted_nothing_is_left_in_an_outline(
         await diary.foundation.diary.entries.delete(ALICE, str(gone.id))
         before.kept.gone[before.outline.find(packed)] = True
         await diary.write("Something else.")
+        await until_decided(diary)
         after = await outlines.look(rows, Whose(ALICE), None, None)
 
     assert before.outline.find(packed)[0] >= 0
