@@ -230,24 +230,7 @@ where d.diary_id = %(diary)s
 -- name: read_all_documents
 -- What search knows of all entries of an owner's or in a diary, in packed columns.
 select
-    coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
-    coalesce(string_agg(int8send(document.revision), ''), '') as revisions,
-    coalesce(string_agg(boolsend(document.words_by is not distinct from %(words_by)s), ''), '') as worded,
-    coalesce(string_agg(timestamptz_send(e.created_at), ''), '') as created,
-    coalesce(string_agg(float8send(date_part('epoch', e.date) / 86400), ''), '') as days,
-    coalesce(string_agg(int8send(
-        coalesce(hashtextextended(e.session, hashtextextended(e.owner, 0)), 0)
-    ), ''), '') as sessions,
-    coalesce(string_agg(int4send(document.length::integer), ''), '') as lengths,
-    coalesce(string_agg(int4send(document.words::integer), ''), '') as words,
-    coalesce(string_agg(boolsend(document.asks), ''), '') as is_question,
-    coalesce(string_agg(int4send(
-        case when document.vectors_by = %(model)s then octet_length(document.vectors) else 0 end
-    ), ''), '') as vector_sizes,
-    coalesce(string_agg(
-        case when document.vectors_by = %(model)s then document.vectors else '' end, ''
-    ), '') as vectors,
-    coalesce(array_agg(e.author), '{}') as authors
+    -- include: packed_documents
 from diary.entry as e
 inner join diary.search_document as document on document.entry_id = e.id
 where
@@ -258,24 +241,7 @@ where
 -- The same of some entries. By their ids, each is looked up: by a condition on the owner beside them,
 -- PostgreSQL would go through all there are.
 select
-    coalesce(string_agg(uuid_send(e.id), ''), '') as ids,
-    coalesce(string_agg(int8send(document.revision), ''), '') as revisions,
-    coalesce(string_agg(boolsend(document.words_by is not distinct from %(words_by)s), ''), '') as worded,
-    coalesce(string_agg(timestamptz_send(e.created_at), ''), '') as created,
-    coalesce(string_agg(float8send(date_part('epoch', e.date) / 86400), ''), '') as days,
-    coalesce(string_agg(int8send(
-        coalesce(hashtextextended(e.session, hashtextextended(e.owner, 0)), 0)
-    ), ''), '') as sessions,
-    coalesce(string_agg(int4send(document.length::integer), ''), '') as lengths,
-    coalesce(string_agg(int4send(document.words::integer), ''), '') as words,
-    coalesce(string_agg(boolsend(document.asks), ''), '') as is_question,
-    coalesce(string_agg(int4send(
-        case when document.vectors_by = %(model)s then octet_length(document.vectors) else 0 end
-    ), ''), '') as vector_sizes,
-    coalesce(string_agg(
-        case when document.vectors_by = %(model)s then document.vectors else '' end, ''
-    ), '') as vectors,
-    coalesce(array_agg(e.author), '{}') as authors
+    -- include: packed_documents
 from diary.entry as e
 inner join diary.search_document as document on document.entry_id = e.id
 where e.id in (select unnest(%(ids)s::uuid []))
