@@ -103,6 +103,8 @@ class EntrySummary(EntryFields, frozen=True):
     @field_validator("signature")
     @classmethod
     def _keep_state_only(cls, signature: Signature) -> Signature:
+        if signature.key is None and signature.signed_at is None and signature.link is None:
+            return signature
         return Signature(state=signature.state)
 
 

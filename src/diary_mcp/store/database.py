@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -270,7 +270,7 @@ class Database:
         """One of the pool's; closed where another host may be the primary by now."""
         try:
             connection = await self._queue.take()
-            with anyio.CancelScope(shield=shield):
+            with anyio.CancelScope(shield=True) if shield else nullcontext():
                 try:
                     # Ends a transaction that was left open; the pool goes on with the connection.
                     async with connection:

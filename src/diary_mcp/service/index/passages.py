@@ -13,7 +13,7 @@ SNIPPET_CHARACTERS = 240
 # The model reads 256 tokens; a sentence beyond that would lose its end.
 _LONGEST_UNIT = 1_000
 _HEADING = re.compile(r"^#\s+(.+)$", re.MULTILINE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE_END = re.compile(r"[.!?](\s+)")
 
 
 def is_question(text: SearchText) -> bool:
@@ -65,10 +65,19 @@ def _units(content: str) -> Iterator[str]:
         if len(line) <= CHUNK_CHARACTERS:
             yield line
             continue
-        for sentence in filter(None, _SENTENCE_END.split(line)):
+        for sentence in _sentences(line):
             yield from (
                 sentence[i : i + _LONGEST_UNIT] for i in range(0, len(sentence), _LONGEST_UNIT)
             )
+
+
+def _sentences(line: str) -> Iterator[str]:
+    start = 0
+    for end in _SENTENCE_END.finditer(line):
+        yield line[start : end.start(1)]
+        start = end.end()
+    if start < len(line):
+        yield line[start:]
 
 
 def _headline(text: SearchText) -> str:

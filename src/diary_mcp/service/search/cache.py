@@ -258,9 +258,13 @@ class DocumentCache:
             self._kept.move_to_end(name)
         return kept
 
+    def drop(self, name: CacheKey) -> None:
+        """Keeps nothing there any more."""
+        self._kept.pop(name, None)
+
     def put(self, name: CacheKey, documents: Documents) -> None:
         """Keeps the documents, and drops those that were not asked for longest."""
-        self._kept.pop(name, None)
+        self.drop(name)
         if documents.size_bytes > self._most_bytes:
             return
         self._kept[name] = documents

@@ -59,6 +59,8 @@ class Part:
 
     def take(self, keep: Flags) -> "Part":
         """Those that are flagged."""
+        if keep.all():
+            return self
         return Part(
             self.documents.take(keep),
             self.eligible[keep],
@@ -104,15 +106,16 @@ class SearchedEntries:
         totals: Totals | None = None,
     ) -> None:
         self._besides = totals
-        self._parts = [part.documents for part in (whole, shared) if part.documents.size]
-        self.eligible = _joined([whole.eligible, shared.eligible], np.bool_)
-        self.named = _joined([whole.named, shared.named], np.bool_)
+        parts = [part for part in (whole, shared) if part.documents.size]
+        self._parts = [part.documents for part in parts]
+        self.eligible = _joined([part.eligible for part in parts], np.bool_)
+        self.named = _joined([part.named for part in parts], np.bool_)
         self._owners = owners
         self._diary = diary
         self._shared = shared.documents.ids
         self.worded = _joined([part.worded for part in self._parts], np.bool_)
         self._ids = _joined([part.ids for part in self._parts], np.bytes_)
-        superseded_by = _joined([whole.superseded_by, shared.superseded_by], np.bytes_)
+        superseded_by = _joined([part.superseded_by for part in parts], np.bytes_)
         self.heirs = self._find_heirs(superseded_by)
         """What is shown where each is found: itself; what supersedes it; or nothing, -1."""
 
@@ -258,6 +261,8 @@ class SearchedEntries:
     def _find_heirs(self, superseded_by: Ids) -> Integers:
         """Itself of what is eligible, and of what is superseded what is at the end of the chain."""
         superseded = superseded_by != b""
+        if not superseded.any():
+            return np.where(self.eligible, np.arange(self.size), _NOTHING)
         newer = np.full(self.size, _NOTHING, dtype=np.int64)
         newer[superseded] = self._indices(superseded_by[superseded])
         heirs = np.arange(self.size)
@@ -269,6 +274,8 @@ class SearchedEntries:
         return np.where((heirs != _NOTHING) & self.eligible[heirs], heirs, _NOTHING)
 
     def _indices(self, ids: Ids) -> Integers:
+        if len(self._parts) == 1:
+            return self._parts[0].indices_of(ids)
         indices = np.full(len(ids), -1, dtype=np.int64)
         start = 0
         for part in self._parts:

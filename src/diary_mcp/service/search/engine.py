@@ -211,6 +211,8 @@ class SearchEngine:
         entries, newer, latest = ranked.entries, dict[int, Entry](), page
         for _ in range(MAX_STEPS):
             older = {entry.superseded_by: i for i, entry in latest.items() if entry.superseded_by}
+            if not older:
+                break
             linked = entries.indices_of(older.keys())
             unseen = linked[_are_unseen(linked, entries, request)].tolist()
             wanted = [i for i in unseen if ranked.admitted[i] and i not in found_by]

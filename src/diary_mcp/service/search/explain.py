@@ -1,6 +1,6 @@
 """Why an entry is a hit, which passage of it shows that, and what a search says beside its hits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,45 +41,42 @@ class Explanation:
     """No hit has a higher score: none does on a later page than on an earlier one."""
 
     def hit(self, entry: Entry, index: int) -> SearchHit:
-        words = list(self._words(index)) if self.mode != "semantic" else []
+        present = self._present[index]
+        terms = [term for term in self.query.terms if term in present]
+        words = self._words(present) if self.mode != "semantic" else []
         best = int(self.ranking.best_chunks[index])
         return SearchHit(
             **vars(entry),
             snippet=cut_snippet(
                 entry,
-                [*self.query.phrases, *words, *self._terms(index)],
+                [*self.query.phrases, *words, *terms],
                 best if best >= 0 else None,
             ),
             score=min(self.most, round(float(self.ranking.scores[self.found_by[index]]), 6)),
             matched=(*words, *self._reasons(index)) or (self._faint_reason(),),
         )
 
-    def _words(self, index: int) -> list[str]:
+    def _words(self, present: Collection[str]) -> list[str]:
         """Words of the query as they were written, or what was found in their place."""
         matched: list[str] = []
         for word, terms in self.query.words:
-            if any(self._occurs(term, index) for term in terms):
+            if any(term in present for term in terms):
                 matched.append(word)
             else:
                 guessed = [self.guesses[term] for term in terms if term in self.guesses]
-                matched += [term for term in guessed if self._occurs(term, index)]
+                matched += [term for term in guessed if term in present]
         return list(dict.fromkeys(matched))
 
-    def _terms(self, index: int) -> list[str]:
-        return [term for term in self.query.terms if self._occurs(term, index)]
-
-    def _occurs(self, term: str, index: int) -> bool:
-        return index in self._occurrences.get(term, ())
-
     @cached_property
-    def _occurrences(self) -> dict[str, frozenset[int]]:
-        """In which of the entries that are shown each term occurs: it may occur in very many."""
+    def _present(self) -> dict[int, set[str]]:
+        """Which terms occur in each of the entries that are shown, of the very many that may."""
         is_shown = np.zeros(self.entries.size, dtype=np.bool_)
         is_shown[list(self.found_by)] = True
-        return {
-            term: frozenset(entries[is_shown[entries]].tolist())
-            for term, (entries, _) in self.found.items()
-        }
+        present = {index: set[str]() for index in self.found_by}
+        for term, (entries, _) in self.found.items():
+            for index in entries[is_shown[entries]].tolist():
+                present[index].add(term)
+        return present
 
     def _reasons(self, index: int) -> list[str]:
         ranking = self.ranking

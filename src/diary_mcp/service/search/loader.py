@@ -185,6 +185,8 @@ class DocumentLoader:
         is in it, and what is shared by itself.
         """
         ids, diaries = as_ids(snapshot.shared_ids), as_ids(snapshot.shared_diaries)
+        if not len(ids):
+            return as_flags(b"")
         viewable = as_flags(snapshot.shared_in_own).copy()
         asked = [DiaryId(each) for each in as_uuids(np.unique(diaries[~viewable])) if each.int]
         if asked:
@@ -235,13 +237,12 @@ class DocumentLoader:
     async def _shared(
         self, search: SearchReader, request: SearchRequest, snapshot: Snapshot, model: str | None
     ) -> Part:
-        ids = as_ids(snapshot.shared_ids)
-        documents = await self._renew(
-            search,
-            self._cache_key(request, model),
-            ids,
-            as_integers(snapshot.shared_revisions, ">i8"),
-        )
+        cached, ids = self._cache_key(request, model), as_ids(snapshot.shared_ids)
+        if not len(ids):
+            self._cache.drop(cached)
+            return NO_PART
+        revisions = as_integers(snapshot.shared_revisions, ">i8")
+        documents = await self._renew(search, cached, ids, revisions)
         eligible = as_flags(snapshot.shared_eligible)
         named = np.concatenate([as_ids(snapshot.named), ids[as_flags(snapshot.shared_named)]])
         return Part(
@@ -286,16 +287,18 @@ def _by_then(part: Part, request: SearchRequest) -> Part:
 def _among(documents: Documents, ids: Ids) -> Flags:
     """Which documents are of these entries."""
     among = np.zeros(documents.size, dtype=np.bool_)
-    indices = documents.indices_of(ids)
-    among[indices[indices >= 0]] = True
+    if len(ids):
+        indices = documents.indices_of(ids)
+        among[indices[indices >= 0]] = True
     return among
 
 
 def _placed(documents: Documents, ids: bytes, values: bytes) -> Ids:
     """For each document the value that stands in the place of its id; empty where there is none."""
     placed = np.zeros(documents.size, dtype=documents.ids.dtype)
-    indices = documents.indices_of(as_ids(ids))
-    placed[indices[indices >= 0]] = as_ids(values)[indices >= 0]
+    if ids:
+        indices = documents.indices_of(as_ids(ids))
+        placed[indices[indices >= 0]] = as_ids(values)[indices >= 0]
     return placed
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from diary_mcp.domain.entry import EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName
@@ -76,7 +77,7 @@ class Query:
     is_cut: bool
     """Whether it has more words, phrases or exclusions than are looked up."""
 
-    @property
+    @cached_property
     def terms(self) -> list[str]:
         """Every term once, in order."""
         return list(dict.fromkeys(term for _, terms in self.words for term in terms))

@@ -269,6 +269,8 @@ def _deviations(cosines: Floats, text: Floats, statistics: Statistics | None) ->
 
 def _in_context(corpus: Corpus, own: Floats, weights: Weights) -> Floats:
     """The weighted mean of an entry's own score and its neighbours' in the same session."""
+    if not corpus.sessions.any():
+        return own
     total, weight = own.copy(), np.ones(corpus.size)
     share = np.minimum(1.0, weights.context_length / np.maximum(corpus.lengths, 1))
     steps = [(-d, worth) for d, worth in enumerate(weights.before, 1)]

@@ -68,7 +68,9 @@ class Turns:
             )
         self._asked[agent] += 1
         try:
-            async with self._lines.setdefault(agent, anyio.Semaphore(self._at_once)):
+            if agent not in self._lines:
+                self._lines[agent] = anyio.Semaphore(self._at_once, fast_acquire=True)
+            async with self._lines[agent]:
                 yield
         finally:
             self._asked[agent] -= 1
