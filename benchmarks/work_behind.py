@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import psycopg
 
-_LONGEST_S = 180
+LONGEST_S = 180
 _LOOK_S = 0.5
 
 _WAITING = """\
@@ -22,7 +22,7 @@ def find_database(home: Path) -> str:
     return f"host={lines[4]} port={lines[3]} user=diary dbname=diary"
 
 
-def wait_for_work(home: Path, *, longest_s: float = _LONGEST_S) -> None:
+def wait_for_work(home: Path, *, longest_s: float = LONGEST_S) -> None:
     """Until no workflow waits, and no entry for its words and its vectors."""
     deadline = time.monotonic() + longest_s
     with psycopg.connect(find_database(home), autocommit=True) as connection:
