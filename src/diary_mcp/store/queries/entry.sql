@@ -210,13 +210,7 @@ where
     (e.id = %(id)s or (e.owner = %(caller)s and e.key = any(%(keys)s::text [])))
     and (
         e.owner = %(caller)s
-        or exists (
-            select
-            from diary.active_share as s
-            where
-                s.entry_id = e.id
-                and s.grantee = any(%(grantees)s)
-        )
+        or diary.is_open_to(e.id, %(grantees)s)
     )
 order by (e.id = %(id)s) desc nulls last, array_position(%(keys)s::text [], e.key)
 limit 1

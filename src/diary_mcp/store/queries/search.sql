@@ -94,11 +94,7 @@ cross join (
                 when
                     not %(include_superseded)s
                     and e.superseded_by is not null
-                    and exists (
-                        select
-                        from diary.active_share as s
-                        where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
-                    )
+                    and diary.is_open_to(e.superseded_by, %(grantees)s)
                     then e.superseded_by
             end as superseded_by,
             coalesce(e.key = any(%(names)s::text []), false) as named,
@@ -322,13 +318,7 @@ where
     e.id = any(%(ids)s::uuid [])
     and (
         e.owner = %(caller)s
-        or exists (
-            select
-            from diary.active_share as s
-            where
-                s.entry_id = e.id
-                and s.grantee = any(%(grantees)s)
-        )
+        or diary.is_open_to(e.id, %(grantees)s)
     )
 
 -- name: claim_words
