@@ -9,7 +9,13 @@ from psycopg.rows import class_row, scalar_row
 
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.ports.index import WORDS_VERSION
-from diary_mcp.service.ports.outline import Changes, PagePosition, Standing, Within
+from diary_mcp.service.ports.outline import (
+    Changes,
+    ChosenDocuments,
+    PagePosition,
+    Standing,
+    Within,
+)
 from diary_mcp.service.ports.search import MAX_VOCABULARY, PackedDocuments, Whose
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
@@ -71,6 +77,10 @@ class PostgresOutlines:
     async def read_standing(self, within: Within, ids: bytes) -> Standing:
         asked = {**_searched(within), "asked": PackedIds(ids)}
         return await self._fetch(Standing, "read_standing", asked)
+
+    async def read_chosen(self, within: Within, ids: bytes, model: str | None) -> ChosenDocuments:
+        asked = {"asked": PackedIds(ids), "model": model, "words_by": WORDS_VERSION}
+        return await self._fetch(ChosenDocuments, "read_chosen", {**_searched(within), **asked})
 
     async def list_matching(self, within: Within) -> bytes:
         return (await self._fetch(_Ids, "list_matching", _searched(within))).ids

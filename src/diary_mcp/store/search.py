@@ -66,7 +66,7 @@ class PostgresSearch:
         return await self._fetch(PackedDocuments, "read_all_documents", asked)
 
     async def read_postings(self, indexed: Indexed, terms: Collection[str]) -> list[Postings]:
-        if not terms:
+        if not terms or not (indexed.owners or indexed.others):
             return []
         cursor = self._connection.cursor(row_factory=class_row(Postings))
         asked = {**_looked_up(indexed), "terms": list(terms)}

@@ -5,7 +5,7 @@ is what its plan has read of every large table. What looks at everything by its 
 here: exports, drift, `reconcile`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import cast
 from uuid import UUID
 
@@ -17,10 +17,9 @@ from diary_mcp.service.ports.workflows import PERMISSION_WORKFLOWS
 from diary_mcp.store.connecting import BoundedConnection
 from diary_mcp.store.database import Connection
 from diary_mcp.store.sql import load_queries
+from support.plans import Plan, nodes
 
 pytestmark = pytest.mark.anyio
-
-Plan = dict[str, object]
 
 AGENT = "agent-1"
 ENTRY = UUID(int=300)
@@ -221,6 +220,7 @@ NEW: Mapping[str, object] = {
 }
 SPECIAL: Mapping[str, Mapping[str, object]] = {
     "outline.read_standing": {"whole": None, "asked": [ENTRY]},
+    "outline.read_chosen": {"whole": None, "asked": [ENTRY]},
     "outline.list_matching": {"whole": None},
     "search.read_postings": {"shared": [ENTRY]},
     "search.list_terms": {"shared": [ENTRY], "most": 100},
@@ -283,7 +283,8 @@ STATEMENTS = (
         "lock_documents", "remove_postings", "is_waiting",
     )),
     *("outline." + name for name in (
-        "read_page", "list_changes", "list_vocabulary", "read_standing", "list_matching",
+        "read_page", "list_changes", "list_vocabulary", "read_standing", "read_chosen",
+        "list_matching",
     )),
     *("entry." + name for name in (
         "find_entry", "was_owned_by", "list_entries", "list_own_entries", "list_tags",
@@ -376,12 +377,6 @@ async def list_excessive_reads(connection: Connection, statement: str) -> list[s
         for plan in nodes(explanation["Plan"])
         if (rows := rows_read(plan)) > FEWER.get(statement, MAX_ROWS)
     ]
-
-
-def nodes(plan: Plan) -> Iterator[Plan]:
-    yield plan
-    for below in cast("list[Plan]", plan.get("Plans", [])):
-        yield from nodes(below)
 
 
 def rows_read(plan: Plan) -> int:

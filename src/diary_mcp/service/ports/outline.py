@@ -40,10 +40,15 @@ class Standing:
 
     ids: bytes
     """16 bytes each."""
-    eligible: bytes
-    """One byte each: 1 where it passes the filters, and nothing that may be seen supersedes it."""
+    matching: bytes
+    """One byte each: 1 where it passes the filters."""
     superseded_by: bytes
     """16 bytes each: what supersedes it and may be seen, if it is no hit then; else zeros."""
+
+
+@dataclass(frozen=True)
+class ChosenDocuments(PackedDocuments, Standing):
+    """The same with their documents."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,10 @@ class OutlineReader(Protocol):
 
     async def read_standing(self, within: Within, ids: bytes) -> Standing:
         """Of these ids, 16 bytes each."""
+        ...
+
+    async def read_chosen(self, within: Within, ids: bytes, model: str | None) -> ChosenDocuments:
+        """The same with the documents and the vectors of `model` (none where that is `None`)."""
         ...
 
     async def list_matching(self, within: Within) -> bytes:

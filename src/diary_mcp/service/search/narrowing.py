@@ -19,14 +19,11 @@ from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.cache import (
     Ids,
     as_entry_ids,
-    as_flags,
     as_ids,
-    join,
-    unpack,
 )
 from diary_mcp.service.search.candidates import Candidates, Sought, choose_candidates
+from diary_mcp.service.search.chosen import ChosenEntries
 from diary_mcp.service.search.corpus import (
-    MAX_STEPS,
     NO_PART,
     Found,
     Part,
@@ -130,16 +127,16 @@ class LargeDiary:
         counted: Sequence[Unindexed],
     ) -> Narrowed:
         """Reads what is worth ranking; all of it, where that is little."""
-        standings = _Standings(self.store, self.within)
+        read = ChosenEntries(self.store, self.within, self.model, self.view.changed)
         forced = np.concatenate(
             [self.view.changed.ids, _packed([each.id for each in counted]), self.named]
         )
-        await standings.ask(forced)
-        chosen, statistics = await self._choose(wanted, terms, weights, standings)
+        await read.ask(forced)
+        chosen, statistics = await self._choose(wanted, terms, weights, read)
         near = self.view.outline.ids[self._neighbours(chosen, weights)]
-        await standings.ask(near)
+        await read.ask(near)
         worth = np.concatenate([forced, self.view.outline.ids[chosen], near])
-        part = await self._read(standings, await standings.with_heirs(worth))
+        part = read.as_part(await read.with_heirs(worth), self.named)
         if not await self.may_read():
             return Narrowed(SearchedEntries(NO_PART, ()), NO_PART.named, (), {}, {}, None)
         left = self._count_left() - int((self.view.outline.find(part.documents.ids) >= 0).sum())
@@ -168,41 +165,41 @@ class LargeDiary:
         wanted: Wanted,
         terms: Mapping[str, Terms],
         weights: Weights,
-        standings: "_Standings",
+        read: ChosenEntries,
     ) -> tuple[Integers, Statistics]:
-        """The best slots that may be hits: of the best, else of all that pass the filters."""
+        """The best slots that may be hits: of the best, else of all that pass the filters.
+
+        The first are read with their neighbours at once: mostly they are enough.
+        """
         order_by = partial(self._order, wanted, terms, weights)
         candidates = await anyio.to_thread.run_sync(order_by)
         order, statistics = candidates.slots, candidates.statistics
-        ids, end = self.view.outline.ids, 0
+        ids = self.view.outline.ids
+        await read.ask(ids[self._neighbours(order[: wanted.count], weights)])
         for end in range(wanted.count, len(order) + wanted.count, wanted.count):
-            portion = order[end - wanted.count : end]
-            await standings.ask(ids[portion])
-            self._forget(portion, standings)
-            if end == wanted.count and len(order) <= end:
+            await read.ask(ids[order[:end]])
+            self._forget(order[:end], read)
+            if len(order) <= wanted.count:
                 return order, statistics
-            if len(standings.promising) >= wanted.count // 2:
-                break
-        else:
-            if len(order) == _ROUNDS * wanted.count:
-                return await self._choose_matching(wanted, order_by, standings), statistics
-        asked = order[:end]
-        return asked[np.isin(ids[asked], standings.promising)], statistics
+            promising = order[:end][read.are_promising(ids[order[:end]])]
+            if len(promising) >= wanted.count // 2:
+                return promising, statistics
+        if len(order) == _ROUNDS * wanted.count:
+            return await self._choose_matching(wanted, order_by, read), statistics
+        return order[read.are_promising(ids[order])], statistics
 
     async def _choose_matching(
         self,
         wanted: Wanted,
         order_by: Callable[[Flags], Candidates],
-        standings: "_Standings",
+        read: ChosenEntries,
     ) -> Integers:
         """The best slots of all that pass the filters."""
-        matching = self.view.outline.find(await standings.list_matching())
+        matching = self.view.outline.find(await read.list_matching())
         among = np.zeros(self.view.outline.size, dtype=np.bool_)
         among[matching[matching >= 0]] = True
         candidates = await anyio.to_thread.run_sync(partial(order_by, among))
-        best = candidates.slots[: wanted.count]
-        await standings.ask(self.view.outline.ids[best])
-        return best
+        return candidates.slots[: wanted.count]
 
     def _order(
         self,
@@ -227,11 +224,11 @@ class LargeDiary:
         slots = np.flatnonzero(allowed)
         return replace(candidates, slots=slots[np.argsort(-outline.ages[slots])[:most]])
 
-    def _forget(self, slots: Integers, standings: "_Standings") -> None:
+    def _forget(self, slots: Integers, read: ChosenEntries) -> None:
         """Of a diary that is searched whole, what is not there is gone."""
         if self.within.diary is None and self.within.reader.place is not None:
             return
-        there = np.isin(self.view.outline.ids[slots], standings.ids)
+        there = np.isin(self.view.outline.ids[slots], read.ids)
         self.view.kept.gone[slots[~there]] = True
 
     def _neighbours(self, chosen: Integers, weights: Weights) -> Integers:
@@ -244,21 +241,6 @@ class LargeDiary:
         ends = np.searchsorted(outline.sessions, sessions[sessions != 0], side="right")
         near = outline.around(np.concatenate([centres, ends[ends > 0] - 1]), weights)
         return near[~(self.view.hidden | self.view.kept.gone)[near]]
-
-    async def _read(self, standings: "_Standings", worth: Ids) -> Part:
-        ids = standings.ids[np.isin(standings.ids, worth)]
-        changed = self.view.changed
-        missing = ids[~np.isin(ids, changed.ids)].tobytes()
-        async with self.store.reading() as rows:
-            read = unpack(await rows.search.read_documents(missing, self.model))
-        still = changed.take(np.isin(changed.ids, ids))
-        documents = join([each for each in (read, still) if each.size] or [read])
-        at = documents.indices_of(standings.ids)
-        eligible = np.zeros(documents.size, dtype=np.bool_)
-        eligible[at[at >= 0]] = standings.eligible[at >= 0]
-        superseded_by = np.zeros(documents.size, dtype=documents.ids.dtype)
-        superseded_by[at[at >= 0]] = standings.superseded_by[at >= 0]
-        return Part(documents, eligible, np.isin(documents.ids, self.named), superseded_by)
 
     async def _find(
         self,
@@ -295,52 +277,6 @@ class LargeDiary:
     @property
     def _others(self) -> list[EntryId]:
         return as_entry_ids(np.concatenate([self.view.changed.ids, self.shared.documents.ids]))
-
-
-class _Standings:
-    """Which entries are where it is searched, and may be hits; each is asked about once."""
-
-    def __init__(self, store: Store, within: Within) -> None:
-        self._store = store
-        self._within = within
-        self._asked = as_ids(b"")
-        self.ids = as_ids(b"")
-        self.eligible = as_flags(b"")
-        self.superseded_by = as_ids(b"")
-
-    @property
-    def promising(self) -> Ids:
-        """Those that may be hits, or that another stands for."""
-        return self.ids[self.eligible | (self.superseded_by != b"")]
-
-    async def ask(self, wanted: Ids) -> None:
-        """Asks about those that were not asked about yet."""
-        ids = np.setdiff1d(wanted, self._asked)
-        if not len(ids):
-            return
-        self._asked = np.concatenate([self._asked, ids])
-        async with self._store.reading() as rows:
-            standing = await rows.outlines.read_standing(self._within, ids.tobytes())
-        self.ids = np.concatenate([self.ids, as_ids(standing.ids)])
-        self.eligible = np.concatenate([self.eligible, as_flags(standing.eligible)])
-        superseded_by = as_ids(standing.superseded_by)
-        self.superseded_by = np.concatenate([self.superseded_by, superseded_by])
-
-    async def with_heirs(self, ids: Ids) -> Ids:
-        """These with what supersedes them, and that."""
-        for _ in range(MAX_STEPS):
-            heirs = self.superseded_by[np.isin(self.ids, ids)]
-            newer = np.setdiff1d(heirs[heirs != b""], ids)
-            if not len(newer):
-                break
-            await self.ask(newer)
-            ids = np.concatenate([ids, newer])
-        return ids
-
-    async def list_matching(self) -> Ids:
-        """All that pass the filters."""
-        async with self._store.reading() as rows:
-            return as_ids(await rows.outlines.list_matching(self._within))
 
 
 def _packed(ids: Collection[EntryId]) -> Ids:

@@ -65,37 +65,21 @@ from (
 -- name: read_standing
 -- Of these entries those that are where it is searched, and which of them may be hits.
 select
-    coalesce(string_agg(uuid_send(standing.id), ''), '') as ids,
-    coalesce(string_agg(boolsend(standing.matching and standing.superseded_by is null), ''), '') as eligible,
-    coalesce(string_agg(uuid_send(
-        coalesce(standing.superseded_by, '00000000-0000-0000-0000-000000000000')
-    ), ''), '') as superseded_by
-from (
-    select
-        e.id,
-        diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-        and (%(session)s::text is null or e.session = %(session)s) as matching,
-        case
-            when
-                not %(include_superseded)s
-                and e.superseded_by is not null
-                and exists (
-                    select
-                    from diary.newer_seen_by(e.superseded_by, %(diary)s, %(caller)s, %(grantees)s)
-                )
-                then e.superseded_by
-        end as superseded_by
-    from unnest(%(asked)s::uuid []) as asked (id)
-    inner join diary.entry as e on e.id = asked.id
-    where
-        case
-            when %(whole)s::uuid is null
-                then
-                    e.owner = %(caller)s
-                    and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
-            else e.diary_id = %(whole)s
-        end
-) as standing
+    -- include: packed_standing
+    coalesce(string_agg(uuid_send(e.id), ''), '') as ids
+from unnest(%(asked)s::uuid []) as asked (id)
+inner join diary.entry as e on e.id = asked.id
+-- include: standing
+
+-- name: read_chosen
+-- The same with their documents, each of which is looked up as its entry is.
+select
+    -- include: packed_standing
+    -- include: packed_documents
+from unnest(%(asked)s::uuid []) as asked (id)
+inner join diary.entry as e on e.id = asked.id
+inner join diary.search_document as document on document.entry_id = e.id
+-- include: standing
 
 -- name: list_matching
 -- All that pass the filters, where few of the best do.
