@@ -12,6 +12,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.errors import EmbeddingUnavailableError, PermissionBackendUnavailableError
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
+from diary_mcp.domain.relations import group_of
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.entries.listing import Page
 from diary_mcp.service.index.indexer import EntryIndexer
@@ -87,9 +88,10 @@ class Searching:
             for draft in drafts
         ]
 
-    async def share(self, entry: Entry, reader: AgentName) -> None:
+    async def share(self, entry: Entry, reader: AgentName | Grantee) -> None:
         """Shares, and settles it."""
-        await self.foundation.diary.agents.register(reader)
+        if group_of(Grantee(reader)) is None:
+            await self.foundation.diary.agents.register(AgentName(reader))
         await self.foundation.diary.sharing.share(
             entry.owner, str(entry.id), Grantee(reader), expires_at=None, note=None
         )

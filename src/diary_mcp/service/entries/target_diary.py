@@ -147,12 +147,22 @@ class Places:
         Raises:
             PermissionBackendUnavailableError: nobody can say which groups the caller is in.
         """
-        reader, place = looked.reader, looked.place
-        if scope == "mine":
-            reader = Readership(reader.caller)
-        elif place is None or place.owner == reader.caller:
-            reader = await self._access.readership(reader.caller)
-        return replace(reader, place=place)
+        if not self.asks_for_groups(looked, scope):
+            return self.reader_at_first(looked, scope)
+        return replace(await self._access.readership(looked.reader.caller), place=looked.place)
+
+    @staticmethod
+    def asks_for_groups(looked: Looked, scope: Scope) -> bool:
+        """Whether more may be read under the names of the caller's groups, not asked for yet."""
+        return scope != "mine" and (
+            looked.place is None or looked.place.owner == looked.reader.caller
+        )
+
+    @staticmethod
+    def reader_at_first(looked: Looked, scope: Scope) -> Readership:
+        """Who reads what is looked at, as far as it is known without asking anybody."""
+        reader = Readership(looked.reader.caller) if scope == "mine" else looked.reader
+        return replace(reader, place=looked.place)
 
     async def names_of(self, looked: Looked) -> Readership:
         """Under which names the caller may read; without groups while nobody can say which."""

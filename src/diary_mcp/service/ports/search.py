@@ -41,6 +41,8 @@ class Known:
     """How many there are."""
     fingerprint: int
     """The revisions of all of these by xor; with their number, it changes when any does."""
+    is_reached: bool
+    """Whether anything of others' is open to the caller's name, or to any group."""
     superseded: bytes
     """Ids of those that an entry which the caller may see supersedes, if these are no hits."""
     superseded_by: bytes

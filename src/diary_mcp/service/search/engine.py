@@ -55,6 +55,8 @@ class FoundPage:
     hits: list[SearchHit]
     has_more: bool
     notices: tuple[str, ...]
+    is_reached: bool
+    """Whether anything of others' is open to the caller's name, or to any group."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class SearchEngine:
             empty=not shown,
         )
         has_more = max(len(chosen.found_by), len(shown)) > request.limit
-        return FoundPage(shown[: request.limit], has_more, tuple(notices))
+        return FoundPage(shown[: request.limit], has_more, tuple(notices), material.is_reached)
 
     async def _choose(
         self, request: SearchRequest, query: Query, literally: str | None, ranked: _Ranked

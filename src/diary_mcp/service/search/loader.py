@@ -1,7 +1,7 @@
 """Reading what one search looks at: from what this process keeps, and the rest from the store."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -38,6 +38,15 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+@dataclass(frozen=True)
+class Read:
+    """What one search looks at."""
+
+    entries: SearchedEntries | LargeDiary
+    is_reached: bool
+    """Whether anything of others' is open to the caller's name, or to any group."""
+
+
 class DocumentLoader:
     """Reads for one search at a time, and keeps what was read.
 
@@ -65,7 +74,7 @@ class DocumentLoader:
         reader: Readership,
         names: Collection[str],
         model: str | None,
-    ) -> SearchedEntries | LargeDiary:
+    ) -> Read:
         """What there is within the scope that the caller may read, or where that is large, where.
 
         A diary that is searched whole is asked about as a whole.
@@ -99,10 +108,10 @@ class DocumentLoader:
                 view, within, owners=[request.caller], snapshot=snapshot, request=request,
                 model=model,
             )  # fmt: skip
-            return replace(large, shared=seen)
-        return SearchedEntries(
-            _by_then(own, request), [request.caller], shared=_by_then(seen, request)
-        )
+            return Read(replace(large, shared=seen), snapshot.is_reached)
+        own = _by_then(own, request)
+        entries = SearchedEntries(own, [request.caller], shared=_by_then(seen, request))
+        return Read(entries, snapshot.is_reached)
 
     async def _read_diary(
         self,
@@ -111,7 +120,7 @@ class DocumentLoader:
         diary: DiaryId,
         names: Collection[str],
         model: str | None,
-    ) -> SearchedEntries | LargeDiary | None:
+    ) -> Read | None:
         """All that is in the diary, or `None` where the rows do not open it as a whole."""
         whose = Whose(diary=diary)
         part, view = NO_PART, None
@@ -137,11 +146,12 @@ class DocumentLoader:
                 view, within, owners=snapshot.owners, snapshot=snapshot, request=request,
                 model=model,
             )  # fmt: skip
-            return replace(large, may_read=may_read)
+            return Read(replace(large, may_read=may_read), snapshot.is_reached)
         # After everything was read, as ever.
         if not await may_read():
-            return SearchedEntries(NO_PART, ())
-        return SearchedEntries(_by_then(part, request), snapshot.owners, diary)
+            return Read(SearchedEntries(NO_PART, ()), snapshot.is_reached)
+        entries = SearchedEntries(_by_then(part, request), snapshot.owners, diary)
+        return Read(entries, snapshot.is_reached)
 
     def _most(self, whose: Whose) -> int:
         """How many documents are counted: of what is known to be large, none."""

@@ -112,6 +112,9 @@ class Material:
     worth: Flags | None = None
     """Which of the entries may be found, where others are there for their context alone."""
 
+    is_reached: bool = False
+    """Whether anything of others' is open to the caller's name, or to any group."""
+
 
 class MaterialReader:
     """Reads for one search at a time.
@@ -146,9 +149,11 @@ class MaterialReader:
                 the caller may still read it.
         """
         read = await self._reader.read(request, reader, query.names, self._model)
-        if isinstance(read, LargeDiary):
-            return await self._narrow(request, query, read)
-        return await self._gather(request, query, read)
+        if isinstance(read.entries, LargeDiary):
+            material = await self._narrow(request, query, read.entries)
+        else:
+            material = await self._gather(request, query, read.entries)
+        return replace(material, is_reached=read.is_reached)
 
     async def _measure_vectors(self) -> int | None:
         """How many numbers the model's vectors have; `None` while nobody can say."""

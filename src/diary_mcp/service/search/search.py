@@ -28,7 +28,7 @@ from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.query import SearchRequest
 
 if TYPE_CHECKING:
-    from diary_mcp.service.search.engine import SearchEngine
+    from diary_mcp.service.search.engine import FoundPage, SearchEngine
     from diary_mcp.service.search.ranking import Weights
 
 MAX_HITS = 1_000
@@ -103,6 +103,8 @@ class SearchService:
         self._weights = weights
         self._engine: SearchEngine | None = None
         self._turns = Turns()
+        self._reached = set[AgentName]()
+        """Those to whom something of others' was open when they searched last."""
 
     async def search(
         self,
@@ -143,8 +145,7 @@ class SearchService:
         asked_at = datetime.now(UTC) if position is None else position.created_by
         engine = await self._get_engine()
         try:
-            reader = await self._places.reader_in(looked, filters.scope)
-            found = await engine.find(request, reader)
+            found = await self._find(engine, request, looked)
             notices = found.notices
         except PermissionBackendUnavailableError:
             if filters.scope != "all":
@@ -163,6 +164,25 @@ class SearchService:
                 next_position = SearchPosition(asked_at, seen, found.hits[-1].score)
                 next_cursor = self._cursors.encode_search(next_position, listing)
         return Page(found.hits, next_cursor, " ".join(notices) or None)
+
+    async def _find(
+        self, engine: "SearchEngine", request: SearchRequest, looked: Looked
+    ) -> "FoundPage":
+        """Asks whether there are groups to be asked for where something was open the last time.
+
+        Otherwise the search itself finds out, and is made again where that has changed.
+        """
+        caller, scope = request.caller, request.filters.scope
+        asks = self._places.asks_for_groups(looked, scope)
+        if not asks or caller not in self._reached:
+            found = await engine.find(request, self._places.reader_at_first(looked, scope))
+            if not asks or not found.is_reached:
+                return found
+            self._reached.add(caller)
+        found = await engine.find(request, await self._places.reader_in(looked, scope))
+        if not found.is_reached:
+            self._reached.discard(caller)
+        return found
 
     async def _get_engine(self) -> "SearchEngine":
         if self._engine is None:

@@ -5,6 +5,7 @@
 select
     own.documents,
     own.fingerprint,
+    exists (select from diary.reach_of(%(caller)s)) as is_reached,
     replaced.superseded,
     replaced.superseded_by,
     case
@@ -137,6 +138,7 @@ cross join (
 select
     known.documents,
     known.fingerprint,
+    exists (select from diary.reach_of(%(caller)s)) as is_reached,
     replaced.superseded,
     replaced.superseded_by,
     case

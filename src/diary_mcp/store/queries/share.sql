@@ -96,28 +96,4 @@ where s.entry_id = %(entry_id)s and starts_with(s.grantee, 'group:') and not s.e
 
 -- name: may_reach
 -- Whether any active share, or role on a diary, names the agent, or any group.
-select
-    exists (
-        select
-        from diary.active_entry_share as s
-        where
-            s.grantee = %(agent)s
-    )
-    or exists (
-        select
-        from diary.active_entry_share as s
-        where
-            starts_with(s.grantee, 'group:')
-    )
-    or exists (
-        select
-        from diary.active_role as r
-        where
-            r.grantee = %(agent)s
-    )
-    or exists (
-        select
-        from diary.active_role as r
-        where
-            starts_with(r.grantee, 'group:')
-    )
+select exists (select from diary.reach_of(%(agent)s))

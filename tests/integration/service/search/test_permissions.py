@@ -15,7 +15,7 @@ from diary_mcp.domain.entry import (
     SearchMode,
 )
 from diary_mcp.domain.errors import NotFoundError
-from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 from diary_mcp.service.ports.entries import Place, Readership
 from diary_mcp.service.search.corpus import SearchedEntries
 from diary_mcp.service.search.loader import DocumentLoader
@@ -88,6 +88,25 @@ async def test_a_removed_viewer_finds_nothing_any_more(diary: Searching) -> None
 
     assert [hit.id for hit in with_share.rows] == [entry.id]
     assert without.rows == []
+
+
+async def test_what_is_shared_with_a_group_is_found_by_a_member_who_has_searched_before(
+    diary: Searching,
+) -> None:
+    (entry,) = await diary.write("The backup failed.")
+    await diary.foundation.diary.agents.register(BOB)
+    await diary.query("insert into diary.agent_group (name) values ('team')")
+    await diary.foundation.permissions.add(GroupName("team"), Grantee(BOB))
+    before = await diary.find("backup", reader=BOB)
+
+    await diary.share(entry, Grantee("group:team"))
+    found = [await diary.find("backup", reader=BOB) for _ in range(2)]
+    await diary.foundation.diary.sharing.unshare(ALICE, str(entry.id), Grantee("group:team"))
+    after = [await diary.find("backup", reader=BOB) for _ in range(2)]
+
+    assert before.rows == []
+    assert [[hit.id for hit in page.rows] for page in found] == [[entry.id], [entry.id]]
+    assert [page.rows for page in after] == [[], []]
 
 
 async def test_a_share_that_the_backend_denies_is_not_searched(diary: Searching) -> None:
@@ -205,9 +224,9 @@ async def test_a_role_that_the_backend_denies_opens_no_diary_to_a_search(diary: 
     await diary.query("delete from diary.relation_tuple where relation = 'writer'")
 
     denied = await loader.read(request, reader, (), None)
-    assert isinstance(open_to_bob, SearchedEntries)
-    assert isinstance(denied, SearchedEntries)
-    assert (open_to_bob.size, denied.size) == (1, 0)
+    assert isinstance(open_to_bob.entries, SearchedEntries)
+    assert isinstance(denied.entries, SearchedEntries)
+    assert (open_to_bob.entries.size, denied.entries.size) == (1, 0)
 
 
 async def no_model() -> None:
