@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import psycopg
 
-LONGEST_S = 180
+LONGEST_S = 600
 _LOOK_S = 0.5
 
 _WAITING = """\
