@@ -4,6 +4,8 @@ import gc
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import ModuleType
+from typing import cast
 
 
 @contextmanager
@@ -21,3 +23,20 @@ def lasting_imports() -> Generator[None]:
         if len(sys.modules) > known:
             gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def importing_without(package: str) -> Generator[None]:
+    """Has what the block imports do as if the package were not installed.
+
+    For what takes it along where it is there, and does without it where it is not.
+    """
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
+    if package in modules:
+        yield
+        return
+    modules[package] = None
+    try:
+        yield
+    finally:
+        del modules[package]

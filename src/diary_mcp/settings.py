@@ -7,12 +7,13 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     Field,
     SecretStr,
@@ -21,7 +22,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Label
@@ -127,12 +127,12 @@ HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 KeysUrl = Annotated[str, AfterValidator(_check_keys_url)]
 
 
-class Settings(BaseSettings):
-    """Where things are and who is calling."""
+class Settings(BaseModel, frozen=True, extra="forbid", validate_default=True):
+    """Where things are and who is calling; the environment says what is not given.
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
-    )
+    Each is one word, so that this takes few lines. pydantic-settings reads more, and every server
+    would have to import it before it answers, and keep it.
+    """
 
     database_url: PostgresUrl | None = None
     data_dir: FolderPath = Field(
@@ -157,6 +157,16 @@ class Settings(BaseSettings):
     jwt_audience: str | None = None
     jwt_jwks_url: KeysUrl | None = None
     jwt_agent_claim: str = "sub"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_environment(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        told = {name.lower(): value for name, value in os.environ.items() if value}
+        variables = {name: f"{ENVIRONMENT_PREFIX}{name}".lower() for name in cls.model_fields}
+        found = {name: told[each] for name, each in variables.items() if each in told}
+        return {**found, **cast("dict[str, object]", given)}
 
     @model_validator(mode="after")
     def _check_issuer_is_whole(self) -> "Settings":
@@ -241,7 +251,7 @@ def load_settings(**flags: str | Path | None) -> Settings:
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings.model_validate(Settings(**given))  # pyright: ignore[reportArgumentType]
+        return Settings.model_validate(given)
     except ValidationError as error:
         problems = [
             f"{_variable(details['loc'])}{details['msg'].removeprefix('Value error, ')}"

@@ -16,7 +16,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
+from diary_mcp.domain.scopes import TOKEN_SCOPES, TokenScope
 from diary_mcp.service.agents.tokens import IssuedToken, TokenService
 from diary_mcp.store.database import open_database
 from diary_mcp.store.tokens import PostgresTokens

@@ -9,7 +9,7 @@ from mcp_types import CallToolResult, TextContent
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee
-from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
+from diary_mcp.domain.scopes import TOKEN_SCOPES, TokenScope
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary

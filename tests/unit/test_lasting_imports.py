@@ -1,4 +1,4 @@
-"""What is imported to stay is not looked through for garbage; everything else is, as ever."""
+"""What is imported to stay is not looked through for garbage, nor takes along what nobody needs."""
 
 import gc
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diary_mcp.lasting_imports import lasting_imports
+from diary_mcp.lasting_imports import importing_without, lasting_imports
 
 
 @pytest.fixture
@@ -41,3 +41,19 @@ def test_garbage_is_looked_for_after_an_import_that_failed() -> None:
         import_module("nobody_has_written_this")
 
     assert gc.isenabled()
+
+
+def test_a_package_that_is_to_be_left_out_is_missing_for_so_long(module: str) -> None:
+    with importing_without(module), pytest.raises(ModuleNotFoundError):
+        import_module(module)
+
+    assert import_module(module).kept == [[]]
+
+
+def test_a_package_that_is_there_already_stays(module: str) -> None:
+    there = import_module(module)
+
+    with importing_without(module):
+        assert import_module(module) is there
+
+    assert sys.modules[module] is there

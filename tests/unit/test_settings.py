@@ -165,3 +165,28 @@ def test_a_folder_called_tilde_is_none_where_its_path_says_so(
     assert load_settings(data_dir="./~/diary").data_dir == tmp_path / "~" / "diary"
     monkeypatch.setenv("DIARY_MCP_DATA_DIR", "./~")
     assert load_settings().data_dir == tmp_path / "~"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "flags", "agent"),
+    [
+        ("DIARY_MCP_AGENT", "ann", {}, "ann"),
+        ("diary_mcp_agent", "ann", {}, "ann"),
+        ("DIARY_MCP_AGENT", "", {}, "local"),
+        ("DIARY_MCP_AGENT", "ann", {"agent": "bob"}, "bob"),
+        ("DIARY_MCP_AGENT", "ann", {"agent": None}, "ann"),
+        ("AGENT", "ann", {}, "local"),
+    ],
+    ids=["set", "in small letters", "empty", "with a flag", "a flag not given", "of another"],
+)
+def test_the_environment_says_what_no_flag_says(
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    flags: dict[str, str | None],
+    agent: str,
+) -> None:
+    monkeypatch.delenv("DIARY_MCP_AGENT", raising=False)
+    monkeypatch.setenv(variable, value)
+
+    assert load_settings(**flags).agent == agent

@@ -22,7 +22,8 @@ from diary_mcp.domain.fields import (
     counted,
     format_time,
 )
-from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
+from diary_mcp.domain.scopes import TOKEN_SCOPES, TokenScope
+from diary_mcp.domain.tokens import AgentToken, TokenId
 from diary_mcp.service.sharing.shares import require_grantee
 from diary_mcp.settings import Settings
 from diary_mcp.store.agents import PostgresAgents

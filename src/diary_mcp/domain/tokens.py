@@ -1,18 +1,13 @@
 """Bearer tokens: what an agent signs in with over HTTP, and what it may then do."""
 
 from datetime import datetime
-from typing import Literal, NewType, get_args
+from typing import NewType
 
 from pydantic import BaseModel
 
 from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.fields import AgentName
-
-TokenScope = Literal["diary:read", "diary:write", "diary:share"]
-TOKEN_SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
-
-DIARY_CLAIM = "diary"
-"""Of whoever has signed in with a token for one diary: which."""
+from diary_mcp.domain.scopes import TokenScope
 
 TokenId = NewType("TokenId", int)
 
@@ -28,8 +23,3 @@ class AgentToken(BaseModel, frozen=True):
 
     created_at: datetime
     expires_at: datetime | None
-
-
-def known_scopes(names: list[str]) -> frozenset[TokenScope]:
-    """Those of `names` that are scopes of the diary; other software's are none of its business."""
-    return frozenset(scope for scope in TOKEN_SCOPES if scope in names)

@@ -8,7 +8,7 @@ from joserfc import jws, jwt
 from joserfc.errors import ClaimError, JoseError
 
 from diary_mcp.domain.fields import NAME_PATTERN, AgentName
-from diary_mcp.domain.tokens import TokenScope, known_scopes
+from diary_mcp.domain.scopes import TokenScope, known_scopes
 from diary_mcp.identity.issuer_keys import IssuerKeys
 from diary_mcp.service.agents.authentication import Identity, TokenRefusedError
 

@@ -7,14 +7,14 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel import Server
 
-from diary_mcp.server.dispatch import CallerOf, DiaryProvider, Dispatcher, explain_refusals
-from diary_mcp.server.prompts.prompts import Prompts
-from diary_mcp.server.resources.completions import Completions
-from diary_mcp.server.resources.resources import Resources
-from diary_mcp.server.resources.subscriptions import Subscriptions
+from diary_mcp.server.dispatch import (
+    CallerOf,
+    DiaryProvider,
+    Dispatcher,
+    LateHandlers,
+    explain_refusals,
+)
 from diary_mcp.server.resources.watchers import Watchers
-from diary_mcp.server.tools.calls import ToolCalls
-from diary_mcp.server.tools.catalogue import HTTP_TOOLS, TOOLS
 
 INSTRUCTIONS = """\
 Your diary: what you decide, learn and hand over, kept for later sessions.
@@ -55,13 +55,10 @@ def build_server(
         has_keys: whether what agents write is signed here; else they are given the tools to sign
             it themselves.
     """
-    dispatcher = Dispatcher(diary, caller_of)
-    subscriptions = watchers and Subscriptions(dispatcher, watchers)
-    session = subscriptions if keeps_session else None
-    tools = ToolCalls(dispatcher, TOOLS if has_keys else HTTP_TOOLS)
-    resources = Resources(dispatcher)
-    prompts = Prompts(dispatcher)
-    completions = Completions(dispatcher)
+    late = LateHandlers(
+        Dispatcher(diary, caller_of), watchers or Watchers(diary), has_keys=has_keys
+    )
+    keeps_subscriptions = watchers is not None and keeps_session
     server: DiaryServer = Server(
         "diary-mcp",
         version=version("diary-mcp"),
@@ -72,21 +69,28 @@ def build_server(
             "prompts/list": _FIXED,
             "resources/templates/list": _FIXED,
         },
-        on_list_tools=tools.list,
-        on_call_tool=tools.call,
-        on_list_resources=resources.list,
-        on_list_resource_templates=resources.list_templates,
-        on_read_resource=resources.read,
-        on_subscribe_resource=session and session.subscribe,
-        on_unsubscribe_resource=session and session.unsubscribe,
-        on_subscriptions_listen=subscriptions and subscriptions.listen,
-        on_list_prompts=prompts.list,
-        on_get_prompt=prompts.get,
-        on_completion=completions.complete,
+        on_list_tools=late.handler(lambda its: its.tools.list),
+        on_call_tool=late.call,
+        on_list_resources=late.handler(lambda its: its.resources.list),
+        on_list_resource_templates=late.handler(lambda its: its.resources.list_templates),
+        on_read_resource=late.handler(lambda its: its.resources.read),
+        on_subscribe_resource=(
+            late.handler(lambda its: its.subscriptions.subscribe) if keeps_subscriptions else None
+        ),
+        on_unsubscribe_resource=(
+            late.handler(lambda its: its.subscriptions.unsubscribe) if keeps_subscriptions else None
+        ),
+        on_subscriptions_listen=(
+            None if watchers is None else late.handler(lambda its: its.subscriptions.listen)
+        ),
+        on_list_prompts=late.handler(lambda its: its.prompts.list),
+        on_get_prompt=late.handler(lambda its: its.prompts.get),
+        on_completion=late.handler(lambda its: its.completions.complete),
     )
+
     server.extensions[EXTENSION_ID] = {}
     server.middleware.append(explain_refusals)
-    server.middleware.append(tools.answer_plainly)
+    server.middleware.append(late.answer_plainly)
     return server
 
 

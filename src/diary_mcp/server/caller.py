@@ -1,12 +1,14 @@
 """Who is calling; imports no MCP, so that a hook is quick."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from diary_mcp.domain.diaries import MAIN, DiaryName, parse_diary_name
-from diary_mcp.domain.entry import EntryDiary, EntryFields
 from diary_mcp.domain.errors import ForbiddenError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenScope
+from diary_mcp.domain.scopes import TOKEN_SCOPES, TokenScope
+
+if TYPE_CHECKING:
+    from diary_mcp.domain.entry import EntryDiary, EntryFields
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,14 @@ class Caller:
     """That of entries which are written without one."""
     diary: str | None = None
     """The current one: where calls write and read that name none."""
-    only: EntryDiary | None = None
+    only: "EntryDiary | None" = None
     """The current one, where the token is for it alone: the caller reaches nothing else."""
 
-    def name_of(self, entry: EntryFields) -> str | None:
+    def name_of(self, entry: "EntryFields") -> str | None:
         """The diary of an entry as the caller names it; `None` where that goes without saying."""
+        # There is a caller before `initialize` is answered, and no entry.
+        from diary_mcp.domain.diaries import MAIN, DiaryName, parse_diary_name  # noqa: PLC0415
+
         diary = entry.diary
         if diary is None and self.diary is None:
             return None

@@ -1,29 +1,30 @@
-"""What every request needs first: the diary, and an agent that may ask for this."""
+"""What every request needs first: who answers it, the diary, and an agent that may ask for this."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+import anyio.to_thread
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolRequestParams, CallToolResult
 from pydantic import ValidationError
-from starlette.requests import HTTPConnection
 
-from diary_mcp.domain.diaries import DiaryName
-from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.errors import (
     DiaryNotFoundError,
-    ForbiddenError,
     NotFoundError,
     UnavailableError,
 )
-from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import DIARY_CLAIM, TokenScope, known_scopes
+from diary_mcp.domain.scopes import TokenScope
+from diary_mcp.lasting_imports import lasting_imports
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.errors import refusal
-from diary_mcp.service.diary import Diary
+
+if TYPE_CHECKING:
+    from diary_mcp.server.handlers import Handlers
+    from diary_mcp.server.resources.watchers import Watchers
+    from diary_mcp.service.diary import Diary
 
 REQUEST_TIMEOUT_S = 30
 # Longer, because the first start makes a database; less than the minute that clients often wait.
@@ -34,37 +35,18 @@ RequestContext = ServerRequestContext[object]
 
 CallerOf = Callable[[RequestContext], Caller]
 Answer = TypeVar("Answer")
+_Params = TypeVar("_Params")
+_Result = TypeVar("_Result")
 
 
 class DiaryProvider(Protocol):
-    async def __call__(self) -> Diary:
+    async def __call__(self) -> "Diary":
         """The diary, as soon as it is up.
 
         Raises:
             UnavailableError: it is not, and why.
         """
         ...
-
-
-def signed_in_caller(
-    context: RequestContext, session: str | None = None, diary: str | None = None
-) -> Caller:
-    """The agent whose bearer token came with the HTTP request that is being answered.
-
-    Raises:
-        ForbiddenError: there was none. Bearer authentication lets no such request through.
-    """
-    request: object = context.request
-    user: object = request.scope.get("user") if isinstance(request, HTTPConnection) else None
-    if not isinstance(user, AuthenticatedUser) or user.access_token.subject is None:
-        raise ForbiddenError("You are not signed in. Ask the operator for a token.")
-    agent = AgentName(user.access_token.subject)
-    scopes = known_scopes(user.access_token.scopes)
-    only: object = (user.access_token.claims or {}).get(DIARY_CLAIM)
-    if isinstance(only, EntryDiary):
-        name = DiaryName(only.owner, only.name).seen_by(agent)
-        return Caller(agent, scopes, session, name, only)
-    return Caller(agent, scopes, session, diary)
 
 
 async def explain_refusals(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
@@ -98,7 +80,7 @@ class Dispatcher:
         caller: Caller,
         scope: TokenScope,
         what: str,
-        ask: Callable[[Diary], Awaitable[Answer]],
+        ask: Callable[["Diary"], Awaitable[Answer]],
     ) -> Answer:
         """What `ask` gives; `what` names it to the caller where it fails.
 
@@ -126,7 +108,7 @@ class Dispatcher:
                 "first whether a change was made."
             ) from error
 
-    async def _come_up(self, what: str) -> Diary:
+    async def _come_up(self, what: str) -> "Diary":
         if self._was_up:
             return await self._provide()
         try:
@@ -140,5 +122,52 @@ class Dispatcher:
             ) from error
 
 
-def _counted(diary: Diary, scope: TokenScope) -> AbstractContextManager[None]:
+def _counted(diary: "Diary", scope: TokenScope) -> AbstractContextManager[None]:
     return nullcontext() if scope == "diary:read" else diary.activity.change()
+
+
+class LateHandlers:
+    """The handlers of one server, imported with the first request that needs one of them.
+
+    `initialize` needs none, and they take a quarter as long to import as the SDK does.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, watchers: "Watchers", *, has_keys: bool) -> None:
+        self._make = lambda: _import_handlers().make_handlers(
+            dispatcher, watchers, has_keys=has_keys
+        )
+        self._made: Handlers | None = None
+
+    async def __call__(self) -> "Handlers":
+        if self._made is None:
+            await anyio.to_thread.run_sync(_import_handlers)
+            # Who waited for the import meanwhile may have been quicker.
+            self._made = self._made or self._make()
+        return self._made
+
+    def handler(
+        self, find: Callable[["Handlers"], Callable[[RequestContext, _Params], Awaitable[_Result]]]
+    ) -> Callable[[RequestContext, _Params], Awaitable[_Result]]:
+        """Answers as the one does that `find` finds among them."""
+
+        async def handle(context: RequestContext, params: _Params) -> _Result:
+            return await find(await self())(context, params)
+
+        return handle
+
+    async def call(self, context: RequestContext, params: CallToolRequestParams) -> CallToolResult:
+        """A call of a tool that is not answered plainly."""
+        return await (await self()).tools.call(context, params)
+
+    async def answer_plainly(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+        """A call of a tool as `ToolCalls` does; the innermost middleware."""
+        if ctx.method != "tools/call":
+            return await call_next(ctx)
+        return await (await self()).tools.answer_plainly(ctx, call_next)
+
+
+def _import_handlers():  # noqa: ANN202  # inferred: a module
+    with lasting_imports():
+        from diary_mcp.server import handlers  # noqa: PLC0415  # late, see above
+
+    return handlers

@@ -12,7 +12,6 @@ from starlette.requests import HTTPConnection
 from diary_mcp.domain.errors import ErrorCode, ForbiddenError
 from diary_mcp.server.build import DiaryServer, surround
 from diary_mcp.server.dispatch import CallerOf, RequestContext
-from diary_mcp.server.tools.catalogue import HTTP_TOOLS
 from diary_mcp.service.telemetry import Telemetry
 
 _UNKNOWN = "unknown"
@@ -79,6 +78,9 @@ class _ObservedRequests:
 
 
 def _tool(ctx: RequestContext) -> str:
+    # What takes a call imports it too, and nothing before a call needs it.
+    from diary_mcp.server.tools.catalogue import HTTP_TOOLS  # noqa: PLC0415
+
     name: object = (ctx.params or {}).get("name")
     return name if isinstance(name, str) and name in HTTP_TOOLS else _UNKNOWN
 

@@ -15,14 +15,14 @@ import structlog
 
 from diary_mcp.domain.errors import DiaryError, UnavailableError
 from diary_mcp.lasting_imports import lasting_imports
-from diary_mcp.service.agents.tokens import TokenService
-from diary_mcp.service.diary import Diary
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
 from diary_mcp.transport.http.health import Readiness
 
 if TYPE_CHECKING:
     from diary_mcp.app import Foundation
+    from diary_mcp.service.agents.tokens import TokenService
+    from diary_mcp.service.diary import Diary
     from diary_mcp.service.ports.workflows import Duty
     from diary_mcp.store.takeover import PostgresStandby
 
@@ -56,7 +56,7 @@ class DiaryHost:
         self._failure: UnavailableError | None = None
         self._workflows_are_running = False
 
-    async def __call__(self) -> Diary:
+    async def __call__(self) -> "Diary":
         """The diary; waits while it comes up for the first time.
 
         Raises:
@@ -64,7 +64,7 @@ class DiaryHost:
         """
         return (await self._opened()).diary
 
-    async def tokens(self) -> TokenService:
+    async def tokens(self) -> "TokenService":
         """The agents' tokens; waits, and raises, as for the diary."""
         return (await self._opened()).tokens
 

@@ -21,8 +21,9 @@ from diary_mcp.identity.issuer_tokens import Issuer, IssuerTokenReader
 from diary_mcp.logs import configure_logs
 from diary_mcp.server.build import build_server, surround
 from diary_mcp.server.caller import Caller
-from diary_mcp.server.dispatch import CallerOf, Dispatcher, signed_in_caller
+from diary_mcp.server.dispatch import CallerOf, Dispatcher
 from diary_mcp.server.resources.watchers import Watchers
+from diary_mcp.server.signed_in import signed_in_caller
 from diary_mcp.server.telemetry import observe
 from diary_mcp.service.agents.authentication import AnyTokenReader, IssuedTokenReader, TokenReader
 from diary_mcp.service.telemetry import Telemetry

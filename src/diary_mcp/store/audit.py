@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from diary_mcp.domain.diaries import DiaryRole
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, Time
-from diary_mcp.domain.tokens import TokenId, TokenScope
+from diary_mcp.domain.scopes import TokenScope
+from diary_mcp.domain.tokens import TokenId
 from diary_mcp.service.ports.audit import Giving, GivingKind
 from diary_mcp.store.database import Connection, Database
 from diary_mcp.store.sql import load_queries

@@ -6,7 +6,8 @@ from datetime import datetime
 from psycopg.rows import class_row
 
 from diary_mcp.domain.fields import AgentName, DiaryId
-from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
+from diary_mcp.domain.scopes import TOKEN_SCOPES, TokenScope
+from diary_mcp.domain.tokens import AgentToken, TokenId
 from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.database import Database
 from diary_mcp.store.sql import load_queries

@@ -22,7 +22,7 @@ from diary_mcp.domain.errors import (
     InvalidArgumentError,
     UnavailableError,
 )
-from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.domain.scopes import TokenScope
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.server.errors import tell

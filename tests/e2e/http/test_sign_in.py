@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.domain.scopes import TokenScope
 from support.clients import Json, environment
 from support.fork_server import complete_command
 from support.ground_truth import ask, eventually

@@ -13,7 +13,7 @@ import pytest
 from diary_mcp.commands.sign_remotely import sign_entries
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.domain.scopes import TokenScope
 from diary_mcp.settings import Settings
 from support.clients import Answer, Json, environment
 from support.commands import Done, run_command

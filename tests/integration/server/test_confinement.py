@@ -12,7 +12,7 @@ from mcp_types import PromptReference, ResourceTemplateReference, TextContent
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TOKEN_SCOPES
+from diary_mcp.domain.scopes import TOKEN_SCOPES
 from support.clients import ERAS, Era, Json
 from support.in_memory import InMemory, good, refusal
 from support.watching import ear, subscribe

@@ -9,7 +9,7 @@ from mcp.client.client import Client
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.domain.scopes import TokenScope
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 import structlog
@@ -10,8 +11,10 @@ import structlog
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.server.dispatch import REQUEST_TIMEOUT_S, DiaryProvider
-from diary_mcp.service.diary import Diary
-from diary_mcp.service.ports.entries import Announcement
+
+if TYPE_CHECKING:
+    from diary_mcp.service.diary import Diary
+    from diary_mcp.service.ports.entries import Announcement
 
 _log = structlog.get_logger()
 
@@ -104,7 +107,7 @@ class Watchers:
             for addresses in watcher.addresses.values():
                 await _tell(watcher, addresses)
 
-    async def _tell_of(self, diary: Diary, announcement: Announcement) -> None:
+    async def _tell_of(self, diary: "Diary", announcement: "Announcement") -> None:
         for watcher in tuple(self._watchers):
             addresses = watcher.addresses.get(announcement.entry_id)
             if addresses and await diary.watching.may_hear(watcher.agent, announcement):

@@ -22,7 +22,7 @@ from pydantic_core import to_json
 
 from diary_mcp.domain.entry import EntryFields
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.domain.scopes import TokenScope
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.confinement import require_reach
 from diary_mcp.server.dispatch import Dispatcher, RequestContext

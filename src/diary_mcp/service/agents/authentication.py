@@ -8,7 +8,7 @@ from diary_mcp.domain.entry import EntryDiary
 from diary_mcp.domain.errors import NotFoundError
 from diary_mcp.domain.fields import AgentName, Grantee
 from diary_mcp.domain.relations import group_of
-from diary_mcp.domain.tokens import TokenScope
+from diary_mcp.domain.scopes import TokenScope
 from diary_mcp.service.agents.tokens import TOKEN_PREFIX, TokenService
 from diary_mcp.service.ports.store import Store
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, DiaryId
-from diary_mcp.domain.tokens import TOKEN_SCOPES, AgentToken, TokenId, TokenScope
+from diary_mcp.domain.scopes import TOKEN_SCOPES, TokenScope
+from diary_mcp.domain.tokens import AgentToken, TokenId
 from diary_mcp.service.ports.agents import TokenStore
 
 TOKEN_PREFIX = "dmcp_"  # noqa: S105  # what every token begins with, so that secret scanners see it

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from diary_mcp.domain.fields import AgentName, DiaryId, Grantee, RemovalId
-from diary_mcp.domain.tokens import AgentToken, TokenId, TokenScope
+from diary_mcp.domain.scopes import TokenScope
+from diary_mcp.domain.tokens import AgentToken, TokenId
 from diary_mcp.service.ports.workflows import RelatedId
 
 

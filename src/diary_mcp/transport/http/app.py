@@ -21,7 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from diary_mcp.domain.tokens import TOKEN_SCOPES
+from diary_mcp.domain.scopes import TOKEN_SCOPES
 from diary_mcp.server.build import DiaryServer
 from diary_mcp.service.agents.authentication import TokenReader
 from diary_mcp.transport.http.auth import BearerAuthentication, OpenToEverybody, agent_in

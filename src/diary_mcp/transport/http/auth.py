@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import UnavailableError
-from diary_mcp.domain.tokens import DIARY_CLAIM, TOKEN_SCOPES
+from diary_mcp.domain.scopes import DIARY_CLAIM, TOKEN_SCOPES
 from diary_mcp.service.agents.authentication import Identity, TokenReader, TokenRefusedError
 from diary_mcp.transport.http.draining import end_stream, is_stream_start, service_unavailable
 from diary_mcp.transport.http.protocol import CONNECTION, BoundedHttpProtocol

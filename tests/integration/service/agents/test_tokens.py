@@ -9,7 +9,8 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, Grantee
-from diary_mcp.domain.tokens import TOKEN_SCOPES, TokenId
+from diary_mcp.domain.scopes import TOKEN_SCOPES
+from diary_mcp.domain.tokens import TokenId
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import AgentName
-from diary_mcp.domain.tokens import TOKEN_SCOPES
+from diary_mcp.domain.scopes import TOKEN_SCOPES
 from diary_mcp.service.agents.authentication import Identity, TokenRefusedError
 from diary_mcp.transport.http.auth import BearerAuthentication
 from diary_mcp.transport.http.draining import MAX_STREAMS, ConnectionDrain
