@@ -21,6 +21,8 @@ _SETTINGS = """\
 # Small enough for a laptop.
 max_connections = 250
 shared_buffers = 64MB
+# No transaction is serializable; room for the locks of so many takes as much as a backend.
+max_pred_locks_per_transaction = 10
 io_method = sync
 max_logical_replication_workers = 0
 # An old write-ahead log is what a start after a crash has to read.
