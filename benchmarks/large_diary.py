@@ -66,17 +66,14 @@ _OPEN = (
 PAGE = (
     "# A large diary",
     "",
-    (
-        "`uv run python benchmarks/large_diary.py --entries 200000 --entries 1000000 --pgvector "
-        "--page docs/performance/large.md` wrote this page."
-    ),
+    "`uv run python benchmarks/large_diary.py {}--page docs/performance/large.md` wrote this page.",
     "What is in the data stands in [performance.md](../performance.md#a-large-diary).",
     "",
 )
 HEAD = (
     (
-        "| entries | searched as | n | p50 ms | p99 ms | CPU ms | of PostgreSQL, ms | "
-        "first search, s | MiB at most | recall@10 |"
+        "| entries | searched as | n | p50 ms | p99 ms | CPU ms | of PostgreSQL and the model, ms "
+        "| first search, s | MiB at most | recall@10 |"
     ),
     "|---|---|---|---|---|---|---|---|---|---|",
 )
@@ -238,7 +235,9 @@ def main(
         settings = Settings(data_dir=folder / f"large-{sizes[0]}")
         asyncio.run(measure_vectors(settings, sizes[0], rounds, rows))
     if page is not None:
-        page.write_text("\n".join((*PAGE, f"Measured {machine}.", "", *rows, "")), "utf-8")
+        asked = "".join(f"--entries {entries} " for entries in sizes) + "--pgvector " * pgvector
+        head = [line.format(asked) for line in PAGE]
+        page.write_text("\n".join((*head, f"Measured {machine}.", "", *rows, "")), "utf-8")
 
 
 if __name__ == "__main__":

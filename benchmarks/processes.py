@@ -116,11 +116,9 @@ def _processor() -> str:
 
 
 def family_below(home: Path) -> list[psutil.Process]:
-    """Whatever a measurement has left running on the data below `home`."""
-    left: list[psutil.Process] = []
-    for child in psutil.Process().children():
-        left += family(child, home)
-    for database in databases(home):
+    """Whatever a measurement has left running on the data below `home`, each once."""
+    left: dict[psutil.Process, None] = {}
+    for parent in (*psutil.Process().children(), *databases(home)):
         with suppress(psutil.NoSuchProcess):
-            left += [database, *database.children(recursive=True)]
-    return left
+            left |= dict.fromkeys([parent, *parent.children(recursive=True)])
+    return list(left)

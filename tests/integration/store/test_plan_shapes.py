@@ -20,6 +20,15 @@ TO_PLACE = b"""
 select s.entry_id from diary.active_share as s
 where s.grantee = 'alice' and s.granted_by <> s.grantee
 """
+OWNED = b"""
+insert into diary.relation_tuple (namespace, object, relation, subject_id)
+select 'DiaryEntry', number::text, 'owner', 'alice' from generate_series(1, 20000) as number
+"""
+GROUPS = b"""
+prepare groups (text) as select object from diary.memberships(
+    $1, 2, '{Group,Group}', '{member,member}', '{null,Group}', '{null,member}'
+)
+"""
 
 
 @pytest.mark.parametrize("statement", ["entry.find_entry", "search.list_entries"])
@@ -44,6 +53,22 @@ async def test_what_is_to_be_placed_is_found_without_looking_at_each_entry(
 
     filters = [str(each["Filter"]) for each in nodes(plan) if "Filter" in each]
     assert not [each for each in filters if "diary_id IS NULL" in each]
+
+
+async def test_an_agent_that_owns_nearly_everything_makes_no_group_hard_to_find(
+    foundation: Foundation,
+) -> None:
+    """PostgreSQL plans a statement once for all agents, where it took each for this one."""
+    async with foundation.database.connection() as connection:
+        for statement in (OWNED, b"analyze diary.relation_tuple", GROUPS):
+            await connection.execute(statement)
+        async with connection.transaction():
+            await connection.execute("set local plan_cache_mode = force_generic_plan")
+            plan = await explain(connection, b"execute groups ('bob')")
+        await connection.execute("deallocate groups")
+
+    indexes = {each.get("Index Name") for each in nodes(plan)}
+    assert "relation_tuple_by_subject_id" in indexes
 
 
 async def explain(

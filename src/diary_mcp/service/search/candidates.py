@@ -26,7 +26,7 @@ from diary_mcp.service.search.ranking import (
 )
 from diary_mcp.service.search.terms import Terms
 
-REFINED = 2_048
+REFINED = 4_096
 """How many slots are looked at closer."""
 
 _CALIBRATED = 1_024
