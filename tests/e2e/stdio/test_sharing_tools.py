@@ -185,6 +185,18 @@ def test_sharing_with_nobody_who_exists_is_refused_and_says_who_is_close(
     assert grantees(site.alice, entry) == []
 
 
+def test_a_viewer_who_shares_an_entry_with_itself_is_not_told_that_it_is_the_owner(
+    site: Deployment,
+) -> None:
+    entry = site.shared()
+
+    answer = site.bob.call("diary_share", entry_id=entry["id"], with_="bob")
+
+    assert answer.code == "forbidden"
+    assert "owner" in answer.text
+    assert "is you" not in answer.text
+
+
 def test_an_expiry_in_the_past_is_refused(site: Deployment) -> None:
     entry = site.alice.create()
 

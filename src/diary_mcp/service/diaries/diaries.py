@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import astuple
-from datetime import UTC, datetime
+from datetime import datetime
 
 from diary_mcp.domain.credentials import CredentialDoor
 from diary_mcp.domain.diaries import (
@@ -31,7 +31,11 @@ from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store, UnitOfWork
 from diary_mcp.service.ports.workflows import PermissionChange
-from diary_mcp.service.sharing.shares import MAX_GROUPS_PER_ENTRY, require_grantee
+from diary_mcp.service.sharing.shares import (
+    MAX_GROUPS_PER_ENTRY,
+    require_grantee,
+    require_time_left,
+)
 
 
 class DiaryService:
@@ -204,11 +208,7 @@ class DiaryService:
                 past, too many groups, or a note that holds what looks like a credential.
             NotFoundError: there is none that the caller may read.
         """
-        if expires_at is not None and expires_at <= datetime.now(UTC):
-            raise InvalidArgumentError(
-                f"expires_at {expires_at.isoformat()} is in the past; give a later time, "
-                "or leave it out."
-            )
+        require_time_left(expires_at)
         self._door.check("note", note)
         name = await self._require_own(caller, text)
         if grantee == caller:

@@ -48,11 +48,13 @@ class SharingService:
             ForbiddenError: the caller may only read the entry.
             NotFoundError: there is none that the caller may read.
         """
-        _check_share(caller, grantee, expires_at)
+        require_time_left(expires_at)
         self._door.check("note", note)
         async with self._store.unit_of_work() as unit:
             entry = await find_own(unit, caller, reference)
             if entry is not None:
+                if grantee == caller:
+                    raise _to_its_owner(grantee)
                 if not _is_name(grantee):
                     raise await _unknown(unit.agents, grantee)
                 given = await unit.shares.give(entry.id, caller, grantee, expires_at, note)
@@ -115,6 +117,19 @@ class SharingService:
         return [(entry, by_id[entry.id]) for entry in entries]
 
 
+def require_time_left(expires_at: datetime | None) -> None:
+    """Makes sure that what ends then has not ended already.
+
+    Raises:
+        InvalidArgumentError: it has.
+    """
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise InvalidArgumentError(
+            f"expires_at {expires_at.isoformat()} is in the past; give a later time, "
+            "or leave it out."
+        )
+
+
 async def require_grantee(agents: AgentDirectory, grantee: Grantee) -> None:
     """Makes sure that there is an agent, or a group, of this name.
 
@@ -138,16 +153,10 @@ async def _unknown(agents: AgentDirectory, grantee: Grantee) -> InvalidArgumentE
     )
 
 
-def _check_share(caller: AgentName, grantee: Grantee, expires_at: datetime | None) -> None:
-    if grantee == caller:
-        raise InvalidArgumentError(
-            f"{grantee!r} is you, the owner, and may read the entry anyway; name another agent."
-        )
-    if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise InvalidArgumentError(
-            f"expires_at {expires_at.isoformat()} is in the past; give a later time, "
-            "or leave it out."
-        )
+def _to_its_owner(grantee: Grantee) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"{grantee!r} is you, the owner, and may read the entry anyway; name another agent."
+    )
 
 
 def _too_wide() -> InvalidArgumentError:
