@@ -297,8 +297,12 @@ async def connect(
     with translate_errors(REACH_IT):
         opened = await open_connection(url, _LONG_LIMITS, longest_wait_s=longest_wait_s)
     with translate_errors():
-        async with opened as connection:
-            yield connection
+        try:
+            async with opened as connection:
+                yield connection
+        finally:
+            # psycopg leaves it open where its rollback is called off.
+            await opened.close()
 
 
 @asynccontextmanager

@@ -1,14 +1,15 @@
 """Connections of the pool, when PostgreSQL has closed them meanwhile."""
 
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import anyio
 import psycopg
 import pytest
+from anyio.abc import TaskStatus
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.store.database import Connection, Database, WaitLimits, open_database
+from diary_mcp.store.database import Connection, Database, WaitLimits, connect, open_database
 from support.ground_truth import ask
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,29 @@ async def test_a_connection_with_a_notice_waiting_is_handed_out(database_url: st
 
         async with database.connection() as connection:
             assert await backend_of(connection) == before
+
+
+async def test_whoever_listens_and_is_called_off_leaves_no_connection_open(
+    database_url: str,
+) -> None:
+    opened: list[Connection] = []
+
+    async def listen(*, task_status: TaskStatus[None]) -> None:
+        async with connect(database_url) as connection:
+            opened.append(connection)
+            await connection.execute("listen news")
+            async with aclosing(connection.notifies(timeout=60)) as notifications:
+                task_status.started()
+                async for _ in notifications:
+                    pass
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(listen)
+        # Until it waits for PostgreSQL, which nothing tells.
+        await anyio.sleep(0.5)
+        tasks.cancel_scope.cancel()
+
+    assert opened[0].closed
 
 
 async def test_the_connection_that_calls_take_in_turn_is_closed_in_the_end(
