@@ -215,12 +215,13 @@ async def test_workflows_of_settled_entries_wait_while_many_changes_are_made_and
 ) -> None:
     async with open_diary(database_url) as diary, diary.runtime(intervals=PACED):
 
-        async def is_paced_for_many_changes() -> bool:
-            await make_many_changes(diary)
-            return await is_paced(diary, BURST)
+        async def are_many_left_to_wait() -> bool:
+            # More than a slow machine gets done would wait too long to be left to wait.
+            if await count_waiting(diary) == 0:
+                await make_many_changes(diary)
+            return await is_paced(diary, BURST) and await count_waiting(diary) > 20
 
-        await eventually(is_paced_for_many_changes)
-        waiting = await count_waiting(diary)
+        await eventually(are_many_left_to_wait)
         await diary.query("analyze dbos.workflow_status")
         assert await knows_the_queue(diary)
 
@@ -231,7 +232,6 @@ async def test_workflows_of_settled_entries_wait_while_many_changes_are_made_and
             return await count_waiting(diary) == 0
 
         await eventually(is_empty)
-        assert waiting > 20
 
 
 async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:
