@@ -160,10 +160,13 @@ class LateHandlers:
         return await (await self()).tools.call(context, params)
 
     async def answer_plainly(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        """A call of a tool as `ToolCalls` does; the innermost middleware."""
-        if ctx.method != "tools/call":
+        """A call of a tool as `ToolCalls` does; the innermost middleware.
+
+        Until there are handlers, the SDK is asked at once whether it may come before `initialize`.
+        """
+        if self._made is None or ctx.method != "tools/call":
             return await call_next(ctx)
-        return await (await self()).tools.answer_plainly(ctx, call_next)
+        return await self._made.tools.answer_plainly(ctx, call_next)
 
 
 def _import_handlers():  # noqa: ANN202  # inferred: a module
