@@ -145,6 +145,12 @@ async def test_whoever_gets_no_connection_is_told_what_of_and_what_helps(
     async with open_foundation(settings):
         pass
     ask(owner_url, "alter role diary_server connection limit 1")
+
+    async def are_sessions_over() -> bool:
+        return not ask(owner_url, "select from pg_stat_activity where usename = 'diary_server'")
+
+    # One counts until its process has ended.
+    await eventually(are_sessions_over)
     told = r"no connection left .*too many connections for role.* raise the limit"
 
     waits = WaitLimits(silence_s=0.5)

@@ -134,14 +134,16 @@ async def test_a_share_that_is_refused_says_why_beside_what_was_typed(pages: Pag
     async with pages.browser() as browser:
         page = await browser.get(path)
         unknown = await browser.submit(page, f"{path}/share", note="n", **{"with": "nobody"})
+        oneself = await browser.submit(page, f"{path}/share", **{"with": "alice"})
         past = await browser.submit(
-            page, f"{path}/share", expires_at="2001-01-01T00:00", **{"with": "alice"}
+            page, f"{path}/share", expires_at="2001-01-01T00:00", **{"with": "bob"}
         )
 
-    assert (unknown.status, past.status) == (400, 400)
+    assert (unknown.status, oneself.status, past.status) == (400, 400, 400)
     assert "There is no agent or group 'nobody'" in unknown.text
     assert unknown.html.fields_of(f"{BASE}{path}/share")["with"] == "nobody"
-    assert "is you, the owner" in past.text
+    assert "is you, the owner" in oneself.text
+    assert "is in the past" in past.text
 
 
 async def test_what_goes_with_an_entry_is_said_before_it_goes(pages: PageSite) -> None:
