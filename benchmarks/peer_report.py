@@ -231,7 +231,7 @@ def judge(report: Report) -> list[Aim]:
         ("idle memory of the server under 130 MiB", get("idle_memory") < 130,  # noqa: PLR2004
          f"{get('idle_memory'):.0f} MiB"),
         ("write p50 of a server at 10,000 entries within 1.2 times its own at 1,000", growth <= 1.2,  # noqa: PLR2004
-         f"{growth:.2f}"),
+         _told(growth, ".2f")),
     ]  # fmt: skip
     return aims
 
@@ -249,7 +249,12 @@ def _ahead(
         if counts(name) and not math.isnan(value):
             theirs[name] = value
     told = ", ".join(f"{name} {value:.1f}" for name, value in theirs.items())
-    return aim, all(ours < value for value in theirs.values()), f"{ours:.1f} ms; {told}"
+    is_ahead = all(ours < value for value in theirs.values())
+    return aim, is_ahead, f"{_told(ours, '.1f', ' ms')}; {told}"
+
+
+def _told(value: float, how: str, unit: str = "") -> str:
+    return "not reached" if math.isnan(value) else format(value, how) + unit
 
 
 def draw(report: Report, path: Path) -> None:
