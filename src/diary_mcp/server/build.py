@@ -11,7 +11,7 @@ from diary_mcp.server.dispatch import (
     CallerOf,
     DiaryProvider,
     Dispatcher,
-    LateHandlers,
+    LazyHandlers,
     explain_refusals,
 )
 from diary_mcp.server.resources.watchers import Watchers
@@ -55,7 +55,7 @@ def build_server(
         has_keys: whether what agents write is signed here; else they are given the tools to sign
             it themselves.
     """
-    late = LateHandlers(
+    lazy = LazyHandlers(
         Dispatcher(diary, caller_of), watchers or Watchers(diary), has_keys=has_keys
     )
     keeps_subscriptions = watchers is not None and keeps_session
@@ -69,28 +69,27 @@ def build_server(
             "prompts/list": _FIXED,
             "resources/templates/list": _FIXED,
         },
-        on_list_tools=late.handler(lambda its: its.tools.list),
-        on_call_tool=late.call,
-        on_list_resources=late.handler(lambda its: its.resources.list),
-        on_list_resource_templates=late.handler(lambda its: its.resources.list_templates),
-        on_read_resource=late.handler(lambda its: its.resources.read),
+        on_list_tools=lazy.handler(lambda its: its.tools.list),
+        on_call_tool=lazy.handler(lambda its: its.tools.call),
+        on_list_resources=lazy.handler(lambda its: its.resources.list),
+        on_list_resource_templates=lazy.handler(lambda its: its.resources.list_templates),
+        on_read_resource=lazy.handler(lambda its: its.resources.read),
         on_subscribe_resource=(
-            late.handler(lambda its: its.subscriptions.subscribe) if keeps_subscriptions else None
+            lazy.handler(lambda its: its.subscriptions.subscribe) if keeps_subscriptions else None
         ),
         on_unsubscribe_resource=(
-            late.handler(lambda its: its.subscriptions.unsubscribe) if keeps_subscriptions else None
+            lazy.handler(lambda its: its.subscriptions.unsubscribe) if keeps_subscriptions else None
         ),
         on_subscriptions_listen=(
-            None if watchers is None else late.handler(lambda its: its.subscriptions.listen)
+            None if watchers is None else lazy.handler(lambda its: its.subscriptions.listen)
         ),
-        on_list_prompts=late.handler(lambda its: its.prompts.list),
-        on_get_prompt=late.handler(lambda its: its.prompts.get),
-        on_completion=late.handler(lambda its: its.completions.complete),
+        on_list_prompts=lazy.handler(lambda its: its.prompts.list),
+        on_get_prompt=lazy.handler(lambda its: its.prompts.get),
+        on_completion=lazy.handler(lambda its: its.completions.complete),
     )
-
     server.extensions[EXTENSION_ID] = {}
     server.middleware.append(explain_refusals)
-    server.middleware.append(late.answer_plainly)
+    server.middleware.append(lazy.answer_plainly)
     return server
 
 

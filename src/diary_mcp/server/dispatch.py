@@ -8,7 +8,6 @@ import anyio
 import anyio.to_thread
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolRequestParams, CallToolResult
 from pydantic import ValidationError
 
 from diary_mcp.domain.errors import (
@@ -126,7 +125,7 @@ def _counted(diary: "Diary", scope: TokenScope) -> AbstractContextManager[None]:
     return nullcontext() if scope == "diary:read" else diary.activity.change()
 
 
-class LateHandlers:
+class LazyHandlers:
     """The handlers of one server, imported with the first request that needs one of them.
 
     `initialize` needs none, and they take a quarter as long to import as the SDK does.
@@ -154,10 +153,6 @@ class LateHandlers:
             return await find(await self())(context, params)
 
         return handle
-
-    async def call(self, context: RequestContext, params: CallToolRequestParams) -> CallToolResult:
-        """A call of a tool that is not answered plainly."""
-        return await (await self()).tools.call(context, params)
 
     async def answer_plainly(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
         """A call of a tool as `ToolCalls` does; the innermost middleware.

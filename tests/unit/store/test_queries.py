@@ -14,7 +14,7 @@ PARTS = sorted((Path(diary_mcp.__file__).parent / "store" / "queries" / "parts")
 SAID_HERE = re.compile(r"expires_at is null|\bs(hare)?\.expires_at\s*>\s*clock")
 
 
-@pytest.mark.parametrize("path", QUERIES, ids=[path.stem for path in QUERIES])
+@pytest.mark.parametrize("path", QUERIES + PARTS, ids=lambda path: path.stem)
 def test_when_a_share_is_active_is_said_by_the_view_alone(path: Path) -> None:
     assert SAID_HERE.search(path.read_text("utf-8")) is None
 
