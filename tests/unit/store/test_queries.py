@@ -7,7 +7,7 @@ import pytest
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 import diary_mcp
-from diary_mcp.store.sql import load_queries
+from diary_mcp.store.sql import load_queries, put_in_parts
 
 QUERIES = sorted((Path(diary_mcp.__file__).parent / "store" / "queries").glob("*.sql"))
 PARTS = sorted((Path(diary_mcp.__file__).parent / "store" / "queries" / "parts").glob("*.sql"))
@@ -26,9 +26,46 @@ def test_psycopg_need_not_take_a_statement_apart_for_each_call(path: Path) -> No
 
 
 @pytest.mark.parametrize("part", PARTS, ids=[part.stem for part in PARTS])
-def test_what_stands_by_itself_is_in_several_statements(part: Path) -> None:
-    statements = [sql for path in QUERIES for sql in load_queries(path.stem).values()]
-    lines = part.read_text("utf-8").splitlines()
-    included = "\n".join(line.strip() for line in lines if not line.startswith("--"))
+def test_what_stands_by_itself_is_included_in_several_places(part: Path) -> None:
+    texts = [path.read_text("utf-8") for path in QUERIES + PARTS]
 
-    assert sum(included in statement for statement in statements) > 1
+    assert sum(text.count(f"-- include: {part.stem}\n") for text in texts) > 1
+
+
+@pytest.mark.parametrize("part", PARTS, ids=[part.stem for part in PARTS])
+def test_what_stands_by_itself_is_not_written_out_again(part: Path) -> None:
+    written_out = [
+        path.stem for path in QUERIES + PARTS if path != part and _bare(part) in _bare(path)
+    ]
+
+    assert written_out == []
+
+
+@pytest.mark.parametrize("path", QUERIES + PARTS, ids=lambda path: path.stem)
+def test_what_is_not_there_is_not_included(path: Path) -> None:
+    included = re.findall(r"--\s*include\b:? ?(.*)", path.read_text("utf-8"), re.IGNORECASE)
+
+    assert set(included) <= {part.stem for part in PARTS}
+
+
+def test_a_part_may_include_others() -> None:
+    parts = {
+        "open": "-- What is open.\nnot done\nand -- include: mine\n",
+        "mine": "owner = %(me)s\n",
+    }
+
+    put_in = put_in_parts("where\n    -- include: open\nlimit 1", parts.__getitem__)
+
+    assert " ".join(put_in.split()) == "where -- What is open. not done and owner = %(me)s limit 1"
+
+
+def test_a_part_that_includes_itself_is_refused() -> None:
+    parts = {"open": "-- include: mine", "mine": "not -- include: open"}
+
+    with pytest.raises(ValueError, match="open > mine > open"):
+        put_in_parts("-- include: open", parts.__getitem__)
+
+
+def _bare(path: Path) -> str:
+    lines = map(str.strip, path.read_text("utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("-- "))

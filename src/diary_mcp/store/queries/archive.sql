@@ -63,11 +63,7 @@ left join diary.entry_origin as origin on origin.entry_id = e.id and origin.vers
 left join diary.diary as d on d.id = e.diary_id
 where
     e.owner = %(owner)s
-    and (
-        %(after_date)s::timestamptz is null
-        or e.date < %(after_date)s
-        or (e.date = %(after_date)s and e.id > %(after_id)s)
-    )
+    and -- include: comes_after
 order by e.date desc, e.id
 limit %(limit)s
 

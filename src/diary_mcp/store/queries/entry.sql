@@ -251,8 +251,7 @@ candidate as (
         where
             %(mine)s
             and e.owner = %(caller)s
-            and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-            and (%(session)s::text is null or e.session = %(session)s)
+            and -- include: passes_filters
             and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
             and (
                 %(include_superseded)s
@@ -264,11 +263,7 @@ candidate as (
                     )
                 )
             )
-            and (
-                %(after_date)s::timestamptz is null
-                or e.date < %(after_date)s
-                or (e.date = %(after_date)s and e.id > %(after_id)s)
-            )
+            and -- include: comes_after
         order by e.date desc, e.id
         limit %(limit)s
     )
@@ -286,8 +281,7 @@ candidate as (
                     s.grantee = any(%(grantees)s)
             )
             and e.owner <> %(caller)s
-            and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-            and (%(session)s::text is null or e.session = %(session)s)
+            and -- include: passes_filters
             and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
             and (
                 %(include_superseded)s
@@ -297,11 +291,7 @@ candidate as (
                     where s.entry_id = e.superseded_by and s.grantee = any(%(grantees)s)
                 )
             )
-            and (
-                %(after_date)s::timestamptz is null
-                or e.date < %(after_date)s
-                or (e.date = %(after_date)s and e.id > %(after_id)s)
-            )
+            and -- include: comes_after
         order by e.date desc, e.id
         limit %(limit)s
     )
@@ -314,8 +304,7 @@ candidate as (
             and exists (select from whole)
             and e.diary_id = %(diary)s
             and e.owner <> %(caller)s
-            and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-            and (%(session)s::text is null or e.session = %(session)s)
+            and -- include: passes_filters
             and (
                 %(include_superseded)s
                 or not exists (
@@ -326,11 +315,7 @@ candidate as (
                     offset 0
                 )
             )
-            and (
-                %(after_date)s::timestamptz is null
-                or e.date < %(after_date)s
-                or (e.date = %(after_date)s and e.id > %(after_id)s)
-            )
+            and -- include: comes_after
         order by e.date desc, e.id
         limit %(limit)s
     )
@@ -360,19 +345,14 @@ select
     jsonb_build_object('state', signed.signature -> 'state') as signature,
     left(e.content, %(snippet)s) as snippet, placed.diary
 from (
-    select own.id
-    from diary.entry as own
+    select e.id
+    from diary.entry as e
     where
-        own.owner = %(caller)s
-        and diary.matches(own, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-        and (%(session)s::text is null or own.session = %(session)s)
-        and diary.lies_in(own.diary_id, own.owner, %(diary)s, %(main_of)s)
-        and (
-            %(after_date)s::timestamptz is null
-            or own.date < %(after_date)s
-            or (own.date = %(after_date)s and own.id > %(after_id)s)
-        )
-    order by own.date desc, own.id
+        e.owner = %(caller)s
+        and -- include: passes_filters
+        and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
+        and -- include: comes_after
+    order by e.date desc, e.id
     limit %(limit)s
 ) as candidate
 inner join diary.entry as e on e.id = candidate.id

@@ -86,15 +86,8 @@ inner join diary.search_document as document on document.entry_id = e.id
 select coalesce(string_agg(uuid_send(e.id), ''), '') as ids
 from diary.entry as e
 where
-    case
-        when %(whole)s::uuid is null
-            then
-                e.owner = %(caller)s
-                and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
-        else e.diary_id = %(whole)s
-    end
-    and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-    and (%(session)s::text is null or e.session = %(session)s)
+    -- include: is_where_searched
+    and -- include: passes_filters
 
 -- name: list_vocabulary
 -- Terms that begin with some characters, each found by one step in the index, however many entries

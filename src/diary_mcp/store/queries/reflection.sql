@@ -18,10 +18,7 @@ left join diary.entry as superseded
             )
         )
 where
-    e.owner = %(owner)s
-    and (%(types)s::text [] is null or e.type = any(%(types)s))
-    and (%(since)s::timestamptz is null or e.date >= %(since)s)
-    and (%(until)s::timestamptz is null or e.date <= %(until)s)
+    -- include: is_reflected_on
 group by e.type
 order by count(*) desc, e.type
 
@@ -33,10 +30,7 @@ select
 from diary.entry as e
 cross join lateral unnest(e.tags) as tag (name)
 where
-    e.owner = %(owner)s
-    and (%(types)s::text [] is null or e.type = any(%(types)s))
-    and (%(since)s::timestamptz is null or e.date >= %(since)s)
-    and (%(until)s::timestamptz is null or e.date <= %(until)s)
+    -- include: is_reflected_on
 group by tag.name
 order by count(*) desc, tag.name
 limit %(limit)s
@@ -46,16 +40,8 @@ limit %(limit)s
 select e.id, nullif(e.owner, %(owner)s) as owner, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
 from diary.entry as e
 where
-    e.owner = %(owner)s
-    and (%(types)s::text [] is null or e.type = any(%(types)s))
-    and (%(since)s::timestamptz is null or e.date >= %(since)s)
-    and (%(until)s::timestamptz is null or e.date <= %(until)s)
-    and (
-        e.superseded_by is null
-        or not exists (
-            select from diary.newer_seen_by(e.superseded_by, %(diary)s, %(owner)s, %(grantees)s)
-        )
-    )
+    -- include: is_reflected_on
+    and -- include: is_current
     and (%(min_importance)s::double precision is null or e.importance >= %(min_importance)s)
 order by e.date desc, e.id
 limit %(limit)s
@@ -65,16 +51,8 @@ limit %(limit)s
 select e.id, nullif(e.owner, %(owner)s) as owner, e.type, e.date, e.importance, e.title, left(e.content, %(opening)s) as opening
 from diary.entry as e
 where
-    e.owner = %(owner)s
-    and (%(types)s::text [] is null or e.type = any(%(types)s))
-    and (%(since)s::timestamptz is null or e.date >= %(since)s)
-    and (%(until)s::timestamptz is null or e.date <= %(until)s)
-    and (
-        e.superseded_by is null
-        or not exists (
-            select from diary.newer_seen_by(e.superseded_by, %(diary)s, %(owner)s, %(grantees)s)
-        )
-    )
+    -- include: is_reflected_on
+    and -- include: is_current
 order by e.importance desc, e.date desc, e.id
 limit %(limit)s
 
@@ -84,7 +62,7 @@ with recursive head as (
     select e.id, e.date
     from diary.entry as e
     where
-        e.owner = %(owner)s
+        -- include: is_reflected_on
         and (
             e.type = 'correction'
             or e.id in (
@@ -93,15 +71,7 @@ with recursive head as (
                 where older.owner = %(owner)s and older.superseded_by is not null
             )
         )
-        and (%(types)s::text [] is null or e.type = any(%(types)s))
-        and (%(since)s::timestamptz is null or e.date >= %(since)s)
-        and (%(until)s::timestamptz is null or e.date <= %(until)s)
-        and (
-            e.superseded_by is null
-            or not exists (
-                select from diary.newer_seen_by(e.superseded_by, %(diary)s, %(owner)s, %(grantees)s)
-            )
-        )
+        and -- include: is_current
         and (%(min_importance)s::double precision is null or e.importance >= %(min_importance)s)
     order by e.date desc, e.id
     limit %(limit)s

@@ -27,8 +27,7 @@ select
                 %(mine)s
                 and own.documents < %(most)s
                 and e.owner = %(caller)s
-                and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-                and (%(session)s::text is null or e.session = %(session)s)
+                and -- include: passes_filters
                 and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
         ), '')
     end as matching,
@@ -89,8 +88,8 @@ cross join (
         select
             e.id,
             document.revision,
-            diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-            and (%(session)s::text is null or e.session = %(session)s) as matching,
+            -- include: passes_filters
+            as matching,
             case
                 when
                     not %(include_superseded)s
@@ -148,8 +147,7 @@ select
             where
                 known.documents < %(most)s
                 and e.diary_id = whole.id
-                and diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-                and (%(session)s::text is null or e.session = %(session)s)
+                and -- include: passes_filters
         ), '')
     end as matching,
     coalesce((

@@ -2,8 +2,8 @@
 -- alone that are where it is searched.
 cross join lateral (
     select
-        diary.matches(e, %(types)s, %(tags)s, %(any_tags)s, %(exclude_tags)s, %(author)s, %(since)s, %(until)s, %(min_importance)s)
-        and (%(session)s::text is null or e.session = %(session)s) as matching,
+        -- include: passes_filters
+        as matching,
         case
             when
                 not %(include_superseded)s
@@ -16,10 +16,4 @@ cross join lateral (
         end as superseded_by
 ) as standing
 where
-    case
-        when %(whole)s::uuid is null
-            then
-                e.owner = %(caller)s
-                and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
-        else e.diary_id = %(whole)s
-    end
+    -- include: is_where_searched
