@@ -33,7 +33,7 @@ _DEADLINE = timedelta(seconds=1)
 _BURST = timedelta(seconds=1)
 _BURST_CHANGES = 10
 # How long workflows of settled entries may wait while there is a burst, and after it.
-_BURST_PATIENCE = timedelta(seconds=30)
+_BURST_PATIENCE = timedelta(minutes=10)
 _IDLE_PATIENCE = timedelta(seconds=2)
 _LIMITS = MappingProxyType(
     {
@@ -51,8 +51,7 @@ _LONGEST_WAIT_S = 10.0
 _WAIT_AT_WORK_S = 2.0
 _WAIT_S = 10.0
 _STANDBY_LIMITS = MappingProxyType({**_LIMITS, "statement_timeout": "15s"})
-# What is settled at once, or by whoever runs workflows, does not take so long; nor does the rest,
-# also in a burst.
+# What is settled at once, or by whoever runs workflows, does not take so long; nor does the rest.
 _LATE = timedelta(seconds=4)
 _VERY_LATE = timedelta(seconds=60)
 # Somebody who has written something often writes more. To poll for so long costs about as much as
@@ -91,7 +90,13 @@ class PostgresStandby:
     ) -> None:
         self._database_url = database_url
         self._wait_s = wait_s
-        self._parameters = {"queues": list(queues), "late": _LATE, "very_late": _VERY_LATE}
+        self._parameters = {
+            "queues": list(queues),
+            "patient_queue": PERMISSION_QUEUE,
+            "burst_patience": _BURST_PATIENCE,
+            "late": _LATE,
+            "very_late": _VERY_LATE,
+        }
         self._connection: Connection | None = None
         self._is_first = False
         self._is_there_work = False

@@ -85,8 +85,8 @@ class Executor(Protocol):
         """Has every process poll the permission queue at the poll_rate that fits what waits in it.
 
         `busy` while an entry has waited for a second, or a workflow that has nothing left to do
-        for two; `burst` while many changes are made and all of them are settled at once, for half
-        a minute; else `idle`. Its name, where it is another one than before.
+        for two; `burst` while many changes are made and all of them are settled at once, for ten
+        minutes; else `idle`. Its name, where it is another one than before.
         """
         ...
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.service.ports.workflows import QUEUES
+from diary_mcp.service.ports.workflows import QUEUES, Duty
 from diary_mcp.store.takeover import PostgresStandby
 from support.workflows import BOB, Diary, eventually, open_diary
 
@@ -132,16 +132,22 @@ async def test_others_come_where_the_one_leaves_an_entry_unsettled(diary: Diary)
         assert await second.look() == "run", "others go on for a while"
 
 
-async def test_others_come_where_any_workflow_waits_for_very_long(diary: Diary) -> None:
+@pytest.mark.parametrize(("queue", "patience_s"), [("indexing", 60), ("permissions", 660)])
+async def test_others_come_where_a_workflow_waits_for_longer_than_it_is_left_to_wait(
+    diary: Diary, queue: str, patience_s: int
+) -> None:
     async with standby(diary) as first, standby(diary) as second:
         await diary.settle([await diary.create()])
-        assert [await first.look(), await second.look()] == ["run", "rest"]
+        found: list[list[Duty]] = []
+        for waited_s in (patience_s - 10, patience_s + 1):
+            await diary.query(
+                "update dbos.workflow_status set created_at ="
+                f" (extract(epoch from now()) - {waited_s}) * 1000"
+                f" where queue_name = '{queue}' returning 1"
+            )
+            found.append([await first.look(), await second.look()])
 
-        await diary.query(
-            "update dbos.workflow_status set created_at = created_at - 61000 returning 1"
-        )
-
-        assert await second.look() == "run"
+        assert found == [["run", "rest"], ["run", "run"]]
 
 
 @pytest.mark.parametrize(

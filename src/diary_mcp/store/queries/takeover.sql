@@ -26,14 +26,20 @@ or exists (
 -- The lock of the one whose process runs workflows, which goes with the connection. Whether there is
 -- anything that one has to do. And whether an entry or a diary was not settled, a workflow not run, or
 -- an expiry not carried out, for longer than it takes while somebody does that; no matter which way a
--- clock was set.
+-- clock was set. Workflows of settled entries may have been left to wait in a burst.
 with unsettled as materialized (
     select greatest(now() - min(permission.changed_at), max(permission.changed_at) - now()) as age
     from diary.relation_state as permission
     where permission.applied_generation < permission.generation and permission.refusal is null
 ),
 waiting as materialized (
-    select abs(extract(epoch from now()) * 1000 - oldest.created_at) as age_ms
+    select
+        abs(extract(epoch from now()) * 1000 - oldest.created_at) as age_ms,
+        case
+            when queue.name = %(patient_queue)s
+                then %(burst_patience)s::interval + %(very_late)s::interval
+            else %(very_late)s::interval
+        end as very_late
     from unnest(%(queues)s::text []) as queue (name)
     cross join lateral (
         select workflow.created_at
@@ -51,7 +57,7 @@ select
     or exists (
         select
         from waiting
-        where waiting.age_ms > extract(epoch from %(very_late)s::interval) * 1000
+        where waiting.age_ms > extract(epoch from waiting.very_late) * 1000
     )
     or exists (
         select
