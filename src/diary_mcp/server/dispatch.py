@@ -15,6 +15,7 @@ from diary_mcp.domain.errors import (
     NotFoundError,
     UnavailableError,
 )
+from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.scopes import TokenScope
 from diary_mcp.lasting_imports import lasting_imports
 from diary_mcp.server.caller import Caller
@@ -73,6 +74,8 @@ class Dispatcher:
         self.caller_of = caller_of
         self._start_timeout_s = start_timeout_s
         self._was_up = False
+        # Once is enough: one that was removed meanwhile begins anew with what it writes first.
+        self._let_in: set[AgentName] = set()
 
     async def admit(
         self,
@@ -92,7 +95,9 @@ class Dispatcher:
         diary = await self._come_up(what)
         try:
             with anyio.fail_after(REQUEST_TIMEOUT_S), _counted(diary, scope):
-                await diary.agents.register(caller.agent)
+                if caller.agent not in self._let_in:
+                    await diary.agents.register(caller.agent)
+                    self._let_in.add(caller.agent)
                 return await ask(diary)
         except DiaryNotFoundError as error:
             if caller.only is None:
@@ -147,10 +152,14 @@ class LazyHandlers:
     def handler(
         self, find: Callable[["Handlers"], Callable[[RequestContext, _Params], Awaitable[_Result]]]
     ) -> Callable[[RequestContext, _Params], Awaitable[_Result]]:
-        """Answers as the one does that `find` finds among them."""
+        """Answers as the one does that `find` finds among them, once."""
+        found: Callable[[RequestContext, _Params], Awaitable[_Result]] | None = None
 
         async def handle(context: RequestContext, params: _Params) -> _Result:
-            return await find(await self())(context, params)
+            nonlocal found
+            if found is None:
+                found = find(await self())
+            return await found(context, params)
 
         return handle
 

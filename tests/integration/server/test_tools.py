@@ -14,6 +14,7 @@ from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
 from diary_mcp.service.diary import Diary
 from support.clients import ERAS
+from support.ground_truth import ask
 from support.in_memory import InMemory, good, refusal, texts
 from support.tools_snapshot import tools_on_stdio
 
@@ -72,6 +73,23 @@ async def test_another_agents_words_are_marked_in_text_and_structure(
         result.structured_content for result in results
     ]
     assert "untrusted" not in texts(own)[0]
+
+
+async def test_an_agent_that_was_removed_begins_anew_by_writing_alone(in_memory: InMemory) -> None:
+    foundation = in_memory.foundation
+    agents = "select name from diary.agent where name = 'alice'"
+    async with in_memory.client() as alice:
+        await good(alice, "diary_tags")
+        known = ask(foundation.database_url, agents)
+        await foundation.removals.remove_agent(AgentName("alice"))
+        await in_memory.settle_all()
+
+        await good(alice, "diary_tags")
+        after_reading = ask(foundation.database_url, agents)
+        await good(alice, "diary_create", content="x")
+
+    assert (known, after_reading) == ([("alice",)], [])
+    assert ask(foundation.database_url, agents) == [("alice",)]
 
 
 async def test_a_long_verification_tells_how_far_it_is(in_each_era: InMemory) -> None:

@@ -1,7 +1,7 @@
 """Who calls: whom a bearer token stands for, and that others can share with whoever called."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from diary_mcp.domain.entry import EntryDiary
@@ -77,16 +77,11 @@ class AgentRegistry:
     """Makes every agent known that calls a tool, so that others can share with it."""
 
     _store: Store
-    # Once is enough: an agent that was removed meanwhile begins anew with what it writes first.
-    _registered: set[AgentName] = field(default_factory=set[AgentName])
 
     async def register(self, agent: AgentName) -> None:
         """Raises: DatabaseUnavailableError: PostgreSQL gives no answer in time."""
-        if agent in self._registered:
-            return
         async with self._store.reading() as rows:
             await rows.agents.register(agent)
-        self._registered.add(agent)
 
     async def require(self, agent: AgentName) -> None:
         """Nothing where there is such an agent, or none at all yet.
