@@ -43,15 +43,17 @@ class PostgresSearch:
         self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
     ) -> Snapshot:
         asked = _asked(reader, filters, names, most)
+        if filters.scope == "all" and reader.place is None and not asked["filtered"]:
+            lone = await self._fetch_any(Snapshot, "read_lone_snapshot", asked)
+            if lone is not None:
+                return lone
         return await self._fetch(Snapshot, "read_snapshot", asked)
 
     async def read_diary_snapshot(
         self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
     ) -> DiarySnapshot | None:
-        cursor = self._connection.cursor(row_factory=class_row(DiarySnapshot))
         asked = _asked(reader, filters, names, most)
-        await cursor.execute(_SQL["read_diary_snapshot"], asked, binary=True)
-        return await cursor.fetchone()
+        return await self._fetch_any(DiarySnapshot, "read_diary_snapshot", asked)
 
     async def list_revisions(self, whose: Whose) -> PackedRevisions:
         statement = "list_revisions" if whose.diary is None else "list_revisions_in_diary"
@@ -101,10 +103,17 @@ class PostgresSearch:
 
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
         """The one row of a statement that always gives one."""
+        only = await self._fetch_any(row, statement, parameters)
+        assert only is not None, statement  # noqa: S101  # an invariant
+        return only
+
+    async def _fetch_any(
+        self, row: type[Row], statement: str, parameters: Mapping[str, object]
+    ) -> Row | None:
+        """The row of a statement that gives one at most."""
         cursor = self._connection.cursor(row_factory=class_row(row))
         await cursor.execute(_SQL[statement], parameters, binary=True)
-        (only,) = await cursor.fetchall()
-        return only
+        return await cursor.fetchone()
 
 
 def _asked(

@@ -278,9 +278,9 @@ RULES: Mapping[str, object] = {
 }
 STATEMENTS = (
     *("search." + name for name in (
-        "read_snapshot", "read_diary_snapshot", "list_revisions", "list_revisions_in_diary",
-        "read_documents", "read_all_documents", "read_postings", "list_terms",
-        "read_texts", "list_entries", "claim_words", "claim_vectors",
+        "read_snapshot", "read_lone_snapshot", "read_diary_snapshot", "list_revisions",
+        "list_revisions_in_diary", "read_documents", "read_all_documents", "read_postings",
+        "list_terms", "read_texts", "list_entries", "claim_words", "claim_vectors",
         "lock_documents", "remove_postings", "is_waiting",
     )),
     *("outline." + name for name in (

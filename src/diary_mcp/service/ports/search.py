@@ -67,22 +67,22 @@ class DiarySnapshot(Known):
 class Snapshot(Known):
     """What there is within the scope: the caller's own, and what others share."""
 
-    placed: bytes | None
+    placed: bytes | None = None
     """Ids of the caller's entries in the diary that is searched; `None` where that is none."""
-    shared_ids: bytes
+    shared_ids: bytes = b""
     """Entries of others that the rows let the caller see; the columns below are theirs."""
-    shared_revisions: bytes
+    shared_revisions: bytes = b""
     """64 bits each, big-endian."""
-    shared_eligible: bytes
+    shared_eligible: bytes = b""
     """One byte each: 1 where it passes the filters. The others are context only."""
-    shared_superseded_by: bytes
+    shared_superseded_by: bytes = b""
     """16 bytes each: what supersedes it and may be seen, if it is no hit then; else zeros."""
-    shared_named: bytes
+    shared_named: bytes = b""
     """One byte each: 1 where the query names its key."""
 
-    shared_diaries: bytes
+    shared_diaries: bytes = b""
     """16 bytes each: the diary that it is in, or zeros."""
-    shared_in_own: bytes
+    shared_in_own: bytes = b""
     """One byte each: 1 where the diary is the caller's own."""
 
 

@@ -31,15 +31,8 @@ select
                 and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
         ), '')
     end as matching,
-    coalesce((
-        select string_agg(uuid_send(e.id), '')
-        from (
-            select keyed.id from diary.entry as keyed
-            where keyed.owner = %(caller)s and keyed.key = any(%(names)s::text [])
-            union all
-            select unnest(%(ids)s::uuid []) as id
-        ) as e
-    ), '') as named,
+    -- include: own_named
+    as named,
     shared.ids as shared_ids,
     shared.revisions as shared_revisions,
     shared.eligible as shared_eligible,
@@ -47,32 +40,8 @@ select
     shared.named as shared_named,
     shared.diaries as shared_diaries,
     shared.in_own as shared_in_own
-from (
-    select
-        count(*) as documents,
-        coalesce(bit_xor(d.revision), 0) as fingerprint
-    from (
-        select counted.revision
-        from diary.search_document as counted
-        where %(mine)s and counted.owner = %(caller)s
-        limit %(most)s
-    ) as d
-) as own
-cross join lateral (
-    select
-        coalesce(string_agg(uuid_send(older.id), ''), '') as superseded,
-        coalesce(string_agg(uuid_send(older.superseded_by), ''), '') as superseded_by
-    from diary.entry as older
-    where
-        not %(include_superseded)s
-        and own.documents < %(most)s
-        and older.owner = %(caller)s
-        and older.superseded_by is not null
-        and exists (
-            select
-            from diary.newer_seen_by(older.superseded_by, %(diary)s, %(caller)s, %(grantees)s)
-        )
-) as replaced
+from
+    -- include: own_documents
 cross join (
     select
         coalesce(string_agg(uuid_send(candidate.id), ''), '') as ids,
@@ -130,6 +99,30 @@ cross join (
             )
     ) as candidate
 ) as shared
+
+-- name: read_lone_snapshot
+-- The same where nothing narrows it, and no row where anything of others' may be readable. PostgreSQL
+-- plans a statement with its values as long as that promises to pay, and what the values rule out of
+-- the other one promises a lot; of this one, which is asked nearly always, it keeps the plan.
+select
+    own.documents,
+    own.fingerprint,
+    false as is_reached,
+    replaced.superseded,
+    replaced.superseded_by,
+    null::bytea as matching,
+    -- include: own_named
+    as named
+from
+    -- include: own_documents
+where
+    not exists (select from diary.reach_of(%(caller)s))
+    and not exists (
+        select
+        from diary.diary as d
+        cross join lateral diary.writers_in(d.id) as writer
+        where d.owner = %(caller)s and writer.owner <> %(caller)s
+    )
 
 -- name: read_diary_snapshot
 -- The same of a diary that is open to the reader as a whole, whoever wrote there; no row of any other,

@@ -211,6 +211,21 @@ async def test_a_diary_is_searched_with_what_is_in_it_now(diary: Searching) -> N
         await diary.find("backup", reader=BOB, filters=TEAM)
 
 
+async def test_the_owner_of_a_diary_finds_without_naming_it_what_others_wrote_there(
+    diary: Searching,
+) -> None:
+    (own,) = await diary.write("The backup failed.")
+    before = await diary.find("backup")
+
+    await diary.open_team(BOB)
+    drafts = [EntryDraft(content="A backup of the disk.", diary="alice/team")]
+    (written,) = await diary.write(*drafts, owner=BOB)
+    after = await diary.find("backup")
+
+    assert [hit.id for hit in before.rows] == [own.id]
+    assert {hit.id for hit in after.rows} == {own.id, written.id}
+
+
 async def test_a_role_that_the_backend_denies_opens_no_diary_to_a_search(diary: Searching) -> None:
     await diary.open_team(BOB)
     await diary.write(EntryDraft(content="The backup failed.", diary="team"))
