@@ -10,6 +10,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import LiteralString, cast
 
+_QUERIES = files("diary_mcp.store") / "queries"
 _NAME_LINE = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _INCLUDE = re.compile(r"-- include: (\w+)$", re.MULTILINE)
 
@@ -47,7 +48,7 @@ def _read_part(name: str) -> str:
 
 
 def _read(name: str) -> str:
-    return files("diary_mcp.store").joinpath(f"queries/{name}.sql").read_text("utf-8")
+    return (_QUERIES / f"{name}.sql").read_text("utf-8")
 
 
 def _bare(sql: str) -> str:

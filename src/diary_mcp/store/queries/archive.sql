@@ -14,25 +14,10 @@ with found as (
     where e.owner = %(owner)s and e.key is null and e.source_hash = any(%(hashes)s::text [])
 )
 select
-    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
-    older.ids as supersedes, older.keys as superseded_keys, e.version, e.date, e.created_at,
-    e.updated_at, e.content_hash, coalesce(e.source_keys, '{}') as source_keys, e.source_hash, e.front_matter, e.wants_signature,
-    e.imported_version, e.source_path, origin.proof as origin,
-    case
-        when d.owner <> e.owner then d.owner || '/' || d.name
-        else nullif(d.name, 'main')
-    end as diary_name
+    -- include: stored_columns
 from found
 inner join diary.entry as e on e.id = found.id
-cross join lateral (
-    select
-        coalesce(array_agg(each.id order by each.id), '{}') as ids,
-        coalesce(array_agg(each.key order by each.id), '{}') as keys
-    from diary.entry as each
-    where each.superseded_by = e.id
-) as older
-left join diary.entry_origin as origin on origin.entry_id = e.id and origin.version = e.version
-left join diary.diary as d on d.id = e.diary_id
+-- include: stored_beside
 
 -- name: find_taken_ids
 -- Tombstones count: the id of an entry that was deleted a moment ago is not free yet.
@@ -43,24 +28,9 @@ where p.entry_id = any(%(ids)s::uuid [])
 -- name: list_stored
 -- One page of an owner's entries, whole.
 select
-    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
-    older.ids as supersedes, older.keys as superseded_keys, e.version, e.date, e.created_at,
-    e.updated_at, e.content_hash, coalesce(e.source_keys, '{}') as source_keys, e.source_hash, e.front_matter, e.wants_signature,
-    e.imported_version, e.source_path, origin.proof as origin,
-    case
-        when d.owner <> e.owner then d.owner || '/' || d.name
-        else nullif(d.name, 'main')
-    end as diary_name
+    -- include: stored_columns
 from diary.entry as e
-cross join lateral (
-    select
-        coalesce(array_agg(each.id order by each.id), '{}') as ids,
-        coalesce(array_agg(each.key order by each.id), '{}') as keys
-    from diary.entry as each
-    where each.superseded_by = e.id
-) as older
-left join diary.entry_origin as origin on origin.entry_id = e.id and origin.version = e.version
-left join diary.diary as d on d.id = e.diary_id
+-- include: stored_beside
 where
     e.owner = %(owner)s
     and -- include: comes_after

@@ -158,11 +158,7 @@ returning diary.is_active(expires_at)
 
 -- name: find_share
 select
-    r.diary_id, d.owner, d.name, r.grantee, r.role,
-    coalesce(r.given_by, r.granted_by) as granted_by, r.created_at, r.expires_at, r.note,
-    case
-        when permission.applied_generation < permission.generation then 'pending' else 'settled'
-    end as sharing
+    -- include: role_columns
 from diary.diary_role as r
 inner join diary.diary as d on d.id = r.diary_id
 inner join diary.diary_permission as permission on permission.diary_id = r.diary_id
@@ -176,12 +172,7 @@ select
     received.sharing
 from (
     select distinct on (r.diary_id)
-        r.diary_id, d.owner, d.name, r.grantee, r.role,
-        coalesce(r.given_by, r.granted_by) as granted_by, r.created_at, r.expires_at, r.note,
-        case
-            when permission.applied_generation < permission.generation then 'pending'
-            else 'settled'
-        end as sharing
+        -- include: role_columns
     from diary.active_role as r
     inner join diary.diary as d on d.id = r.diary_id
     inner join diary.diary_permission as permission on permission.diary_id = r.diary_id
@@ -197,11 +188,7 @@ limit %(limit)s
 -- name: list_shares
 -- Active roles on an owner's diaries, oldest first; on one where it is named.
 select
-    r.diary_id, d.owner, d.name, r.grantee, r.role,
-    coalesce(r.given_by, r.granted_by) as granted_by, r.created_at, r.expires_at, r.note,
-    case
-        when permission.applied_generation < permission.generation then 'pending' else 'settled'
-    end as sharing
+    -- include: role_columns
 from diary.active_role as r
 inner join diary.diary as d on d.id = r.diary_id
 inner join diary.diary_permission as permission on permission.diary_id = r.diary_id

@@ -202,16 +202,10 @@ select
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
     e.content_hash, visible.role, visible.sharing, signed.signature, placed.diary
 from diary.entry as e
-cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
-as visible
-cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
-left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
+-- include: seen_by_the_caller
 where
     (e.id = %(id)s or (e.owner = %(caller)s and e.key = any(%(keys)s::text [])))
-    and (
-        e.owner = %(caller)s
-        or diary.is_open_to(e.id, %(grantees)s)
-    )
+    and -- include: is_readable
 order by (e.id = %(id)s) desc nulls last, array_position(%(keys)s::text [], e.key)
 limit 1
 
@@ -235,14 +229,7 @@ with whole as materialized (
     where
         d.id = %(diary)s
         and %(main_of)s::text is null
-        and (
-            d.owner = %(caller)s
-            or exists (
-                select
-                from diary.active_role as r
-                where r.diary_id = d.id and r.grantee = any(%(grantees)s)
-            )
-        )
+        and -- include: is_open_as_a_whole
 ),
 candidate as (
     (
@@ -321,17 +308,10 @@ candidate as (
     )
 )
 select
-    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
-    visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing,
-    jsonb_build_object('state', signed.signature -> 'state') as signature,
-    left(e.content, %(snippet)s) as snippet, placed.diary
+    -- include: listed_columns
 from candidate
 inner join diary.entry as e on e.id = candidate.id
-cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
-as visible
-cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
-left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
+-- include: seen_by_the_caller
 order by e.date desc, e.id
 limit %(limit)s
 
@@ -339,11 +319,7 @@ limit %(limit)s
 -- The same of all that the reader owns, superseded or not, which PostgreSQL plans in a fraction of
 -- the time.
 select
-    e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.tags, e.importance,
-    visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
-    e.content_hash, visible.role, visible.sharing,
-    jsonb_build_object('state', signed.signature -> 'state') as signature,
-    left(e.content, %(snippet)s) as snippet, placed.diary
+    -- include: listed_columns
 from (
     select e.id
     from diary.entry as e
@@ -356,10 +332,7 @@ from (
     limit %(limit)s
 ) as candidate
 inner join diary.entry as e on e.id = candidate.id
-cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
-as visible
-cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
-left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
+-- include: seen_by_the_caller
 order by e.date desc, e.id
 
 -- name: list_tags

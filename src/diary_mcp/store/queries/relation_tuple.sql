@@ -1,14 +1,7 @@
 -- name: list_memberships
 -- Objects whose relation the subject stands in, at most max_depth sets away.
 select m.object
-from diary.memberships(
-    %(subject)s,
-    %(max_depth)s,
-    %(membership_namespaces)s::text [],
-    %(membership_relations)s::text [],
-    %(membership_subject_namespaces)s::text [],
-    %(membership_subject_relations)s::text []
-) as m
+from -- include: memberships
 where m.namespace = %(namespace)s and m.relation = %(relation)s
 
 -- name: list_granted
@@ -86,26 +79,13 @@ where
     c.subject_id = %(subject)s
     or (c.subject_namespace, c.subject_object, c.subject_relation) in (
         select m.namespace, m.object, m.relation
-        from diary.memberships(
-            %(subject)s,
-            %(max_depth)s,
-            %(membership_namespaces)s::text [],
-            %(membership_relations)s::text [],
-            %(membership_subject_namespaces)s::text [],
-            %(membership_subject_relations)s::text []
-        ) as m
+        from -- include: memberships
     )
 
 -- name: list_tuples
 -- Every tuple on one of the objects.
 select
-    t.namespace,
-    t.object,
-    t.relation,
-    t.subject_id,
-    t.subject_namespace,
-    t.subject_object,
-    t.subject_relation
+    -- include: tuple_columns
 from diary.relation_tuple as t
 where
     t.namespace = %(namespace)s
@@ -114,13 +94,7 @@ where
 -- name: list_tuples_of_next_objects
 -- The tuples on the next objects of a namespace, in the order of their names.
 select
-    t.namespace,
-    t.object,
-    t.relation,
-    t.subject_id,
-    t.subject_namespace,
-    t.subject_object,
-    t.subject_relation
+    -- include: tuple_columns
 from diary.relation_tuple as t
 where
     t.namespace = %(namespace)s
@@ -138,24 +112,12 @@ order by t.object
 -- name: list_held
 -- Every tuple of a namespace whose subject is this one; by either index on subjects.
 select
-    t.namespace,
-    t.object,
-    t.relation,
-    t.subject_id,
-    t.subject_namespace,
-    t.subject_object,
-    t.subject_relation
+    -- include: tuple_columns
 from diary.relation_tuple as t
 where t.namespace = %(namespace)s and t.subject_id = %(subject_id)s
 union all
 select
-    t.namespace,
-    t.object,
-    t.relation,
-    t.subject_id,
-    t.subject_namespace,
-    t.subject_object,
-    t.subject_relation
+    -- include: tuple_columns
 from diary.relation_tuple as t
 where
     t.namespace = %(namespace)s

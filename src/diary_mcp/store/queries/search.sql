@@ -162,14 +162,7 @@ from (
     where
         d.id = %(diary)s
         and (d.name <> 'main' or d.is_placed)
-        and (
-            d.owner = %(caller)s
-            or exists (
-                select
-                from diary.active_role as r
-                where r.diary_id = d.id and r.grantee = any(%(grantees)s)
-            )
-        )
+        and -- include: is_open_as_a_whole
 ) as whole
 cross join lateral (
     select
@@ -303,16 +296,10 @@ select
     e.content_hash, visible.role, visible.sharing,
     jsonb_build_object('state', signed.signature -> 'state') as signature, placed.diary
 from diary.entry as e
-cross join lateral diary.entry_view(e.id, e.owner, e.superseded_by, %(caller)s, %(grantees)s)
-as visible
-cross join lateral diary.entry_signature(e.id, e.owner, e.version, e.wants_signature) as signed
-left join lateral diary.diary_of(e.diary_id, e.owner) as placed on true
+-- include: seen_by_the_caller
 where
     e.id = any(%(ids)s::uuid [])
-    and (
-        e.owner = %(caller)s
-        or diary.is_open_to(e.id, %(grantees)s)
-    )
+    and -- include: is_readable
 
 -- name: claim_words
 -- Entries whose words are to be indexed, and that nobody else is at. Every owner who waits has a turn

@@ -21,10 +21,7 @@ returning diary.is_active(expires_at)
 
 -- name: find_share
 select
-    s.entry_id, s.grantee, s.granted_by, s.created_at, s.expires_at, s.note,
-    case
-        when permission.applied_generation < permission.generation then 'pending' else 'settled'
-    end as sharing
+    -- include: share_columns
 from diary.share as s
 inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
 where s.entry_id = %(entry_id)s and s.grantee = %(grantee)s
@@ -32,10 +29,7 @@ where s.entry_id = %(entry_id)s and s.grantee = %(grantee)s
 -- name: find_received_share
 -- The active share that lets a reader read an entry: its own before a group's, the longest first.
 select
-    s.entry_id, s.grantee, s.granted_by, s.created_at, s.expires_at, s.note,
-    case
-        when permission.applied_generation < permission.generation then 'pending' else 'settled'
-    end as sharing
+    -- include: share_columns
 from diary.active_entry_share as s
 inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
 where s.entry_id = %(entry_id)s and s.grantee = any(%(grantees)s)
@@ -49,11 +43,7 @@ select
     received.expires_at, received.note, received.sharing
 from (
     select distinct on (s.entry_id)
-        s.entry_id, s.grantee, s.granted_by, s.created_at, s.expires_at, s.note,
-        case
-            when permission.applied_generation < permission.generation then 'pending'
-            else 'settled'
-        end as sharing
+        -- include: share_columns
     from diary.active_entry_share as s
     inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
     where s.grantee = any(%(grantees)s) and s.granted_by <> %(caller)s
@@ -72,10 +62,7 @@ where s.grantee = any(%(grantees)s) and s.granted_by <> %(caller)s
 -- name: list_shares
 -- Active shares that an owner gave, oldest first; of one entry where one is named.
 select
-    s.entry_id, s.grantee, s.granted_by, s.created_at, s.expires_at, s.note,
-    case
-        when permission.applied_generation < permission.generation then 'pending' else 'settled'
-    end as sharing
+    -- include: share_columns
 from diary.active_entry_share as s
 inner join diary.entry_permission as permission on permission.entry_id = s.entry_id
 where

@@ -129,19 +129,14 @@ from owner
 where pg_try_advisory_xact_lock(hashtextextended('diary-mcp executor ' || owner.executor_id, 0))
 
 -- name: take_over
--- Back on the queue, with the columns that DBOS itself sets when it recovers a workflow. The locks
--- are held to the end, so an executor that comes back meanwhile waits for its own.
+-- The locks are held to the end, so an executor that comes back meanwhile waits for its own.
 with dead as materialized (
     select executor.id
     from unnest(%(executor_ids)s::text []) as executor (id)
     where pg_try_advisory_xact_lock(hashtextextended('diary-mcp executor ' || executor.id, 0))
 )
 update dbos.workflow_status
-set
-    status = 'ENQUEUED',
-    owner_xid = null,
-    started_at_epoch_ms = null,
-    updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+-- include: back_on_the_queue
 where
     queue_name = any(%(queues)s)
     and status = 'PENDING'
@@ -162,11 +157,7 @@ where
 -- name: hand_back
 -- Claims of this executor, each with the time that tells it from the next, go back on the queue.
 update dbos.workflow_status
-set
-    status = 'ENQUEUED',
-    owner_xid = null,
-    started_at_epoch_ms = null,
-    updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+-- include: back_on_the_queue
 where
     queue_name = any(%(queues)s)
     and status = 'PENDING'

@@ -1,36 +1,11 @@
 -- name: enqueue
--- DBOS installs this function; by named arguments, because its parameters grow over versions.
--- No application version: a row is run by whatever version is alive.
-select dbos.enqueue_workflow(
-    workflow_name => %(workflow)s,
-    queue_name => %(queue)s,
-    positional_args => %(arguments)s::json [],
-    workflow_id => %(workflow_id)s,
-    queue_partition_key => %(partition)s,
-    application_name => %(application)s
-)
+-- include: enqueue_change
 
 -- name: enqueue_with_indexing
 -- The same, and the indexing of new entries in the same round trip.
-select dbos.enqueue_workflow(
-    workflow_name => %(workflow)s,
-    queue_name => %(queue)s,
-    positional_args => %(arguments)s::json [],
-    workflow_id => %(workflow_id)s,
-    queue_partition_key => %(partition)s,
-    application_name => %(application)s
-)
+-- include: enqueue_change
 union all
-select dbos.enqueue_workflow(
-    workflow_name => %(indexing_workflow)s,
-    queue_name => %(indexing_queue)s,
-    application_name => %(application)s
-)
-where not exists (
-    select
-    from dbos.workflow_status as waiting
-    where waiting.queue_name = %(indexing_queue)s and waiting.status = 'ENQUEUED'
-)
+-- include: enqueue_indexing
 
 -- name: enqueue_later
 -- Not before a moment that is told in milliseconds since 1970.
@@ -44,17 +19,7 @@ select dbos.enqueue_workflow(
 )
 
 -- name: request_indexing
--- One that waits to be run finds what this transaction adds: it begins with a pause.
-select dbos.enqueue_workflow(
-    workflow_name => %(indexing_workflow)s,
-    queue_name => %(indexing_queue)s,
-    application_name => %(application)s
-)
-where not exists (
-    select
-    from dbos.workflow_status as waiting
-    where waiting.queue_name = %(indexing_queue)s and waiting.status = 'ENQUEUED'
-)
+-- include: enqueue_indexing
 
 -- name: schema_exists
 -- Whether DBOS has ever been set up here.
