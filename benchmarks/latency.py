@@ -48,8 +48,10 @@ class Table:
     def __str__(self) -> str:
         lines = [f"{'':<52}{'n':>6}{'p50 ms':>10}{'p99 ms':>10}"]
         for name, durations in self.rows.items():
-            p99 = statistics.quantiles(durations, n=100, method="inclusive")[98]
             p50 = statistics.median(durations)
+            # Of one alone there are no quantiles.
+            twice = durations if len(durations) > 1 else durations * 2
+            p99 = statistics.quantiles(twice, n=100, method="inclusive")[98]
             lines.append(f"{name:<52}{len(durations):>6}{p50:>10.1f}{p99:>10.1f}")
         return "\n".join(lines)
 
