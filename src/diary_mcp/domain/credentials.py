@@ -10,6 +10,7 @@ hold; looking for them costs next to nothing, so a text is matched by almost no 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
@@ -47,7 +48,13 @@ class _Rule:
 
     kind: str
     words: tuple[str, ...]
-    pattern: re.Pattern[str]
+    expression: str
+    flags: re.RegexFlag = re.NOFLAG
+
+    # Nearly no rule is ever tried, and there are too many of them to compile at each start.
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(self.expression, self.flags)
 
     def find(self, text: str) -> int | None:
         """Where the first of this kind begins."""
@@ -62,40 +69,36 @@ def _token(kind: str, words: str, rest: str) -> _Rule:
     """A token that begins with one of the words."""
     heads = words.split()
     any_head = "|".join(map(re.escape, heads))
-    return _Rule(kind, tuple(heads), re.compile(rf"{_FROM}(?:{any_head})(?P<secret>{rest}){_TO}"))
+    return _Rule(kind, tuple(heads), rf"{_FROM}(?:{any_head})(?P<secret>{rest}){_TO}")
 
 
 _SAID = (
     _Rule(
         "private key",
         ("PRIVATE KEY",),
-        re.compile(
-            r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
-            # Ends of lines as in programs and JSON, and the marks of quotes and comments.
-            r"(?:[\s\"',>|*#]|\\+[nr])+"
-            # DER as base64 begins with MI; what is longer than a word is taken for any other form.
-            r"(?P<secret>MI[A-Za-z0-9+/=]{2,}|[A-Za-z0-9+/=]{12,}|(?:Proc-Type|Version|Comment|Charset|Hash):)"
-        ),
+        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+        # Ends of lines as in programs and JSON, and the marks of quotes and comments.
+        r"(?:[\s\"',>|*#]|\\+[nr])+"
+        # DER as base64 begins with MI; what is longer than a word is taken for any other form.
+        r"(?P<secret>MI[A-Za-z0-9+/=]{2,}|[A-Za-z0-9+/=]{12,}|(?:Proc-Type|Version|Comment|Charset|Hash):)",
     ),
     _Rule(
         "private key",
         ("Private-Lines:",),
-        re.compile(r"Private-Lines: \d+\s+(?P<secret>\S+)"),
+        r"Private-Lines: \d+\s+(?P<secret>\S+)",
     ),
     _Rule(
         "password in a URL",
         ("://",),
         # Greedy: a password may hold a bare @. A digest is what names an image.
-        re.compile(r"://[^\s/:@?#\"'<>`]*:(?P<secret>[^\s/\"'`]+)@(?!sha256:)[^\s@]"),
+        r"://[^\s/:@?#\"'<>`]*:(?P<secret>[^\s/\"'`]+)@(?!sha256:)[^\s@]",
     ),
     _Rule(
         "password in a URL",
         ("://",),
         # Also with a bare slash, where what follows the host is no port and no path of a page.
-        re.compile(
-            r"://(?<!http://)(?<!https://)(?<!ws://)(?<!wss://)[^\s/:@?#\"'<>`]*:"
-            r"(?!\d+(?:[/?#,\s]|$))(?P<secret>(?:(?!://)[^\s\"'`])+)@(?!sha256:)[^\s@]"
-        ),
+        r"://(?<!http://)(?<!https://)(?<!ws://)(?<!wss://)[^\s/:@?#\"'<>`]*:"
+        r"(?!\d+(?:[/?#,\s]|$))(?P<secret>(?:(?!://)[^\s\"'`])+)@(?!sha256:)[^\s@]",
     ),
     _Rule(
         "password in a URL",
@@ -103,79 +106,63 @@ _SAID = (
             *("ord=", "wd=", "oken=", "ey=", "ecret=", "ig="),
             *("ORD=", "WD=", "OKEN=", "EY=", "ECRET=", "IG="),
         ),
-        re.compile(
-            r"(?i:(?:[?&]|&amp;)"
-            r"(?:password|passwd|pwd|access_token|auth_token|api[_-]?key|client_secret|sig)"
-            r"|#access_token)="
-            r"(?P<secret>[^\s&#\"'<>`]{6,})"
-        ),
+        r"(?i:(?:[?&]|&amp;)"
+        r"(?:password|passwd|pwd|access_token|auth_token|api[_-]?key|client_secret|sig)"
+        r"|#access_token)="
+        r"(?P<secret>[^\s&#\"'<>`]{6,})",
     ),
     _Rule(
         "token in a URL",
         ("oken=", "OKEN=", "ey=", "EY=", "ecret=", "ECRET=", "ignature=", "IGNATURE="),
-        re.compile(
-            r"(?i:(?:[?&#]|&amp;)(?:[a-z_-]*token|(?:access|auth|secret|subscription)[_-]?key"
-            r"|secret|x-(?:amz|goog)-signature))="
-            rf"(?P<secret>{_OPAQUE})"
-        ),
+        r"(?i:(?:[?&#]|&amp;)(?:[a-z_-]*token|(?:access|auth|secret|subscription)[_-]?key"
+        r"|secret|x-(?:amz|goog)-signature))="
+        rf"(?P<secret>{_OPAQUE})",
     ),
     _Rule(
         "bearer token or password of a request",
         ("uthorization", "UTHORIZATION"),
-        re.compile(
-            r"(?i:authorization)[\"']?\s*[:=]\s*[\"']?"
-            r"(?:(?P<scheme>(?i:bearer|basic|token)\s+)|(?i:api-?key|ssws|bot|oauth|jwt)\s+)?"
-            rf"(?P<secret>(?(scheme)[A-Za-z0-9._~+/=-]{{16,}}|{_OPAQUE}))"
-        ),
+        r"(?i:authorization)[\"']?\s*[:=]\s*[\"']?"
+        r"(?:(?P<scheme>(?i:bearer|basic|token)\s+)|(?i:api-?key|ssws|bot|oauth|jwt)\s+)?"
+        rf"(?P<secret>(?(scheme)[A-Za-z0-9._~+/=-]{{16,}}|{_OPAQUE}))",
     ),
     _Rule(
         "bearer token or password of a request",
         ("earer", "EARER"),
-        re.compile(rf"{_FROM}(?i:bearer)\s+[\"']?(?P<secret>{_OPAQUE})"),
+        rf"{_FROM}(?i:bearer)\s+[\"']?(?P<secret>{_OPAQUE})",
     ),
     _Rule(
         "key or token of a request",
         ("-key", "-Key", "-KEY", "-token", "-Token", "-TOKEN", "-secret", "-Secret", "-SECRET"),
-        re.compile(
-            rf"{_FROM}(?i:x-[a-z-]{{0,30}}(?:token|secret)|(?:private|job|deploy)-token"
-            r"|(?:x-)?(?:api|access|auth|secret|subscription|functions)-key)"
-            rf"[\"']?\s*:\s*[\"']?(?P<secret>{_OPAQUE})"
-        ),
+        rf"{_FROM}(?i:x-[a-z-]{{0,30}}(?:token|secret)|(?:private|job|deploy)-token"
+        r"|(?:x-)?(?:api|access|auth|secret|subscription|functions)-key)"
+        rf"[\"']?\s*:\s*[\"']?(?P<secret>{_OPAQUE})",
     ),
     _Rule(
         "cookie of a request",
         ("ookie", "OOKIE"),
-        re.compile(
-            r"(?i:cookie)[\"']?\s*:\s*[\"']?"
-            r"(?:[^\s=:;\"']{1,64}+(?:=[^\s;\"']{0,60}+)?;\s*+){0,12}?"
-            rf"[^\s=:;\"']{{1,64}}+=(?P<secret>{_OPAQUE})"
-        ),
+        r"(?i:cookie)[\"']?\s*:\s*[\"']?"
+        r"(?:[^\s=:;\"']{1,64}+(?:=[^\s;\"']{0,60}+)?;\s*+){0,12}?"
+        rf"[^\s=:;\"']{{1,64}}+=(?P<secret>{_OPAQUE})",
     ),
     _Rule(
         "token of a package registry",
         ("_authToken", "npmAuthToken", ":_auth", ":_password"),
-        re.compile(
-            r"(?:_authToken\s*=|npmAuthToken[\"']?\s*:|:_(?:auth|password)\s*=)\s*[\"']?"
-            r"(?P<secret>[^\s\"'`,;]{8,})"
-        ),
+        r"(?:_authToken\s*=|npmAuthToken[\"']?\s*:|:_(?:auth|password)\s*=)\s*[\"']?"
+        r"(?P<secret>[^\s\"'`,;]{8,})",
     ),
     _Rule(
         "password in a command",
         (" -u", " -U", "-user"),
-        re.compile(
-            r"\bcurl(?=\s)(?:(?!curl\s)[^\n|;]|(?<=\\)\n)*?"
-            r"\s(?:-[uU]|--(?:proxy-)?user)[\s=]*(?P<quote>[\"'])?[^\s:\"']*:"
-            # Numbers are the user and the group of another program.
-            r"(?!\d{1,5}(?!\S))(?P<secret>(?(quote)[^\n\"']|[^\s\"'`]){3,})"
-        ),
+        r"\bcurl(?=\s)(?:(?!curl\s)[^\n|;]|(?<=\\)\n)*?"
+        r"\s(?:-[uU]|--(?:proxy-)?user)[\s=]*(?P<quote>[\"'])?[^\s:\"']*:"
+        # Numbers are the user and the group of another program.
+        r"(?!\d{1,5}(?!\S))(?P<secret>(?(quote)[^\n\"']|[^\s\"'`]){3,})",
     ),
     _Rule(
         "AWS secret key",
         ("ecret", "ECRET"),
-        re.compile(
-            r"(?i:aws_?secret_?(?:access_?)?key|SecretAccessKey)[\"']?\s*[:=]\s*[\"']?"
-            rf"(?P<secret>[A-Za-z0-9/+]{{40}}){_TO}"
-        ),
+        r"(?i:aws_?secret_?(?:access_?)?key|SecretAccessKey)[\"']?\s*[:=]\s*[\"']?"
+        rf"(?P<secret>[A-Za-z0-9/+]{{40}}){_TO}",
     ),
 )
 # Each is one long run of characters.
@@ -184,13 +171,14 @@ _TOKENS = (
     _Rule(
         "JSON web token",
         ("eyJ",),
-        re.compile(rf"{_FROM}eyJ[\w-]{{8,}}\.(?P<secret>eyJ[\w-]{{8,}}\.[\w-]{{10,}})", re.ASCII),
+        rf"{_FROM}eyJ[\w-]{{8,}}\.(?P<secret>eyJ[\w-]{{8,}}\.[\w-]{{10,}})",
+        re.ASCII,
     ),
     _token("AWS access key", "AKIA ASIA ABIA ACCA", r"[A-Z0-9]{16}"),
     _Rule(
         "Azure key",
         ("AccountKey=", "SharedAccessKey="),
-        re.compile(r"(?:AccountKey|SharedAccessKey)=(?P<secret>[A-Za-z0-9+/=]{40,})"),
+        r"(?:AccountKey|SharedAccessKey)=(?P<secret>[A-Za-z0-9+/=]{40,})",
     ),
     _token("GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9]{36,}"),
     _token("GitHub token", "github_pat_", r"[A-Za-z0-9_]{22,}"),
@@ -207,7 +195,7 @@ _TOKENS = (
     _Rule(
         "Telegram token",
         (":AA",),
-        re.compile(rf"(?<!\d)\d{{8,10}}:(?P<secret>AA[\w-]{{33}}){_TO}"),
+        rf"(?<!\d)\d{{8,10}}:(?P<secret>AA[\w-]{{33}}){_TO}",
     ),
     _token("Stripe key", "sk_live_ sk_test_ rk_live_ rk_test_", r"[A-Za-z0-9]{16,}"),
     _token("Stripe webhook secret", "whsec_", r"[A-Za-z0-9+/=]{24,}"),
@@ -253,7 +241,8 @@ _TOKENS = (
     _Rule(
         "Azure client secret",
         ("Q~",),
-        re.compile(r"(?<![\w~.-])[\w~.]{3}\dQ~(?P<secret>[\w~.-]{31,34})(?![\w~.-])", re.ASCII),
+        r"(?<![\w~.-])[\w~.]{3}\dQ~(?P<secret>[\w~.-]{31,34})(?![\w~.-])",
+        re.ASCII,
     ),
     _token("Amazon Bedrock key", "ABSK", r"[A-Za-z0-9+/=]{100,}"),
     _token("Alibaba access key", "LTAI", r"[A-Za-z0-9]{20}"),
@@ -263,7 +252,8 @@ _TOKENS = (
     _Rule(
         "Terraform token",
         (".atlasv1.",),
-        re.compile(rf"{_FROM}[A-Za-z0-9]{{14}}\.atlasv1\.(?P<secret>[\w=-]{{50,}})", re.ASCII),
+        rf"{_FROM}[A-Za-z0-9]{{14}}\.atlasv1\.(?P<secret>[\w=-]{{50,}})",
+        re.ASCII,
     ),
     _token("Pulumi token", "pul-", r"[a-f0-9]{40}"),
     _token("Dynatrace token", "dt0c01.", r"[A-Z0-9]{24}\.[A-Z0-9]{64}"),
