@@ -13,14 +13,6 @@ from diary_mcp.commands.purge import purge_disk, require_embedded
 from diary_mcp.commands.reading import entry_text, line, list_text, page
 from diary_mcp.commands.tool_commands import Calls, call, echo_json, run, with_arguments
 from diary_mcp.commands.wording import for_terminal
-from diary_mcp.server.tools.arguments import (
-    CreateArguments,
-    GetArguments,
-    ListArguments,
-    SearchArguments,
-    TagsArguments,
-    UpdateArguments,
-)
 from diary_mcp.server.tools.results import (
     CreatedResult,
     DeletedResult,
@@ -42,7 +34,7 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="The tool'
 @click.command()
 @with_settings
 @click.argument("text", required=False)
-@with_arguments(CreateArguments, besides={"content"})
+@with_arguments("diary_create", besides={"content"})
 @as_json_option
 def write(settings: Settings, *, text: str | None, given: Given, as_json: bool) -> None:
     """Write an entry: TEXT, or what comes on standard input. Prints its id."""
@@ -61,7 +53,7 @@ def write(settings: Settings, *, text: str | None, given: Given, as_json: bool) 
 @click.command()
 @with_settings
 @click.argument("reference", metavar="REF")
-@with_arguments(GetArguments, besides={"entry_id"})
+@with_arguments("diary_get", besides={"entry_id"})
 @as_json_option
 def show(settings: Settings, *, reference: str, given: Given, as_json: bool) -> None:
     """Show an entry, by its id or key."""
@@ -78,7 +70,7 @@ def show(settings: Settings, *, reference: str, given: Given, as_json: bool) -> 
 
 @click.command("list")
 @with_settings
-@with_arguments(ListArguments)
+@with_arguments("diary_list")
 @as_json_option
 def list_entries(settings: Settings, *, given: Given, as_json: bool) -> None:
     """List entries, newest first."""
@@ -96,7 +88,7 @@ def list_entries(settings: Settings, *, given: Given, as_json: bool) -> None:
 @click.command()
 @with_settings
 @click.argument("query")
-@with_arguments(SearchArguments, besides={"query"})
+@with_arguments("diary_search", besides={"query"})
 @as_json_option
 def search(settings: Settings, *, query: str, given: Given, as_json: bool) -> None:
     """Find entries by a question or words, the best first."""
@@ -116,7 +108,7 @@ def search(settings: Settings, *, query: str, given: Given, as_json: bool) -> No
 @click.command()
 @with_settings
 @click.argument("reference", metavar="REF")
-@with_arguments(UpdateArguments, besides={"entry_id"})
+@with_arguments("diary_update", besides={"entry_id"})
 @as_json_option
 def edit(settings: Settings, *, reference: str, given: Given, as_json: bool) -> None:
     """Change an entry: what the options say, or else its content, in $EDITOR.
@@ -162,7 +154,7 @@ def delete(settings: Settings, *, reference: str, yes: bool, purges: bool, as_js
 
 @click.command()
 @with_settings
-@with_arguments(TagsArguments)
+@with_arguments("diary_tags")
 @as_json_option
 def tags(settings: Settings, *, given: Given, as_json: bool) -> None:
     """List tags, the most used first, with the number of their entries."""

@@ -7,7 +7,6 @@ from diary_mcp.commands.options import with_settings
 from diary_mcp.commands.reading import line
 from diary_mcp.commands.tool_commands import call, echo_json, with_arguments
 from diary_mcp.domain.fields import format_time
-from diary_mcp.server.tools.arguments import ShareArguments, UnshareArguments
 from diary_mcp.server.tools.results import RevokedResult, ShareResult
 from diary_mcp.settings import Settings
 
@@ -15,7 +14,7 @@ from diary_mcp.settings import Settings
 @click.command()
 @with_settings
 @click.argument("reference", metavar="[REF]", required=False)
-@with_arguments(ShareArguments, besides={"entry_id"})
+@with_arguments("diary_share", besides={"entry_id"})
 @as_json_option
 def share(settings: Settings, *, reference: str | None, given: Given, as_json: bool) -> None:
     """Let another agent, or a group, read an entry, or give it a role on a diary."""
@@ -30,7 +29,7 @@ def share(settings: Settings, *, reference: str | None, given: Given, as_json: b
 @click.command()
 @with_settings
 @click.argument("reference", metavar="[REF]", required=False)
-@with_arguments(UnshareArguments, besides={"entry_id"})
+@with_arguments("diary_unshare", besides={"entry_id"})
 @as_json_option
 def unshare(settings: Settings, *, reference: str | None, given: Given, as_json: bool) -> None:
     """End a share; it holds at once."""

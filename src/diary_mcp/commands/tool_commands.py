@@ -18,11 +18,10 @@ from diary_mcp.commands.options import errors_told, fail
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.dispatch import Dispatcher
 from diary_mcp.server.errors import CallFailedError
-from diary_mcp.server.tools.arguments import Arguments
 from diary_mcp.server.tools.calls import ToolCalls
 from diary_mcp.server.tools.catalogue import TOOLS
 from diary_mcp.server.tools.results import as_json
-from diary_mcp.server.tools.schemas import Schema, as_object, input_schema
+from diary_mcp.server.tools.schemas import Schema, as_object, tool_schemas
 from diary_mcp.service.diary import Diary
 from diary_mcp.settings import Settings
 
@@ -35,12 +34,12 @@ ResultT = TypeVar("ResultT", bound=BaseModel)
 AnswerT = TypeVar("AnswerT")
 
 
-def with_arguments(arguments: type[Arguments], *, besides: Collection[str] = ()) -> _Decorator:
-    """Hands a command what was given of a tool's `arguments`, as the keyword `given`.
+def with_arguments(tool: str, *, besides: Collection[str] = ()) -> _Decorator:
+    """Hands a command what was given of a tool's arguments, as the keyword `given`.
 
     Each is an option of its name; those named in `besides` are not: the command finds them itself.
     """
-    properties = as_object(input_schema(arguments)["properties"])
+    properties = as_object(tool_schemas()[tool]["input"]["properties"])
     options = {
         name: _option(name, as_object(shape))
         for name, shape in properties.items()

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, NewType, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Time
+from diary_mcp.domain.fields import NAME_PATTERN, AgentName, EntryId, Model, Time
 
 PublicKey = NewType("PublicKey", str)
 """`ed25519:` and the base64url of 32 bytes; its own fingerprint."""
@@ -50,10 +50,8 @@ _ALLOWED: Mapping[Act, frozenset[str]] = MappingProxyType(
 )
 
 
-class SupersededEntry(BaseModel):
+class SupersededEntry(Model, frozen=True, extra="forbid"):
     """What an entry supersedes, by hash: of its last link, or of its content where it has none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     content_hash: Hash | None
     entry: EntryId
@@ -66,10 +64,8 @@ class SupersededEntry(BaseModel):
         return self
 
 
-class Statement(BaseModel):
+class Statement(Model, frozen=True, extra="forbid"):
     """What is signed. Every member is there; one that does not apply to its act is null."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     act: Act
     commitment: Hash | None
@@ -117,10 +113,8 @@ def as_said(
     return next(iter(superseded), None)
 
 
-class Opening(BaseModel):
+class Opening(Model, frozen=True, extra="forbid"):
     """What a commitment is made of, besides the content hash."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     created_at: Time
     key: str | None
@@ -128,17 +122,15 @@ class Opening(BaseModel):
     updated_at: Time
 
 
-class Proof(BaseModel):
+class Proof(Model, frozen=True, extra="forbid"):
     """What a file says of its entry's signature, so that it can be checked anywhere."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     opening: Opening
     signature: str
     statement: Statement
 
 
-class ChainHead(BaseModel, frozen=True):
+class ChainHead(Model, frozen=True):
     """Where a chain ends at present."""
 
     sequence: int

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from diary_mcp.domain.entry import Sharing
 from diary_mcp.domain.errors import InvalidArgumentError
@@ -14,6 +14,7 @@ from diary_mcp.domain.fields import (
     AgentName,
     DiaryId,
     Grantee,
+    Model,
     Time,
 )
 
@@ -53,7 +54,7 @@ def parse_diary_name(text: str, caller: AgentName) -> DiaryName:
     return DiaryName(AgentName(owner) if slash else caller, name)
 
 
-class HeldDiary(BaseModel, frozen=True):
+class HeldDiary(Model, frozen=True):
     """A diary as one caller may use it, as far as the rows say."""
 
     id: DiaryId
@@ -66,7 +67,7 @@ class HeldDiary(BaseModel, frozen=True):
         return DiaryName(self.owner, self.name)
 
 
-class DiarySummary(BaseModel, frozen=True):
+class DiarySummary(Model, frozen=True):
     """A diary in a list; its `id` is `None` where it is a `main` without a row."""
 
     id: DiaryId | None
@@ -83,7 +84,7 @@ class DiarySummary(BaseModel, frozen=True):
         return DiaryName(self.owner, self.name)
 
 
-class DiaryShare(BaseModel, frozen=True):
+class DiaryShare(Model, frozen=True):
     """A role on a diary, given to one grantee; `sharing` as of an entry's share."""
 
     diary_id: DiaryId

@@ -3,7 +3,7 @@
 from operator import not_
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from diary_mcp.domain.chain import PublicKey
 from diary_mcp.domain.fields import (
@@ -16,6 +16,7 @@ from diary_mcp.domain.fields import (
     Importance,
     Key,
     Label,
+    Model,
     References,
     Since,
     Tags,
@@ -32,7 +33,7 @@ SearchMode = Literal["hybrid", "text", "semantic"]
 MAX_SNIPPET_CHARACTERS = 240
 
 
-class Signature(BaseModel, frozen=True):
+class Signature(Model, frozen=True):
     """Whether this version of the entry is signed; by which key, when, and in which link."""
 
     state: Literal["pending", "signed", "none"] = "none"
@@ -41,7 +42,7 @@ class Signature(BaseModel, frozen=True):
     link: str | None = Field(default=None, exclude_if=is_none)
 
 
-class EntryDiary(BaseModel, frozen=True):
+class EntryDiary(Model, frozen=True):
     """The diary that an entry is in."""
 
     id: DiaryId
@@ -49,7 +50,7 @@ class EntryDiary(BaseModel, frozen=True):
     name: str
 
 
-class EntryFields(BaseModel, frozen=True):
+class EntryFields(Model, frozen=True):
     """What a list shows of an entry: all of it but the content."""
 
     id: EntryId
@@ -81,7 +82,7 @@ class Entry(EntryFields, frozen=True):
     content: str
 
 
-class SimilarEntry(BaseModel, frozen=True):
+class SimilarEntry(Model, frozen=True):
     """An earlier entry that says nearly the same; `similarity` is 1 where all words are."""
 
     id: EntryId
@@ -124,10 +125,8 @@ class SearchHit(EntrySummary, frozen=True):
     matched: tuple[str, ...]
 
 
-class EntryDraft(BaseModel):
+class EntryDraft(Model, frozen=True, extra="forbid", strict=True):
     """What makes a new entry."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     content: Content = Field(description="Markdown.")
     title: Title | None = None
@@ -147,10 +146,8 @@ class EntryDraft(BaseModel):
     )
 
 
-class EntryChanges(BaseModel):
+class EntryChanges(Model, frozen=True, extra="forbid", strict=True):
     """What an update may change; a field that was not given stays as it is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     title: Title | None = Field(default=None, description="null takes the title away.")
     content: Content | None = None
@@ -161,10 +158,8 @@ class EntryChanges(BaseModel):
     diary: Label | None = Field(default=None, description="Moves it; main: back to your own.")
 
 
-class EntryFilters(BaseModel):
+class EntryFilters(Model, frozen=True, extra="forbid", strict=True):
     """Which entries a list or a search looks at; every filter that is given must hold."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     scope: Scope = "mine"
     types: list[EntryType] | None = None
@@ -183,7 +178,7 @@ class EntryFilters(BaseModel):
     )
 
 
-class Share(BaseModel, frozen=True):
+class Share(Model, frozen=True):
     """One entry shared with one grantee; `sharing` is `pending` until the grant has settled."""
 
     entry_id: EntryId

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     Field,
     PlainSerializer,
@@ -58,6 +59,13 @@ _IGNORABLE = re.compile(
 )
 _HARMLESS = frozenset("\n\t\u200c\u200d")
 _PLAIN_NAME = re.compile(r"[\w./@+~-]+")
+
+
+class Model(BaseModel, frozen=True, defer_build=True):
+    """Base of what is made of such fields.
+
+    Pydantic builds what checks and serialises it when it is first used: a session uses few.
+    """
 
 
 def is_none(value: object) -> bool:

@@ -3,16 +3,14 @@
 from datetime import datetime
 from typing import NewType
 
-from pydantic import BaseModel
-
 from diary_mcp.domain.entry import EntryDiary
-from diary_mcp.domain.fields import AgentName
+from diary_mcp.domain.fields import AgentName, Model
 from diary_mcp.domain.scopes import TokenScope
 
 TokenId = NewType("TokenId", int)
 
 
-class AgentToken(BaseModel, frozen=True):
+class AgentToken(Model, frozen=True):
     """What is kept of a token; the token itself is shown once and stored nowhere."""
 
     id: TokenId

@@ -1,11 +1,9 @@
 """What checking entries against their hashes and signatures found."""
 
-from pydantic import BaseModel
-
-from diary_mcp.domain.fields import EntryId, Time
+from diary_mcp.domain.fields import EntryId, Model, Time
 
 
-class Verification(BaseModel, frozen=True):
+class Verification(Model, frozen=True):
     """One entry. `signature_valid` and `signer` are `None` where this version is not signed."""
 
     entry_id: EntryId
@@ -32,14 +30,14 @@ class Verification(BaseModel, frozen=True):
         return self.signature_valid is not None
 
 
-class BrokenLink(BaseModel, frozen=True):
+class BrokenLink(Model, frozen=True):
     """The first link of a chain at which a rule of docs/signing.md fails."""
 
     sequence: int
     problem: str
 
 
-class ChainReport(BaseModel, frozen=True):
+class ChainReport(Model, frozen=True):
     """The chain as a whole."""
 
     sequence: int = 0
@@ -49,7 +47,7 @@ class ChainReport(BaseModel, frozen=True):
     """The first broken link, and what is wrong with it."""
 
 
-class VerificationTotals(BaseModel, frozen=True):
+class VerificationTotals(Model, frozen=True):
     """All entries that were checked, whether they are listed or not."""
 
     checked: int = 0
@@ -67,7 +65,7 @@ class VerificationTotals(BaseModel, frozen=True):
         )
 
 
-class VerificationReport(BaseModel, frozen=True):
+class VerificationReport(Model, frozen=True):
     """Entries with a problem, and what all that were checked add up to.
 
     Where one entry was asked for, it is listed in any case.

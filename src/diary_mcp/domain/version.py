@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import rfc8785
-from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
 from diary_mcp.domain.entry import Entry, EntryDraft
-from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, EntryType, Time, format_time
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, EntryType, Model, Time, format_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +152,7 @@ def content_hash(version: Version | Entry) -> str:
     return "sha256:" + hashlib.sha256(canonical).hexdigest()
 
 
-class VersionSummary(BaseModel, frozen=True, from_attributes=True):
+class VersionSummary(Model, frozen=True, from_attributes=True):
     """A version as its owner sees it in a list: all of it but the content."""
 
     version: int

@@ -3,10 +3,9 @@
 from typing import Literal
 
 from psycopg.rows import class_row
-from pydantic import BaseModel
 
 from diary_mcp.domain.diaries import DiaryRole
-from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, Time
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, Model, Time
 from diary_mcp.domain.scopes import TokenScope
 from diary_mcp.domain.tokens import TokenId
 from diary_mcp.service.ports.audit import Giving, GivingKind
@@ -16,7 +15,7 @@ from diary_mcp.store.sql import load_queries
 _SQL = load_queries("audit")
 
 
-class AuditEvent(BaseModel, frozen=True):
+class AuditEvent(Model, frozen=True):
     """One share, role or token that came or went; ids and names, never what somebody wrote."""
 
     id: int

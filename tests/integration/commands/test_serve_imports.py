@@ -12,6 +12,16 @@ from diary_mcp.cli import command
 command.get_command(click.Context(command), "serve")
 print(json.dumps(list(sys.modules)))
 """
+_BUILT = """
+import json
+import diary_mcp.server.handlers
+from diary_mcp.domain.fields import Model
+
+def models(base):
+    return [base, *(model for each in base.__subclasses__() for model in models(each))]
+
+print(json.dumps([model.__name__ for model in models(Model) if model.__pydantic_complete__]))
+"""
 _LATER = {
     "diary_mcp.app",
     "diary_mcp.domain.entry",
@@ -25,10 +35,20 @@ _NEVER = {"pydantic_settings", "pygments", "rich"}
 
 
 def test_what_initialize_does_not_need_is_not_imported_before_it() -> None:
-    printed = subprocess.run(
-        [sys.executable, "-c", _CODE], check=True, capture_output=True, timeout=60
-    ).stdout
+    imported = _printed_by(_CODE)
 
-    imported = set(json.loads(printed))
     assert "diary_mcp.serving.stdio" in imported
     assert imported & (_LATER | _NEVER) == set()
+
+
+def test_what_checks_arguments_and_shows_results_is_not_built_before_it_is_used() -> None:
+    built = _printed_by(_BUILT)
+
+    assert built & {"CreateArguments", "EntryDraft", "EntryResult", "Reflection"} == set()
+
+
+def _printed_by(code: str) -> set[str]:
+    printed = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, timeout=60
+    ).stdout
+    return set(json.loads(printed))

@@ -16,7 +16,7 @@ from diary_mcp.service.diary import Diary
 from support.clients import ERAS
 from support.ground_truth import ask
 from support.in_memory import InMemory, good, refusal, texts
-from support.tools_snapshot import tools_on_stdio
+from support.listed_tools import tools_on_stdio
 
 pytestmark = pytest.mark.anyio
 

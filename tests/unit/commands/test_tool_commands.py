@@ -5,7 +5,7 @@ import pytest
 
 from diary_mcp.cli import command as diary_mcp
 from diary_mcp.server.tools.catalogue import TOOLS
-from diary_mcp.server.tools.schemas import input_schema
+from diary_mcp.server.tools.schemas import tool_schemas
 
 COMMANDS = {
     "write": "diary_create",
@@ -32,7 +32,7 @@ def test_a_command_takes_what_its_tool_takes(name: str, tool: str) -> None:
     listed = {
         each.name for each in command.params if isinstance(each, click.Option) and each.multiple
     }
-    properties = input_schema(TOOLS[tool].arguments)["properties"]
+    properties = tool_schemas()[tool]["input"]["properties"]
     assert isinstance(properties, dict)
     assert listed == {name for name, shape in properties.items() if "'array'" in str(shape)}
     assert {f"--{argument.replace('_', '-')}" for argument in arguments} <= options

@@ -20,8 +20,8 @@ from diary_mcp.server.resources.resources import DOCUMENTS, TEMPLATES
 from diary_mcp.server.tools.catalogue import HTTP_TOOLS
 from diary_mcp.server.tools.results import EntryResult
 from support.clients import Json
+from support.listed_tools import tools_list
 from support.paths import ROOT
-from support.tools_snapshot import tools_list
 
 DOCS = (ROOT / "docs" / "tools.md").read_text("utf-8")
 SECTIONS = {

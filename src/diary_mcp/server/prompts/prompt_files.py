@@ -9,25 +9,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_types import Prompt, PromptArgument
-from pydantic import BaseModel, ConfigDict
+
+from diary_mcp.domain.fields import Model
 
 _MENTION = re.compile(r"\{\{(\w+)\}\}")
 
 
-class ArgumentHead(BaseModel):
+class ArgumentHead(Model, frozen=True, extra="forbid"):
     """One argument, as the front matter declares it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     description: str
     required: bool = False
 
 
-class PromptFile(BaseModel):
+class PromptFile(Model, frozen=True, extra="forbid"):
     """One prompt."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str

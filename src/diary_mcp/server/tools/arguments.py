@@ -11,9 +11,7 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
@@ -30,6 +28,7 @@ from diary_mcp.domain.fields import (
     STORABLE,
     EntryType,
     Label,
+    Model,
     NamedInstant,
     Time,
     parse_end,
@@ -102,17 +101,15 @@ _NO_MOMENT = (
 )
 
 
-class Arguments(BaseModel):
+class Arguments(Model, frozen=True, extra="forbid", strict=True):
     """Base of every tool's arguments."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-
-class NoArguments(Arguments):
+class NoArguments(Arguments, frozen=True):
     pass
 
 
-class _Written(Arguments):
+class _Written(Arguments, frozen=True):
     """What is written down: whatever names or describes something is there to be read."""
 
     @field_validator("title", "tags", "author", "session", "key", "note", check_fields=False)
@@ -123,7 +120,7 @@ class _Written(Arguments):
         return value
 
 
-class CreateArguments(EntryDraft, _Written):
+class CreateArguments(EntryDraft, _Written, frozen=True):
     idempotency_key: Label | None = Field(default=None, description="Makes it safe to call again.")
     allow_secret: bool = False
 
@@ -132,16 +129,16 @@ class CreateArguments(EntryDraft, _Written):
         return EntryDraft(**self.model_dump(exclude={"idempotency_key", "allow_secret"}))
 
 
-class EntryArguments(Arguments):
+class EntryArguments(Arguments, frozen=True):
     entry_id: EntryReference
 
 
-class GetArguments(EntryArguments):
+class GetArguments(EntryArguments, frozen=True):
     version: int | None = Field(default=None, ge=1, description="An earlier one, of your own.")
     start: int = Field(default=0, ge=0, alias="from", description="Character, see next_from.")
 
 
-class ListArguments(EntryFilters, Arguments):
+class ListArguments(EntryFilters, Arguments, frozen=True):
     since: Since | None = None
     until: Until | None = None
     limit: int = Field(default=20, ge=1, le=100)
@@ -157,7 +154,7 @@ def _unsaid(arguments: EntryFilters) -> set[str]:
     return {"scope"} - arguments.model_fields_set
 
 
-class SearchArguments(EntryFilters, Arguments):
+class SearchArguments(EntryFilters, Arguments, frozen=True):
     query: Annotated[str, Field(min_length=1, max_length=1_000), STORABLE]
     mode: SearchMode = "hybrid"
     scope: Scope = "all"
@@ -173,7 +170,7 @@ class SearchArguments(EntryFilters, Arguments):
         return EntryFilters(**self.model_dump(exclude=unasked))
 
 
-class UpdateArguments(EntryChanges, _Written):
+class UpdateArguments(EntryChanges, _Written, frozen=True):
     entry_id: EntryReference
     expected_version: int = Field(ge=1, description="The version you read.")
 
@@ -183,7 +180,7 @@ class UpdateArguments(EntryChanges, _Written):
         return EntryChanges(**given)
 
 
-class _SharedThing(Arguments):
+class _SharedThing(Arguments, frozen=True):
     """What is shared: an entry, or a diary with all that is in it."""
 
     entry_id: EntryReference | None = None
@@ -200,18 +197,18 @@ def _not_one_of_two() -> PydanticCustomError:
     return PydanticCustomError("one_of_two", "give either entry_id or diary")
 
 
-class ShareArguments(_SharedThing, _Written):
+class ShareArguments(_SharedThing, _Written, frozen=True):
     grantee: GranteeName = Field(alias="with")
     role: GivenRole = "viewer"
     expires_at: Time | None = Field(default=None, description="RFC 3339; never if absent.")
     note: Annotated[str, Field(max_length=1_000), STORABLE] | None = None
 
 
-class UnshareArguments(_SharedThing):
+class UnshareArguments(_SharedThing, frozen=True):
     grantee: GranteeName = Field(alias="with")
 
 
-class SharesArguments(Arguments):
+class SharesArguments(Arguments, frozen=True):
     entry_id: EntryReference | None = None
     diary: Label | None = None
     limit: int = Field(default=20, ge=1, le=100)
@@ -224,17 +221,17 @@ class SharesArguments(Arguments):
         return self
 
 
-class DiariesArguments(Arguments):
+class DiariesArguments(Arguments, frozen=True):
     open: Label | None = Field(default=None, description="Your own; made if there is none.")
 
 
-class TagsArguments(Arguments):
+class TagsArguments(Arguments, frozen=True):
     prefix: Annotated[str, Field(max_length=64), STORABLE] = ""
     diary: Label | None = None
     limit: int = Field(default=50, ge=1, le=200)
 
 
-class ReflectArguments(Arguments):
+class ReflectArguments(Arguments, frozen=True):
     since: Since | None = None
     until: Until | None = None
     types: list[EntryType] | None = None
@@ -242,18 +239,18 @@ class ReflectArguments(Arguments):
     limit: int = Field(default=50, ge=1, le=200, description="Of each list.")
 
 
-class VerifyArguments(Arguments):
+class VerifyArguments(Arguments, frozen=True):
     entry_id: EntryReference | None = None
 
 
-class SignatureRequestArguments(Arguments):
+class SignatureRequestArguments(Arguments, frozen=True):
     entry_id: Label | None = None
     admit: Key | None = None
     revoke: Key | None = None
     key: Key | None = None
 
 
-class SignArguments(Arguments):
+class SignArguments(Arguments, frozen=True):
     request_id: Annotated[str, Field(max_length=36), AfterValidator(_check_request)]
     signature: Annotated[str, Field(max_length=86)]
 

@@ -29,7 +29,7 @@ from diary_mcp.server.dispatch import Dispatcher, RequestContext
 from diary_mcp.server.errors import CallFailedError, error_result, invalid_arguments, unknown_tool
 from diary_mcp.server.tools.arguments import Arguments
 from diary_mcp.server.tools.results import as_json
-from diary_mcp.server.tools.schemas import input_schema, output_schema
+from diary_mcp.server.tools.schemas import tool_schemas
 from diary_mcp.server.view.view import VIEW_URI, may_show_views
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.signing.verification import Progress
@@ -149,12 +149,13 @@ class DiaryTool(Generic[ArgumentsT]):
 
     def described(self, *, with_view: bool = False) -> Tool:
         """The tool as `tools/list` shows it; `with_view` to a host that may have MCP Apps."""
+        schemas = tool_schemas()[self.name]
         return Tool(
             name=self.name,
             title=self.title,
             description=self.description,
-            input_schema=dict(input_schema(self.arguments)),
-            output_schema=dict(output_schema(self.result)),
+            input_schema=schemas["input"],
+            output_schema=schemas["output"],
             annotations=self._annotations(),
             _meta={"ui": {"resourceUri": VIEW_URI}} if self.has_view and with_view else None,
         )
@@ -184,7 +185,6 @@ class ToolCalls:
     ) -> ListToolsResult:
         return self._with_views if may_show_views(context) else self._without_views
 
-    # Making the schemas takes longer than the answer to `initialize` does otherwise.
     @cached_property
     def _without_views(self) -> ListToolsResult:
         return ListToolsResult(tools=[tool.described() for tool in self._tools.values()])

@@ -25,7 +25,16 @@ from diary_mcp.domain.entry import (
     untrusted,
 )
 from diary_mcp.domain.errors import InvalidArgumentError
-from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee, GroupName, Time, counted
+from diary_mcp.domain.fields import (
+    AgentName,
+    EntryId,
+    EntryType,
+    Grantee,
+    GroupName,
+    Model,
+    Time,
+    counted,
+)
 from diary_mcp.domain.reflection import (
     OTHERS_DIARIES,
     OTHERS_TAGS,
@@ -46,7 +55,7 @@ MAX_PART_CHARACTERS = 20_000
 """Clients cut what is much longer, and say less about it than `next_from` does."""
 
 
-class Result(BaseModel, frozen=True):
+class Result(Model, frozen=True):
     """Base of every result that is no digest and no report.
 
     What a result has several of is a list or a tuple: pydantic goes through any other sequence

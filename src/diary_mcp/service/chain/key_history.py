@@ -3,10 +3,8 @@
 from collections.abc import Callable, Container, Iterable
 from typing import Self
 
-from pydantic import BaseModel
-
 from diary_mcp.domain.chain import Count, Key, PublicKey, Statement
-from diary_mcp.domain.fields import Time
+from diary_mcp.domain.fields import Model, Time
 from diary_mcp.service.chain.statements import read_statement
 from diary_mcp.service.ports.chain import Head, SignedLink
 
@@ -14,7 +12,7 @@ CheckSignature = Callable[[PublicKey, str, bytes], bool]
 """Whether the signature of these bytes is valid for the key; anything malformed is not."""
 
 
-class KeyPeriod(BaseModel, frozen=True, extra="forbid"):
+class KeyPeriod(Model, frozen=True, extra="forbid"):
     """A key, and the links from and up to which it is valid."""
 
     key: Key

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from pydantic import BaseModel
-
 from diary_mcp.domain.diaries import DiaryRole
-from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, Time
+from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, Model, Time
 
 GivingKind = Literal[
     "shared",
@@ -18,7 +16,7 @@ GivingKind = Literal[
 ]
 
 
-class Giving(BaseModel, frozen=True):
+class Giving(Model, frozen=True):
     """Something that was given or taken back: to read an entry, or a role on a diary.
 
     `title` and `diary` are there where the reader of the trail owns the entry, or the diary, now.

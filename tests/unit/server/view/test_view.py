@@ -18,7 +18,7 @@ from diary_mcp.server.tools.catalogue import HTTP_TOOLS
 from diary_mcp.server.view.view import VIEW_URI, view_html
 from diary_mcp.service.diary import Diary
 from support.clients import ERAS, Era
-from support.tools_snapshot import tools_on_stdio
+from support.listed_tools import tools_on_stdio
 
 pytestmark = pytest.mark.anyio
 
