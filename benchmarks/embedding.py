@@ -5,7 +5,8 @@ finds with it.
 
 Every way embeds the same passages, and search is asked the same questions with its vectors. The
 first row is what the product does. CPU is that of this process while it embeds, so the processes
-around the model cost nothing here; the ratio is to the first row of the same run.
+around the model cost nothing here; the ratio is to the first row of the same run. A second table
+is of questions, of which the product embeds those together that wait at the same moment.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from diary_mcp.service.search.search import SearchService
 from diary_mcp.settings import Settings
 from diary_mcp.store.search_index import PostgresSearchIndex
 from search import Collection, ask, averages, read_conversation, read_journal, with_folder, write
+from texts import question
 
 HEADER = (
     "| way | CPU ms an entry | beside the first "
@@ -41,6 +43,9 @@ HEADER = (
     "|---|---|---|---|---|"
 )
 TOKENS = 256
+QUESTIONS_HEADER = "| questions at once | CPU ms a question | beside one |\n|---|---|---|"
+QUESTIONS = 96
+TURNS = 5
 
 
 class BatchedModel:
@@ -151,6 +156,19 @@ async def run(collections: Sequence[Collection]) -> None:
                 click.echo(f"| {name} | {cpu_ms:.1f} | {cpu_ms / first:.2f} | {found} |")
 
 
+def measure_questions(at_once: int) -> float:
+    """The least CPU milliseconds a question of several turns."""
+    model = load_minilm()
+    asked = [question(number, 1_000) for number in range(QUESTIONS)]
+    spent_s: list[float] = []
+    for _ in range(TURNS):
+        begun = time.process_time()
+        for start in range(0, QUESTIONS, at_once):
+            model.embed_together(asked[start : start + at_once])
+        spent_s.append(time.process_time() - begun)
+    return 1e3 * min(spent_s) / QUESTIONS
+
+
 @click.command()
 @with_folder
 @click.option("--quick", is_flag=True, help="The journal alone.")
@@ -158,6 +176,11 @@ def main(folder: Path, *, quick: bool) -> None:
     """Print what the model costs in each way, and what search finds with it."""
     paths = [] if quick else sorted((folder / "locomo").glob("*.json"))
     asyncio.run(run([*map(read_conversation, paths), read_journal(folder)]))
+    click.echo(f"\n{QUESTIONS_HEADER}")
+    alone = measure_questions(1)
+    for at_once in (1, 2, 4, 8):
+        cpu_ms = alone if at_once == 1 else measure_questions(at_once)
+        click.echo(f"| {at_once} | {cpu_ms:.2f} | {cpu_ms / alone:.2f} |")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import json
 import subprocess
 import sys
 import weakref
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, NoReturn
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
@@ -20,6 +21,9 @@ READY = "ready"
 
 # The worker ends when it is idle, perhaps at this very moment.
 _ATTEMPTS = 2
+# Questions are short; for a passage, the model has so much to do that others save nothing.
+_SHORT_CHARACTERS = 120
+_SHORT_AT_ONCE = 8
 
 
 class ModelProcess:
@@ -34,7 +38,8 @@ class ModelProcess:
         self._process: subprocess.Popen[bytes] | None = None
         # Texts wait in one line, one of each caller at a time: a question that somebody waits for
         # is not behind all that is being indexed.
-        self._line = ThreadPoolExecutor(1, thread_name_prefix="embedding")
+        self._line = deque[tuple[str, Future[bytes]]]()
+        self._server = ThreadPoolExecutor(1, thread_name_prefix="embedding")
         self._pipes()
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
@@ -43,25 +48,49 @@ class ModelProcess:
         Raises:
             EmbeddingUnavailableError: its process has ended, and cannot be started again.
         """
-        return [self._line.submit(self._embed, text).result() for text in texts]
+        return [self._queue_up(text).result() for text in texts]
 
-    def _embed(self, text: str) -> bytes:
+    def _queue_up(self, text: str) -> Future[bytes]:
+        place = Future[bytes]()
+        self._line.append((text, place))
+        self._server.submit(self._serve_next)
+        return place
+
+    def _serve_next(self) -> None:
+        """Serves the first in the line, and with a short text those that follow and are short."""
+        served = list[tuple[str, Future[bytes]]]()
+        while self._line and len(served) < _SHORT_AT_ONCE:
+            if served and max(len(served[0][0]), len(self._line[0][0])) > _SHORT_CHARACTERS:
+                break
+            served.append(self._line.popleft())
+        if not served:
+            return
+        try:
+            vectors = self._embed([text for text, _ in served])
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait are told
+            for _, place in served:
+                place.set_exception(error)
+        else:
+            for (_, place), vector in zip(served, vectors, strict=True):
+                place.set_result(vector)
+
+    def _embed(self, texts: Sequence[str]) -> list[bytes]:
         reason = ""
         for _ in range(_ATTEMPTS):
             try:
-                return self._ask(text)
+                return self._ask(texts)
             except (EOFError, OSError) as error:
                 self._end()
                 reason = str(error)
         raise EmbeddingUnavailableError(f"The embedding model's process keeps ending: {reason}")
 
-    def _ask(self, text: str) -> bytes:
+    def _ask(self, texts: Sequence[str]) -> list[bytes]:
         requests, answers = self._pipes()
-        requests.write(json.dumps(text).encode() + b"\n")
+        requests.write(json.dumps(texts).encode() + b"\n")
         requests.flush()
         size = int(answers.readline() or _no_answer())
-        vector = answers.read(size)
-        return vector if len(vector) == size else _no_answer()
+        vectors = [answers.read(size) for _ in texts]
+        return vectors if len(vectors[-1]) == size else _no_answer()
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         if self._process is None:

@@ -1,8 +1,8 @@
 """The process that has the sentence model: `python -m diary_mcp.embeddings.worker`.
 
-First it says that it is ready, or in a line what is wrong. A text comes in as one line of JSON; its
-vector goes out as a line that says how many bytes follow, and the bytes. It ends with its stdin,
-and by itself when nothing was asked for a while: whoever asks next starts another.
+First it says that it is ready, or in a line what is wrong. Texts come in as a list in one line of
+JSON; their vectors go out as a line that says how many bytes each has, and the bytes. It ends with
+its stdin, and by itself when nothing was asked for a while: whoever asks next starts another.
 """
 
 import ctypes
@@ -43,8 +43,8 @@ def main() -> None:
     leaving = _leave_when_idle()
     for line in sys.stdin.buffer:
         leaving.cancel()
-        (vector,) = model.embed([json.loads(line)])
-        _write(str(len(vector)), vector)
+        vectors = model.embed_together(json.loads(line))
+        _write(str(len(vectors[0])), b"".join(vectors))
         leaving = _leave_when_idle()
 
 

@@ -4,11 +4,13 @@ import gc
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import psutil
 import pytest
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.model_process import OfflineEmbedder
+from diary_mcp.embeddings.worker import load_minilm
 
 VECTOR_BYTES = 384 * 4
 
@@ -70,7 +72,23 @@ def test_several_threads_get_the_vectors_of_their_own_texts(embedder: OfflineEmb
     with ThreadPoolExecutor(4) as threads:
         found = [threads.submit(embedder.embed, [text]) for text in texts]
 
-    assert [vector for each in found for vector in each.result()] == expected
+    together = [vector for each in found for vector in each.result()]
+    assert np.allclose(as_numbers(together), as_numbers(expected), atol=1e-5)
+
+
+def test_a_question_has_the_same_vector_alone_and_among_others_of_any_length() -> None:
+    model = load_minilm()
+    questions = [" ".join(["backup", "disk", "moon", "restore"][:count] * 2) for count in (1, 2, 3)]
+    questions += ["why did the backup fail?", "when?", "", "a passage of many words " * 60]
+
+    together = model.embed_together([*questions, *reversed(questions)])
+
+    expected = model.embed([*questions, *reversed(questions)])
+    assert np.allclose(as_numbers(together), as_numbers(expected), atol=1e-5)
+
+
+def as_numbers(vectors: list[bytes]) -> list[list[float]]:
+    return [np.frombuffer(vector, "<f4").tolist() for vector in vectors]
 
 
 def test_a_process_that_does_not_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
