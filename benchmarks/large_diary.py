@@ -35,6 +35,7 @@ from diary_mcp.settings import Settings
 from diary_mcp.store.database import WaitLimits, open_database
 from large_pgvector import measure_pgvector
 from processes import MIB, MINUTES, cpu_s, describe_machine, family_below
+from quantiles import quantile
 from scale_data import Vocabulary, Writer, describe, questions
 from scale_load import load_of
 
@@ -100,7 +101,7 @@ class Taken:
     hits: Sequence[Sequence[SearchHit]]
 
     def __str__(self) -> str:
-        p99 = statistics.quantiles(self.durations, n=100, method="inclusive")[98]
+        p99 = quantile(self.durations, 99)
         return (
             f"{len(self.durations)} | {statistics.median(self.durations):.1f} | {p99:.1f} | "
             f"{self.own_cpu:.1f} | {self.others_cpu:.1f}"

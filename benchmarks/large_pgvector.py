@@ -7,6 +7,8 @@ from time import perf_counter
 import numpy as np
 import psycopg
 
+from quantiles import quantile
+
 _MADE = (
     "drop table if exists diary_benchmark.passage",
     """
@@ -60,7 +62,7 @@ def measure_pgvector(url: str, vectors: Sequence[bytes]) -> str:
         sum(distance <= max(best) for distance in found)
         for found, best in zip(near, exact, strict=False)
     )
-    p99 = statistics.quantiles(durations, n=100, method="inclusive")[98]
+    p99 = quantile(durations, 99)
     return (
         f"{passages} | {len(durations)} | {statistics.median(durations):.1f} | {p99:.1f} | "
         f"{made_s:.0f} | {mib} | {shared / sum(map(len, exact)):.3f}"

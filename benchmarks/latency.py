@@ -20,12 +20,13 @@ import click
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from diary_mcp.app import Foundation, open_foundation, run_workflows
+from diary_mcp.app import Foundation, open_foundation, open_postgres, run_workflows
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import text_of
 from diary_mcp.settings import Settings
 from diary_mcp.store.database import open_database
+from quantiles import quantile
 
 CONTENT = "The reason why the queue is polled ten times a second, in some detail. " * 8
 AGENT = AgentName("bench")
@@ -48,19 +49,20 @@ class Table:
     def __str__(self) -> str:
         lines = [f"{'':<52}{'n':>6}{'p50 ms':>10}{'p99 ms':>10}"]
         for name, durations in self.rows.items():
+            p99 = quantile(durations, 99)
             p50 = statistics.median(durations)
-            # Of one alone there are no quantiles.
-            twice = durations if len(durations) > 1 else durations * 2
-            p99 = statistics.quantiles(twice, n=100, method="inclusive")[98]
             lines.append(f"{name:<52}{len(durations):>6}{p50:>10.1f}{p99:>10.1f}")
         return "\n".join(lines)
 
 
 async def measure_transactions(
-    foundation: Foundation, signing: Foundation, table: Table, rounds: int
+    url: str, foundation: Foundation, signing: Foundation, table: Table, rounds: int
 ) -> None:
-    """A bare insert, and our create, unsigned and signed, in turn, on connections of warm pools."""
-    async with open_database(foundation.database_url, max_size=1) as database:
+    """A bare insert, and our create, unsigned and signed, in turn, on connections of warm pools.
+
+    `url` is the database's as its owner: whoever serves makes no table.
+    """
+    async with open_database(url, max_size=1) as database:
         async with database.connection() as connection:
             await connection.execute("create table bench (id bigserial primary key, body text)")
 
@@ -186,8 +188,9 @@ async def measure(rounds: int, starts: int) -> Table:
         async with (
             open_foundation(unsigned) as foundation,
             open_foundation(signed, with_keys=True) as signing,
+            open_postgres(unsigned) as url,
         ):
-            await measure_transactions(foundation, signing, table, rounds)
+            await measure_transactions(url, foundation, signing, table, rounds)
             await measure_settling(foundation, table, max(10, rounds // 3))
         await measure_tool_calls(warm, table, rounds)
     return table

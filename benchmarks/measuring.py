@@ -1,7 +1,5 @@
 """Measuring a server through one MCP client over stdio."""
 
-import math
-import statistics
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +15,7 @@ from mcp.types import CallToolResult
 
 from contenders import Call, Contender
 from processes import child_pids, child_since, cpu_s, family
+from quantiles import quantile
 
 _QUIET_CORES = 0.25
 _LOOK_S = 1.0
@@ -67,12 +66,10 @@ class Timings:
 
     @property
     def p50(self) -> float:
-        return statistics.median(self.durations) if self.durations else math.nan
+        return self.quantile(50)
 
     def quantile(self, percent: int) -> float:
-        if len(self.durations) < 2:  # noqa: PLR2004
-            return self.p50
-        return statistics.quantiles(self.durations, n=100, method="inclusive")[percent - 1]
+        return quantile(self.durations, percent)
 
     @property
     def shortfall(self) -> str:

@@ -11,11 +11,9 @@ picture; `--quick` only prints. (A file named `http.py` would hide Python's own 
 
 import asyncio
 import json
-import math
 import os
 import re
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +28,7 @@ import click
 
 from pictures import Panel, draw_panels
 from processes import describe_machine
+from quantiles import quantile
 from texts import entry_text, question
 from work_behind import wait_for_work
 
@@ -168,10 +167,8 @@ async def _load(cell: Cell) -> Outcome:
         cell.call,
         cell.clients,
         len(durations) / lasted_s,
-        statistics.median(durations) if durations else math.nan,
-        statistics.quantiles(durations, n=100, method="inclusive")[98]
-        if len(durations) > 1
-        else math.nan,
+        quantile(durations, 50),
+        quantile(durations, 99),
         len(failures),
     )
 

@@ -27,6 +27,7 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId, Grantee, GroupName
 from diary_mcp.settings import Settings
 from diary_mcp.store.agents import PostgresAgents
+from quantiles import quantile
 from support.clients import environment
 from support.databases import create_template, postgres_server
 from support.ground_truth import eventually, is_settled
@@ -65,7 +66,7 @@ class Table:
 
     def end_section(self) -> None:
         for name, durations in self.durations.items():
-            p99 = statistics.quantiles([*durations, durations[-1]], n=100, method="inclusive")[98]
+            p99 = quantile(durations, 99)
             p50 = statistics.median(durations)
             self.lines.append(f"{name:<54}{len(durations):>6}{p50:>10.1f}{p99:>10.1f}")
         self.durations.clear()

@@ -31,6 +31,7 @@ from diary_mcp.service.ports.reflection import EntrySelection
 from diary_mcp.service.search.search import SearchService
 from diary_mcp.settings import Settings
 from processes import describe_machine
+from quantiles import quantile
 from scale_data import Vocabulary, Writer, questions
 from scale_load import load, remove_additions
 
@@ -53,7 +54,7 @@ class Measured:
     durations: Sequence[float]
 
     def __str__(self) -> str:
-        p99 = statistics.quantiles(self.durations, n=100, method="inclusive")[98]
+        p99 = quantile(self.durations, 99)
         return (
             f"| {self.entries} | {self.agent} | {self.name} | {self.clients} | "
             f"{len(self.durations)} | {statistics.median(self.durations):.1f} | {p99:.1f} |"

@@ -39,6 +39,7 @@ from diary_mcp.service.entries.access import Access
 from diary_mcp.service.search.ranking import Weights
 from diary_mcp.service.search.search import SearchService
 from diary_mcp.settings import Settings
+from quantiles import quantile
 
 Row = tuple[str, SearchMode, Weights]
 MODES: tuple[SearchMode, ...] = ("text", "semantic", "hybrid")
@@ -166,7 +167,7 @@ def averages(qualities: Sequence[Quality]) -> str:
 
 
 def timings(durations: Sequence[float]) -> str:
-    p99 = statistics.quantiles(durations, n=100, method="inclusive")[98]
+    p99 = quantile(durations, 99)
     return f"{statistics.median(durations):.1f} / {p99:.1f}"
 
 

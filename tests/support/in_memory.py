@@ -53,11 +53,16 @@ class InMemory:
 
     async def settle_all(self) -> None:
         """Settles whatever waits for it."""
-        waiting = await self.foundation.settlements.list_unsettled(None, 1_000)
-        await settle(waiting, self.foundation.settlements, self.foundation.permissions)
+        await settle_all(self.foundation)
 
     async def _diary(self) -> Diary:
         return self.foundation.diary
+
+
+async def settle_all(foundation: Foundation) -> None:
+    """Settles whatever waits for it."""
+    waiting = await foundation.settlements.list_unsettled(None, 1_000)
+    await settle(waiting, foundation.settlements, foundation.permissions)
 
 
 async def good(client: Client, tool: str, /, **arguments: object) -> Json:

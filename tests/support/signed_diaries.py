@@ -11,6 +11,7 @@ from diary_mcp.domain.entry import Entry, EntryDraft
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.files.bundle import BUNDLE_NAME, export_bundle
+from diary_mcp.service.chain.links import KeyChange
 from diary_mcp.settings import Settings
 from support.independent_check import Findings, check_bundle
 
@@ -30,6 +31,14 @@ async def signed_diary(
 async def write(foundation: Foundation, content: str = "What happened.", **fields: object) -> Entry:
     draft = EntryDraft.model_validate({"content": content, **fields})
     return await foundation.diary.entries.create(ALICE, draft)
+
+
+async def take_over(foundation: Foundation) -> PublicKey:
+    """Lets this machine sign, which no key of the chain has admitted; its own key."""
+    own = (await foundation.diary.signing.describe(ALICE)).key
+    assert own is not None
+    await foundation.diary.signing.change_keys(ALICE, [KeyChange("admit", own)], by_takeover=True)
+    return own
 
 
 async def silent(_done: int, _total: int) -> None:

@@ -7,9 +7,9 @@ import pytest
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryFilters, EntrySummary
 from diary_mcp.domain.fields import AgentName, Grantee
-from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.store.migrations import migrate
 from support.ground_truth import read_truth
+from support.in_memory import settle_all
 from support.saved_states import go_back
 from support.signed_diaries import ALICE, head_of, signed_diary, silent, verify, write
 
@@ -35,11 +35,6 @@ async def fill(diary: Foundation) -> list[Entry]:
     await entries.delete(ALICE, str(gone.id))
     await settle_all(diary)
     return [plain, older, newer, changed, shared]
-
-
-async def settle_all(diary: Foundation) -> None:
-    waiting = await diary.settlements.list_unsettled(None, 100)
-    await settle(waiting, diary.settlements, diary.permissions)
 
 
 async def read(diary: Foundation, made: list[Entry]) -> list[Entry]:

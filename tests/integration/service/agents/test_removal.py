@@ -14,20 +14,15 @@ from diary_mcp.domain.errors import (
     UnavailableError,
 )
 from diary_mcp.domain.fields import AgentName, Grantee, GroupName
-from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.store.audit import list_audit_events
 from support.ground_truth import ask
+from support.in_memory import settle_all
 from support.workflows import eventually
 
 pytestmark = pytest.mark.anyio
 
 ALICE, BOB = AgentName("alice"), AgentName("bob")
 TEAM = GroupName("team")
-
-
-async def settle_all(foundation: Foundation) -> None:
-    waiting = await foundation.settlements.list_unsettled(None, 1_000)
-    await settle(waiting, foundation.settlements, foundation.permissions)
 
 
 async def give_everything(foundation: Foundation) -> str:

@@ -23,6 +23,7 @@ from support.signed_diaries import (
     run_sql,
     signed_diary,
     statements,
+    take_over,
     verify,
     write,
 )
@@ -147,9 +148,7 @@ async def test_a_takeover_that_this_machine_did_not_make_ends_its_signing(
     diary: Foundation, database_url: str, tmp_path: Path
 ) -> None:
     async with signed_diary(database_url, tmp_path / "operator") as operator:
-        own = (await operator.diary.signing.describe(ALICE)).key
-        assert own is not None
-        await operator.diary.signing.change_keys(ALICE, [KeyChange("admit", own)], by_takeover=True)
+        await take_over(operator)
 
     entry = await write(diary, "after it")
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges
-from diary_mcp.service.chain.links import KeyChange
 from support.signed_diaries import (
     ALICE,
     check_elsewhere,
     first_broken,
     run_sql,
     signed_diary,
+    take_over,
     verify,
     write,
 )
@@ -69,10 +69,7 @@ async def grow(diary: Foundation, chance: random.Random) -> None:
 async def attack(diary: Foundation, operator: Foundation, chance: random.Random) -> None:
     kind = chance.choice(("entry", "entry", "link", "takeover", "nothing"))
     if kind == "takeover":
-        own = (await operator.diary.signing.describe(ALICE)).key
-        assert own is not None
-        change = KeyChange("admit", own)
-        await operator.diary.signing.change_keys(ALICE, [change], by_takeover=True)
+        await take_over(operator)
         await write(operator, "forged")
     elif kind == "entry":
         await run_sql(diary, chance.choice(ENTRY_ATTACKS).format(chance.randrange(4)))

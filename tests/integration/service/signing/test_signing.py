@@ -20,9 +20,9 @@ from diary_mcp.files.proof_check import check_files
 from diary_mcp.keys.ed25519 import check_signature
 from diary_mcp.keys.key_files import AgentKeys
 from diary_mcp.service.chain.links import KeyChange
-from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.settings import Settings
 from support.diary_files import contents, list_entries, write_files
+from support.in_memory import settle_all
 from support.independent_check import check_bundle
 from support.signed_diaries import (
     ALICE,
@@ -402,8 +402,7 @@ async def test_chains_of_corrections_across_owners_verify(
     await alices.agents.register(bob)
     await alices.diaries.open(ALICE, "team")
     await alices.diaries.share(ALICE, "team", Grantee(bob), role="writer")
-    waiting = await diary.settlements.list_unsettled(None, 10)
-    await settle(waiting, diary.settlements, diary.permissions)
+    await settle_all(diary)
     signed, other = [
         await write(diary, f"Alice's {each}.", diary="team", type="problem") for each in "ab"
     ]

@@ -17,7 +17,7 @@ from diary_mcp.domain.verification import VerificationReport
 from diary_mcp.domain.version import content_hash
 from diary_mcp.keys.ed25519 import check_signature
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
-from diary_mcp.service.chain.links import ChainSigning, KeyChange
+from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.signing.signatures import SigningService
 from support.saved_states import restore_state, save_state
 from support.signed_diaries import (
@@ -28,6 +28,7 @@ from support.signed_diaries import (
     run_sql,
     signed_diary,
     silent,
+    take_over,
     verify,
     write,
 )
@@ -267,9 +268,7 @@ async def test_a_key_that_nobody_admitted_is_a_takeover(
     diary: Foundation, database_url: str, tmp_path: Path
 ) -> None:
     async with signed_diary(database_url, tmp_path / "operator") as operator:
-        own = (await operator.diary.signing.describe(ALICE)).key
-        assert own is not None
-        await operator.diary.signing.change_keys(ALICE, [KeyChange("admit", own)], by_takeover=True)
+        own = await take_over(operator)
         await write(operator, "written after the takeover")
 
     report = await verify(diary)
@@ -285,9 +284,7 @@ async def test_a_forgery_by_a_taken_over_key_is_not_valid_by_itself_either(
     diary: Foundation, database_url: str, tmp_path: Path
 ) -> None:
     async with signed_diary(database_url, tmp_path / "operator") as operator:
-        own = (await operator.diary.signing.describe(ALICE)).key
-        assert own is not None
-        await operator.diary.signing.change_keys(ALICE, [KeyChange("admit", own)], by_takeover=True)
+        await take_over(operator)
         forged = await operator.diary.entries.update(
             ALICE, "third", 1, EntryChanges(content="forged")
         )
