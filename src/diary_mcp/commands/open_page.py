@@ -33,8 +33,8 @@ def open_page(settings: Settings, *, no_browser: bool) -> None:
 
     async def look(whole: bool) -> Health:  # noqa: FBT001  # the only thing there is to say
         found = await look_at(settings, compares=whole)
-        facts = found.model_dump(exclude={"ok", "problems"})
-        return Health(facts, tuple(found.problems))
+        facts = found.model_dump(exclude={"ok", "problems", "notes"})
+        return Health(facts, tuple(found.problems), tuple(found.notes))
 
     with TemporaryDirectory(prefix="diary-mcp-") as folder:
 

@@ -46,6 +46,8 @@ class Status(BaseModel):
     """What the database user can do beside serving."""
     hook_failures: int = 0
     problems: list[str] = []
+    notes: list[str] = []
+    """What is well for now, and has to be done all the same."""
 
 
 @click.command()
@@ -131,12 +133,13 @@ async def _look_at_settlement(foundation: Foundation, report: Status) -> None:
             f"{counted(backlog.refused, 'entry', 'entries')}; "
             "docs/operations.md says how to find out why."
         )
+    is_overdue = backlog.longest_wait > _PENDING_IS_WELL
     if backlog.pending and not await is_served(foundation.database):
-        report.problems.append(
+        (report.problems if is_overdue else report.notes).append(
             f"Not settled: {counted(backlog.pending, 'permission change')}, and no server runs "
             "that would settle what waits. Start one, or run `diary-mcp reconcile`."
         )
-    elif backlog.longest_wait > _PENDING_IS_WELL:
+    elif is_overdue:
         minutes = max(1, round(backlog.longest_wait / timedelta(minutes=1)))
         report.problems.append(
             f"Not settled: {counted(backlog.pending, 'permission change')}; the oldest has "
@@ -184,11 +187,12 @@ async def _look_at_signing(foundation: Foundation, settings: Settings, report: S
 
 
 def _as_text(report: Status) -> str:
-    fields = report.model_dump(exclude={"problems"})
+    fields = report.model_dump(exclude={"problems", "notes"})
     if report.excess_rights is not None:
         fields["excess_rights"] = ", ".join(report.excess_rights) or "none"
     fields["diary"] = report.diary or "none"
     lines = [
         f"{name:<20} {'unknown' if value is None else value}" for name, value in fields.items()
     ]
-    return printable_lines("\n".join([*lines, *(f"! {each}" for each in report.problems)]))
+    lines += [f"! {each}" for each in report.problems] + [f"- {each}" for each in report.notes]
+    return printable_lines("\n".join(lines))

@@ -81,6 +81,7 @@ class Health:
 
     facts: Mapping[str, object]
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`diary-mcp status` is never ok while something cannot work, or will not settle by itself."""
+"""`diary-mcp status` is not ok for long while something cannot work, or does not settle."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ async def test_a_data_directory_that_can_be_made_is_well_and_is_not_made(tmp_pat
     assert names_in(tmp_path) == []
 
 
-async def test_a_change_that_waits_is_well_only_while_a_server_runs(
+async def test_a_change_that_waits_is_well_for_a_minute_and_told_where_no_server_runs(
     database_url: str, tmp_path: Path
 ) -> None:
     settings = Settings(database_url=database_url, data_dir=tmp_path, signing="off")
@@ -50,9 +50,18 @@ async def test_a_change_that_waits_is_well_only_while_a_server_runs(
         async with standing_by(foundation) as standby:
             await standby.look()
             served = await look_at(settings, compares=False)
+        ask(
+            database_url,
+            "update diary.entry_permission set changed_at = now() - interval '61 s'",
+        )
+        late = await look_at(settings, compares=False)
 
     assert served.ok, served.problems
-    assert "1 permission change, and no server runs" in alone.problems[0]
+    assert served.notes == []
+    assert alone.ok, alone.problems
+    assert "1 permission change, and no server runs" in alone.notes[0]
+    assert not late.ok
+    assert (late.problems, late.notes) == (alone.notes, [])
 
 
 async def test_an_expiry_that_nobody_carries_out_is_told(database_url: str, tmp_path: Path) -> None:
