@@ -92,7 +92,10 @@ def main(limit: TimeLimit | None = None) -> None:
     """
     exit_in_order()
     for variable in forget_missing_plugins(os.environ):
-        click.echo(f"diary-mcp: {variable} names what is not installed and is ignored.", err=True)
+        click.echo(
+            f"diary-mcp: {variable} names something that is not installed, and is ignored.",
+            err=True,
+        )
     try:
         command(prog_name="diary-mcp", obj=limit)
     except DiaryError as error:

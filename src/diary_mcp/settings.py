@@ -94,7 +94,7 @@ def _check_diary(text: str) -> str:
     parts = text.split("/")
     if len(parts) > 2 or not all(re.fullmatch(NAME_PATTERN, part) for part in parts):  # noqa: PLR2004
         raise ValueError(
-            f"{text!r} is not a valid name of a diary: auto, NAME, or OWNER/NAME; {NAME_RULE}"
+            f"{text!r} is not a valid diary name: auto, NAME, or OWNER/NAME; {NAME_RULE}"
         )
     return text
 

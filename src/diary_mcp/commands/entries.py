@@ -258,4 +258,4 @@ def _ask_before_deleting(settings: Settings, asked: Given) -> None:
 
 def _tell_cursor(cursor: str | None) -> None:
     if cursor is not None:
-        click.echo(f"There are more: the same again with --cursor {cursor}", err=True)
+        click.echo(f"There are more: repeat the command with --cursor {cursor}", err=True)

@@ -55,7 +55,9 @@ def export(
             "leave out --diary and --all."
         )
     if diary and by_diary:
-        raise InvalidArgumentError("--diary names one diary and --all means every one; give one.")
+        raise InvalidArgumentError(
+            "--diary names one diary and --all means every one; give only one of the two."
+        )
     with_titles = names == "title" or (names is None and (by_diary or diary is not None))
     choice = ExportChoice(by_diary=by_diary, with_titles=with_titles)
     report = anyio.run(_export, settings, directory, file_format, diary, choice)

@@ -64,7 +64,9 @@ def _install_what_is_there(settings: Settings, *, dry_run: bool) -> int:
         click.echo(f"No client was found. Name one of {', '.join(_CLIENTS)}.", err=True)
         return 1
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        click.echo("On this machine are these clients. Install the diary into each you want:")
+        click.echo(
+            "These clients are on this machine. Install the diary into each one that you want:"
+        )
         for client in found:
             click.echo(f"  diary-mcp install {client}")
         return 1

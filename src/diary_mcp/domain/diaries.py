@@ -49,7 +49,7 @@ def parse_diary_name(text: str, caller: AgentName) -> DiaryName:
     for part in (owner, name) if slash else (name,):
         if not re.fullmatch(NAME_PATTERN, part):
             raise InvalidArgumentError(
-                f"diary {text!r} is no name of a diary: {NAME_RULE}; another agent's is OWNER/NAME."
+                f"diary {text!r} is not a valid name: {NAME_RULE}; another agent's is OWNER/NAME."
             )
     return DiaryName(AgentName(owner) if slash else caller, name)
 

@@ -80,7 +80,9 @@ def opened_backup(path: Path, beside: Path | None = None) -> Generator[tuple[Man
         except FileNotFoundError as error:
             raise InvalidArgumentError(f"There is no file {path}.") from error
         except (tarfile.TarError, ValidationError, OSError, EOFError) as error:
-            raise InvalidArgumentError(f"{path} is no backup of diary-mcp, or damaged.") from error
+            raise InvalidArgumentError(
+                f"{path} is not a backup of diary-mcp, or it is damaged."
+            ) from error
         yield manifest, Path(folder)
 
 

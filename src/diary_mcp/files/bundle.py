@@ -132,7 +132,7 @@ def read_bundle(file: BinaryIO) -> "Generator[BundleHeader | SignedLink | Checke
                 f"{_reason(error)}; export it again with `diary-mcp export DIR --format bundle`."
             ) from error
     if reading.number == 0:
-        raise InvalidArgumentError("it is empty, and no bundle.")
+        raise InvalidArgumentError("it is empty, so it is not a bundle.")
 
 
 class _Reading:
@@ -219,7 +219,7 @@ def _link_line(link: SignedLink) -> _LinkLine:
         statement = read_strictly(_Statement, f'{{"statement":{link.statement}}}').statement
     except ValueError as error:
         raise ConflictError(
-            "A link in the database is no JSON, so there is no bundle of this chain; "
+            "A link in the database is not JSON, so there is no bundle of this chain; "
             "`diary-mcp verify` says which."
         ) from error
     return _LinkLine(link=_Link(signature=link.signature, statement=statement))

@@ -85,7 +85,9 @@ def _elements(text: str) -> Generator[object]:
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"is not JSON that can be read: {error}.") from error
     if at >= len(text):
-        raise InvalidArgumentError("ends within its list of conversations; export it again.")
+        raise InvalidArgumentError(
+            "ends in the middle of its list of conversations; export it again."
+        )
 
 
 def _skip(text: str, at: int) -> int:

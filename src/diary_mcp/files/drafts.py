@@ -70,6 +70,6 @@ def _refuse_lone_surrogates(values: Mapping[str, object]) -> None:
         words: list[object] = [*value] if isinstance(value, list) else [value]
         if any(isinstance(word, str) and _LONE_SURROGATE.search(word) for word in words):
             raise InvalidArgumentError(
-                f"{name}: holds a lone surrogate, which is no character. Take it out, and import "
-                "the file again."
+                f"{name}: holds a lone surrogate, which is not a character. Take it out, and "
+                "import the file again."
             )

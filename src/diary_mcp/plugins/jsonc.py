@@ -262,4 +262,4 @@ def _cut(text: str, cuts: list[tuple[int, int]]) -> str:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise JsoncError(f"{constant} is no JSON")
+    raise JsoncError(f"{constant} is not JSON")

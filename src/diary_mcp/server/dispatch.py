@@ -104,7 +104,7 @@ class Dispatcher:
                 raise
             raise NotFoundError(
                 f"Your token is for the diary {caller.diary} alone, and you may not read it any "
-                "more. Ask its owner, or the operator for another token."
+                "more. Ask its owner to share it again, or the operator for another token."
             ) from error
         except TimeoutError as error:
             raise UnavailableError(

@@ -65,7 +65,7 @@ async def test_diaries_are_listed_with_roles_and_made_once(pages: PageSite) -> N
     assert "The diary is there." in made.text
     assert again.status == 200
     assert refused.status == 400
-    assert "is no name of a diary" in refused.text
+    assert "is not a valid name" in refused.text
     assert refused.html.fields_of("/not-to-be-guessed/diaries")["name"] == "No Name"
     assert listed.text.count("garden owner 0") == 1
     assert "main owner 0" in listed.text

@@ -68,7 +68,7 @@ class AnyTokenReader:
         if token.startswith(TOKEN_PREFIX):
             return await self.issued.identify(token)
         if self.foreign is None:
-            raise TokenRefusedError("The token is none of this diary's.")
+            raise TokenRefusedError("The token is not one of this diary's.")
         return await self.foreign.identify(token)
 
 

@@ -113,6 +113,6 @@ def _conflict(name: AgentName, holdings: Holdings) -> ConflictError:
     return ConflictError(
         f"{name} still has {' and '.join(held)}. Keep a copy with `diary-mcp export DIR --agent "
         f"{name}`. Give diaries away with `diary-mcp diary transfer NAME AGENT --agent {name}`: "
-        "those in which others have written must be. `diary-mcp agent remove "
+        "those in which others have written have to be. `diary-mcp agent remove "
         f"{name} --entries` deletes the rest for good."
     )

@@ -53,7 +53,7 @@ class TokenService:
         except OverflowError as error:
             raise InvalidArgumentError(
                 "The token would expire after the year 9999; leave --expires-in out for one that "
-                "never does."
+                "never expires."
             ) from error
         token = await self._store.insert(agent, _sha256(secret), scopes, expires_at, diary_id)
         return IssuedToken(secret, token)

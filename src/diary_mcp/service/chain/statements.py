@@ -122,7 +122,7 @@ def _refuse_repeated_names(pairs: list[tuple[str, object]]) -> JsonObject:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _refuse_infinity(digits: str) -> float:

@@ -131,7 +131,7 @@ class DiaryService:
             NotFoundError: there is none that the caller may read.
         """
         if not re.fullmatch(NAME_PATTERN, new_name):
-            raise InvalidArgumentError(f"{new_name!r} is no name of a diary: {NAME_RULE}.")
+            raise InvalidArgumentError(f"{new_name!r} is not a valid diary name: {NAME_RULE}.")
         name = await self._require_own(caller, text)
         _refuse_main(name, "renamed")
         _refuse_main(DiaryName(caller, new_name), "the name of another")

@@ -62,7 +62,7 @@ class Access:
         """
         await self.get(caller, reference)
         return ForbiddenError(
-            f"Entry {reference} is open to you to read; only its owner may do this. "
+            f"You may read entry {reference}, but only its owner may do this. "
             "Write an entry of your own with diary_create instead."
         )
 

@@ -307,7 +307,7 @@ async def _draft_of_entry(unit: UnitOfWork, drafting: Drafting, reference: str) 
                 return drafting.deletion(entry_id, last, 0)
         raise not_found(reference)
     if entry.signature.state == "signed":
-        raise ConflictError(f"Entry {entry.id} is signed in version {entry.version}.")
+        raise ConflictError(f"Version {entry.version} of entry {entry.id} is signed already.")
     versions = await unit.chain.find_to_sign(drafting.owner, [entry.id])
     if not versions:
         raise not_found(reference)
