@@ -23,10 +23,11 @@ import click
 import psycopg
 from platformdirs import user_cache_path
 
-from diary_mcp.app import Foundation, open_foundation, open_postgres
+from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import EntryFilters, SearchHit
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.model_process import OfflineEmbedder
+from diary_mcp.opening import open_postgres
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.search import cache

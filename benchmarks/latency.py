@@ -20,10 +20,11 @@ import click
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from diary_mcp.app import Foundation, open_foundation, open_postgres, run_workflows
+from diary_mcp.app import Foundation, open_foundation, run_workflows
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import text_of
+from diary_mcp.opening import open_postgres
 from diary_mcp.settings import Settings
 from diary_mcp.store.database import open_database
 from quantiles import quantile

@@ -22,10 +22,11 @@ from time import perf_counter
 import click
 from platformdirs import user_cache_path
 
-from diary_mcp.app import Foundation, open_foundation, open_postgres
+from diary_mcp.app import Foundation, open_foundation
 from diary_mcp.domain.entry import EntryDraft, EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.model_process import OfflineEmbedder
+from diary_mcp.opening import open_postgres
 from diary_mcp.service.entries.access import Access
 from diary_mcp.service.ports.reflection import EntrySelection
 from diary_mcp.service.search.search import SearchService

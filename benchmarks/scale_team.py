@@ -16,10 +16,11 @@ import click
 import psycopg
 from platformdirs import user_cache_path
 
-from diary_mcp.app import open_foundation, open_postgres
+from diary_mcp.app import open_foundation
 from diary_mcp.domain.entry import EntryDraft, EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.embeddings.model_process import OfflineEmbedder
+from diary_mcp.opening import open_postgres
 from diary_mcp.service.diary import Diary
 from diary_mcp.service.ports.index import model_version
 from diary_mcp.service.ports.reflection import EntrySelection

@@ -27,9 +27,9 @@ from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
 from diary_mcp.lasting_imports import lasting_imports
+from diary_mcp.opening import open_postgres
 from diary_mcp.permissions.embedded import EmbeddedPermissions
 from diary_mcp.postgres.configuration import SERVING_ROLE
-from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.postgres.sockets import as_serving_role
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.agents.removal import RemovalService
@@ -58,7 +58,6 @@ from diary_mcp.store.migrations import is_workflow_schema_current, migrate
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.relation_tuples import PostgresTuples
 from diary_mcp.store.search_index import PostgresSearchIndex
-from diary_mcp.store.server_check import check_server
 from diary_mcp.store.serving_role import let_serve, require_grants
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
@@ -130,9 +129,23 @@ async def open_foundation(
         DatabaseUnavailableError: PostgreSQL cannot be started, reached or migrated.
     """
     async with (
-        open_migrated_database(settings) as url,
-        lay_foundation(url, settings, telemetry, with_keys=with_keys) as foundation,
+        open_postgres(settings) as url,
+        found_on(url, settings, telemetry, with_keys=with_keys) as foundation,
     ):
+        yield foundation
+
+
+@asynccontextmanager
+async def found_on(
+    url: str, settings: Settings, telemetry: Telemetry = NO_TELEMETRY, *, with_keys: bool = False
+) -> AsyncGenerator[Foundation]:
+    """The same on the PostgreSQL that the settings name, which is open.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL cannot be reached or migrated.
+    """
+    served = await _migrate(url, settings)
+    async with lay_foundation(served, settings, telemetry, with_keys=with_keys) as foundation:
         yield foundation
 
 
@@ -212,27 +225,21 @@ async def open_migrated_database(settings: Settings) -> AsyncGenerator[str]:
         DatabaseUnavailableError: PostgreSQL cannot be started, reached or migrated.
     """
     async with open_postgres(settings) as url:
-        for migration in await migrate(url):
-            _log.info("migration.applied", name=migration.name)
-        if settings.database_url is not None:
-            await require_grants(url)
-        if not await is_workflow_schema_current(url):
-            await anyio.to_thread.run_sync(_migrate_dbos, url)
-            _log.info("migration.applied", name="dbos")
-        if settings.database_url is None:
-            await let_serve(url, SERVING_ROLE)
-        yield url if settings.database_url is not None else as_serving_role(url)
+        yield await _migrate(url, settings)
 
 
-@asynccontextmanager
-async def open_postgres(settings: Settings) -> AsyncGenerator[str]:
-    """The URL of the database as it is: the one that is set, or its owner's of the embedded one."""
+async def _migrate(url: str, settings: Settings) -> str:
+    for migration in await migrate(url):
+        _log.info("migration.applied", name=migration.name)
     if settings.database_url is not None:
-        await check_server(settings.database_url)
-        yield settings.database_url
-        return
-    async with embedded_postgres(settings.data_dir) as url:
-        yield url
+        await require_grants(url)
+    if not await is_workflow_schema_current(url):
+        await anyio.to_thread.run_sync(_migrate_dbos, url)
+        _log.info("migration.applied", name="dbos")
+    if settings.database_url is not None:
+        return url
+    await let_serve(url, SERVING_ROLE)
+    return as_serving_role(url)
 
 
 @asynccontextmanager

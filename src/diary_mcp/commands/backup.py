@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 import click
 
-from diary_mcp.app import open_foundation, open_postgres
+from diary_mcp.app import open_foundation
 from diary_mcp.commands.options import errors_told, require_database, with_settings
 from diary_mcp.domain.errors import ConflictError, InvalidArgumentError, UnavailableError
 from diary_mcp.domain.fields import counted
@@ -21,6 +21,7 @@ from diary_mcp.files.backup_file import (
     put_keys,
     write_backup,
 )
+from diary_mcp.opening import open_postgres
 from diary_mcp.postgres.dump import check_dump, dump_database, restore_dump
 from diary_mcp.settings import Settings
 from diary_mcp.store.migrations import is_database_empty

@@ -3,9 +3,9 @@
 import anyio
 import click
 
-from diary_mcp.app import open_postgres
 from diary_mcp.commands.options import errors_told, require_database, with_settings
 from diary_mcp.domain.errors import InvalidArgumentError
+from diary_mcp.opening import open_postgres
 from diary_mcp.settings import Settings
 from diary_mcp.store import purging
 

@@ -8,11 +8,12 @@ import anyio
 import click
 from pydantic import BaseModel
 
-from diary_mcp.app import Foundation, count_rows_adrift, open_foundation, open_postgres
+from diary_mcp.app import Foundation, count_rows_adrift, open_foundation
 from diary_mcp.commands.options import with_settings
 from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import counted, printable_lines
+from diary_mcp.opening import open_postgres
 from diary_mcp.plugins.hook_state import HookState
 from diary_mcp.postgres.cluster import has_cluster, require_place, system_errors_named
 from diary_mcp.settings import Settings

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import psycopg
 import structlog
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
@@ -18,7 +17,7 @@ from diary_mcp.postgres import keeper
 from diary_mcp.postgres.account import ServerAccount, server_account
 from diary_mcp.postgres.binaries import ENVIRONMENT, find_programs, programs_major
 from diary_mcp.postgres.cluster import NEXT_STEP, Cluster
-from diary_mcp.postgres.configuration import SERVING_ROLE, write_configuration
+from diary_mcp.postgres.configuration import write_configuration
 from diary_mcp.postgres.creation import create_cluster
 from diary_mcp.postgres.deadline import Deadline, OutOfTimeError
 from diary_mcp.postgres.locks import FileLock, opened_lock
@@ -32,8 +31,8 @@ from diary_mcp.postgres.processes import (
 )
 from diary_mcp.postgres.server_log import ServerLog
 from diary_mcp.postgres.sockets import (
+    DATABASE,
     PORT,
-    as_serving_role,
     database_url,
     make_private_directory,
     socket_directory,
@@ -41,11 +40,7 @@ from diary_mcp.postgres.sockets import (
     socket_path,
 )
 
-_DATABASE = "diary"
 _MAX_STARTS = 5
-_CONNECT_TIMEOUT_S = 2
-_ADMISSION_ATTEMPTS = 50
-_ADMISSION_INTERVAL_S = 0.02
 
 # Makes it nobody's child: it must outlive us, and a client that ends us with all our children must
 # not end it for the others.
@@ -64,7 +59,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return database_url(self.socket_dir, _DATABASE)
+        return database_url(self.socket_dir, DATABASE)
 
     def find_postmaster(self) -> psutil.Process | None:
         return find_postmaster(self.cluster.directory)
@@ -99,49 +94,12 @@ class Server:
         alive = self.find_postmaster() is not None
         if alive and not read_pid_file(self.cluster.directory).is_ready:
             return "it is still starting, recovering from a crash, or stopping"
-        try:
-            with psycopg.connect(
-                database_url(self.socket_dir, "postgres"),
-                autocommit=True,
-                connect_timeout=_CONNECT_TIMEOUT_S,
-            ) as connection:
-                found = connection.execute(
-                    "select 1 from pg_database where datname = %(name)s", {"name": _DATABASE}
-                )
-                if found.fetchone() is None:
-                    connection.execute("create database diary template template0")
-                self._admit_serving_role(connection)
-        except psycopg.Error as error:
-            return str(error).strip()
-        return None
+        if not socket_path(self.socket_dir).exists():
+            return "it does not listen"
+        # Imports the driver: a server that has to be started comes up meanwhile.
+        from diary_mcp.postgres.admission import find_refusal  # noqa: PLC0415
 
-    def _admit_serving_role(self, connection: psycopg.Connection) -> None:
-        """Let in the role that serves, also where an older version has started the server."""
-        found = connection.execute(
-            "select 1 from pg_roles where rolname = %(name)s", {"name": SERVING_ROLE}
-        )
-        if found.fetchone() is None:
-            connection.execute("create role diary_server login")
-        if write_configuration(self.cluster, self.cluster.directory, self.account):
-            connection.execute("select pg_reload_conf()")
-            self._wait_until_admitted()
-
-    def _wait_until_admitted(self) -> None:
-        """The postmaster reads its files again at a moment of its own.
-
-        Raises:
-            psycopg.Error: the role is still refused.
-        """
-        url = as_serving_role(database_url(self.socket_dir, "postgres"))
-        for attempts_left in reversed(range(_ADMISSION_ATTEMPTS)):
-            try:
-                psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S).close()
-            except psycopg.OperationalError:
-                if not attempts_left:
-                    raise
-                time.sleep(_ADMISSION_INTERVAL_S)
-            else:
-                return
+        return find_refusal(self.cluster, self.account, self.socket_dir)
 
     def _end_if_uninstalled(self, deadline: Deadline) -> None:
         """Stop a server whose installation is gone; whoever waits for it starts ours instead."""

@@ -13,6 +13,7 @@ from diary_mcp.postgres.configuration import ROLE, SERVING_ROLE
 from diary_mcp.postgres.processes import read_pid_file
 
 PORT = 5432
+DATABASE = "diary"
 # The length of sun_path, less the NUL at its end.
 _MAX_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 

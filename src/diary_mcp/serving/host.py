@@ -5,8 +5,8 @@ database driver and everything behind it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,6 +15,7 @@ import structlog
 
 from diary_mcp.domain.errors import DiaryError, UnavailableError
 from diary_mcp.lasting_imports import lasting_imports
+from diary_mcp.opening import start_postgres
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
 from diary_mcp.transport.http.health import Readiness
@@ -90,23 +91,30 @@ class DiaryHost:
         """
         with anyio.move_on_after(_FIRST_WORD_S):
             await first_answer.wait()
-        app = await anyio.to_thread.run_sync(_import_app)
         while True:
             try:
-                async with app.open_foundation(
-                    self._settings, self._telemetry, with_keys=self._with_keys
-                ) as foundation:
+                async with self._open_foundation() as foundation:
                     self._foundation = foundation
                     self._told.set()
                     _log.info("diary.up", **vars(foundation.diary.backends))
                     # What settles must not wait for DBOS, nor depend on it.
-                    async with app.settle_beside_queue(foundation):
+                    async with _import_app().settle_beside_queue(foundation):
                         await self._keep_workflows_running(foundation)
             except UnavailableError as error:
                 _log.warning("diary.down", reason=str(error))
                 self._failure = error
                 self._told.set()
                 await anyio.sleep(_RETRY_S)
+
+    @asynccontextmanager
+    async def _open_foundation(self) -> AsyncGenerator["Foundation"]:
+        """Everything is imported while the embedded PostgreSQL starts."""
+        async with start_postgres(self._settings) as ready:
+            app = await anyio.to_thread.run_sync(_import_app)
+            async with app.found_on(
+                await ready(), self._settings, self._telemetry, with_keys=self._with_keys
+            ) as foundation:
+                yield foundation
 
     async def _opened(self) -> "Foundation":
         if self._foundation is None:

@@ -12,6 +12,13 @@ from diary_mcp.cli import command
 command.get_command(click.Context(command), "serve")
 print(json.dumps(list(sys.modules)))
 """
+_STARTING = """
+import json, sys
+import diary_mcp.serving.host
+import diary_mcp.postgres.lease
+
+print(json.dumps(list(sys.modules)))
+"""
 _BUILT = """
 import json
 import diary_mcp.server.handlers
@@ -39,6 +46,13 @@ def test_what_initialize_does_not_need_is_not_imported_before_it() -> None:
 
     assert "diary_mcp.serving.stdio" in imported
     assert imported & (_LATER | _NEVER) == set()
+
+
+def test_the_embedded_postgresql_is_started_before_the_rest_is_imported() -> None:
+    imported = _printed_by(_STARTING)
+
+    assert "diary_mcp.postgres.server" in imported
+    assert imported & _LATER == set()
 
 
 def test_what_checks_arguments_and_shows_results_is_not_built_before_it_is_used() -> None:

@@ -10,7 +10,6 @@ from diary_mcp.app import (
     Foundation,
     count_rows_adrift,
     open_foundation,
-    open_postgres,
     repair_rows_adrift,
     run_workflows,
 )
@@ -18,6 +17,7 @@ from diary_mcp.commands.status import look_at
 from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.domain.fields import AgentName, Grantee
+from diary_mcp.opening import open_postgres
 from diary_mcp.postgres.sockets import as_serving_role
 from diary_mcp.settings import Settings
 from diary_mcp.store.database import WaitLimits, open_database
