@@ -160,8 +160,8 @@ async def lay_foundation(
     """
     async with (
         open_database(url, max_size=_CALL_CONNECTIONS) as database,
-        # One of these is there before DBOS takes its own, however few PostgreSQL has.
-        open_database(url, max_size=_SETTLING_CONNECTIONS) as settling_database,
+        # None of them stays open: nearly all servers are idle nearly all the time.
+        open_database(url, max_size=_SETTLING_CONNECTIONS, min_size=0) as settling_database,
         _open_permissions(settings, database) as permissions,
     ):
         settlements = PostgresSettlements(settling_database, telemetry)
@@ -257,7 +257,9 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
 async def settle_beside_queue(foundation: Foundation) -> AsyncGenerator[None]:
     """Settles at once what this process commits, and whatever is overdue; without DBOS."""
     looks = foundation.second_looks
-    overdue = OverdueSettlement(looks.settle, foundation.settlements, list_due=looks.list_due)
+    # Looked for all the time, and on a connection that is open anyway.
+    looked_for = PostgresSettlements(foundation.database)
+    overdue = OverdueSettlement(looks.settle, looked_for, list_due=looks.list_due)
     async with _beside(foundation.eager_settlement.run()), _beside(overdue.run()):
         if foundation.telemetry.is_on:
             async with _beside(_tell_backlog(foundation)):
@@ -293,6 +295,8 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
         longest_wait_s=_ACCOUNT_WAIT_S,
     )
     store, work = foundation.runtime_store, _work(foundation)
+    # One connection to settle on is there before DBOS takes its own, however few PostgreSQL has.
+    await foundation.settling_database.check()
     async with _beside(foundation.indexer.index_at_once()):
         runtime = await anyio.to_thread.run_sync(_import_runtime)
         async with runtime(connect, store, work, telemetry=foundation.telemetry):

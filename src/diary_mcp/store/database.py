@@ -1,5 +1,6 @@
 """Connections to one database: the pool that lends them, and what is done on one."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
@@ -53,6 +54,8 @@ LONGEST_STATEMENT_S = 3600.0
 _LIMIT_TRANSACTION = "select set_config('transaction_timeout', %s, true)"
 _KNOWS_TRANSACTION_LIMIT = 170_000
 
+# Every client has a server of its own, and all of them share PostgreSQL's connections.
+_IDLE_S = 15.0
 _RECONNECT_S = 3
 
 # Far beyond what a queue that moves can take.
@@ -120,6 +123,8 @@ class PoolQueue:
         self._pool = pool
         self._silence_s = silence_s
         self._kept: Connection | None = None
+        self._kept_at = time.monotonic()
+        self._was_kept = anyio.Event()
         self._shown_at = time.monotonic()
         self._waits: set[anyio.CancelScope] = set()
         self._told_at = time.monotonic()
@@ -155,10 +160,23 @@ class PoolQueue:
             and connection.info.transaction_status == TransactionStatus.IDLE
             and now - self._shown_at < _SHOWN_EVERY_S
         ):
-            self._kept = connection
+            self._kept, self._kept_at = connection, now
+            self._was_kept.set()
             return
         self._shown_at = now
         await self._pool.putconn(connection)
+
+    async def let_go(self, idle_s: float) -> None:
+        """Gives back to the pool what nobody has asked for so long; until it is cancelled."""
+        while True:
+            await self._was_kept.wait()
+            await anyio.sleep(self._kept_at + idle_s - time.monotonic())
+            if time.monotonic() < self._kept_at + idle_s:
+                continue
+            self._was_kept = anyio.Event()
+            connection, self._kept = self._kept, None
+            if connection is not None:
+                await self._pool.putconn(connection)
 
     async def close(self) -> None:
         """Closes what stayed here, as the pool does with what it has."""
@@ -311,9 +329,18 @@ async def open_database(
     *,
     max_size: int,
     min_size: int = 1,
+    idle_s: float = _IDLE_S,
     waits: WaitLimits = DEFAULT_WAITS,
 ) -> AsyncGenerator[Database]:
     """Opens a pool on `url` for as long as the block runs.
+
+    Args:
+        url: as the user wrote it.
+        max_size: how many connections there are at most.
+        min_size: how many stay open though nobody asks for one; 0 for what is seldom done, in
+            bursts.
+        idle_s: for how long the others are kept, about.
+        waits: how long this side waits.
 
     Raises:
         DatabaseUnavailableError: the server gives no answer, or refuses the user or database.
@@ -328,8 +355,7 @@ async def open_database(
         connection_class=BoundedConnection,
         min_size=min_size,
         max_size=max_size,
-        # Every client has a server of its own, and all of them share PostgreSQL's connections.
-        max_idle=15,
+        max_idle=idle_s,
         # The pauses between its attempts double for as long as it goes on by itself. Once it has
         # given up, it tries at once when a connection is asked for.
         reconnect_timeout=_RECONNECT_S,
@@ -342,9 +368,12 @@ async def open_database(
     async with pool:
         # After a failover the host in front may be one that says nothing any more.
         queue = PoolQueue(pool, waits.silence_s + other_hosts_s(url))
+        letting_go = None if min_size else asyncio.create_task(queue.let_go(idle_s))
         try:
             yield Database(queue, waits)
         finally:
+            if letting_go is not None:
+                letting_go.cancel()
             await queue.close()
 
 

@@ -90,6 +90,23 @@ async def test_the_connection_that_calls_take_in_turn_is_closed_in_the_end(
     assert first.closed
 
 
+async def test_a_pool_that_keeps_none_lets_a_burst_share_one_and_closes_it_after(
+    database_url: str,
+) -> None:
+    async with open_database(database_url, max_size=2, min_size=0, idle_s=0.3) as database:
+        async with database.connection() as connection:
+            first = connection
+        async with database.connection() as connection:
+            assert connection is first
+
+        with anyio.fail_after(5):
+            while not first.closed:  # noqa: ASYNC110  # nobody tells
+                await anyio.sleep(0.05)
+
+        async with database.connection() as connection:
+            assert connection is not first
+
+
 async def test_the_last_of_a_long_queue_gets_a_connection_as_long_as_the_queue_moves(
     database_url: str,
 ) -> None:
