@@ -19,6 +19,12 @@ import diary_mcp.postgres.lease
 
 print(json.dumps(list(sys.modules)))
 """
+_SEARCHING = """
+import json, sys
+import diary_mcp.service.search.engine
+
+print(json.dumps(list(sys.modules)))
+"""
 _BUILT = """
 import json
 import diary_mcp.server.handlers
@@ -53,6 +59,13 @@ def test_the_embedded_postgresql_is_started_before_the_rest_is_imported() -> Non
 
     assert "diary_mcp.postgres.server" in imported
     assert imported & _LATER == set()
+
+
+def test_a_search_imports_of_numpy_only_what_it_uses() -> None:
+    imported = _printed_by(_SEARCHING)
+
+    assert "numpy" in imported
+    assert "numpy.random" not in imported
 
 
 def test_what_checks_arguments_and_shows_results_is_not_built_before_it_is_used() -> None:

@@ -251,7 +251,8 @@ def sampled(sample: Documents, more: Documents, size: int) -> Documents:
     )
 
 
-def _some(size: int, count: int, randomly: np.random.Generator) -> Flags:
+# Quoted: numpy imports `random` when it is first asked for, which few searches do.
+def _some(size: int, count: int, randomly: "np.random.Generator") -> Flags:
     chosen = np.zeros(size, dtype=np.bool_)
     chosen[randomly.permutation(size)[:count]] = True
     return chosen
