@@ -150,7 +150,7 @@ def _after_end(given: Given, settings: Settings, _state: HookState) -> None:
     session, path, folder = (given.get(name) for name in ("session_id", "transcript_path", "cwd"))
     if not isinstance(session, str) or not isinstance(path, str) or not isinstance(folder, str):
         raise InvalidArgumentError("the end of a session names no session, transcript and folder")
-    from diary_mcp.commands.progress import keep_facts  # noqa: PLC0415  # imports the diary
+    from diary_mcp.commands.session_end import keep_facts  # noqa: PLC0415  # imports the diary
     from diary_mcp.plugins.session_facts import find_facts  # noqa: PLC0415  # likewise
     from diary_mcp.plugins.transcript import read_transcript  # noqa: PLC0415  # likewise
 
