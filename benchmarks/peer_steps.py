@@ -45,7 +45,8 @@ class Size:
     both: int = 200
     kills: int = 20
     limit_s: float = 45
-    filling_s: float = 120
+    filling_s: float = 300
+    """Who clearly takes longer is given up after ten seconds, so a slow machine has time."""
     calm_s: float = 480
     """How long the work behind the writes may take before anything is looked for."""
 
