@@ -98,12 +98,11 @@ class PostgresSettlements:
         async with self._database.transaction() as connection:
             cursor = connection.cursor(row_factory=class_row(_Wanted))
             # Two statements, of which the second sees what was there once the first had the lock.
-            async with connection.pipeline():
-                await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(ids)})
-                await cursor.execute(_SQL["read_wanted"], {"ids": list(ids)})
-            # psycopg ends a pipeline with a flush, and after one PostgreSQL does not count for how
-            # long the transaction is idle: this process could sleep in it for ever.
-            await connection.execute(_SQL["check_transaction"])
+            # In turn: psycopg ends a pipeline with a flush, and after one PostgreSQL does not count
+            # for how long the transaction is idle. A process that waits here for the lock could
+            # sleep in it for ever.
+            await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(ids)})
+            await cursor.execute(_SQL["read_wanted"], {"ids": list(ids)})
             relations = PostgresLockedRelations(connection, ids, await cursor.fetchall())
             try:
                 yield relations

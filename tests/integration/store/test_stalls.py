@@ -5,11 +5,13 @@ That it sleeps is a pause here, in which it neither sends nor reads anything. Po
 are scaled down by the URL.
 """
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import anyio
+import psycopg
 import pytest
 
 from diary_mcp.app import open_foundation
@@ -26,7 +28,7 @@ from diary_mcp.store.database import Database, WaitLimits, connect, open_databas
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from support.in_memory import InMemory, good, refusal
-from support.workflows import ALICE, BOB, Diary, open_diary, raise_generation
+from support.workflows import ALICE, BOB, Diary, eventually, open_diary, raise_generation
 
 pytestmark = pytest.mark.anyio
 
@@ -169,6 +171,38 @@ async def test_a_process_that_sleeps_while_it_settles_loses_the_entry_and_sees_i
 
         assert lost
         assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
+
+
+async def test_a_process_that_sleeps_while_it_waits_for_the_entry_does_not_keep_it(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary, sleepy_diary(database_url) as sleeper:
+        entry_id = await diary.create()
+        lost: list[Exception] = []
+        waiting = "select from pg_locks where not granted and database ="
+        waiting += " (select oid from pg_database where datname = current_database())"
+
+        async def is_waiting() -> bool:
+            return await diary.query(waiting) != []
+
+        async def settle() -> None:
+            try:
+                async with sleeper.settlements.lock_relations([entry_id]) as relations:
+                    await relations.mark_applied()
+            except (LocksLostError, DatabaseUnavailableError) as error:
+                lost.append(error)
+
+        with psycopg.connect(database_url) as holder:
+            holder.execute("lock table diary.entry_permission")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(settle)
+                await eventually(is_waiting)
+                holder.rollback()
+                # The whole process sleeps, and reads no answer.
+                time.sleep(ASLEEP_S)  # noqa: ASYNC251
+
+        assert lost
+        assert await diary.query("select applied_generation from diary.entry_permission") == [(0,)]
 
 
 @pytest.mark.parametrize(
