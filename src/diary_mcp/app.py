@@ -50,7 +50,7 @@ from diary_mcp.service.sharing.unanswered_writes import SecondLooks
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
 from diary_mcp.store.connecting import Limits, open_blocking_connection
-from diary_mcp.store.database import LONGEST_STATEMENT_S, Database, open_database
+from diary_mcp.store.database import LONGEST_STATEMENT_S, Database, WaitLimits, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
 from diary_mcp.store.entries import PostgresAnnouncements
 from diary_mcp.store.housekeeping import PostgresHousekeeping
@@ -74,6 +74,8 @@ _log = structlog.get_logger()
 
 _CALL_CONNECTIONS = 6
 _SETTLING_CONNECTIONS = 4
+# It asks the permission backend in its transactions, for as long as that has something to say.
+_SETTLING_WAITS = WaitLimits(transaction_s=0)
 _BACKLOG_S = 15
 _MIGRATION_LIMITS: Limits = MappingProxyType({"idle_in_transaction_session_timeout": "60s"})
 # DBOS commits three times for every workflow that runs, and nobody waits for these commits. What a
@@ -161,7 +163,9 @@ async def lay_foundation(
     async with (
         open_database(url, max_size=_CALL_CONNECTIONS) as database,
         # None of them stays open: nearly all servers are idle nearly all the time.
-        open_database(url, max_size=_SETTLING_CONNECTIONS, min_size=0) as settling_database,
+        open_database(
+            url, max_size=_SETTLING_CONNECTIONS, min_size=0, waits=_SETTLING_WAITS
+        ) as settling_database,
         _open_permissions(settings, database) as permissions,
     ):
         settlements = PostgresSettlements(settling_database, telemetry)

@@ -85,13 +85,35 @@ _Row = TypeVar("_Row")
 _Answer = TypeVar("_Answer")
 
 
+class _SyncedPipeline(AsyncPipeline):
+    """Sends what was asked together with the sync that ends it, and not one by one.
+
+    PostgreSQL counts for how long a transaction is idle from where it has answered a sync. After a
+    statement alone, or the flush with which psycopg fetches a result, it waits for the next one for
+    ever, and the transaction keeps its locks for as long as this process is stopped.
+    """
+
+    def _communicate_gen(self) -> PQGen[None]:
+        if self.command_queue and self.command_queue[-1] == self.pgconn.pipeline_sync:
+            yield from super()._communicate_gen()
+
+    def _exit_gen(self) -> PQGen[None]:
+        """Tells of the statement that failed; psycopg's tells of one that was skipped for it."""
+        self._enqueue_sync()
+        failure: psycopg.Error | None = None
+        for attempt in (self._communicate_gen(), self._fetch_gen(flush=False)):
+            try:
+                yield from attempt
+            except psycopg.Error as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+
 class BoundedConnection(AsyncConnection[tuple[object, ...]]):
     """A connection on which neither side waits for ever.
 
-    PostgreSQL ends the transaction of a process that sleeps. It counts the time from the moment at
-    which it says that it is ready, and to what psycopg sends when a result of a pipeline is
-    fetched (a flush) it never says that: the transaction would keep its locks for as long as the
-    process is stopped. To a sync it does.
+    PostgreSQL ends the transaction of a process that sleeps.
 
     On this side every wait has an end, whatever has become of the other.
     """
@@ -193,6 +215,7 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
     @asynccontextmanager
     async def pipeline(self) -> AsyncGenerator[AsyncPipeline]:
         self.cursor_factory = _SyncingCursor
+        self._pipeline = self._pipeline or _SyncedPipeline(self)
         outer = self.open_pipeline
         async with super().pipeline() as pipeline:
             self.open_pipeline = pipeline

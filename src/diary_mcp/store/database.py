@@ -51,8 +51,11 @@ _LONG_LIMITS: Limits = MappingProxyType({"idle_in_transaction_session_timeout": 
 LONGEST_STATEMENT_S = 3600.0
 """For what reads or changes everything there is, and ends by itself."""
 
-_LIMIT_TRANSACTION = "select set_config('transaction_timeout', %s, true)"
+_TRANSACTION_LIMIT = "transaction_timeout"
 _KNOWS_TRANSACTION_LIMIT = 170_000
+_LIFT_TRANSACTION_LIMIT = (
+    "select set_config(name, '0', true) from pg_settings where name = 'transaction_timeout'"
+)
 
 # Every client has a server of its own, and all of them share PostgreSQL's connections.
 _IDLE_S = 15.0
@@ -72,8 +75,8 @@ _OF_LATE_S = 10.0
 class WaitLimits:
     """How long this side of a connection waits, in seconds (docs/time-limits.md).
 
-    `transaction_s` bounds a unit of work, also while the process sleeps after a statement whose
-    result it has not asked for; PostgreSQL 17 and later keep it. `answer_s` bounds the wait for one
+    `transaction_s` bounds a transaction, also where the process sleeps while it sends something
+    long; PostgreSQL 17 and later keep it, and 0 is no limit. `answer_s` bounds the wait for one
     answer: PostgreSQL has ended the statement, or the transaction, by then. A connection that
     was used less than `sure_s` ago is taken for alive; another has `check_s` to say so. A call
     waits for a connection until nobody was given one for `silence_s`.
@@ -209,9 +212,8 @@ class PoolQueue:
 class Database:
     """A small pool of connections to one PostgreSQL database."""
 
-    def __init__(self, queue: PoolQueue, waits: WaitLimits) -> None:
+    def __init__(self, queue: PoolQueue) -> None:
         self._queue = queue
-        self._transaction_limit = f"{round(waits.transaction_s * 1000)}ms"
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in autocommit: each statement is its own transaction.
@@ -234,11 +236,14 @@ class Database:
     async def snapshot(self) -> AsyncGenerator[Connection]:
         """A connection on which everything is as it was at one moment; nothing can be changed.
 
+        It takes as long as there is something to read, and locks nobody out.
+
         Raises:
             DatabaseUnavailableError: no connection in time, or it failed under the block.
         """
         async with self.connection() as connection, connection.transaction():
             await connection.execute("set transaction isolation level repeatable read, read only")
+            await connection.execute(_LIFT_TRANSACTION_LIMIT)
             yield connection
 
     @asynccontextmanager
@@ -271,8 +276,6 @@ class Database:
         async with self._lent(shield=True) as connection:
             async with connection.pipeline():
                 await connection.execute("begin", prepare=False)
-                if connection.info.server_version >= _KNOWS_TRANSACTION_LIMIT:
-                    await connection.execute(_LIMIT_TRANSACTION, [self._transaction_limit])
                 try:
                     yield connection
                 except BaseException:
@@ -370,7 +373,7 @@ async def open_database(
         queue = PoolQueue(pool, waits.silence_s + other_hosts_s(url))
         letting_go = None if min_size else asyncio.create_task(queue.let_go(idle_s))
         try:
-            yield Database(queue, waits)
+            yield Database(queue)
         finally:
             if letting_go is not None:
                 letting_go.cancel()
@@ -414,7 +417,10 @@ async def _check_unless_quiet(connection: Connection) -> None:
 
 
 async def _configure(url: str, waits: WaitLimits, connection: Connection) -> None:
-    await prepare_session(connection, url=url, limits=_POOL_LIMITS)
+    limits = dict(_POOL_LIMITS)
+    if connection.info.server_version >= _KNOWS_TRANSACTION_LIMIT:
+        limits[_TRANSACTION_LIMIT] = f"{round(waits.transaction_s * 1000)}ms"
+    await prepare_session(connection, url, limits)
     if isinstance(connection, BoundedConnection):
         connection.longest_wait_s = waits.answer_s
         connection.sure_s, connection.check_s = waits.sure_s, waits.check_s

@@ -14,8 +14,12 @@ from psycopg.types.json import Json
 
 from diary_mcp.app import Foundation
 from diary_mcp.service.ports.workflows import PERMISSION_WORKFLOWS
-from diary_mcp.store.connecting import BoundedConnection
-from diary_mcp.store.database import Connection
+from diary_mcp.store.database import (
+    LONGEST_STATEMENT_S,
+    Connection,
+    WaitLimits,
+    open_database,
+)
 from diary_mcp.store.sql import load_queries
 from support.plans import Plan, nodes
 
@@ -346,9 +350,12 @@ set enable_seqscan = off;
 
 
 async def test_no_statement_reads_more_than_it_is_about(foundation: Foundation) -> None:
-    async with foundation.database.connection() as connection:
-        assert isinstance(connection, BoundedConnection)
-        connection.longest_wait_s = None  # a busy machine may take a minute to write so much
+    # A busy machine may take a minute to write so much.
+    patient = WaitLimits(transaction_s=0, answer_s=LONGEST_STATEMENT_S)
+    async with (
+        open_database(foundation.database_url, max_size=1, waits=patient) as database,
+        database.connection() as connection,
+    ):
         await connection.execute(SURE_PLANS)
         await connection.execute(SEED.encode())
         await connection.execute("vacuum analyze")

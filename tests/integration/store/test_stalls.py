@@ -24,7 +24,7 @@ from diary_mcp.domain.errors import (
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.relations import owner_tuple
 from diary_mcp.settings import Settings
-from diary_mcp.store.database import Database, WaitLimits, connect, open_database
+from diary_mcp.store.database import Connection, Database, WaitLimits, connect, open_database
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from support.in_memory import InMemory, good, refusal
@@ -75,17 +75,13 @@ async def test_a_process_that_sleeps_in_a_change_does_not_lock_the_entry_for_oth
 async def test_a_process_that_sleeps_before_it_reads_an_answer_is_ended_too(
     database_url: str,
 ) -> None:
-    """Nothing was asked, so there is nothing that PostgreSQL says it is ready for."""
-    async with (
-        open_diary(database_url) as diary,
-        open_database(database_url, max_size=1, waits=WaitLimits(transaction_s=LIMIT_S)) as limited,
-    ):
-        await skip_before_postgresql_17(limited)
+    async with open_diary(database_url) as diary, sleepy_diary(database_url) as sleeper:
         entry_id = await diary.create()
 
         async def sleep_in_a_change() -> None:
-            async with PostgresStore(limited).unit_of_work() as unit:
+            async with sleeper.store.unit_of_work() as unit:
                 await raise_generation(unit, entry_id)
+                # Whose result nobody asks for.
                 await unit.workflows.request_indexing()
                 await anyio.sleep(ASLEEP_S)
                 await diary.share(entry_id, BOB)
@@ -95,6 +91,24 @@ async def test_a_process_that_sleeps_before_it_reads_an_answer_is_ended_too(
             await sleep_in_a_change()
 
         assert await diary.query("select generation from diary.entry_permission") == [(2,)]
+
+
+async def test_a_transaction_that_does_not_end_is_ended_and_what_only_reads_goes_on(
+    database_url: str,
+) -> None:
+    short = WaitLimits(transaction_s=LIMIT_S)
+    async with open_database(database_url, max_size=1, waits=short) as limited:
+        await skip_before_postgresql_17(limited)
+
+        async def go_on(connection: Connection) -> None:
+            for _ in range(10):
+                await connection.execute("select pg_sleep(%s)", [ASLEEP_S / 10])
+
+        with pytest.raises(DatabaseUnavailableError):
+            async with limited.transaction() as connection:
+                await go_on(connection)
+        async with limited.snapshot() as connection:
+            await go_on(connection)
 
 
 async def test_a_statement_that_does_not_end_is_ended_and_its_call_is_unavailable(
