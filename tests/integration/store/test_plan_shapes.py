@@ -11,6 +11,7 @@ from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.store.database import Connection
+from diary_mcp.store.entries import PostgresEntries
 from diary_mcp.store.search import PostgresSearch
 from diary_mcp.store.sql import load_queries
 from support.plans import Plan, nodes
@@ -28,9 +29,7 @@ OWNED = b"""
 insert into diary.relation_tuple (namespace, object, relation, subject_id)
 select 'DiaryEntry', number::text, 'owner', 'alice' from generate_series(1, 20000) as number
 """
-KEPT = b"""
-select max(generic_plans) from pg_prepared_statements where statement like '%counted.revision%'
-"""
+KEPT = b"select coalesce(max(generic_plans), 0) from pg_prepared_statements where statement like %s"
 GROUPS = b"""
 prepare groups (text) as select object from diary.memberships(
     $1, 2, '{Group,Group}', '{member,member}', '{null,Group}', '{null,member}'
@@ -59,8 +58,18 @@ async def test_a_search_of_nothing_but_ones_own_is_not_planned_each_time(
     async with foundation.database.connection() as connection:
         for _ in range(20):
             await PostgresSearch(connection).read_snapshot(alice, filters, [], 100)
-        cursor = await connection.execute(KEPT)
-        ((kept,),) = cast("list[tuple[int]]", await cursor.fetchall())
+        kept = await count_kept(connection, "%counted.revision%")
+
+    assert kept > 0
+
+
+async def test_a_list_of_everything_is_not_planned_each_time(foundation: Foundation) -> None:
+    """Planning it took twice as long as the list."""
+    alice = Readership(AgentName("alice"))
+    async with foundation.database.connection() as connection:
+        for _ in range(20):
+            await PostgresEntries(connection).list_page(alice, EntryFilters(scope="all"), None, 20)
+        kept = await count_kept(connection, "with whole as materialized%")
 
     assert kept > 0
 
@@ -91,6 +100,13 @@ async def test_an_agent_that_owns_nearly_everything_makes_no_group_hard_to_find(
 
     indexes = {each.get("Index Name") for each in nodes(plan)}
     assert "relation_tuple_by_subject_id" in indexes
+
+
+async def count_kept(connection: Connection, statement: str) -> int:
+    """How often a statement like this one went by a plan that PostgreSQL had kept."""
+    cursor = await connection.execute(KEPT, [statement])
+    ((kept,),) = cast("list[tuple[int]]", await cursor.fetchall())
+    return kept
 
 
 async def explain(
