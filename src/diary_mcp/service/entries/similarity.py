@@ -99,8 +99,10 @@ def _similarity(words: int, other: SharedWords) -> float:
 
 
 def _compare(counts: Counter[str], theirs: Counter[str], other: SearchText) -> SharedWords:
-    shared = counts & theirs
-    return SharedWords(other.id, other.title, theirs.total(), len(shared), shared.total())
+    # Most of them share hardly a term, and to intersect counters looks at each term in Python.
+    shared = counts.keys() & theirs.keys()
+    shared_words = sum(min(counts[term], theirs[term]) for term in shared)
+    return SharedWords(other.id, other.title, theirs.total(), len(shared), shared_words)
 
 
 def _characters(texts: Sequence[SearchText]) -> int:
