@@ -3,6 +3,7 @@
 `keys/chains/NAME.json` in the data directory has the head of each, by where the chain is kept.
 """
 
+import os
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.ports.chain import Head
 
 _HEADS = TypeAdapter(dict[str, Head])
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _Stamp = tuple[int, int, int]
 
 
@@ -73,26 +75,34 @@ class ChainMemoryFile:
         return bool(heads)
 
     def _write(self, heads: dict[str, Head]) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._known[0] is None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = self._path.with_name(f".{uuid4().hex}.tmp")
-        draft.touch(mode=0o600)
         try:
-            draft.write_bytes(_HEADS.dump_json(heads, indent=1))
+            with os.fdopen(os.open(draft, _NEW, mode=0o600), "wb") as file:
+                file.write(_HEADS.dump_json(heads, indent=1))
+                file.flush()
+                stamp = _stamp(os.fstat(file.fileno()))
             draft.replace(self._path)
-        finally:
+        except BaseException:
             draft.unlink(missing_ok=True)
+            raise
+        self._known = (stamp, heads)
 
     def _read(self) -> dict[str, Head]:
         try:
-            status = self._path.stat()
-            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+            stamp = _stamp(self._path.stat())
             if self._known[0] != stamp:
                 self._known = (stamp, _HEADS.validate_json(self._path.read_bytes()))
         except FileNotFoundError:
-            return {}
+            self._known = (None, {})
         except (OSError, ValidationError) as error:
             raise SigningKeyError(
                 f"{self._path} cannot be read, or holds no heads of chains. Mend it, or move it "
                 "away: what this machine has seen is forgotten then."
             ) from error
         return self._known[1]
+
+
+def _stamp(status: os.stat_result) -> _Stamp:
+    return status.st_ino, status.st_size, status.st_mtime_ns
