@@ -116,6 +116,10 @@ class MeasuredEmbedder:
     name: str
     model: Model
     cpu_s: float = 0.0
+    is_warm: bool = True
+
+    def warm_up(self) -> None:
+        pass
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         begun = time.process_time()

@@ -38,6 +38,7 @@ from diary_mcp.service.chain.continuity import Continuity
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.diary import BackendNames, Diary, build_diary
 from diary_mcp.service.entries.cursors import Cursors
+from diary_mcp.service.index.eager_indexing import EagerIndexing
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.tokenizer import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts, Grant
@@ -106,6 +107,7 @@ class Foundation:
     runtime_store: RuntimeStore
     second_looks: SecondLooks
     eager_settlement: EagerSettlement
+    eager_indexing: EagerIndexing
     permissions: PermissionBackend
     tokens: TokenService
     removals: RemovalService
@@ -171,17 +173,20 @@ async def lay_foundation(
         settlements = PostgresSettlements(settling_database, telemetry)
         second_looks = SecondLooks(lambda ids: settle(ids, settlements, permissions))
         prompt = EagerSettlement(second_looks.settle, telemetry)
+        embedder = choose_embedder(settings.embedder)
+        activity = Activity()
+        counts = WordCounts()
+        indexer = EntryIndexer(PostgresSearchIndex(settling_database), embedder, activity, counts)
+        eager_indexing = EagerIndexing(indexer, activity)
         store = PostgresStore(
             database,
             telemetry,
             wants_signatures=settings.signing == "on",
             committed=prompt.committed,
+            written=eager_indexing.written,
         )
         backends = BackendNames(_database_name(settings), permissions.name)
-        embedder = choose_embedder(settings.embedder)
         signing = _signing(settings, with_keys=with_keys)
-        activity = Activity()
-        counts = WordCounts()
         yield Foundation(
             database_url=url,
             database=database,
@@ -195,12 +200,11 @@ async def lay_foundation(
             ),
             second_looks=second_looks,
             eager_settlement=prompt,
+            eager_indexing=eager_indexing,
             permissions=permissions,
             tokens=TokenService(PostgresTokens(database)),
             removals=RemovalService(store),
-            indexer=EntryIndexer(
-                PostgresSearchIndex(settling_database), embedder, activity, counts
-            ),
+            indexer=indexer,
             signing=signing,
             diary=build_diary(
                 store,
@@ -259,12 +263,16 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def settle_beside_queue(foundation: Foundation) -> AsyncGenerator[None]:
-    """Settles at once what this process commits, and whatever is overdue; without DBOS."""
+    """Settles and indexes at once what this process commits, and whatever is overdue; no DBOS."""
     looks = foundation.second_looks
     # Looked for all the time, and on a connection that is open anyway.
     looked_for = PostgresSettlements(foundation.database)
     overdue = OverdueSettlement(looks.settle, looked_for, list_due=looks.list_due)
-    async with _beside(foundation.eager_settlement.run()), _beside(overdue.run()):
+    async with (
+        _beside(foundation.eager_settlement.run()),
+        _beside(foundation.eager_indexing.run()),
+        _beside(overdue.run()),
+    ):
         if foundation.telemetry.is_on:
             async with _beside(_tell_backlog(foundation)):
                 yield
@@ -301,17 +309,19 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
     store, work = foundation.runtime_store, _work(foundation)
     # One connection to settle on is there before DBOS takes its own, however few PostgreSQL has.
     await foundation.settling_database.check()
-    async with _beside(foundation.indexer.index_at_once()):
-        runtime = await anyio.to_thread.run_sync(_import_runtime)
-        async with runtime(connect, store, work, telemetry=foundation.telemetry):
-            yield
+    with foundation.eager_indexing.needed():
+        async with _beside(foundation.indexer.index_at_once()):
+            runtime = await anyio.to_thread.run_sync(_import_runtime)
+            async with runtime(connect, store, work, telemetry=foundation.telemetry):
+                yield
 
 
 @asynccontextmanager
 async def watch_queue(foundation: Foundation) -> AsyncGenerator[None]:
     """Does the chores of the queue without running anything from it; DBOS is not needed."""
-    async with queue_chores(foundation.runtime_store, _work(foundation)):
-        yield
+    with foundation.eager_indexing.needed():
+        async with queue_chores(foundation.runtime_store, _work(foundation)):
+            yield
 
 
 def _work(foundation: Foundation) -> Work:

@@ -25,7 +25,8 @@ from pydantic import (
 
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import NAME_PATTERN, NAME_RULE, AgentName, Label
-from diary_mcp.embeddings.choice import MODEL_FILES, EmbedderChoice, EmbedderKind, find_model
+from diary_mcp.embeddings.choice import EmbedderChoice, EmbedderKind
+from diary_mcp.embeddings.model_files import MODEL_FILES, find_model
 from diary_mcp.outgoing_http import is_this_machine
 from diary_mcp.project import name_project
 

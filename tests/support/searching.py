@@ -31,6 +31,10 @@ class WordEmbedder:
     def __init__(self, name: str = "words") -> None:
         self.name = name
         self.is_broken = False
+        self.is_warm = True
+
+    def warm_up(self) -> None:
+        self.is_warm = True
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         if self.is_broken:

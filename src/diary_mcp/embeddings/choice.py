@@ -7,17 +7,11 @@ from pathlib import Path
 from typing import Literal, assert_never
 
 from diary_mcp.embeddings.lazy import LazyEmbedder, Model
+from diary_mcp.embeddings.model_files import find_model
 from diary_mcp.embeddings.model_process import OfflineEmbedder
 
 EmbedderKind = Literal["default", "none", "static", "onnx", "fastembed", "openai"]
 
-MODEL_FILES = (
-    "model.onnx",
-    "onnx/model.onnx",
-    "model_optimized.onnx",
-    "model_quantized.onnx",
-    "onnx/model_quantized.onnx",
-)
 _HASHED_BYTES = 1 << 20
 
 
@@ -48,11 +42,6 @@ def choose_embedder(choice: EmbedderChoice) -> LazyEmbedder | None:
             return LazyEmbedder(f"openai:{choice.model}", _open_endpoint(choice))
         case _:
             assert_never(choice.kind)
-
-
-def find_model(folder: Path) -> Path | None:
-    """The first of `MODEL_FILES` that is there."""
-    return next((path for path in map(folder.joinpath, MODEL_FILES) if path.is_file()), None)
 
 
 def folder_name(folder: Path) -> str:

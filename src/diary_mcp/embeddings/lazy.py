@@ -1,7 +1,8 @@
 """A model that is loaded at first need: nothing of it is imported before, and then in a thread."""
 
 from collections.abc import Callable, Sequence
-from threading import Lock
+from contextlib import suppress
+from threading import Lock, Thread
 from time import monotonic
 from typing import Protocol
 
@@ -41,10 +42,28 @@ class LazyEmbedder:
         Raises:
             EmbeddingUnavailableError: the model cannot be loaded, or does not answer.
         """
+        return self._bring().embed(texts)
+
+    @property
+    def is_warm(self) -> bool:
+        """As `Embedder.is_warm`."""
+        return self._model is not None
+
+    def warm_up(self) -> None:
+        """As `Embedder.warm_up`."""
+        if not self.is_warm and not self._loading.locked():
+            Thread(target=self._warm_up, name="embedding-load", daemon=True).start()
+
+    def _warm_up(self) -> None:
+        # Whoever asks for a vector is told.
+        with suppress(EmbeddingUnavailableError):
+            self._bring()
+
+    def _bring(self) -> Model:
         with self._loading:
             if self._model is None:
                 self._model = self._load_unless_it_failed()
-        return self._model.embed(texts)
+            return self._model
 
     def _load_unless_it_failed(self) -> Model:
         started = monotonic()

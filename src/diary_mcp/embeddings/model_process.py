@@ -5,25 +5,28 @@ compete with tool calls for the interpreter.
 """
 
 import json
+import os
 import subprocess
 import sys
 import weakref
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import IO, NoReturn
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.lazy import LazyEmbedder
-
-READY = "ready"
-"""What the process says first, when the model is loaded; any other line is a reason."""
+from diary_mcp.embeddings.ready import READY
 
 # The worker ends when it is idle, perhaps at this very moment.
 _ATTEMPTS = 2
 # Questions are short; for a passage, the model has so much to do that others save nothing.
 _SHORT_CHARACTERS = 120
 _SHORT_AT_ONCE = 8
+# numpy comes with a library that would start a thread for each processor, which takes as long as
+# all the rest of numpy's import; the model has no use for them.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 class ModelProcess:
@@ -49,6 +52,19 @@ class ModelProcess:
             EmbeddingUnavailableError: its process has ended, and cannot be started again.
         """
         return [self._queue_up(text).result() for text in texts]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there, with the model loaded."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Starts the process again where it has ended.
+
+        Raises:
+            EmbeddingUnavailableError: it cannot be started.
+        """
+        self._server.submit(self._pipes).result()
 
     def _queue_up(self, text: str) -> Future[bytes]:
         place = Future[bytes]()
@@ -93,8 +109,10 @@ class ModelProcess:
         return vectors if len(vectors[-1]) == size else _no_answer()
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        if self._process is None:
+        if not self.is_running:
+            self._end()
             self._process = self._start()
+        assert self._process is not None, "started"  # noqa: S101  # an invariant
         assert self._process.stdin is not None, "asked for"  # noqa: S101  # an invariant
         assert self._process.stdout is not None, "asked for"  # noqa: S101  # an invariant
         return self._process.stdin, self._process.stdout
@@ -107,6 +125,7 @@ class ModelProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                env={**os.environ, **_ENVIRONMENT},
                 start_new_session=True,
             )
         except OSError as error:
@@ -130,6 +149,17 @@ class OfflineEmbedder(LazyEmbedder):
 
     def __init__(self) -> None:
         super().__init__("all-minilm-l6-v2-int8", ModelProcess)
+
+    @property
+    def is_warm(self) -> bool:
+        """As `Embedder.is_warm`; not where the process was idle for long, and has ended."""
+        return isinstance(self._model, ModelProcess) and self._model.is_running
+
+    def _warm_up(self) -> None:
+        with suppress(EmbeddingUnavailableError):
+            model = self._bring()
+            if isinstance(model, ModelProcess):
+                model.start()
 
 
 def _no_answer() -> NoReturn:

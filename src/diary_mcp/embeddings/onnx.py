@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
-from diary_mcp.embeddings.choice import MODEL_FILES, find_model
+from diary_mcp.embeddings.model_files import MODEL_FILES, find_model
 from diary_mcp.embeddings.wordpiece import WordPiece
 
 Pooling = Literal["mean", "cls"]

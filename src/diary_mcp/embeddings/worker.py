@@ -13,13 +13,12 @@ import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
-from diary_mcp.embeddings.model_process import READY
 from diary_mcp.embeddings.onnx import OnnxModel, open_session
+from diary_mcp.embeddings.ready import READY
 from diary_mcp.embeddings.wordpiece import WordPiece
 
 _IDLE_S = 60
@@ -54,7 +53,8 @@ def load_minilm() -> OnnxModel:
     Raises:
         EmbeddingUnavailableError: it is not there, damaged, or does not run on this machine.
     """
-    vocabulary = files("diary_mcp.embeddings").joinpath("vocab.txt").read_text("utf-8")
+    # Beside this file: to ask `importlib.resources` takes a start as long as a short text.
+    vocabulary = Path(__file__).with_name("vocab.txt").read_text("utf-8")
     return OnnxModel(open_session(_model_path()), WordPiece(vocabulary, _TOKENS).encode, "mean")
 
 

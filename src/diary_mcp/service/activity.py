@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+import anyio
+
 # A client that works through something asks again sooner than this.
 _LULL_S = 0.25
 
@@ -20,6 +22,7 @@ class Activity:
         self._now = now
         self._under_way = 0
         self._last_ended = float("-inf")
+        self._end = anyio.Event()
 
     @contextmanager
     def change(self) -> Generator[None]:
@@ -34,4 +37,20 @@ class Activity:
     @property
     def is_lively(self) -> bool:
         """Whether a call is under way, or ended so recently that the next may be coming."""
+        if self.has_ended:
+            return False
         return self._under_way > 0 or self._now() - self._last_ended < _LULL_S
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there will be no further change in this process."""
+        return self._end.is_set()
+
+    def end(self) -> None:
+        """There is none any more: the process ends, and work in the background may hurry."""
+        self._end.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Waits for so long, or until the end."""
+        with anyio.move_on_after(seconds):
+            await self._end.wait()

@@ -84,6 +84,11 @@ class DiaryHost:
         """Returns once the diary is up, or why it is not is known."""
         await self._told.wait()
 
+    async def finish(self) -> None:
+        """What is worth a moment before the end; to be called when no call comes any more."""
+        if self._foundation is not None:
+            await self._foundation.eager_indexing.finish()
+
     async def run(self, first_answer: anyio.Event) -> None:
         """Runs until it is cancelled; a backend that is down is tried again and again.
 

@@ -53,6 +53,7 @@ async def _serve(settings: Settings, telemetry: Telemetry) -> int:
         background.start_soon(host.run, in_flight.first_answer)
         background.start_soon(watchers.run)
         status = await serve_stdio(server, in_flight, host.came_up)
+        await host.finish()
         background.cancel_scope.cancel()
     return status
 

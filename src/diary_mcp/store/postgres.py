@@ -42,12 +42,14 @@ class PostgresStore:
         *,
         wants_signatures: bool = True,
         committed: Callable[[Sequence[RelatedId]], None] = lambda _ids: None,
+        written: Callable[[], None] = lambda: None,
     ) -> None:
-        """`committed` is told, after the commit, what has a permission workflow now."""
+        """Both are told after the commit: what has a permission workflow, what is to be indexed."""
         self._database = database
         self._telemetry = telemetry
         self._wants_signatures = wants_signatures
         self._committed = committed
+        self._written = written
 
     async def get_cursor_key(self) -> bytes:
         """What every process on this database signs cursors with."""
@@ -83,6 +85,8 @@ class PostgresStore:
             tell()
         if workflows.changed:
             self._committed(workflows.changed)
+        if workflows.leaves_to_index:
+            self._written()
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ class DbosQueue:
         self._telemetry = telemetry
         self.changed: list[RelatedId] = []
         """What has permissions to be settled once this is committed."""
+        self.leaves_to_index = False
+        """Whether there is something to index once this is committed."""
 
     async def enqueue(self, change: PermissionChange) -> None:
         """Schedules the change's workflow; it exists once the transaction commits.
@@ -74,6 +76,7 @@ class DbosQueue:
             },
         )
         self.changed += change.ids
+        self.leaves_to_index |= change.adds_entries
 
     async def enqueue_expiry(self, request_id: UUID, at: datetime) -> None:
         """Schedules the removal of a signature request that nobody has used by then."""
@@ -92,6 +95,7 @@ class DbosQueue:
     async def request_indexing(self) -> None:
         """Schedules the indexing of whatever waits for it, unless that is scheduled already."""
         await self._connection.execute(_SQL["request_indexing"], _INDEXING)
+        self.leaves_to_index = True
 
 
 async def check_workflow_schema(connection: Connection) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.model_process import OfflineEmbedder
 from diary_mcp.embeddings.worker import load_minilm
+from support.ground_truth import eventually
 
 VECTOR_BYTES = 384 * 4
 
@@ -63,6 +64,20 @@ def test_a_process_that_has_ended_is_started_again(embedder: OfflineEmbedder) ->
 
     assert after == before
     assert worker not in workers()
+
+
+def test_it_is_warm_from_the_start_of_its_process_to_the_end(embedder: OfflineEmbedder) -> None:
+    told = [embedder.is_warm]
+    for _ in range(2):
+        embedder.warm_up()
+        eventually(lambda: embedder.is_warm, within_s=60)
+        told.append(embedder.is_warm)
+        (worker,) = workers()
+        worker.kill()
+        eventually(lambda: not embedder.is_warm)
+        told.append(embedder.is_warm)
+
+    assert told == [False, True, False, True, False]
 
 
 def test_several_threads_get_the_vectors_of_their_own_texts(embedder: OfflineEmbedder) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
 from diary_mcp.embeddings.lazy import LazyEmbedder
+from support.ground_truth import eventually
 
 
 class Loads:
@@ -34,6 +35,31 @@ def test_it_is_loaded_once_and_not_before_it_is_asked() -> None:
 
     assert (before, load.count) == (0, 1)
     assert answers == [[b"a"], [b"b"]]
+
+
+def test_it_can_be_warmed_up_before_it_is_asked() -> None:
+    load = Loads(failures=0)
+    embedder = LazyEmbedder("model", load)
+    before = embedder.is_warm
+
+    embedder.warm_up()
+    eventually(lambda: embedder.is_warm)
+    embedder.warm_up()
+
+    assert not before
+    assert load.count == 1
+
+
+def test_what_cannot_be_warmed_up_is_told_to_whoever_asks() -> None:
+    load = Loads(failures=9)
+    embedder = LazyEmbedder("model", load, least_pause_s=3_600)
+
+    embedder.warm_up()
+    eventually(lambda: load.count == 1)
+
+    with pytest.raises(EmbeddingUnavailableError, match="attempt 1"):
+        embedder.embed(["a"])
+    assert not embedder.is_warm
 
 
 def test_a_load_that_failed_is_not_repeated_by_everybody_who_asks() -> None:

@@ -1,5 +1,6 @@
 """Whether somebody waits for an answer, as work in the background is told it."""
 
+import anyio
 import pytest
 
 from diary_mcp.service.activity import Activity
@@ -22,6 +23,25 @@ def test_it_is_lively_from_the_start_of_a_change_until_a_moment_after_the_last_e
     told.append(activity.is_lively)
 
     assert told == [False, True, True, True, False]
+
+
+def test_after_the_end_nobody_waits_for_changes_any_more() -> None:
+    activity = Activity(Clock())
+
+    with activity.change():
+        activity.end()
+
+        assert not activity.is_lively
+
+
+@pytest.mark.anyio
+async def test_a_pause_is_over_with_the_end() -> None:
+    activity = Activity(Clock())
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(activity.pause, 3_600)
+            activity.end()
 
 
 def test_a_change_that_fails_has_ended() -> None:

@@ -58,6 +58,13 @@ class EntryIndexer:
         self._embedder = embedder
         self._activity = activity or Activity()
         self._counts = counts or WordCounts()
+        self._runs = 0
+        self._idle = anyio.Event()
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether a vector takes no longer than the model does."""
+        return self._embedder is not None and self._embedder.is_warm
 
     async def index_waiting(self) -> int:
         """Indexes everything that waits and that nobody else is at; how many steps that were.
@@ -69,6 +76,20 @@ class EntryIndexer:
             EmbeddingUnavailableError: there is no usable model; the words are indexed.
             DatabaseUnavailableError: PostgreSQL gives no answer; what was written stays.
         """
+        self._runs += 1
+        try:
+            return await self._index_waiting()
+        finally:
+            self._runs -= 1
+            self._idle.set()
+
+    async def wait_until_idle(self) -> None:
+        """Returns once nothing is being indexed in this process."""
+        while self._runs:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    async def _index_waiting(self) -> int:
         indexed = await self._index_all_words()
         started = time.monotonic()
         courteous_until = started + _COURTESY_S
@@ -95,7 +116,7 @@ class EntryIndexer:
         """Leaves the model alone until then, or until nobody writes; indexes words meanwhile."""
         indexed = 0
         while self._activity.is_lively and time.monotonic() < until:
-            await anyio.sleep(_PAUSE_S)
+            await self._activity.pause(_PAUSE_S)
             indexed += await self._index_all_words()
         return indexed
 
@@ -104,13 +125,16 @@ class EntryIndexer:
         while count := await self._index_words():
             indexed += count
             if count < _WORDS_AT_ONCE and self._activity.is_lively:
-                await anyio.sleep(_GATHER_S)
+                await self._activity.pause(_GATHER_S)
         return indexed
 
     async def _index_words(self) -> int:
         async with self._store.claim("words", WORDS_VERSION, _WORDS_AT_ONCE) as claim:
             if not claim.texts:
                 return 0
+            # The model takes longer to load than the words to be indexed.
+            if self._embedder is not None:
+                self._embedder.warm_up()
             rows = await anyio.to_thread.run_sync(self._count_words, claim.texts)
             written = await claim.write_words(WORDS_VERSION, rows)
         return await _unless_none(written, len(claim.texts))
@@ -126,9 +150,14 @@ class EntryIndexer:
         async with self._store.claim("vectors", version, _VECTORS_AT_ONCE) as claim:
             if not claim.texts:
                 return 0
-            embed = partial(_embed, self._embedder, claim.texts)
-            # A model that is being loaded must not keep the process from ending.
-            rows = await anyio.to_thread.run_sync(embed, abandon_on_cancel=True)
+            rows = list[VectorsOfEntry]()
+            for text in claim.texts:
+                embed = partial(_embed, self._embedder, text)
+                # A model that is being loaded must not keep the process from ending.
+                rows.append(await anyio.to_thread.run_sync(embed, abandon_on_cancel=True))
+                # What is not written by then is lost.
+                if self._activity.has_ended:
+                    break
             written = await claim.write_vectors(version, rows)
         return await _unless_none(written, len(claim.texts))
 
@@ -140,10 +169,8 @@ async def _unless_none(written: int, claimed: int) -> int:
     return claimed
 
 
-def _embed(embedder: Embedder, texts: Sequence[SearchText]) -> list[VectorsOfEntry]:
-    return [
-        VectorsOfEntry(text, pack_vectors(embedder.embed(list_passages(text)))) for text in texts
-    ]
+def _embed(embedder: Embedder, text: SearchText) -> VectorsOfEntry:
+    return VectorsOfEntry(text, pack_vectors(embedder.embed(list_passages(text))))
 
 
 def pack_vectors(vectors: Sequence[bytes]) -> bytes:

@@ -18,6 +18,15 @@ class Embedder(Protocol):
         """Names the model and its version; vectors of another name are computed again."""
         ...
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether the model is there, so that a text takes no longer than the model does."""
+        ...
+
+    def warm_up(self) -> None:
+        """Begins to load the model where it is not there; returns at once, and never raises."""
+        ...
+
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         """One vector for each text, as 32-bit floats in little-endian order.
 

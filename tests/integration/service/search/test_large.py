@@ -84,6 +84,10 @@ class DenseEmbedder:
     """A model whose vectors are as a sentence model's: every number of them says a little."""
 
     name = "dense"
+    is_warm = True
+
+    def warm_up(self) -> None:
+        pass
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
         return [
