@@ -8,32 +8,20 @@ length,
     DIARY_MCP_CHAOS_FULL_LIMITS=1 pytest -n 0 tests/chaos/test_stops.py
 """
 
-import os
-import signal
 import sys
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import get_args
-from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
-from support.clients import RawClient, environment
-from support.ground_truth import ask, check_promise, eventually, is_applied
+from support.clients import RawClient
+from support.ground_truth import check_promise, eventually, is_applied
 from support.sites import add_agents, own_database
+from support.sleepers import PROGRESS_S, asleep, list_sessions, start_limited
 from support.stop_points import StepPoint, StopPoint, TransactionPoint, held, install_stop_points
-
-FULL = bool(os.environ.get("DIARY_MCP_CHAOS_FULL_LIMITS"))
-LIMITS = "" if FULL else "-c idle_in_transaction_session_timeout=500 -c lock_timeout=500"
-# Of what a sleeper holds, PostgreSQL ends the last after this, and a busy machine needs its own.
-PROGRESS_S = 35 if FULL else 15
-
-_AT_WORK = """
-select pid, state, wait_event_type, wait_event, left(query, 200), xact_start::text
-from pg_stat_activity where datname = current_database()
-"""
 
 pytestmark = pytest.mark.xdist_group("stops")
 
@@ -48,28 +36,14 @@ def url(postgres_url: str) -> Generator[str]:
 
 @pytest.fixture(scope="module")
 def other(url: str) -> Generator[RawClient]:
-    with closing(start(url)) as client:
+    with closing(start_limited(url)) as client:
         yield client.wait_until_up()
 
 
 @pytest.fixture(scope="module")
 def sleeper(url: str) -> Generator[RawClient]:
-    with closing(start(url)) as client:
+    with closing(start_limited(url)) as client:
         yield client.wait_until_up()
-
-
-def start(url: str) -> RawClient:
-    limited = f"{url}&options={quote(LIMITS)}" if LIMITS else url
-    return RawClient(environment(agent="alice", database_url=limited))
-
-
-@contextmanager
-def asleep(client: RawClient) -> Generator[None]:
-    os.kill(client.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(client.process.pid, signal.SIGCONT)
 
 
 # What it holds after its begin and the enqueue it holds after the rows as well, and of the workflow
@@ -99,7 +73,7 @@ def test_others_go_on_while_a_server_sleeps_and_it_does_no_harm_when_it_wakes(
             assert other.call("diary_unshare", **share).code == "ok"
             assert other.call("diary_create", content="Meanwhile.").code == "ok"
             eventually(
-                lambda: is_applied(url, key), within_s=PROGRESS_S, told=lambda: ask(url, _AT_WORK)
+                lambda: is_applied(url, key), within_s=PROGRESS_S, told=lambda: list_sessions(url)
             )
             took_s = time.monotonic() - started
 
