@@ -43,7 +43,9 @@ class PostgresSearch:
         self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
     ) -> Snapshot:
         asked = _asked(reader, filters, names, most)
-        if filters.scope == "all" and reader.place is None and not asked["filtered"]:
+        # Groups are asked for where something was open the last time: the first would find nothing.
+        may_be_lone = filters.scope == "all" and reader.place is None and not reader.groups
+        if may_be_lone and not asked["filtered"]:
             lone = await self._fetch_any(Snapshot, "read_lone_snapshot", asked)
             if lone is not None:
                 return lone

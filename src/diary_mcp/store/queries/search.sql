@@ -88,7 +88,7 @@ cross join (
                 -- All that is in diaries of one's own would be gone through, for what others wrote there.
                 select s.entry_id
                 from diary.active_share as s
-                where s.grantee = any(%(grantees)s) and s.granted_by <> s.grantee
+                where s.grantee = any(%(grantees)s) and s.granted_by <> %(caller)s
                 union all
                 select written.entry_id
                 from diary.diary as own
