@@ -108,19 +108,23 @@ def _sum_best_two(
 ) -> NDArray[Measure]:
     """The sum of the two greatest measures of each; twice its only one where it has no other.
 
-    One has the first, fewer of them a second, and so on. The first measures are written over.
+    One has the first, fewer of them a second, and so on.
     """
     (having, first), *others = measured
     if len(having) < size:
         first = np.zeros(size, first.dtype)
         first[having] = measured[0][1]
-    second = np.zeros(size, first.dtype)
-    for turn, (having, measures) in enumerate(others):
-        before = first[having]
-        first[having] = np.maximum(before, measures)
-        lesser = np.minimum(before, measures)
-        second[having] = np.maximum(second[having], lesser) if turn else lesser
     sums = np.add(first, first, dtype=first.dtype)
-    for having, _ in others[:1]:
-        sums[having] = first[having] + second[having]
+    if not others:
+        return sums
+    # Few have several, and most of these equally many.
+    several, second = others[0]
+    best = first[several]
+    best, second = np.maximum(best, second), np.minimum(best, second)
+    for having, measures in others[1:]:
+        places = slice(None) if len(having) == len(several) else np.searchsorted(several, having)
+        lesser = np.minimum(best[places], measures)
+        best[places] = np.maximum(best[places], measures)
+        second[places] = np.maximum(second[places], lesser)
+    sums[several] = best + second
     return sums
