@@ -1,8 +1,8 @@
-"""Vectors as one bit a number: whether it is above the mean. That is an eighth of their bytes.
+"""Vectors as two bits a number: whether it is above the mean, and how far. A quarter of the bytes.
 
-How many bits two codes share tells how alike the vectors are, nearly: enough to choose which are
-worth comparing in full. What counts of an entry is the mean of its two nearest passages: one that
-has no more than two has one code, that of their mean; of others each passage has its own.
+How many of the first bits two codes share tells how alike the vectors are, nearly: enough to choose
+which are worth a look at both. What counts of an entry is the mean of its two nearest passages: one
+that has no more than two has one code, that of their mean; of others each passage has its own.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from diary_mcp.service.search.corpus import stored_vectors, unit
 from diary_mcp.service.search.ranking import Integers
 
 Codes = NDArray[np.uint64]
-"""A column for each code, a row for each 64 numbers."""
+"""A column for each code; a row for each 64 numbers' first bits, then one for their second bits."""
 Singles = NDArray[np.float32]
 
 _IN_ONE = 2
@@ -26,17 +26,28 @@ _ROWS_IN_BYTE = 3
 # What is at work at once stays in the processor's cache.
 _CODES_AT_ONCE = 16 * 1024
 _VECTORS_AT_ONCE = 256
-_PROJECTED_AT_ONCE = 512
+_PROJECTED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Coder:
-    """Codes of one model's vectors, relative to one mean."""
+    """Codes of one model's vectors, relative to one mean and how far numbers are from it."""
 
     mean: Singles
+    spread: Singles
+
+    @staticmethod
+    def of(packed: bytes, dimensions: int) -> "Coder":
+        """Made for vectors like these, as they are stored; there may be none."""
+        vectors = _floats(stored_vectors(packed, dimensions))
+        if not len(vectors):
+            return Coder(np.zeros(dimensions, np.float32), np.ones(dimensions, np.float32))
+        mean = vectors.mean(axis=0)
+        return Coder(mean, np.abs(vectors - mean).mean(axis=0))
 
     @property
     def rows(self) -> int:
+        """How many rows the first bits take, and as many the second ones."""
         return -(-len(self.mean) // _ROW_BITS)
 
     @property
@@ -48,7 +59,7 @@ class Coder:
         """Of vectors as they are stored; `counts` says how many each entry has."""
         vectors = stored_vectors(packed, len(self.mean))
         firsts, have_next = _coded(counts)
-        codes = np.empty((self.rows, len(firsts)), dtype=np.uint64)
+        codes = np.empty((2 * self.rows, len(firsts)), dtype=np.uint64)
         for start in range(0, len(firsts), _VECTORS_AT_ONCE):
             portion = firsts[start : start + _VECTORS_AT_ONCE]
             paired = have_next[start : start + _VECTORS_AT_ONCE]
@@ -58,7 +69,7 @@ class Coder:
         return codes
 
     def shared_bits(self, codes: Codes, query: bytes) -> NDArray[np.uint16]:
-        """How many bits each code shares with that of the query's vector."""
+        """How many of the first bits each code shares with that of the query's vector."""
         asked = self._pack(unit(query)[None])[:, 0]
         shared = np.empty(codes.shape[1], dtype=np.uint16)
         differing = np.empty(min(_CODES_AT_ONCE, len(shared)), dtype=np.uint64)
@@ -80,33 +91,33 @@ class Coder:
         return shared
 
     def project(self, codes: Codes, query: bytes) -> Singles:
-        """How alike each is, to the query's vector itself: twice as exact, and much more work."""
-        asked = unit(query)
+        """How alike each is, to the query's vector itself: far more exact, and much more work.
+
+        Two bits number four steps from far below the mean to far above it, about equally apart.
+        """
+        worth = np.zeros((2, self.rows * _ROW_BITS), dtype=np.float32)
+        worth[:, : len(self.mean)] = unit(query) * self.spread
+        worth[0] *= 2
         projected = np.empty(codes.shape[1], dtype=np.float32)
         # Too few for OpenBLAS to share out among threads, as in `compare`.
         for start in range(0, len(projected), _PROJECTED_AT_ONCE):
             portion = np.ascontiguousarray(codes[:, start : start + _PROJECTED_AT_ONCE].T)
-            bits = np.unpackbits(portion.view(np.uint8), axis=1, count=len(self.mean))
-            projected[start : start + len(portion)] = bits.astype(np.float32) @ asked
+            bits = np.unpackbits(portion.view(np.uint8), axis=1)
+            projected[start : start + len(portion)] = bits.astype(np.float32) @ worth.ravel()
         return projected
 
     def _pack(self, vectors: Singles) -> Codes:
-        bits = np.zeros((len(vectors), self.rows * _ROW_BITS), dtype=np.bool_)
-        bits[:, : len(self.mean)] = vectors > self.mean
-        return np.packbits(bits, axis=1).view(np.uint64).T
+        bits = np.zeros((len(vectors), 2, self.rows * _ROW_BITS), dtype=np.bool_)
+        off = vectors - self.mean
+        above = off > 0
+        bits[:, 0, : len(self.mean)] = above
+        bits[:, 1, : len(self.mean)] = above == (np.abs(off) > self.spread)
+        return np.packbits(bits.reshape(len(vectors), -1), axis=1).view(np.uint64).T
 
 
 def count_codes(counts: Integers) -> Integers:
     """How many codes entries with so many vectors have."""
     return np.where(counts > _IN_ONE, counts, np.minimum(counts, 1))
-
-
-def mean_vector(packed: bytes, dimensions: int) -> Singles:
-    """The mean of vectors as they are stored; zeros where there are none."""
-    vectors = stored_vectors(packed, dimensions)
-    if not len(vectors):
-        return np.zeros(dimensions, dtype=np.float32)
-    return _floats(vectors).mean(axis=0)
 
 
 def _floats(vectors: NDArray[np.void]) -> Singles:

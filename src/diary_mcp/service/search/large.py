@@ -26,7 +26,7 @@ from diary_mcp.service.search.cache import (
     renew,
     unpack,
 )
-from diary_mcp.service.search.codes import Coder, mean_vector
+from diary_mcp.service.search.codes import Coder
 from diary_mcp.service.search.outline import Columns, Outline, as_columns
 from diary_mcp.service.search.ranking import Flags
 from diary_mcp.service.search.terms import KeptTerms, Terms
@@ -223,14 +223,14 @@ class _Making:
     def _add(self, packed: PackedDocuments, end: PagePosition) -> None:
         documents = unpack(packed)
         if self._coder is None:
-            self._coder = Coder(mean_vector(documents.vectors, self.dimensions or 0))
+            self._coder = Coder.of(documents.vectors, self.dimensions or 0)
         self._parts.append(as_columns(documents, self._coder))
         self._sample = sampled(self._sample, documents, self._size)
         self._size += documents.size
         self._end = end
 
     def _join(self) -> Outline:
-        coder = self._coder or Coder(np.zeros(self.dimensions or 0, np.float32))
+        coder = self._coder or Coder.of(b"", self.dimensions or 0)
         return Outline(self._parts, coder, self._sample)
 
 

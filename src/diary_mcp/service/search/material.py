@@ -60,8 +60,10 @@ from diary_mcp.service.search.terms import Terms
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-READ = 300
-"""How many entries of a large diary are read to be ranked, besides their neighbours."""
+READ = 64
+"""How many entries of a large diary are read to be ranked at least, besides their neighbours."""
+SIFTED = 2_400
+"""How many are gone through at least where few of the best pass the filters."""
 
 MAX_COUNTED_NOW = 200
 """How many entries that are not indexed yet a search reads itself, the newest ones."""
@@ -75,6 +77,8 @@ _REMEMBERED = 256
 _REMEMBERED_S = 600.0
 _FLOAT_BYTES = 4
 _UNPLACED = -1
+_READ_A_HIT = 4
+_SIFTED_A_READ = 8
 _Result = TypeVar("_Result")
 
 
@@ -332,11 +336,13 @@ def _wanted(request: SearchRequest, query: Query, sought: Sought, words: Collect
     """What of a large diary is worth reading: more of it on later pages, and for a phrase."""
     literally = query.literal_for("text" if sought.vector is None else request.mode)
     phrases = [] if literally else [fold(phrase) for phrase in query.phrases]
-    count = len(request.seen) + (MAX_LOOKED_THROUGH if phrases else READ)
+    read = max(READ, _READ_A_HIT * request.limit)
+    count = len(request.seen) + (MAX_LOOKED_THROUGH if phrases else read)
     return Wanted(
         sought,
         words,
         count,
+        most=max(SIFTED, _SIFTED_A_READ * count),
         having=inner_terms(phrases, words),
         lacking=[terms for _, terms in query.excluded],
         newest=literally is not None,

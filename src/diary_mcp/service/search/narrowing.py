@@ -1,6 +1,6 @@
 """One search in a large diary: what of it is worth ranking, and is read.
 
-A few hundred entries, the best by the outline, with their neighbours, what supersedes them, and
+Some dozens of entries, the best by the outline, with their neighbours, what supersedes them, and
 all that changed since the outline was made. These are ranked as a small diary is; only what is so
 of all entries, such as how rare a word is, comes from the outline.
 """
@@ -35,8 +35,6 @@ from diary_mcp.service.search.large import View
 from diary_mcp.service.search.ranking import Flags, Integers, Statistics, Weights
 from diary_mcp.service.search.terms import Terms
 
-_ROUNDS = 8
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -46,6 +44,8 @@ class Wanted:
     words: Collection[str]
     """Terms of which it is to be known where they occur."""
     count: int
+    most: int
+    """How many are gone through for so many that may be hits, before what passes is listed."""
     having: Sequence[str] = ()
     """Terms that each of them has."""
     lacking: Sequence[Sequence[str]] = ()
@@ -176,7 +176,9 @@ class LargeDiary:
         order, statistics = candidates.slots, candidates.statistics
         ids = self.view.outline.ids
         await read.ask(ids[self._neighbours(order[: wanted.count], weights)])
-        for end in range(wanted.count, len(order) + wanted.count, wanted.count):
+        end = 0
+        while end < len(order):
+            end = 2 * end or wanted.count
             await read.ask(ids[order[:end]])
             self._forget(order[:end], read)
             if len(order) <= wanted.count:
@@ -184,7 +186,7 @@ class LargeDiary:
             promising = order[:end][read.are_promising(ids[order[:end]])]
             if len(promising) >= wanted.count // 2:
                 return promising, statistics
-        if len(order) == _ROUNDS * wanted.count:
+        if len(order) == wanted.most:
             return await self._choose_matching(wanted, order_by, read), statistics
         return order[read.are_promising(ids[order])], statistics
 
@@ -208,7 +210,7 @@ class LargeDiary:
         weights: Weights,
         among: Flags | None = None,
     ) -> Candidates:
-        """The best slots, in order; some rounds more of them than are wanted."""
+        """The best slots, in order; more of them than are wanted."""
         outline = self.view.outline
         allowed = ~(self.view.hidden | self.view.kept.gone)
         if among is not None:
@@ -217,12 +219,11 @@ class LargeDiary:
             allowed &= outline.having_all(wanted.having, terms) | ~outline.worded
         for lacking in wanted.lacking:
             allowed &= ~outline.having_all(lacking, terms)
-        most = _ROUNDS * wanted.count
-        candidates = choose_candidates(outline, wanted.sought, weights, allowed, most)
+        candidates = choose_candidates(outline, wanted.sought, weights, allowed, wanted.most)
         if not wanted.newest:
             return candidates
         slots = np.flatnonzero(allowed)
-        return replace(candidates, slots=slots[np.argsort(-outline.ages[slots])[:most]])
+        return replace(candidates, slots=slots[np.argsort(-outline.ages[slots])[: wanted.most]])
 
     def _forget(self, slots: Integers, read: ChosenEntries) -> None:
         """Of a diary that is searched whole, what is not there is gone."""

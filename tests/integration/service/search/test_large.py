@@ -108,6 +108,7 @@ _NOTHING = np.full(256, 0.01, dtype="<f4")
 def few_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that of the diaries of these tests most is left out, as of a large one."""
     monkeypatch.setattr(material, "READ", 60)
+    monkeypatch.setattr(material, "SIFTED", 0)
     monkeypatch.setattr(candidates, "REFINED", 120)
     monkeypatch.setattr(large, "SAMPLED", 100)
     monkeypatch.setattr(large, "_AT_ONCE", 50)
@@ -271,6 +272,14 @@ async def test_what_others_wrote_changed_and_deleted_meanwhile_is_known(diary: S
     (old,) = (await diary.find("key-17", limit=1)).rows
     await elsewhere.foundation.diary.entries.delete(ALICE, str(old.id))
     assert old.id not in ids((await diary.find("key-17", limit=50)).rows)
+
+
+async def test_a_page_is_as_long_as_was_asked_for(
+    diary: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(material, "READ", 10)
+
+    assert len((await diary.find("violin meadow river", limit=50)).rows) == 50
 
 
 async def test_what_an_outline_says_of_entries_that_changed_keeps_no_others_out(
