@@ -21,6 +21,7 @@ import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.generators import send
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.types.json import set_json_loads
@@ -95,7 +96,10 @@ class _SyncedPipeline(AsyncPipeline):
 
     def _communicate_gen(self) -> PQGen[None]:
         if self.command_queue and self.command_queue[-1] == self.pgconn.pipeline_sync:
-            yield from super()._communicate_gen()
+            # psycopg's sends one after the other, and PostgreSQL wakes up for each.
+            while self.command_queue:
+                self.command_queue.popleft()()
+            yield from send(self.pgconn)
 
     def _exit_gen(self) -> PQGen[None]:
         """Tells of the statement that failed; psycopg's tells of one that was skipped for it."""

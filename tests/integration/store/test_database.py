@@ -2,17 +2,23 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from typing import TypeVar
 
 import anyio
 import psycopg
 import pytest
 from anyio.abc import TaskStatus
+from psycopg.abc import PQGen
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
+from diary_mcp.store import waiting
+from diary_mcp.store.connecting import BoundedConnection
 from diary_mcp.store.database import Connection, Database, WaitLimits, connect, open_database
 from support.ground_truth import ask
 
 pytestmark = pytest.mark.anyio
+
+Answer = TypeVar("Answer")
 
 
 async def backend_of(connection: Connection) -> object:
@@ -189,6 +195,40 @@ async def test_a_failure_is_told_by_the_next_result_that_is_fetched(notes: Datab
 
     assert fetched == []
     assert await count_notes(notes) == (0,)
+
+
+class WritingConnection(BoundedConnection):
+    """Counts how often it asks whether it may write."""
+
+    asked = 0
+
+    async def wait(
+        self,
+        gen: PQGen[Answer],
+        interval: float = 0.1,
+        timeout: float | None = None,  # noqa: ASYNC109  # psycopg's
+    ) -> Answer:
+        return await super().wait(self._counted(gen), interval, timeout)
+
+    def _counted(self, gen: PQGen[Answer]) -> PQGen[Answer]:
+        try:
+            wanted = next(gen)
+            while True:
+                self.asked += bool(wanted & waiting.WRITE)
+                wanted = gen.send((yield wanted))
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+
+
+async def test_what_a_pipeline_sends_together_is_written_at_once(database_url: str) -> None:
+    async with await WritingConnection.connect(database_url, autocommit=True) as connection:
+        async with connection.pipeline():
+            cursors = [await connection.execute("select %s::integer", [n]) for n in range(20)]
+            found = [await cursor.fetchone() for cursor in cursors]
+
+        assert found == [(n,) for n in range(20)]
+        assert connection.asked == 0
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
