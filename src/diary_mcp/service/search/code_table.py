@@ -41,12 +41,12 @@ class CodeTable:
     """Codes by slot.
 
     Args:
-        codes: entry after entry, as they were read.
+        codes: entry after entry, in the parts in which they were read.
         counts: how many each entry has.
         line: which entry is in each slot.
     """
 
-    def __init__(self, codes: Codes, counts: NDArray[np.uint16], line: Integers) -> None:
+    def __init__(self, codes: Sequence[Codes], counts: NDArray[np.uint16], line: Integers) -> None:
         starts = (np.cumsum(counts, dtype=np.int64) - counts)[line]
         self.counts = counts[line]
         self._turns: list[_Turn] = []
@@ -55,7 +55,11 @@ class CodeTable:
             holders = np.flatnonzero(self.counts > turn)
             self._turns.append(_Turn(holders.astype(np.uint32), sum(map(len, order))))
             order.append(starts[holders] + turn)
-        self._codes = np.ascontiguousarray(codes[:, np.concatenate(order)])
+        # Row by row: all of them together are most of what an outline takes.
+        places = np.concatenate(order)
+        self._codes = np.empty((len(codes[0]), len(places)), dtype=np.uint64)
+        for row, placed in enumerate(self._codes):
+            placed[:] = np.concatenate([part[row] for part in codes])[places]
 
     @property
     def size(self) -> int:

@@ -65,7 +65,7 @@ class Outline:
         self.author_names = named
         self.authors = authors[line]
         self.codes = CodeTable(
-            np.concatenate([part.codes for part in parts], axis=1),
+            [part.codes for part in parts],
             np.concatenate([part.code_counts for part in parts]),
             line,
         )

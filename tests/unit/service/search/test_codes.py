@@ -41,7 +41,9 @@ def test_what_counts_of_an_entry_are_its_two_nearest_codes() -> None:
     vectors, query = packed(int(COUNTS.sum()), 64), asked(64)
     coder = Coder.of(vectors, 64)
     codes = coder.encode(vectors, np.ones(int(COUNTS.sum()), np.int64))
-    table = CodeTable(codes, COUNTS.astype(np.uint16), np.arange(len(COUNTS)))
+    table = CodeTable(
+        [codes[:, :4], codes[:, 4:]], COUNTS.astype(np.uint16), np.arange(len(COUNTS))
+    )
     having = np.flatnonzero(COUNTS)
 
     shared = table.share_bits(coder, query)
