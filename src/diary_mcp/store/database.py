@@ -57,6 +57,10 @@ _LIFT_TRANSACTION_LIMIT = (
     "select set_config(name, '0', true) from pg_settings where name = 'transaction_timeout'"
 )
 
+# What is asked a second time will be asked again. PostgreSQL parses it anew each time before, and
+# keeps no plan until it has made five after.
+_ASKED_BEFORE = 1
+
 # Every client has a server of its own, and all of them share PostgreSQL's connections.
 _IDLE_S = 15.0
 _RECONNECT_S = 3
@@ -353,7 +357,7 @@ async def open_database(
         pass
     pool = TellingPool(
         complete_url(url),
-        kwargs={"autocommit": True},
+        kwargs={"autocommit": True, "prepare_threshold": _ASKED_BEFORE},
         configure=partial(_configure, url, waits),
         connection_class=BoundedConnection,
         min_size=min_size,

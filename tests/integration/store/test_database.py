@@ -139,6 +139,18 @@ async def test_a_queue_that_stands_still_is_told_to_those_in_it(database_url: st
         await database.check()
 
 
+async def test_a_statement_that_is_asked_again_is_prepared(database_url: str) -> None:
+    async with (
+        open_database(database_url, max_size=1) as database,
+        database.connection() as connection,
+    ):
+        for statement in (b"select 'once'", b"select 'twice'", b"select 'twice'"):
+            await connection.execute(statement)
+        cursor = await connection.execute("select statement from pg_prepared_statements")
+
+        assert await cursor.fetchall() == [("select 'twice'",)]
+
+
 TABLE = "create table public.note (number integer primary key)"
 NOTE = b"insert into public.note values (%s)"
 
