@@ -51,11 +51,17 @@ from diary_mcp.service.sharing.unanswered_writes import SecondLooks
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
 from diary_mcp.store.connecting import Limits, open_blocking_connection
-from diary_mcp.store.database import LONGEST_STATEMENT_S, Database, WaitLimits, open_database
+from diary_mcp.store.database import (
+    LONGEST_STATEMENT_S,
+    Database,
+    WaitLimits,
+    connect,
+    open_database,
+)
 from diary_mcp.store.drift import PostgresDriftFinder
 from diary_mcp.store.entries import PostgresAnnouncements
 from diary_mcp.store.housekeeping import PostgresHousekeeping
-from diary_mcp.store.migrations import is_workflow_schema_current, migrate
+from diary_mcp.store.migrations import apply_pending, is_workflow_schema_current, migrating
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.relation_tuples import PostgresTuples
 from diary_mcp.store.search_index import PostgresSearchIndex
@@ -64,6 +70,7 @@ from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.takeover import PostgresExecutors, PostgresStandby
 from diary_mcp.store.tokens import PostgresTokens
+from diary_mcp.store.workflow_queue import check_workflow_schema
 from diary_mcp.workflows.chores import queue_chores
 from diary_mcp.workflows.loop import end_tasks
 from diary_mcp.workflows.ports import RuntimeStore, Work
@@ -166,7 +173,11 @@ async def lay_foundation(
         open_database(url, max_size=_CALL_CONNECTIONS) as database,
         # None of them stays open: nearly all servers are idle nearly all the time.
         open_database(
-            url, max_size=_SETTLING_CONNECTIONS, min_size=0, waits=_SETTLING_WAITS
+            url,
+            max_size=_SETTLING_CONNECTIONS,
+            min_size=0,
+            waits=_SETTLING_WAITS,
+            has_answered=True,
         ) as settling_database,
         _open_permissions(settings, database) as permissions,
     ):
@@ -237,8 +248,13 @@ async def open_migrated_database(settings: Settings) -> AsyncGenerator[str]:
 
 
 async def _migrate(url: str, settings: Settings) -> str:
-    for migration in await migrate(url):
-        _log.info("migration.applied", name=migration.name)
+    async with migrating(url) as connection:
+        for migration in await apply_pending(connection):
+            _log.info("migration.applied", name=migration.name)
+        # Nearly every start: nothing is left to be done, on one connection.
+        if settings.database_url is None and await check_workflow_schema(connection):
+            await let_serve(connection, SERVING_ROLE)
+            return as_serving_role(url)
     if settings.database_url is not None:
         await require_grants(url)
     if not await is_workflow_schema_current(url):
@@ -246,7 +262,8 @@ async def _migrate(url: str, settings: Settings) -> str:
         _log.info("migration.applied", name="dbos")
     if settings.database_url is not None:
         return url
-    await let_serve(url, SERVING_ROLE)
+    async with connect(url) as connection:
+        await let_serve(connection, SERVING_ROLE)
     return as_serving_role(url)
 
 

@@ -39,7 +39,7 @@ async def pending_migrations(url: str) -> list[Migration]:
     Raises:
         DatabaseUnavailableError: no answer, a file that was edited, or a schema that is not ours.
     """
-    async with _migrating(url) as connection:
+    async with migrating(url) as connection:
         return await _pending(connection)
 
 
@@ -49,7 +49,7 @@ async def is_database_empty(url: str) -> bool:
     Raises:
         DatabaseUnavailableError: no answer.
     """
-    async with _migrating(url) as connection:
+    async with migrating(url) as connection:
         return not await fetch_flag(connection, _SQL["schema_exists"], {})
 
 
@@ -63,11 +63,16 @@ async def migrate(url: str) -> list[Migration]:
         DatabaseUnavailableError: as for `pending_migrations`, or a file failed; the files
             before it stay applied.
     """
+    async with migrating(url) as connection:
+        return await apply_pending(connection)
+
+
+async def apply_pending(connection: BoundedConnection) -> list[Migration]:
+    """The same on a connection of `migrating`."""
     applied: list[Migration] = []
-    async with _migrating(url) as connection:
-        while await _pending(connection):
-            with connection.waiting_at_most(LONGEST_STATEMENT_S):
-                applied += await _apply_next(connection)
+    while await _pending(connection):
+        with connection.waiting_at_most(LONGEST_STATEMENT_S):
+            applied += await _apply_next(connection)
     return applied
 
 
@@ -95,7 +100,7 @@ async def is_workflow_schema_current(url: str) -> bool:
     Raises:
         DatabaseUnavailableError: no answer.
     """
-    async with _migrating(url) as connection:
+    async with migrating(url) as connection:
         return await check_workflow_schema(connection)
 
 
@@ -168,7 +173,12 @@ def _files() -> list[Migration]:
 
 
 @asynccontextmanager
-async def _migrating(url: str) -> AsyncGenerator[BoundedConnection]:
+async def migrating(url: str) -> AsyncGenerator[BoundedConnection]:
+    """A connection to migrate on, in autocommit.
+
+    Raises:
+        DatabaseUnavailableError: no answer, or the user may not.
+    """
     async with connect(url) as connection:
         try:
             yield connection

@@ -13,20 +13,15 @@ _SQL = load_queries("serving_role")
 _NAMED = 5
 
 
-async def let_serve(url: str, role: str) -> None:
-    """Grants `role` what it needs to serve, as the owner that `url` signs in.
-
-    Raises:
-        DatabaseUnavailableError: no answer.
-    """
-    async with connect(url) as connection:
-        if not await _list(connection, _SQL["list_missing"], role):
-            return
-        # Several processes may start at once, and a grant that meets another fails.
-        async with connection.transaction():
-            await lock_migrations(connection)
-            if await _list(connection, _SQL["list_missing"], role):
-                await connection.execute(_SQL["let_serve"], {"role": role})
+async def let_serve(connection: Connection, role: str) -> None:
+    """Grants `role` what it needs to serve, on a connection of the owner."""
+    if not await _list(connection, _SQL["list_missing"], role):
+        return
+    # Several processes may start at once, and a grant that meets another fails.
+    async with connection.transaction():
+        await lock_migrations(connection)
+        if await _list(connection, _SQL["list_missing"], role):
+            await connection.execute(_SQL["let_serve"], {"role": role})
 
 
 async def require_grants(url: str) -> None:
