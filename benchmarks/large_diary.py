@@ -11,7 +11,6 @@ too, where PostgreSQL has it.
 
 import asyncio
 import inspect
-import os
 import resource
 import statistics
 from collections.abc import Sequence
@@ -45,6 +44,7 @@ OWN = EntryFilters(scope="all", include_superseded=False)
 TEAMS = EntryFilters(scope="all", include_superseded=False, diary="alone/team")
 READERS = {"its owner's": (ALONE, OWN), "a team's": (MEMBER, TEAMS)}
 EVERYTHING_FITS = 2**40
+_FOR_LONG = "options=-c%20statement_timeout%3D0"
 _OPEN = (
     "insert into diary.agent (name) values ('member')",
     "insert into diary.diary (owner, name, is_placed) values ('alone', 'team', true)",
@@ -176,19 +176,24 @@ async def measure(
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // MIB
             recall = "not compared"
             if compared:
-                exact = Searches(foundation, embedder, settings.data_dir, entries + 1)
-                recall = f"{await _recall(exact, whose, queries[:compared], taken):.3f}"
+                recall = f"{await _recall(settings, whose, queries[:compared], taken):.3f}"
             rows.append(f"| {entries} | {whose} | {taken} | {first_s:.1f} | {peak} | {recall} |")
             click.echo(rows[-1])
 
 
-async def _recall(exact: Searches, whose: str, queries: Sequence[str], taken: Taken) -> float:
+async def _recall(settings: Settings, whose: str, queries: Sequence[str], taken: Taken) -> float:
     """How many of the best ten of the exact ranking are among those that were found."""
     shared = total = 0
-    for found, query in zip(taken.hits, queries, strict=False):
-        best = await exact.ask(whose, query)
-        shared += len({hit.id for hit in found} & {hit.id for hit in best})
-        total += len(best)
+    async with open_postgres(settings) as url:
+        patient = Settings.model_validate(
+            {"data_dir": settings.data_dir, "database_url": f"{url}&{_FOR_LONG}"}
+        )
+        async with open_foundation(patient) as foundation:
+            exact = Searches(foundation, OfflineEmbedder(), settings.data_dir, EVERYTHING_FITS)
+            for found, query in zip(taken.hits, queries, strict=False):
+                best = await exact.ask(whose, query)
+                shared += len({hit.id for hit in found} & {hit.id for hit in best})
+                total += len(best)
     return shared / total
 
 
@@ -224,7 +229,6 @@ def main(
     """Print what a search takes, and recall@10."""
     # What ranks exactly keeps everything, and reads it at once, for longer than a call may.
     cache.DocumentCache.__init__.__defaults__ = (EVERYTHING_FITS,)
-    os.environ["PGOPTIONS"] = "-c statement_timeout=0"
     inspect.unwrap(open_database).__kwdefaults__["waits"] = WaitLimits(answer_s=MINUTES * 60)
     machine = describe_machine(quick=False)
     rows: list[str] = list(HEAD)
