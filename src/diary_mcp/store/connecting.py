@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.generators import send
@@ -82,7 +82,6 @@ _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=")
 _LONGEST_INTERVAL_S = 3600.0
 _CALL_OFF_S = 5.0
 
-_Row = TypeVar("_Row")
 _Answer = TypeVar("_Answer")
 
 
@@ -100,6 +99,12 @@ class _SyncedPipeline(AsyncPipeline):
             while self.command_queue:
                 self.command_queue.popleft()()
             yield from send(self.pgconn)
+
+    def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
+        if not flush:
+            yield from super()._fetch_gen(flush=False)
+        elif self.result_queue:
+            yield from self._sync_gen()
 
     def _exit_gen(self) -> PQGen[None]:
         """Tells of the statement that failed; psycopg's tells of one that was skipped for it."""
@@ -131,8 +136,6 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
 
     answered_at = 0.0
     """When PostgreSQL has answered last, by the monotonic clock."""
-
-    open_pipeline: AsyncPipeline | None = None
 
     @cached_property
     def _watch(self) -> SocketWatch:
@@ -218,15 +221,9 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
 
     @asynccontextmanager
     async def pipeline(self) -> AsyncGenerator[AsyncPipeline]:
-        self.cursor_factory = _SyncingCursor
         self._pipeline = self._pipeline or _SyncedPipeline(self)
-        outer = self.open_pipeline
         async with super().pipeline() as pipeline:
-            self.open_pipeline = pipeline
-            try:
-                yield pipeline
-            finally:
-                self.open_pipeline = outer
+            yield pipeline
 
 
 class BoundedBlockingConnection(psycopg.Connection[tuple[object, ...]]):
@@ -276,29 +273,6 @@ def _give_up_if_left_waiting(
         # What comes later would be taken for the answer to something else.
         pgconn.finish()
         raise psycopg.OperationalError(f"no answer within {longest_wait_s} s") from error
-
-
-class _SyncingCursor(AsyncCursor[_Row]):
-    async def fetchone(self) -> _Row | None:
-        await self._sync()
-        return await super().fetchone()
-
-    async def fetchall(self) -> list[_Row]:
-        await self._sync()
-        return await super().fetchall()
-
-    async def __anext__(self) -> _Row:
-        await self._sync()
-        return await super().__anext__()
-
-    async def _sync(self) -> None:
-        connection = self.connection
-        if (
-            isinstance(connection, BoundedConnection)
-            and connection.open_pipeline is not None
-            and self.pgresult is None
-        ):
-            await connection.open_pipeline.sync()
 
 
 async def open_connection(

@@ -209,6 +209,25 @@ async def test_a_failure_is_told_by_the_next_result_that_is_fetched(notes: Datab
     assert await count_notes(notes) == (0,)
 
 
+async def test_a_failure_of_many_is_told_where_their_results_are_asked_for(
+    notes: Database,
+) -> None:
+    told: list[psycopg.Error] = []
+
+    async def work() -> None:
+        async with notes.pipelined_transaction() as connection:
+            try:
+                await connection.cursor().executemany(NOTE, [(1,), (1,)], returning=True)
+            except psycopg.errors.UniqueViolation as error:
+                told.append(error)
+                raise
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await work()
+
+    assert told
+
+
 class WritingConnection(BoundedConnection):
     """Counts how often it asks whether it may write."""
 
