@@ -4,6 +4,7 @@ The workflow is the promise, as it is of settling. But it comes when DBOS is the
 that ends soon after it has written would leave the vectors to the next one, which may be as short.
 """
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -25,12 +26,9 @@ class EagerIndexing:
     def __init__(self, indexer: EntryIndexer, activity: Activity) -> None:
         self._indexer = indexer
         self._activity = activity
-        self._was_written = anyio.Event()
         self._is_needed = anyio.Event()
-
-    def written(self) -> None:
-        """Takes note of a commit that left something to index; never waits."""
-        self._was_written.set()
+        self.written = asyncio.Event()
+        """Set with each commit that leaves something to index."""
 
     @contextmanager
     def needed(self) -> Generator[None]:
@@ -44,9 +42,9 @@ class EagerIndexing:
     async def run(self) -> None:
         """Indexes what was written since this began, until it is cancelled."""
         while True:
-            await self._was_written.wait()
+            await self.written.wait()
             await self._is_needed.wait()
-            self._was_written = anyio.Event()
+            self.written.clear()
             try:
                 await self._indexer.index_at_once()
             except Exception:  # noqa: BLE001  # it must outlive its own mistakes
