@@ -361,7 +361,8 @@ def _list_statement(
     """What PostgreSQL plans once, where no filter or diary makes another plan worth having."""
     if filters.scope == "mine" and filters.include_superseded:
         return _SQL["list_own_entries"]
-    if reader.place is after is None and filters.model_copy(update={"diary": None}) == _EVERYTHING:
+    is_first_page_of_all = reader.place is None and after is None
+    if is_first_page_of_all and filters.model_copy(update={"diary": None}) == _EVERYTHING:
         return _LIST_EVERYTHING
     return _SQL["list_entries"]
 

@@ -98,9 +98,8 @@ class PostgresSettlements:
         async with self._database.transaction() as connection:
             cursor = connection.cursor(row_factory=class_row(_Wanted))
             # Two statements, of which the second sees what was there once the first had the lock.
-            # In turn: psycopg ends a pipeline with a flush, and after one PostgreSQL does not count
-            # for how long the transaction is idle. A process that waits here for the lock could
-            # sleep in it for ever.
+            # In turn, each with an answer of its own: a process that waits here for the lock may be
+            # given it in its sleep, and PostgreSQL counts for how long it is idle then.
             await connection.execute(_SQL["lock_relations"], {"keys": _lock_keys(ids)})
             await cursor.execute(_SQL["read_wanted"], {"ids": list(ids)})
             relations = PostgresLockedRelations(connection, ids, await cursor.fetchall())

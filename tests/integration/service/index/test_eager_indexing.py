@@ -43,6 +43,9 @@ class SlowEmbedder(WordEmbedder):
         self.go_on.wait(60)
         return super().embed(texts)
 
+    async def wait_until_asked(self) -> None:
+        await eventually(lambda: anyio.to_thread.run_sync(self.begun.wait, 60))
+
 
 class Session:
     """A process that writes, and indexes beside the queue."""
@@ -147,7 +150,7 @@ async def test_the_end_waits_for_no_model_that_is_still_to_be_loaded(
 
     async with session.running():
         await session.write(1)
-        await eventually(lambda: anyio.to_thread.run_sync(embedder.begun.wait, 60))
+        await embedder.wait_until_asked()
         embedder.is_warm = False
         with anyio.fail_after(60):
             await session.eager.finish()
@@ -165,7 +168,7 @@ async def test_the_end_writes_what_is_embedded_of_a_batch_that_is_not_done(
 
     async with session.running():
         await session.write(3)
-        await eventually(lambda: anyio.to_thread.run_sync(embedder.begun.wait, 60))
+        await embedder.wait_until_asked()
         session.activity.end()
         embedder.go_on.set()
         await session.eager.finish()
@@ -182,7 +185,7 @@ async def test_the_end_does_not_wait_for_long(
 
     async with session.running():
         await session.write(3)
-        await eventually(lambda: anyio.to_thread.run_sync(embedder.begun.wait, 60))
+        await embedder.wait_until_asked()
         with anyio.fail_after(60):
             await session.eager.finish()
     embedder.go_on.set()
