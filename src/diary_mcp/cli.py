@@ -8,7 +8,11 @@ import click
 
 from diary_mcp.commands.wording import for_terminal
 from diary_mcp.domain.errors import DiaryError
-from diary_mcp.lasting_imports import importing_without, lasting_imports
+from diary_mcp.lasting_imports import (
+    import_parts_alone,
+    importing_without,
+    lasting_imports,
+)
 from diary_mcp.plugins.hook_process import TimeLimit
 from diary_mcp.posix_signals import exit_in_order
 from diary_mcp.telemetry.signals import forget_missing_plugins
@@ -69,6 +73,9 @@ class _LateCommands(click.Group):
         # structlog would take it along, and Pygments with it, to print what `logs.py` never prints:
         # as much memory in each idle server as PostgreSQL's driver, and as long to import.
         with lasting_imports(), importing_without("rich"):
+            # Their `__init__` takes along clients, an HTTP client and the SDK's other server: a
+            # third of what is imported before the answer to `initialize`.
+            import_parts_alone("mcp", "mcp.server")
             command: object = getattr(import_module(f"diary_mcp.commands.{module}"), attribute)
         return command if isinstance(command, click.Command) else None
 

@@ -3,7 +3,10 @@
 import gc
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from importlib.util import find_spec, module_from_spec
+from threading import RLock
 from types import ModuleType
 from typing import cast
 
@@ -40,3 +43,30 @@ def importing_without(package: str) -> Generator[None]:
         yield
     finally:
         del modules[package]
+
+
+def import_parts_alone(*packages: str) -> None:
+    """Lets modules of these packages be imported without what their `__init__` takes along.
+
+    An `__init__` runs as soon as anybody asks for one of its names. A package that was imported
+    before stays as it is; one within another comes after that.
+    """
+    for name in packages:
+        if name in sys.modules or (spec := find_spec(name)) is None:
+            continue
+        package = module_from_spec(spec)
+        package.__dict__["__getattr__"] = partial(_run_init, package, RLock())
+        sys.modules[name] = package
+        parent, _, own_name = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], own_name, package)
+
+
+def _run_init(
+    package: ModuleType, one_at_a_time: AbstractContextManager[object], name: str
+) -> object:
+    with one_at_a_time:
+        spec = package.__spec__
+        if package.__dict__.pop("__getattr__", None) is not None and spec and spec.loader:
+            spec.loader.exec_module(package)
+    return getattr(package, name)

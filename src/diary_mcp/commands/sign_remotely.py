@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import click
 import httpx2
-from mcp import MCPError
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 from mcp_types import TextContent
 from pydantic import BaseModel, ValidationError
 

@@ -2,7 +2,6 @@
 
 from importlib.metadata import version
 
-from mcp.server.apps import EXTENSION_ID
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel import Server
@@ -15,6 +14,7 @@ from diary_mcp.server.dispatch import (
     explain_refusals,
 )
 from diary_mcp.server.resources.watchers import Watchers
+from diary_mcp.server.view.apps import EXTENSION_ID
 
 INSTRUCTIONS = """\
 Your diary: what you decide, learn and hand over, kept for later sessions.

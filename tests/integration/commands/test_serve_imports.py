@@ -44,7 +44,10 @@ _LATER = {
     "numpy",
     "psycopg",
 }
-_NEVER = {"pydantic_settings", "pygments", "rich"}
+_NEVER = {
+    *("pydantic_settings", "pygments", "rich"),
+    *("httpx2", "mcp.client", "mcp.server.mcpserver"),
+}
 
 
 def test_what_initialize_does_not_need_is_not_imported_before_it() -> None:

@@ -9,10 +9,10 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from mcp.server.apps import APP_MIME_TYPE, client_supports_apps
 from mcp_types import TextResourceContents
 
 from diary_mcp.server.dispatch import RequestContext
+from diary_mcp.server.view.apps import APP_MIME_TYPE, client_supports_apps
 
 VIEW_URI = "ui://diary"
 _PLACE = re.compile(r"\{\{ ([a-z.]+) \}\}\n")

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from mcp.client.client import Client
 from mcp.client.extension import ClientExtension, advertise
+from mcp.server.apps import APP_MIME_TYPE as SDKS_MIME_TYPE
+from mcp.server.apps import EXTENSION_ID as SDKS_EXTENSION_ID
 from mcp_types import TextResourceContents
 
 from diary_mcp.domain.errors import UnavailableError
@@ -15,6 +17,7 @@ from diary_mcp.domain.fields import AgentName
 from diary_mcp.server.build import build_server
 from diary_mcp.server.caller import Caller
 from diary_mcp.server.tools.catalogue import HTTP_TOOLS
+from diary_mcp.server.view.apps import APP_MIME_TYPE, EXTENSION_ID
 from diary_mcp.server.view.view import VIEW_URI, view_html
 from diary_mcp.service.diary import Diary
 from support.clients import ERAS, Era
@@ -40,6 +43,10 @@ async def connected(era: Era, extensions: Sequence[ClientExtension] = ()) -> Asy
     mode = "legacy" if era == "2025-11-25" else "auto"
     async with Client(server, mode=mode, extensions=extensions, cache=None) as client:
         yield client
+
+
+def test_the_names_of_mcp_apps_are_the_sdks() -> None:
+    assert (EXTENSION_ID, APP_MIME_TYPE) == (SDKS_EXTENSION_ID, SDKS_MIME_TYPE)
 
 
 @pytest.mark.parametrize("era", ERAS)
