@@ -61,7 +61,7 @@ from diary_mcp.store.database import (
 from diary_mcp.store.drift import PostgresDriftFinder
 from diary_mcp.store.entries import PostgresAnnouncements
 from diary_mcp.store.housekeeping import PostgresHousekeeping
-from diary_mcp.store.migrations import apply_pending, is_workflow_schema_current, migrating
+from diary_mcp.store.migrations import apply_pending, making_workflow_schema, migrating
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.relation_tuples import PostgresTuples
 from diary_mcp.store.search_index import PostgresSearchIndex
@@ -257,9 +257,10 @@ async def _migrate(url: str, settings: Settings) -> str:
             return as_serving_role(url)
     if settings.database_url is not None:
         await require_grants(url)
-    if not await is_workflow_schema_current(url):
-        await anyio.to_thread.run_sync(_migrate_dbos, url)
-        _log.info("migration.applied", name="dbos")
+    async with making_workflow_schema(url) as is_to_be_made:
+        if is_to_be_made:
+            await anyio.to_thread.run_sync(_migrate_dbos, url)
+            _log.info("migration.applied", name="dbos")
     if settings.database_url is not None:
         return url
     async with connect(url) as connection:

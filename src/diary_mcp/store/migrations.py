@@ -7,7 +7,7 @@ was only given another name is known by its bytes, and the ledger takes the name
 
 import hashlib
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import LiteralString, cast
 
@@ -23,6 +23,7 @@ from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import check_workflow_schema
 
 _SQL = load_queries("migration")
+_LONGEST_MAKING_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,26 @@ async def lock_migrations(connection: Connection) -> None:
     await connection.execute(_SQL["lock_migrations"])
 
 
-async def is_workflow_schema_current(url: str) -> bool:
-    """Whether DBOS's own tables are there and recent enough; asks without importing DBOS.
+@asynccontextmanager
+async def making_workflow_schema(
+    url: str, *, longest_wait_s: float = _LONGEST_MAKING_S
+) -> AsyncGenerator[bool]:
+    """Whether DBOS's own tables have to be made or changed; asks without importing DBOS.
+
+    Who wants to make them waits for whoever is at it, and then finds them: a process that has
+    imported DBOS keeps a third more memory to its end. It does not wait for ever, and two at once
+    do no harm.
 
     Raises:
         DatabaseUnavailableError: no answer.
     """
     async with migrating(url) as connection:
-        return await check_workflow_schema(connection)
+        if await check_workflow_schema(connection):
+            yield False
+            return
+        with suppress(errors.LockNotAvailable):
+            await connection.execute(_SQL["lock_workflow_schema"], {"wait": f"{longest_wait_s:g}s"})
+        yield not await check_workflow_schema(connection)
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:

@@ -1,12 +1,18 @@
 """Migrations on databases that earlier numberings made."""
 
+from functools import partial
+from typing import LiteralString
+
+import anyio
 import psycopg
 import pytest
+from anyio.abc import TaskGroup
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.package_data import resource_path
-from diary_mcp.store.migrations import migrate, pending_migrations
+from diary_mcp.store.migrations import making_workflow_schema, migrate, pending_migrations
 from support.saved_states import make_schema
+from support.workflows import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +28,9 @@ FORMER_NUMBERS = {
     "0011_share_expiry.sql": "0048_share_expiry.sql",
 }
 NUMBERED_SINCE = "0012"
+SOMEBODY_WAITS = """
+select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+"""
 
 
 @pytest.fixture
@@ -30,6 +39,13 @@ def formerly_numbered(database_url: str) -> str:
     with psycopg.connect(database_url) as connection:
         make_schema(connection, NUMBERED_SINCE, FORMER_NUMBERS)
     return database_url
+
+
+async def query(url: str, statement: LiteralString) -> bool:
+    """Runs it, and says whether it gave a row."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        cursor = await connection.execute(statement)
+        return cursor.description is not None and await cursor.fetchone() is not None
 
 
 def ledger(url: str) -> list[str]:
@@ -61,3 +77,42 @@ async def test_a_file_that_was_edited_after_it_was_applied_is_refused(database_u
 
     with pytest.raises(DatabaseUnavailableError, match=r"0005_search\.sql was edited"):
         await migrate(database_url)
+
+
+@pytest.fixture
+def without_workflow_schema(database_url: str) -> str:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("alter schema dbos rename to put_aside")
+    return database_url
+
+
+async def test_what_another_makes_for_workflows_is_waited_for_and_not_made_again(
+    without_workflow_schema: str,
+) -> None:
+    found: list[bool] = []
+
+    async def come_second() -> None:
+        async with making_workflow_schema(without_workflow_schema) as is_to_be_made:
+            found.append(is_to_be_made)
+
+    async def make(others: TaskGroup) -> None:
+        async with making_workflow_schema(without_workflow_schema) as is_to_be_made:
+            found.append(is_to_be_made)
+            others.start_soon(come_second)
+            await eventually(partial(query, without_workflow_schema, SOMEBODY_WAITS))
+            await query(without_workflow_schema, "alter schema put_aside rename to dbos")
+
+    async with anyio.create_task_group() as tasks:
+        await make(tasks)
+
+    assert found == [True, False]
+
+
+async def test_whoever_sleeps_while_it_makes_something_for_workflows_is_not_waited_for(
+    without_workflow_schema: str,
+) -> None:
+    async with (
+        making_workflow_schema(without_workflow_schema),
+        making_workflow_schema(without_workflow_schema, longest_wait_s=0.1) as is_to_be_made,
+    ):
+        assert is_to_be_made

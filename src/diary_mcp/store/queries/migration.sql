@@ -36,6 +36,12 @@ where m.sha256 = file.sha256 and m.name <> file.name
 -- Held to the end of the transaction: processes that start at once migrate one after another.
 select pg_advisory_xact_lock(hashtextextended('diary-mcp migrations', 0))
 
+-- name: lock_workflow_schema
+-- Held until the connection ends, while DBOS makes its tables on connections of its own.
+select
+    set_config('lock_timeout', %(wait)s, false),
+    pg_advisory_lock(hashtextextended('diary-mcp workflow schema', 0))
+
 -- name: bound_waiting
 -- A migration that waits for a busy table makes everybody behind it wait as well.
 set local lock_timeout = '10s'
