@@ -15,8 +15,8 @@ OURS = "diary-mcp"
 _INTRODUCTION = (
     "`uv run --group bench python benchmarks/peers.py` wrote this page: "
     "one MCP client over stdio, one server after the other, entries of 600 characters. "
-    "Starts, idle servers and work up to 1,000 entries were measured in rounds, each contender in "
-    "turn, and the figures are medians of the rounds."
+    "Starts and work up to 1,000 entries were measured in rounds, each contender in turn, and the "
+    "figures are medians of the rounds."
 )
 FLOOR = "bare"
 KEPT_FLOOR = "bare-insert"

@@ -35,9 +35,9 @@ class Size:
     rounds: int = 3
     cold_starts: int = 1
     warm_starts: int = 2
-    idle_s: float = 10
+    idle_s: float = 30
     rest_s: float = 65
-    """Before five servers count as idle: what they keep for a while is gone then."""
+    """Before servers count as idle: what they keep for a while is gone then."""
     writes: int = 1_000
     entries: int = 10_000
     searches: int = 100
@@ -120,6 +120,7 @@ async def measure_idleness(contender: Contender, scratch: Path, size: Size) -> F
             await server.write(number)
         await server.call(contender.recent)
         await server.calm_down(size.limit_s / 3)
+        await anyio.sleep(size.rest_s)
         processes = server.family()
         before = cpu_s(processes)
         own_before = cpu_s([server.process])
@@ -300,7 +301,7 @@ def _minutes(seconds: float) -> str:
 
 STEPS: Mapping[str, Step] = {
     "starts": Step(measure_starts, in_rounds=True),
-    "idleness": Step(measure_idleness, in_rounds=True),
+    "idleness": Step(measure_idleness),
     "five-idle": Step(measure_five_idle),
     "small": Step(measure_small_store, in_rounds=True),
     "large": Step(measure_large_store),

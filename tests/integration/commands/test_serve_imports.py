@@ -12,6 +12,17 @@ from diary_mcp.cli import command
 command.get_command(click.Context(command), "serve")
 print(json.dumps(list(sys.modules)))
 """
+_SERVING = """
+import json, sys
+import click
+from diary_mcp.cli import command
+
+command.get_command(click.Context(command), "serve")
+import diary_mcp.app
+import diary_mcp.server.handlers
+
+print(json.dumps(list(sys.modules)))
+"""
 _STARTING = """
 import json, sys
 import diary_mcp.serving.host
@@ -55,6 +66,13 @@ def test_what_initialize_does_not_need_is_not_imported_before_it() -> None:
 
     assert "diary_mcp.serving.stdio" in imported
     assert imported & (_LATER | _NEVER) == set()
+
+
+def test_what_nobody_needs_is_not_imported_with_the_rest_either() -> None:
+    imported = _printed_by(_SERVING)
+
+    assert {"diary_mcp.app", "diary_mcp.server.handlers"} <= imported
+    assert imported & _NEVER == set()
 
 
 def test_the_embedded_postgresql_is_started_before_the_rest_is_imported() -> None:
