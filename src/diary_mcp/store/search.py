@@ -73,7 +73,7 @@ class PostgresSearch:
         if not terms or not (indexed.owners or indexed.others):
             return []
         cursor = self._connection.cursor(row_factory=class_row(Postings))
-        asked = {**_looked_up(indexed), "terms": list(terms)}
+        asked = {**_looked_up(indexed), "terms": list(set(terms))}
         await cursor.execute(_SQL["read_postings"], asked, binary=True)
         return await cursor.fetchall()
 

@@ -184,7 +184,10 @@ class SearchReader(Protocol):
         ...
 
     async def read_postings(self, indexed: Indexed, terms: Collection[str]) -> list[Postings]:
-        """Of what is indexed there, and perhaps of more that its owners have."""
+        """Of what is indexed there, and perhaps of more that its owners have.
+
+        A term may come twice: once for the owners' entries, once for others.
+        """
         ...
 
     async def list_terms(self, indexed: Indexed, prefixes: Collection[str]) -> list[str]:

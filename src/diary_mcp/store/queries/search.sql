@@ -229,21 +229,30 @@ inner join diary.search_document as document on document.entry_id = e.id
 where e.id in (select unnest(%(ids)s::uuid []))
 
 -- name: read_postings
--- Each term's entries: those of some owners by their index, shared ones entry by entry.
-select
-    posting.term,
-    string_agg(uuid_send(posting.entry_id), '') as ids,
-    string_agg(int4send(posting.count::integer), '') as counts
-from (
-    select own.term, own.entry_id, own.count
-    from diary.posting as own
-    where own.owner = any(%(owners)s::text []) and own.term = any(%(terms)s::text [])
-    union all
-    select other.term, other.entry_id, other.count
+-- Each term's entries: those of some owners by their index, term by term, because gathering the terms
+-- of all that was found takes longer than finding it; shared ones entry by entry.
+(
+    select asked.term, own.ids, own.counts
+    from unnest(%(terms)s::text []) as asked (term)
+    cross join lateral (
+        select
+            string_agg(uuid_send(posting.entry_id), '') as ids,
+            string_agg(int4send(posting.count::integer), '') as counts
+        from diary.posting
+        where posting.owner = any(%(owners)s::text []) and posting.term = asked.term
+    ) as own
+    where own.ids is not null
+)
+union all
+(
+    select
+        other.term,
+        string_agg(uuid_send(other.entry_id), '') as ids,
+        string_agg(int4send(other.count::integer), '') as counts
     from diary.posting as other
     where other.entry_id = any(%(shared)s::uuid []) and other.term = any(%(terms)s::text [])
-) as posting
-group by posting.term
+    group by other.term
+)
 
 -- name: list_terms
 -- The vocabulary between pairs of bounds: all that begins with some characters. So many rows of the

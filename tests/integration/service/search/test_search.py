@@ -14,7 +14,7 @@ from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, Searc
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.domain.fields import EntryId
 from diary_mcp.embeddings.model_process import OfflineEmbedder
-from diary_mcp.service.ports.search import Indexed
+from diary_mcp.service.ports.search import Indexed, Postings
 from diary_mcp.service.search import phrases
 from diary_mcp.store import search as store_search
 from support.searching import ALICE, BOB, Searching, SilentPermissions, WordEmbedder
@@ -600,6 +600,17 @@ async def test_of_a_large_vocabulary_a_bounded_part_is_read(
 
     assert len(terms) == 20
     assert len(found.rows) <= 1
+
+
+async def test_a_word_that_is_asked_for_twice_is_looked_up_once(diary: Searching) -> None:
+    (own,) = await diary.write("backup backup")
+    await diary.index()
+
+    async with diary.foundation.store.reading() as rows:
+        of_owner = await rows.search.read_postings(Indexed([ALICE], None, []), ["backup"] * 2)
+        by_name = await rows.search.read_postings(Indexed([], None, [own.id]), ["backup"] * 2)
+
+    assert of_owner == by_name == [Postings("backup", own.id.bytes, (2).to_bytes(4, "big"))]
 
 
 def count_texts(monkeypatch: pytest.MonkeyPatch) -> list[EntryId]:
