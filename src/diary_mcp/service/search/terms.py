@@ -13,6 +13,8 @@ MAX_BYTES = 64 * 2**20
 """How much of the terms of one outline a process keeps."""
 
 _BESIDE_COLUMNS = 200
+_SPARSE = 32
+"""Of how many slots one has what is sorted sooner than all slots are gone through."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,12 @@ class Terms:
     @staticmethod
     def at(slots: Integers, counts: Integers, size: int) -> "Terms":
         """Of what was found in any order, in an outline of so many slots."""
-        counts = counts.clip(1, np.iinfo(np.uint16).max)
+        small = counts.clip(1, np.iinfo(np.uint16).max).astype(np.uint16)
+        if len(slots) < size // _SPARSE:
+            line = np.argsort(slots)
+            return Terms(slots[line].astype(np.uint32), small[line])
         everywhere = np.zeros(size, dtype=np.uint16)
-        everywhere[slots] = counts
+        everywhere[slots] = small
         found = np.flatnonzero(everywhere)
         return Terms(found.astype(np.uint32), everywhere[found])
 
