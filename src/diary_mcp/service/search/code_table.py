@@ -1,6 +1,7 @@
 """The codes of all slots of an outline: the first of each, then the second of those that have one.
 
-So what all have stands together, and is gone through in one go.
+So what all have stands together, and is gone through in one go: all first bits row by row. The
+second ones, of which few are looked at, stand code by code.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from diary_mcp.service.search.codes import Coder, Codes, Singles
 from diary_mcp.service.search.ranking import Flags, Integers
 
+SharedBits = NDArray[np.uint16]
 Measure = TypeVar("Measure", np.uint16, np.float32)
 
 
@@ -24,6 +26,8 @@ class _Turn:
     holders: NDArray[np.uint32]
     """Sorted."""
     start: int
+    among_several: NDArray[np.uint32]
+    """Where these are among those that have a second one."""
 
     @property
     def end(self) -> int:
@@ -53,12 +57,17 @@ class CodeTable:
         order: list[Integers] = [np.zeros(0, np.int64)]
         for turn in range(int(counts.max(initial=0))):
             holders = np.flatnonzero(self.counts > turn)
-            self._turns.append(_Turn(holders.astype(np.uint32), sum(map(len, order))))
+            among = np.flatnonzero(self.counts[self.counts > 1] > turn) if turn else holders[:0]
+            self._turns.append(
+                _Turn(holders.astype(np.uint32), sum(map(len, order)), among.astype(np.uint32))
+            )
             order.append(starts[holders] + turn)
         # Row by row: all of them together are most of what an outline takes.
         places = np.concatenate(order)
-        self._codes = np.empty((len(codes[0]), len(places)), dtype=np.uint64)
-        for row, placed in enumerate(self._codes):
+        rows = len(codes[0]) // 2
+        self._firsts = np.empty((rows, len(places)), dtype=np.uint64)
+        self._seconds = np.empty((len(places), rows), dtype=np.uint64)
+        for row, placed in enumerate((*self._firsts, *self._seconds.T)):
             placed[:] = np.concatenate([part[row] for part in codes])[places]
 
     @property
@@ -67,8 +76,8 @@ class CodeTable:
 
     @property
     def size_bytes(self) -> int:
-        holders = sum(turn.holders.nbytes for turn in self._turns)
-        return self._codes.nbytes + self.counts.nbytes + holders
+        holders = sum(turn.holders.nbytes + turn.among_several.nbytes for turn in self._turns)
+        return self._firsts.nbytes + self._seconds.nbytes + self.counts.nbytes + holders
 
     @cached_property
     def without(self) -> Integers:
@@ -80,55 +89,75 @@ class CodeTable:
         turns = np.repeat(np.arange(len(self._turns)), [len(each.holders) for each in self._turns])
         holders = np.concatenate([each.holders for each in self._turns] or [np.zeros(0, np.uint32)])
         order = np.lexsort((turns, holders))
-        return self._codes[:, order[keep[holders[order]]]]
+        return self._at(order[keep[holders[order]]])
 
-    def share_bits(self, coder: Coder, query: bytes) -> NDArray[np.uint16]:
+    def share_bits(self, coder: Coder, query: bytes) -> SharedBits:
         """How many bits the two codes of each that are nearest to the query share with it.
 
         Of a slot that has one alone, twice as many as that; 0 of one without.
         """
         if not self._turns:
             return np.zeros(self.size, dtype=np.uint16)
-        shared = coder.shared_bits(self._codes, query)
+        shared = coder.shared_bits(self._firsts, query)
         return _sum_best_two(
-            self.size, [(turn.holders, shared[turn.start : turn.end]) for turn in self._turns]
+            self.size,
+            [shared[turn.start : turn.end] for turn in self._turns],
+            [turn.holders for turn in self._turns[:2]],
+            [turn.among_several for turn in self._turns[2:]],
         )
 
     def project(self, coder: Coder, slots: Integers, query: bytes) -> Singles:
         """The same by `Coder.project`, of a few slots that have codes, sorted."""
         if not len(slots):
             return np.zeros(0, dtype=np.float32)
-        measured: list[tuple[Integers, Singles]] = []
         counts = self.counts[slots]
-        for number, turn in enumerate(self._turns[: int(counts.max(initial=0))]):
-            having = np.flatnonzero(counts > number)
-            codes = self._codes[:, turn.places(slots[having], self.size)]
-            measured.append((having, coder.project(codes, query)))
-        return _sum_best_two(len(slots), measured)
+        turns = self._turns[: int(counts.max(initial=0))]
+        having = [np.flatnonzero(counts > number) for number in range(len(turns))]
+        places = [
+            turn.places(slots[have], self.size) for turn, have in zip(turns, having, strict=True)
+        ]
+        projected = coder.project(self._at(np.concatenate(places)), query)
+        ends = np.cumsum([len(have) for have in having])[:-1]
+        several = counts[counts > 1]
+        return _sum_best_two(
+            len(slots),
+            np.split(projected, ends),
+            having[:2],
+            [np.flatnonzero(several > number) for number in range(2, len(turns))],
+        )
+
+    def _at(self, places: Integers) -> Codes:
+        return np.concatenate([self._firsts.take(places, axis=1), self._seconds[places].T])
 
 
 def _sum_best_two(
-    size: int, measured: Sequence[tuple[NDArray[np.integer], NDArray[Measure]]]
+    size: int,
+    measured: Sequence[NDArray[Measure]],
+    having: Sequence[NDArray[np.integer]],
+    among_several: Sequence[NDArray[np.integer]],
 ) -> NDArray[Measure]:
     """The sum of the two greatest measures of each; twice its only one where it has no other.
 
-    One has the first, fewer of them a second, and so on.
+    Args:
+        size: of how many.
+        measured: the first of all that have one, then the second of fewer, and so on.
+        having: who has a first one, and who a second.
+        among_several: which of those with a second one has a third, and so on.
     """
-    (having, first), *others = measured
-    if len(having) < size:
+    first, *others = measured
+    if len(first) < size:
         first = np.zeros(size, first.dtype)
-        first[having] = measured[0][1]
+        first[having[0]] = measured[0]
     sums = np.add(first, first, dtype=first.dtype)
     if not others:
         return sums
-    # Few have several, and most of these equally many.
-    several, second = others[0]
-    best = first[several]
+    best, second = first[having[1]], others[0]
     best, second = np.maximum(best, second), np.minimum(best, second)
-    for having, measures in others[1:]:
-        places = slice(None) if len(having) == len(several) else np.searchsorted(several, having)
-        lesser = np.minimum(best[places], measures)
-        best[places] = np.maximum(best[places], measures)
-        second[places] = np.maximum(second[places], lesser)
-    sums[several] = best + second
+    for places, measures in zip(among_several, others[1:], strict=True):
+        # Few have several, and most of these equally many.
+        at = slice(None) if len(places) == len(best) else places
+        lesser = np.minimum(best[at], measures)
+        best[at] = np.maximum(best[at], measures)
+        second[at] = np.maximum(second[at], lesser)
+    sums[having[1]] = best + second
     return sums
