@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from diary_mcp.domain.query_dates import DateSpan
+from diary_mcp.service.search.code_table import SharedBits
 from diary_mcp.service.search.codes import Singles
 from diary_mcp.service.search.corpus import compare, vector_bytes
 from diary_mcp.service.search.outline import Outline
@@ -44,6 +45,8 @@ class Sought:
     """Each with its weight."""
     authors: Sequence[str]
     spans: Sequence[DateSpan]
+    shared_bits: SharedBits | None
+    """Of each slot with the vector, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,11 @@ def choose_candidates(
     own = text * np.float32(weights.text if sought.by_words else 0)
     statistics = Statistics(outline.size, outline.average_words)
     bonus = _bonus(outline, sought, weights)
-    if sought.vector is None:
+    if sought.vector is None or sought.shared_bits is None:
         best = _best(own, bonus, allowed, max(most, REFINED))
     else:
-        rough, sample = _deviations(outline, sought.vector, text, weights)
+        sample = _measure(outline, sought.vector, text, weights)
+        rough, sample = _deviations(outline, sought.shared_bits, sample, text)
         own += np.float32(weights.vector) * rough
         best = _best(own, bonus, allowed, max(most, REFINED))
         closer = best[_greatest(own[best], REFINED)]
@@ -191,14 +195,13 @@ def _score_text(
 
 
 def _deviations(
-    outline: Outline, vector: bytes, text: Singles, weights: Weights
+    outline: Outline, shared_bits: SharedBits, sample: _Sample, text: Singles
 ) -> tuple[Singles, _Sample]:
     """How far each cosine is from the mean, nearly, by the bits that are shared.
 
     How far off the sample is shows in what is estimated of all.
     """
-    sample = _measure(outline, vector, text, weights)
-    measured = outline.codes.share_bits(outline.coder, vector).astype(np.float32)
+    measured = shared_bits.astype(np.float32)
     if not len(sample.slots):
         return np.zeros_like(measured), sample
     of_sample = measured[sample.slots]

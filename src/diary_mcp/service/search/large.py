@@ -15,7 +15,13 @@ import numpy as np
 
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.ports.outline import PagePosition
-from diary_mcp.service.ports.search import Indexed, PackedDocuments, Postings, Whose
+from diary_mcp.service.ports.search import (
+    MAX_VOCABULARY,
+    Indexed,
+    PackedDocuments,
+    Postings,
+    Whose,
+)
 from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.search.cache import (
     NO_DOCUMENTS,
@@ -61,6 +67,8 @@ class KeptOutline:
     changed: Documents = NO_DOCUMENTS
     """What changed since, as far as it was read."""
     _terms: KeptTerms = field(default_factory=KeptTerms)
+    _vocabulary: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """By what terms begin with, `MAX_VOCABULARY` of them."""
 
     @property
     def size_bytes(self) -> int:
@@ -80,6 +88,22 @@ class KeptOutline:
             self._terms.put(found)
             known |= found
         return {term: where for term, where in known.items() if len(where.slots)}
+
+    async def list_terms(
+        self, store: Store, owners: Sequence[AgentName], prefixes: Collection[str]
+    ) -> list[str]:
+        """Terms that begin with one of the prefixes."""
+        known = {each: self._vocabulary[each] for each in prefixes if each in self._vocabulary}
+        missing = [prefix for prefix in prefixes if prefix not in known]
+        if missing:
+            async with store.reading() as rows:
+                read = await rows.outlines.list_vocabulary(owners, missing)
+            found = {each: [term for term in read if term.startswith(each)] for each in missing}
+            if sum(map(len, self._vocabulary.values())) + len(read) > MAX_VOCABULARY:
+                self._vocabulary.clear()
+            self._vocabulary |= found
+            known |= found
+        return [term for terms in known.values() for term in terms]
 
     def _unpack(self, read: Sequence[Postings]) -> dict[str, Terms]:
         return {posting.term: self._as_terms(posting) for posting in read}

@@ -27,6 +27,7 @@ from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.candidates import Sought
+from diary_mcp.service.search.code_table import SharedBits
 from diary_mcp.service.search.corpus import (
     Found,
     SearchedEntries,
@@ -80,6 +81,7 @@ _UNPLACED = -1
 _READ_A_HIT = 4
 _SIFTED_A_READ = 8
 _Result = TypeVar("_Result")
+_Other = TypeVar("_Other")
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,10 @@ class MaterialReader:
         waiting = large.list_unworded(MAX_COUNTED_NOW)
         counted = await self._count_unindexed(dict.fromkeys(waiting, _UNPLACED))
         authors = named_authors(request.query, large.authors)
-        meaning = await self._understand(request.mode, query, authors)
-        terms, guesses = await self._look_up_in_large(query, large, counted)
+        (meaning, shared_bits), (terms, guesses) = await _together(
+            partial(self._understand_in_large, request.mode, query, authors, large),
+            partial(self._look_up_in_large, query, large, counted),
+        )
         spans = _spans(query, large.years)
         nowhere = Terms.nowhere()
         weight = self._weights.similar_term
@@ -199,6 +203,7 @@ class MaterialReader:
             ],
             authors,
             spans,
+            shared_bits,
         )
         words = query.looked_up.union(guesses.values())
         wanted = _wanted(request, query, sought, words)
@@ -210,6 +215,15 @@ class MaterialReader:
             narrowed.entries, narrowed.unindexed, authors, spans, meaning, narrowed.found, guesses,
             narrowed.frequencies, narrowed.statistics, narrowed.worth,
         )  # fmt: skip
+
+    async def _understand_in_large(
+        self, mode: SearchMode, query: Query, authors: list[str], large: LargeDiary
+    ) -> tuple[Meaning, SharedBits | None]:
+        """The query as the model sees it, and what the outline says of it."""
+        meaning = await self._understand(mode, query, authors)
+        if meaning.vector is None:
+            return meaning, None
+        return meaning, await _aside(partial(large.share_bits, meaning.vector))
 
     async def _look_up_in_large(
         self, query: Query, large: LargeDiary, counted: Sequence[Unindexed]
@@ -283,6 +297,25 @@ class MaterialReader:
 async def _aside(work: Callable[[], _Result]) -> _Result:
     """In a thread that is left behind where its caller gives up: what it does is bounded."""
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+
+async def _together(
+    first: Callable[[], Awaitable[_Result]], second: Callable[[], Awaitable[_Other]]
+) -> tuple[_Result, _Other]:
+    """Both, at the same time."""
+    of_first: list[_Result] = []
+    of_second: list[_Other] = []
+
+    async def keep_first() -> None:
+        of_first.append(await first())
+
+    try:
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(keep_first)
+            of_second.append(await second())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return of_first[0], of_second[0]
 
 
 async def _guess(

@@ -23,6 +23,7 @@ from diary_mcp.service.search.cache import (
 )
 from diary_mcp.service.search.candidates import Candidates, Sought, choose_candidates
 from diary_mcp.service.search.chosen import ChosenEntries
+from diary_mcp.service.search.code_table import SharedBits
 from diary_mcp.service.search.corpus import (
     NO_PART,
     Found,
@@ -106,6 +107,10 @@ class LargeDiary:
         """Where these terms occur in the outline; what occurs nowhere there is left out."""
         return await self.view.kept.look_up(self.store, self.owners, terms)
 
+    def share_bits(self, vector: bytes) -> SharedBits:
+        """How alike each slot of the outline is, by the first bits; for a thread."""
+        return self.view.outline.codes.share_bits(self.view.outline.coder, vector)
+
     async def list_found_beside(self, terms: Collection[str]) -> set[str]:
         """Which of these terms occur in what changed, or is shared."""
         async with self.store.reading() as rows:
@@ -114,8 +119,10 @@ class LargeDiary:
 
     async def list_terms(self, prefixes: Collection[str]) -> list[str]:
         """Terms that begin with one of the prefixes, in the diary or elsewhere with its writers."""
+        known = await self.view.kept.list_terms(self.store, self.owners, prefixes)
+        if not self._others:
+            return known
         async with self.store.reading() as rows:
-            known = await rows.outlines.list_vocabulary(self.owners, prefixes)
             indexed = Indexed((), None, self._others)
             return known + await rows.search.list_terms(indexed, prefixes)
 

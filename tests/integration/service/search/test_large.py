@@ -1,7 +1,7 @@
 """A diary that is too large to be kept whole finds what a small one does."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +22,7 @@ from diary_mcp.service.search import candidates, large, material, narrowing, out
 from diary_mcp.service.search.cache import Documents
 from diary_mcp.service.search.codes import Coder
 from diary_mcp.store.migrations import migrate
+from diary_mcp.store.outlines import PostgresOutlines
 from support.saved_states import go_back
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 from support.signed_diaries import signed_diary
@@ -420,6 +421,30 @@ async def test_a_misspelt_word_is_taken_for_one_that_is_there(diary: Searching) 
 
     assert found.rows
     assert all("lantern" in hit.matched for hit in found.rows[:3])
+
+
+async def test_how_words_begin_is_asked_once_and_new_ones_are_known(
+    diary: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[str]] = []
+    whole = PostgresOutlines.list_vocabulary
+
+    async def list_vocabulary(
+        self: PostgresOutlines, owners: Sequence[AgentName], prefixes: Collection[str]
+    ) -> list[str]:
+        asked.append(set(prefixes))
+        return await whole(self, owners, prefixes)
+
+    monkeypatch.setattr(PostgresOutlines, "list_vocabulary", list_vocabulary)
+    for misspelt in ("lanern", "latern"):
+        found = await diary.find(misspelt, mode="text")
+        assert "lantern" in found.rows[0].matched
+    await diary.write("A lanyard hangs at the door.")
+    await diary.index()
+    newer = await diary.find("lanyrd", mode="text")
+
+    assert asked == [{"la"}]
+    assert "lanyard" in newer.rows[0].matched
 
 
 async def test_pages_follow_one_another(diary: Searching) -> None:
