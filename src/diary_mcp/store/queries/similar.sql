@@ -37,7 +37,7 @@ inner join (
 where
     document.words_by is not null
     and e.superseded_by is null
-    and diary.share_diary(e.diary_id, %(diary)s, %(owner)s)
+    and -- include: is_in_the_same_diary
 group by e.id, e.title, document.words
 
 -- name: list_unindexed_before
@@ -59,6 +59,6 @@ from (
     where
         newest.owner = %(owner)s
         and e.superseded_by is null
-        and diary.share_diary(e.diary_id, %(diary)s, %(owner)s)
+        and -- include: is_in_the_same_diary
 ) as waiting
 where waiting.bytes <= 8000
