@@ -53,12 +53,16 @@ class PostgresChain:
     async def hold_entry(self, entry_id: EntryId) -> None:
         await self._connection.execute(_SQL["hold_entry"], {"id": entry_id})
 
-    async def append(self, owner: AgentName, links: Sequence[NewLink], head: Head) -> None:
+    async def append(
+        self, owner: AgentName, links: Sequence[NewLink], head: Head, expected: Head
+    ) -> None:
         await self._connection.execute(
             _SQL["append_links"],
             {
                 **vars(head),
                 "owner": owner,
+                "expected_sequence": expected.sequence,
+                "expected_hash": expected.hash,
                 "valid_keys": list(head.valid_keys),
                 "known_keys": list(head.known_keys),
                 "links": Json([vars(link) for link in links], dumps=_dump),

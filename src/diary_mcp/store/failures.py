@@ -8,6 +8,7 @@ from typing import NoReturn
 import psycopg
 
 from diary_mcp.domain.errors import DatabaseUnavailableError, UnavailableError
+from diary_mcp.service.ports.chain import HeadMovedError
 
 REACH_IT = (
     "Make sure that it runs and lets this user in, and that DIARY_MCP_DATABASE_URL is right where "
@@ -39,6 +40,8 @@ _REMOVAL_CONSTRAINTS = frozenset(
         "agent_token_agent_exists",
     }
 )
+_HEAD_CONSTRAINT = "chain_goes_on_from_its_head"
+_HEAD_MOVED = "Another change of yours was signed at the same moment; try again."
 _READ_ONLY = (
     "This PostgreSQL is read-only, and nothing was changed: it is a standby, or "
     "default_transaction_read_only is on. Point DIARY_MCP_DATABASE_URL at the primary; of several "
@@ -61,9 +64,12 @@ def raise_translated(error: psycopg.Error, advice: str = _LOOK_FIRST) -> NoRetur
     Raises:
         DatabaseUnavailableError: PostgreSQL does not answer, or only to who reads.
         UnavailableError: a name was removed a moment ago.
+        HeadMovedError: a chain was signed on meanwhile.
     """
     if error.diag.constraint_name in _REMOVAL_CONSTRAINTS:
         raise UnavailableError(_REMOVED_NOW) from error
+    if error.diag.constraint_name == _HEAD_CONSTRAINT:
+        raise HeadMovedError(_HEAD_MOVED) from error
     if not is_unavailability(error):
         raise error
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):

@@ -52,6 +52,17 @@ class Continuity:
         """
         return self._memory.recall()
 
+    def expect(self) -> Head | None:
+        """Where the chain ends unless others have signed; `None` where nobody can say.
+
+        Raises:
+            SigningKeyError: what it remembers cannot be read.
+        """
+        known = self._memory.recall()
+        if known is None or known.signed_at is None or _has_not_come(known.signed_at):
+            return None
+        return known
+
     async def follow(
         self, chain: ChainReader, head: Head, known: Head | None, own: Collection[PublicKey]
     ) -> Head:
@@ -74,7 +85,7 @@ class Continuity:
             end = await self._meet(chain, head)
         else:
             end = await self._go_on(chain, head, known, own)
-        if end.signed_at is not None and end.signed_at > datetime.now(UTC) + MAX_CLOCK_AHEAD:
+        if end.signed_at is not None and _has_not_come(end.signed_at):
             raise ChainReplacedError(
                 f"Link {end.sequence} says that it was signed at {format_time(end.signed_at)}, "
                 "which has not come yet. Set the clock of this machine, or of the one that signed "
@@ -145,6 +156,10 @@ class Continuity:
             "is signed, and `diary-mcp verify` says more. If an older backup was restored, or the "
             f"diary begun anew, move {self._memory.path} away."
         )
+
+
+def _has_not_come(moment: datetime) -> bool:
+    return moment > datetime.now(UTC) + MAX_CLOCK_AHEAD
 
 
 def _is_not_behind(head: Head, known: Head | None) -> bool:

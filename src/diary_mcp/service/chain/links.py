@@ -1,13 +1,16 @@
 """Adding links to an owner's chain, in the unit of work of the change that they sign.
 
 The head is locked last: whoever holds it waits for nobody, so links have the order of commits and
-no two changes wait for each other.
+no two changes wait for each other. A new entry is signed without looking where the chain ends: it
+is expected to end where this machine has seen it end, and is not written where it does not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -38,6 +41,7 @@ from diary_mcp.service.ports.chain import (
     ChainReader,
     ChainWriter,
     Head,
+    HeadMovedError,
     NewLink,
     Signer,
     SigningKey,
@@ -48,6 +52,11 @@ PENDING = Signature(state="pending")
 UNSIGNED = Signature(state="none")
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+HeadSource = Literal["remembered", "locked"]
+"""Where a chain is taken to end: where this machine has seen it end, or where its lock shows it."""
+
+_Written = TypeVar("_Written")
 
 
 @dataclass(frozen=True)
@@ -196,6 +205,7 @@ class ChainSigning:
         self._signer = signer
         self._continuity = continuity
         self._unsigned = PENDING if wanted else UNSIGNED
+        self._attempts = 0
 
     async def prepare(self, owner: AgentName) -> None:
         """Makes the key ready before anything is locked.
@@ -206,20 +216,58 @@ class ChainSigning:
         if self._signer is not None and self._signer.agent == owner:
             await self._signer.keys()
 
+    async def attempt(
+        self, owner: AgentName, write: Callable[[HeadSource], Awaitable[_Written]]
+    ) -> _Written:
+        """Does a unit of work that signs, which is told by what head.
+
+        By the remembered one it is done without looking, and once more where others have signed
+        meanwhile. Of several at the same time one does: the others' would not be the head any more.
+
+        Raises:
+            SigningKeyError: the key cannot be used.
+        """
+        if self._continuity is None or self._continuity.agent != owner:
+            return await write("locked")
+        self._attempts += 1
+        try:
+            if self._attempts == 1:
+                with suppress(HeadMovedError):
+                    return await write("remembered")
+            return await write("locked")
+        finally:
+            self._attempts -= 1
+
     async def sign_versions(
-        self, chain: ChainWriter, owner: AgentName, to_sign: Sequence[VersionToSign]
+        self,
+        chain: ChainWriter,
+        owner: AgentName,
+        to_sign: Sequence[VersionToSign],
+        *,
+        head: HeadSource = "locked",
     ) -> list[Signature]:
         """Adds a link for each version; what became of each, in their order.
+
+        Args:
+            chain: the owner's, in a unit of work.
+            owner: whose versions they are.
+            to_sign: the versions.
+            head: by the remembered one, if there is one, the unit of work may end with a
+                `HeadMovedError`.
 
         Raises:
             SigningKeyError: the key cannot be used.
         """
         if not to_sign:
             return []
-        found = await self._lock(chain, owner)
+        # What is superseded is known by its last link, which may be followed by another meanwhile.
+        is_alone = not any(version.supersedes for version in to_sign)
+        found = await self._expect(owner) if head == "remembered" and is_alone else None
+        found = found or await self._lock(chain, owner)
         if found is None:
             return [self._unsigned] * len(to_sign)
         drafting, key = found
+        expected = drafting.head
         drafting.supersedable = await find_supersedable(chain, to_sign)
         links: list[NewLink] = []
         signatures: list[Signature] = []
@@ -227,7 +275,7 @@ class ChainSigning:
             draft = drafting.version(version)
             links.append(drafting.sign(draft, key))
             signatures.append(_signature(draft.statement, links[-1]))
-        await self._append(chain, owner, links, drafting.head)
+        await self._append(chain, owner, links, drafting.head, expected)
         return signatures
 
     async def sign_deletion(
@@ -242,9 +290,10 @@ class ChainSigning:
         if found is None:
             return False
         drafting, key = found
+        expected = drafting.head
         last = await find_last_statement(chain, owner, entry_id)
         link = drafting.sign(drafting.deletion(entry_id, last, version), key)
-        await self._append(chain, owner, [link], drafting.head)
+        await self._append(chain, owner, [link], drafting.head, expected)
         return True
 
     async def sign_key_changes(
@@ -265,7 +314,7 @@ class ChainSigning:
         if self._signer is None or self._signer.agent != owner:
             raise not_admitted(owner)
         keys = await self._signer.keys()
-        head = await self._lock_head(chain, owner, keys)
+        expected = head = await self._lock_head(chain, owner, keys)
         links: list[NewLink] = []
         for change in changes:
             key = keys[0] if by_takeover else pick_key(keys, head)
@@ -275,7 +324,7 @@ class ChainSigning:
             drafting = Drafting(owner, head, key.public_key)
             links.append(drafting.sign(drafting.key_change(change), key))
             head = drafting.head
-        await self._append(chain, owner, links, head)
+        await self._append(chain, owner, links, head, expected)
 
     async def own_key(self, owner: AgentName) -> PublicKey | None:
         """The key that this process signs with for the owner, if it does.
@@ -316,6 +365,15 @@ class ChainSigning:
             return None
         return ChainHead(sequence=head.sequence, hash=head.hash)
 
+    async def _expect(self, owner: AgentName) -> tuple[Drafting, SigningKey] | None:
+        if self._signer is None or self._signer.agent != owner or self._continuity is None:
+            return None
+        expected = self._continuity.expect()
+        key = pick_key(await self._signer.keys(), expected) if expected is not None else None
+        if expected is None or key is None:
+            return None
+        return Drafting(owner, expected, key.public_key), key
+
     async def _lock(
         self, chain: ChainWriter, owner: AgentName
     ) -> tuple[Drafting, SigningKey] | None:
@@ -350,9 +408,14 @@ class ChainSigning:
         return [key.public_key for key in keys]
 
     async def _append(
-        self, chain: ChainWriter, owner: AgentName, links: Sequence[NewLink], head: Head
+        self,
+        chain: ChainWriter,
+        owner: AgentName,
+        links: Sequence[NewLink],
+        head: Head,
+        expected: Head,
     ) -> None:
-        await chain.append(owner, links, head)
+        await chain.append(owner, links, head, expected)
         if self._continuity is not None:
             self._continuity.propose(chain, head)
 

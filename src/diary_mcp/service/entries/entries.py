@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import rfc8785
 
@@ -27,7 +28,7 @@ from diary_mcp.domain.errors import (
 )
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, text_of
-from diary_mcp.service.chain.links import ChainSigning, signable
+from diary_mcp.service.chain.links import ChainSigning, HeadSource, signable
 from diary_mcp.service.entries.access import Access, not_found
 from diary_mcp.service.entries.similarity import SimilarityService
 from diary_mcp.service.entries.target_diary import Places, Target
@@ -102,7 +103,9 @@ class EntryService:
             else None
         )
         try:
-            entry = await self._write(record, draft, target, idempotency_key)
+            await self._signing.prepare(caller)
+            write = partial(self._write, record, draft, target, idempotency_key)
+            entry = await self._signing.attempt(caller, write)
         finally:
             similar = await looking if looking is not None else None
         if similar is None or entry.id != record.id:  # An earlier call may have written it.
@@ -112,10 +115,14 @@ class EntryService:
         return CreatedEntry(**vars(entry), similar=tuple(similar))
 
     async def _write(
-        self, record: EntryRecord, draft: EntryDraft, target: Target, idempotency_key: str | None
+        self,
+        record: EntryRecord,
+        draft: EntryDraft,
+        target: Target,
+        idempotency_key: str | None,
+        head: HeadSource,
     ) -> Entry:
         caller = record.owner
-        await self._signing.prepare(caller)
         async with self._store.unit_of_work() as unit:
             earlier = await _claim(unit, record, draft, idempotency_key)
             if earlier is None:
@@ -124,7 +131,7 @@ class EntryService:
                 record = replace(record, supersedes=supersedes, diary_id=diary and diary.id)
                 superseded_by = await unit.entry_changes.insert(record)
                 await unit.workflows.enqueue(PermissionChange("grant_ownership", (record.id,)))
-                signature = await self._sign_new(unit, record, superseded_by)
+                signature = await self._sign_new(unit, record, superseded_by, head)
                 return _as_created(record, superseded_by, signature, diary)
         return await self._get_created_earlier(caller, earlier, idempotency_key)
 
@@ -261,13 +268,19 @@ class EntryService:
         raise await self._access.refusal(caller, reference)
 
     async def _sign_new(
-        self, unit: UnitOfWork, record: EntryRecord, superseded_by: EntryId | None
+        self,
+        unit: UnitOfWork,
+        record: EntryRecord,
+        superseded_by: EntryId | None,
+        head: HeadSource,
     ) -> Signature:
         versions = [signable(record)]
         if superseded_by is not None:
             waiting = await unit.chain.find_to_sign(record.owner, [superseded_by])
             versions += [version for version in waiting if version.wants_signature]
-        signatures = await self._signing.sign_versions(unit.chain, record.owner, versions)
+        signatures = await self._signing.sign_versions(
+            unit.chain, record.owner, versions, head=head
+        )
         return signatures[0]
 
     async def _get_created_earlier(

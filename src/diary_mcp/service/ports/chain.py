@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from diary_mcp.domain.chain import Act, PublicKey, SupersededEntry
+from diary_mcp.domain.errors import ConflictError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import Version
 
@@ -54,6 +55,10 @@ class Head:
     signed_at: datetime | None
     valid_keys: Sequence[PublicKey]
     known_keys: Sequence[PublicKey]
+
+
+class HeadMovedError(ConflictError):
+    """Somebody else has signed meanwhile, and nothing of the unit of work is there."""
 
 
 class ChainMemory(Protocol):
@@ -226,8 +231,15 @@ class ChainWriter(ChainReader, Protocol):
         """Nobody changes or deletes the entry before the unit of work ends."""
         ...
 
-    async def append(self, owner: AgentName, links: Sequence[NewLink], head: Head) -> None:
-        """Adds the links, and makes `head` the end of the chain."""
+    async def append(
+        self, owner: AgentName, links: Sequence[NewLink], head: Head, expected: Head
+    ) -> None:
+        """Adds the links behind `expected`, and makes `head` the end of the chain.
+
+        Raises:
+            HeadMovedError: the chain ends elsewhere, which may be told at the end of the unit of
+                work only; nothing of it is there then.
+        """
         ...
 
     def after_commit(self, tell: Callable[[], None]) -> None:

@@ -184,7 +184,7 @@ class SigningService:
             _check_follows(statement, head)
             drafting = Drafting(caller, head, statement.key)
             link = drafting.follow(Draft(statement, salt), signature)
-            await unit.chain.append(caller, [link], drafting.head)
+            await unit.chain.append(caller, [link], drafting.head, head)
         return Signed(statement, link.hash)
 
     async def sign_here(self, owner: AgentName, references: Sequence[str]) -> int:

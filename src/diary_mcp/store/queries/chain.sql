@@ -11,26 +11,36 @@ from diary.chain_head as h
 where h.owner = %(owner)s
 
 -- name: append_links
-with added as (
+-- Only where the chain ends as whoever signed them has expected; else the transaction fails. Whoever
+-- comes second to the row of the head waits, and then sees where the first has left it.
+with moved as (
+    update diary.chain_head
+    set
+        sequence = %(sequence)s,
+        hash = %(hash)s,
+        signed_at = %(signed_at)s,
+        valid_keys = %(valid_keys)s,
+        known_keys = %(known_keys)s
+    where
+        owner = %(owner)s
+        and sequence = %(expected_sequence)s
+        and hash is not distinct from %(expected_hash)s
+    returning owner
+),
+added as (
     insert into diary.link (
         owner, sequence, hash, statement, signature, act, entry_id, version, supersedes, salt
     )
     select
-        %(owner)s, new.sequence, new.hash, new.statement, new.signature, new.act, new.entry_id,
+        moved.owner, new.sequence, new.hash, new.statement, new.signature, new.act, new.entry_id,
         new.version, new.supersedes, new.salt
-    from json_to_recordset(%(links)s) as new (
+    from moved
+    cross join json_to_recordset(%(links)s) as new (
         sequence bigint, hash text, statement text, signature text, act text, entry_id uuid,
         version bigint, supersedes uuid, salt text
     )
 )
-update diary.chain_head
-set
-    sequence = %(sequence)s,
-    hash = %(hash)s,
-    signed_at = %(signed_at)s,
-    valid_keys = %(valid_keys)s,
-    known_keys = %(known_keys)s
-where owner = %(owner)s
+select diary.require_expected_head(exists(select from moved))
 
 -- name: find_last_links
 -- The last link about each of the entries.

@@ -207,7 +207,7 @@ HEAD = Head(
 )
 
 
-async def test_a_link_from_the_future_is_followed_by_none(
+async def test_a_link_from_the_future_is_followed_and_expected_by_none(
     diary: Foundation, tmp_path: Path
 ) -> None:
     continuity = Continuity(memory(tmp_path), check_signature)
@@ -217,6 +217,12 @@ async def test_a_link_from_the_future_is_followed_by_none(
         assert await continuity.follow(rows.chain, near, near, ()) == near
         with pytest.raises(ChainReplacedError, match="has not come yet"):
             await continuity.follow(rows.chain, far, far, ())
+    expected: list[Head | None] = []
+    for head in (HEAD, near, far):
+        place = memory(tmp_path, str(head.signed_at))
+        place.remember(head)
+        expected.append(Continuity(place, check_signature).expect())
+    assert expected == [HEAD, near, None]
 
 
 def test_it_remembers_what_is_further_on_each_place_by_itself(tmp_path: Path) -> None:
