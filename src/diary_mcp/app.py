@@ -81,6 +81,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _CALL_CONNECTIONS = 6
+# An agent that thinks for a while finds the connection as it left it.
+_CALL_IDLE_S = 20.0
 _SETTLING_CONNECTIONS = 4
 # It asks the permission backend in its transactions, for as long as that has something to say.
 _SETTLING_WAITS = WaitLimits(transaction_s=0)
@@ -112,6 +114,7 @@ class Foundation:
     store: PostgresStore
     settlements: PostgresSettlements
     runtime_store: RuntimeStore
+    standby: PostgresStandby
     second_looks: SecondLooks
     eager_settlement: EagerSettlement
     eager_indexing: EagerIndexing
@@ -170,8 +173,8 @@ async def lay_foundation(
         DatabaseUnavailableError: PostgreSQL cannot be reached.
     """
     async with (
-        open_database(url, max_size=_CALL_CONNECTIONS) as database,
         # None of them stays open: nearly all servers are idle nearly all the time.
+        open_database(url, max_size=_CALL_CONNECTIONS, min_size=0, idle_s=_CALL_IDLE_S) as database,
         open_database(
             url,
             max_size=_SETTLING_CONNECTIONS,
@@ -209,6 +212,7 @@ async def lay_foundation(
                 PostgresSweep(settling_database),
                 PostgresHousekeeping(settling_database),
             ),
+            standby=PostgresStandby(url, QUEUES),
             second_looks=second_looks,
             eager_settlement=prompt,
             eager_indexing=eager_indexing,
@@ -283,9 +287,12 @@ async def run_workflows(foundation: Foundation) -> AsyncGenerator[None]:
 async def settle_beside_queue(foundation: Foundation) -> AsyncGenerator[None]:
     """Settles and indexes at once what this process commits, and whatever is overdue; no DBOS."""
     looks = foundation.second_looks
-    # Looked for all the time, and on a connection that is open anyway.
-    looked_for = PostgresSettlements(foundation.database)
-    overdue = OverdueSettlement(looks.settle, looked_for, list_due=looks.list_due)
+    overdue = OverdueSettlement(
+        looks.settle,
+        foundation.settlements,
+        list_due=looks.list_due,
+        is_all_settled=foundation.standby.saw_all_settled,
+    )
     async with (
         _beside(foundation.eager_settlement.run()),
         _beside(foundation.eager_indexing.run()),
@@ -301,11 +308,10 @@ async def settle_beside_queue(foundation: Foundation) -> AsyncGenerator[None]:
 @asynccontextmanager
 async def standing_by(foundation: Foundation) -> AsyncGenerator[PostgresStandby]:
     """Tells this process, for as long as the block runs, what it should do for all."""
-    standby = PostgresStandby(foundation.database_url, QUEUES)
     try:
-        yield standby
+        yield foundation.standby
     finally:
-        await standby.close()
+        await foundation.standby.close()
 
 
 @asynccontextmanager

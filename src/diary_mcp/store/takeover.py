@@ -57,6 +57,8 @@ _VERY_LATE = timedelta(seconds=60)
 # Somebody who has written something often writes more. To poll for so long costs about as much as
 # starting anew.
 _GO_ON_S = 5.0
+# Somewhat longer than between two looks.
+_OF_LATE_S = 15.0
 # This end of a broken network must not take itself for alive much longer than the other end does.
 _TRANSPORT = MappingProxyType(
     {
@@ -101,6 +103,7 @@ class PostgresStandby:
         self._is_first = False
         self._is_there_work = False
         self._runs_until = float("-inf")
+        self._all_settled_at = float("-inf")
 
     async def look(self) -> Duty:
         """To be asked again and again. Whoever is the first stays that.
@@ -113,7 +116,8 @@ class PostgresStandby:
             connection = await self._connected()
             is_needed = not self._is_first and await self._stand_by(connection)
             if self._is_first:
-                is_needed = await fetch_flag(connection, _SQL["is_work_there"], self._parameters)
+                found = await self._find(connection, "is_work_there")
+                is_needed = found["is_work_there"]
             if is_needed:
                 self._runs_until = time.monotonic() + _GO_ON_S
         if time.monotonic() < self._runs_until:
@@ -122,12 +126,18 @@ class PostgresStandby:
 
     async def _stand_by(self, connection: Connection) -> bool:
         """Asks for the lock, and gives whether work waits that nobody seems to do."""
-        cursor = connection.cursor(row_factory=dict_row)
-        await cursor.execute(_SQL["stand_by"], self._parameters)
-        (found,) = await cursor.fetchall()
+        found = await self._find(connection, "stand_by")
         self._is_first = found["is_first"]
         self._is_there_work = found["is_work_there"]
         return found["is_work_waiting"]
+
+    async def _find(self, connection: Connection, query: str) -> dict[str, bool]:
+        asked_at = time.monotonic()
+        cursor = connection.cursor(row_factory=dict_row)
+        await cursor.execute(_SQL[query], self._parameters)
+        (found,) = await cursor.fetchall()
+        self._all_settled_at = float("-inf") if found["is_unsettled"] else asked_at
+        return found
 
     async def rest(self) -> None:
         """Returns as soon as whoever was the first is gone, or when it is time to look again.
@@ -142,6 +152,10 @@ class PostgresStandby:
             # asked to let go of its snapshot.
             with suppress(LockNotAvailable, QueryCanceled):
                 await connection.execute(_SQL["wait_to_be_first"], {"wait": f"{wait_s:g}s"})
+
+    def saw_all_settled(self) -> bool:
+        """Whether the last look was of late and has found everything settled; asks nobody."""
+        return time.monotonic() - self._all_settled_at < _OF_LATE_S
 
     async def close(self) -> None:
         """Lets another be the one."""

@@ -171,6 +171,22 @@ async def test_others_come_where_the_one_leaves_an_expiry_undone(
         assert await second.look() == "run"
 
 
+async def test_whether_all_is_settled_is_what_the_last_look_has_found(diary: Diary) -> None:
+    async with standby(diary) as first, standby(diary) as second:
+
+        async def look() -> list[bool]:
+            await first.look()
+            await second.look()
+            return [first.saw_all_settled(), second.saw_all_settled()]
+
+        assert [first.saw_all_settled(), second.saw_all_settled()] == [False, False]
+        assert await look() == [True, True]
+        entry_id = await diary.create()
+        assert await look() == [False, False]
+        await diary.settle([entry_id])
+        assert await look() == [True, True]
+
+
 async def test_who_has_lost_the_connection_asks_again_whether_it_is_the_one(diary: Diary) -> None:
     ended = "select pg_terminate_backend(pid) from pg_stat_activity"
     async with standby(diary) as first, standby(diary) as second:

@@ -39,13 +39,19 @@ class OverdueSettlement:
         store: OverdueStore,
         *,
         list_due: Callable[[], Sequence[RelatedId]] = tuple,
+        is_all_settled: Callable[[], bool] = lambda: False,
         overdue: timedelta = OVERDUE,
         interval_s: float = _INTERVAL_S,
     ) -> None:
-        """`list_due` names what has to be settled again though its row says that it is settled."""
+        """Settles by `settle` what `store` says is overdue.
+
+        `list_due` names what has to be settled again though its row says that it is settled.
+        `is_all_settled` says whether somebody has just seen that the store has nothing overdue.
+        """
         self._settle = settle
         self._store = store
         self._list_due = list_due
+        self._is_all_settled = is_all_settled
         self._overdue = overdue
         self._interval_s = interval_s
         self._again: set[RelatedId] = set()
@@ -72,8 +78,9 @@ class OverdueSettlement:
             PermissionBackendUnavailableError: the backend gives no usable answer.
             DatabaseUnavailableError: PostgreSQL gives no answer.
         """
-        due = self._list_due()[:_PER_ROUND]
-        waiting = {*self._again, *due, *await self._store.list_overdue(self._overdue, _PER_ROUND)}
+        waiting = {*self._again, *self._list_due()[:_PER_ROUND]}
+        if not self._is_all_settled():
+            waiting.update(await self._store.list_overdue(self._overdue, _PER_ROUND))
         entry_ids = list(waiting)
         settled = 0
         for start in range(0, len(entry_ids), _AT_ONCE):

@@ -1,26 +1,33 @@
 -- name: is_work_there
 -- Whether there is any workflow to be run, or that somebody runs: it may have to be taken over. What
--- was put off until a moment that has come waits for nobody but DBOS.
-select exists (
-    select
-    from unnest(%(queues)s::text []) as queue (name)
-    cross join lateral (
+-- was put off until a moment that has come waits for nobody but DBOS. And whether anything is not
+-- settled.
+select
+    exists (
+        select
+        from unnest(%(queues)s::text []) as queue (name)
+        cross join lateral (
+            select
+            from dbos.workflow_status as workflow
+            where
+                workflow.queue_name = queue.name
+                and workflow.status = any(array['ENQUEUED', 'PENDING'])
+            limit 1
+        ) as found
+    )
+    or exists (
         select
         from dbos.workflow_status as workflow
         where
-            workflow.queue_name = queue.name
-            and workflow.status = any(array['ENQUEUED', 'PENDING'])
-        limit 1
-    ) as found
-)
-or exists (
-    select
-    from dbos.workflow_status as workflow
-    where
-        workflow.status = 'DELAYED'
-        and workflow.delay_until_epoch_ms <= extract(epoch from now()) * 1000
-        and workflow.queue_name = any(%(queues)s)
-)
+            workflow.status = 'DELAYED'
+            and workflow.delay_until_epoch_ms <= extract(epoch from now()) * 1000
+            and workflow.queue_name = any(%(queues)s)
+    ) as is_work_there,
+    exists (
+        select
+        from diary.relation_state as permission
+        where permission.applied_generation < permission.generation and permission.refusal is null
+    ) as is_unsettled
 
 -- name: stand_by
 -- The lock of the one whose process runs workflows, which goes with the connection. Whether there is
@@ -53,6 +60,7 @@ select
     pg_try_advisory_lock(hashtextextended('diary-mcp workflows', 0)) as is_first,
     (select unsettled.age is not null from unsettled)
     or exists (select from waiting) as is_work_there,
+    (select unsettled.age is not null from unsettled) as is_unsettled,
     coalesce((select unsettled.age > %(late)s::interval from unsettled), false)
     or exists (
         select

@@ -147,6 +147,29 @@ async def test_a_write_that_was_not_answered_and_is_done_late_is_undone(database
         assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
 
 
+async def test_where_all_was_seen_to_be_settled_only_what_has_to_be_looked_at_again_is(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        waiting, again = await diary.create(), await diary.create()
+        await change_at(diary, -timedelta(minutes=3))
+
+        overdue = OverdueSettlement(
+            diary.settle,
+            diary.settlements,
+            list_due=lambda: [again],
+            is_all_settled=lambda: True,
+        )
+
+        assert await overdue.settle_overdue() == 1
+        assert await diary.all_tuples() == {owner_tuple(again, ALICE)}
+        assert await net(diary).settle_overdue() == 1
+        assert await diary.all_tuples() == {
+            owner_tuple(again, ALICE),
+            owner_tuple(waiting, ALICE),
+        }
+
+
 async def test_it_goes_on_for_as_long_as_it_runs_whatever_fails(database_url: str) -> None:
     async with open_diary(database_url) as diary, anyio.create_task_group() as tasks:
         diary.tuples.fault = ZeroDivisionError()
