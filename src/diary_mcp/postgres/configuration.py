@@ -34,6 +34,9 @@ fsync = on
 synchronous_commit = on
 full_page_writes = on
 autovacuum = on
+# Whoever does not wait for the disk is on it within three of these. After each write, fifty of them
+# wake up a process that has nothing to do.
+wal_writer_delay = 333ms
 timezone = 'UTC'
 log_timezone = 'UTC'
 # The log must not repeat what the diary says: no statements, no failing rows.
