@@ -6,11 +6,13 @@ was only given another name is known by its bytes, and the ledger takes the name
 """
 
 import hashlib
+import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import LiteralString, cast
 
+import anyio
 import psycopg
 from psycopg import errors
 from psycopg.rows import class_row
@@ -23,7 +25,8 @@ from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import check_workflow_schema
 
 _SQL = load_queries("migration")
-_LONGEST_MAKING_S = 15.0
+_LONGEST_MAKING_S = 30.0
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,13 @@ async def making_workflow_schema(
         if await check_workflow_schema(connection):
             yield False
             return
-        with suppress(errors.LockNotAvailable):
-            await connection.execute(_SQL["lock_workflow_schema"], {"wait": f"{longest_wait_s:g}s"})
+        # Not inside PostgreSQL: a statement that waits keeps a snapshot, and DBOS makes indexes
+        # concurrently, which waits for everybody who has one.
+        until = time.monotonic() + longest_wait_s
+        while not await fetch_flag(connection, _SQL["lock_workflow_schema"], {}):
+            if time.monotonic() > until:
+                break
+            await anyio.sleep(_LOOK_S)
         yield not await check_workflow_schema(connection)
 
 

@@ -28,8 +28,13 @@ FORMER_NUMBERS = {
     "0011_share_expiry.sql": "0048_share_expiry.sql",
 }
 NUMBERED_SINCE = "0012"
-SOMEBODY_WAITS = """
-select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+MAKE_AS_DBOS_DOES = "create index concurrently on public.diary_migration (sha256)"
+HAS_ASKED_FOR_THE_LOCK = """
+select from pg_stat_activity
+where
+    datname = current_database()
+    and pid <> pg_backend_pid()
+    and query like '%diary-mcp workflow schema%'
 """
 
 
@@ -99,7 +104,8 @@ async def test_what_another_makes_for_workflows_is_waited_for_and_not_made_again
         async with making_workflow_schema(without_workflow_schema) as is_to_be_made:
             found.append(is_to_be_made)
             others.start_soon(come_second)
-            await eventually(partial(query, without_workflow_schema, SOMEBODY_WAITS))
+            await eventually(partial(query, without_workflow_schema, HAS_ASKED_FOR_THE_LOCK))
+            await query(without_workflow_schema, MAKE_AS_DBOS_DOES)
             await query(without_workflow_schema, "alter schema put_aside rename to dbos")
 
     async with anyio.create_task_group() as tasks:

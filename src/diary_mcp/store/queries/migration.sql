@@ -37,10 +37,9 @@ where m.sha256 = file.sha256 and m.name <> file.name
 select pg_advisory_xact_lock(hashtextextended('diary-mcp migrations', 0))
 
 -- name: lock_workflow_schema
--- Held until the connection ends, while DBOS makes its tables on connections of its own.
-select
-    set_config('lock_timeout', %(wait)s, false),
-    pg_advisory_lock(hashtextextended('diary-mcp workflow schema', 0))
+-- Whether it was free. Held until the connection ends, while DBOS makes its tables on connections of
+-- its own.
+select pg_try_advisory_lock(hashtextextended('diary-mcp workflow schema', 0))
 
 -- name: bound_waiting
 -- A migration that waits for a busy table makes everybody behind it wait as well.
