@@ -29,7 +29,7 @@ from diary_mcp.domain.entry import EntryDraft
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.ports.index import WORDS_VERSION
 from diary_mcp.settings import Settings
-from diary_mcp.store.connecting import BoundedConnection
+from diary_mcp.store.bounded_connection import BoundedConnection
 from processes import cpu_s, family
 
 _COMMAND = str(Path(sys.executable).with_name("diary-mcp"))

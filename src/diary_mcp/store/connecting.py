@@ -1,44 +1,32 @@
-"""What a connection to PostgreSQL is: the only place where one is opened.
+"""Opening connections to PostgreSQL, which is done nowhere else.
 
 What the URL says is kept. What it does not say is ours: how long to wait, the name, and, once the
 connection is there, the session's settings. They are set by a statement and not by the start-up
 parameter `options`, so that the URL may have `options` of its own, and poolers let us in.
 """
 
-import asyncio
 import os
 import re
-import select
-import sys
-import time
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from functools import cached_property
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
 
-import psycopg
-from psycopg import AsyncConnection, AsyncPipeline
-from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.generators import send
-from psycopg.pq import TransactionStatus
-from psycopg.pq.abc import PGconn
 from psycopg.types.json import set_json_loads
 from pydantic_core import from_json
 
 from diary_mcp.service.ports.workflows import APPLICATION_NAME
+from diary_mcp.store.bounded_connection import (
+    BoundedBlockingConnection,
+    BoundedConnection,
+    Connection,
+)
 from diary_mcp.store.packed_ids import register_packed_ids
 from diary_mcp.store.sql import load_queries
-from diary_mcp.store.waiting import SocketWatch
 
-Connection = AsyncConnection[tuple[object, ...]]
 Limits = Mapping[str, str]
 """Settings of a session that bound what it may cost; what the URL's `options` say wins."""
 
 CONNECT_TIMEOUT_S = 5
-SURE_S = 5.0
-"""For so long after an answer a connection is taken for alive."""
 # Whoever is gone without a word is noticed by both ends: this one must not wait for a host that is
 # lost, nor that host's PostgreSQL hold locks for a process that is.
 _TRANSPORT = MappingProxyType(
@@ -78,201 +66,6 @@ _SESSION = MappingProxyType(
 )
 # `-c name=value`, `-cname=value` or `--name=value`, as PostgreSQL's command line takes them.
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=")
-# Nothing is looked at in between.
-_LONGEST_INTERVAL_S = 3600.0
-_CALL_OFF_S = 5.0
-
-_Answer = TypeVar("_Answer")
-
-
-class _SyncedPipeline(AsyncPipeline):
-    """Sends what was asked together with the sync that ends it, and not one by one.
-
-    PostgreSQL counts for how long a transaction is idle from where it has answered a sync. After a
-    statement alone, or the flush with which psycopg fetches a result, it waits for the next one for
-    ever, and the transaction keeps its locks for as long as this process is stopped.
-    """
-
-    def _communicate_gen(self) -> PQGen[None]:
-        if self.command_queue and self.command_queue[-1] == self.pgconn.pipeline_sync:
-            # psycopg's sends one after the other, and PostgreSQL wakes up for each.
-            while self.command_queue:
-                self.command_queue.popleft()()
-            yield from send(self.pgconn)
-
-    def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
-        if not flush:
-            yield from super()._fetch_gen(flush=False)
-        elif self.result_queue:
-            yield from self._sync_gen()
-
-    def _exit_gen(self) -> PQGen[None]:
-        """Tells of the statement that failed; psycopg's tells of one that was skipped for it."""
-        self._enqueue_sync()
-        failure: psycopg.Error | None = None
-        for attempt in (self._communicate_gen(), self._fetch_gen(flush=False)):
-            try:
-                yield from attempt
-            except psycopg.Error as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-
-
-class BoundedConnection(AsyncConnection[tuple[object, ...]]):
-    """A connection on which neither side waits for ever.
-
-    PostgreSQL ends the transaction of a process that sleeps.
-
-    On this side every wait has an end, whatever has become of the other.
-    """
-
-    longest_wait_s: float | None = None
-    sure_s = 0.0
-    """For so long after an answer it is taken for alive."""
-
-    check_s = 0.0
-    """How long it has to say so afterwards."""
-
-    answered_at = 0.0
-    """When PostgreSQL has answered last, by the monotonic clock."""
-
-    @cached_property
-    def _watch(self) -> SocketWatch:
-        return SocketWatch()
-
-    async def wait(
-        self,
-        gen: PQGen[_Answer],
-        interval: float = 0.1,
-        timeout: float | None = None,  # noqa: ASYNC109  # psycopg's
-    ) -> _Answer:
-        # The interval is there to let Ctrl-C through, and the event loop does that by itself.
-        del interval
-        if timeout is not None:
-            return await super().wait(gen, _LONGEST_INTERVAL_S, timeout)
-        try:
-            answer = await self._attend(gen)
-        except psycopg.OperationalError as error:
-            _give_up_if_left_waiting(self.pgconn, error, self.longest_wait_s)
-            raise
-        finally:
-            if self.closed:
-                # Or the other end would not learn of it.
-                self._watch.end()
-        self.answered_at = time.monotonic()
-        return answer
-
-    async def commit(self) -> None:
-        # At the end of every call; psycopg finds that there is nothing to do by way of a wait.
-        if self.pgconn.transaction_status != TransactionStatus.IDLE:
-            await super().commit()
-
-    async def close(self) -> None:
-        self._watch.end()
-        await super().close()
-
-    async def _attend(self, gen: PQGen[_Answer]) -> _Answer:
-        """As psycopg waits, but that the socket stays registered with the loop."""
-        if sys.platform == "win32":
-            return await super().wait(gen, _LONGEST_INTERVAL_S, self.longest_wait_s)
-        try:
-            return await self._take_turns(gen)
-        except OSError as error:
-            raise psycopg.OperationalError("connection socket closed") from error
-        except asyncio.CancelledError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                await self._call_off(gen)
-            raise
-
-    async def _take_turns(self, gen: PQGen[_Answer]) -> _Answer:
-        loop, longest_s = asyncio.get_running_loop(), self.longest_wait_s
-        until = None if longest_s is None else loop.time() + longest_s
-        try:
-            wanted = next(gen)
-            while True:
-                ready = await self._watch.wait(self.pgconn.socket, wanted, until)
-                if not ready and until is not None and loop.time() >= until:
-                    raise psycopg.OperationalError("no answer")
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            answer: _Answer = end.value
-        await self._watch.rest()
-        return answer
-
-    async def _call_off(self, gen: PQGen[_Answer]) -> None:
-        """Ends what PostgreSQL does for who has gone, or the connection."""
-        try:
-            await self.cancel_safe(timeout=_CALL_OFF_S)
-            await super().wait(gen, _LONGEST_INTERVAL_S, _CALL_OFF_S)
-        except psycopg.errors.QueryCanceled:
-            return
-        except BaseException:  # noqa: BLE001  # whatever it is, its state is not known
-            self.pgconn.finish()
-
-    @contextmanager
-    def waiting_at_most(self, seconds: float) -> Generator[None]:
-        """Waits for so long for an answer while the block runs."""
-        usual_s, self.longest_wait_s = self.longest_wait_s, seconds
-        try:
-            yield
-        finally:
-            self.longest_wait_s = usual_s
-
-    @asynccontextmanager
-    async def pipeline(self) -> AsyncGenerator[AsyncPipeline]:
-        self._pipeline = self._pipeline or _SyncedPipeline(self)
-        async with super().pipeline() as pipeline:
-            yield pipeline
-
-
-class BoundedBlockingConnection(psycopg.Connection[tuple[object, ...]]):
-    """The same for who does not await, without pipelines.
-
-    Whoever only listens finds that nobody has notified, and listens again.
-    """
-
-    longest_wait_s: float | None = None
-    answered_at = 0.0
-
-    def wait(
-        self, gen: PQGen[_Answer], interval: float = 0.1, timeout: float | None = None
-    ) -> _Answer:
-        if timeout is not None:
-            return super().wait(gen, interval, timeout)
-        try:
-            answer = super().wait(gen, interval, self.longest_wait_s)
-        except psycopg.OperationalError as error:
-            _give_up_if_left_waiting(self.pgconn, error, self.longest_wait_s)
-            raise
-        self.answered_at = time.monotonic()
-        return answer
-
-    def seems_alive(self) -> bool:
-        """Whether it has answered of late, and has not ended since; asks nobody."""
-        return time.monotonic() - self.answered_at < SURE_S and is_quiet(self.fileno())
-
-
-def is_quiet(socket: int) -> bool:
-    """Whether there is nothing to read; where nothing was asked, that is an end, or a notice."""
-    if sys.platform == "win32":
-        return select.select([socket], [], [], 0)[0] == []
-    poll = select.poll()
-    poll.register(socket, select.POLLIN)
-    return poll.poll(0) == []
-
-
-def _give_up_if_left_waiting(
-    pgconn: PGconn, error: psycopg.OperationalError, longest_wait_s: float | None
-) -> None:
-    if (
-        error.sqlstate is None
-        and not isinstance(error, psycopg.errors.PipelineAborted)
-        and pgconn.transaction_status == TransactionStatus.ACTIVE
-    ):
-        # What comes later would be taken for the answer to something else.
-        pgconn.finish()
-        raise psycopg.OperationalError(f"no answer within {longest_wait_s} s") from error
 
 
 async def open_connection(

@@ -16,19 +16,17 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from diary_mcp.store.bounded_connection import SURE_S, BoundedConnection, is_quiet
+from diary_mcp.store.bounded_connection import (
+    Connection as Connection,  # noqa: PLC0414  # what a pool lends
+)
 from diary_mcp.store.connecting import (
     CONNECT_TIMEOUT_S,
-    SURE_S,
-    BoundedConnection,
     Limits,
     complete_url,
-    is_quiet,
     open_connection,
     other_hosts_s,
     prepare_session,
-)
-from diary_mcp.store.connecting import (
-    Connection as Connection,  # noqa: PLC0414  # what a pool lends
 )
 from diary_mcp.store.failures import REACH_IT, raise_translated, translate_errors
 

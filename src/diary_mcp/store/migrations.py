@@ -19,7 +19,7 @@ from psycopg.rows import class_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.package_data import resource_path
-from diary_mcp.store.connecting import BoundedConnection
+from diary_mcp.store.bounded_connection import BoundedConnection
 from diary_mcp.store.database import LONGEST_STATEMENT_S, Connection, connect, fetch_flag
 from diary_mcp.store.sql import load_queries
 from diary_mcp.store.workflow_queue import check_workflow_schema

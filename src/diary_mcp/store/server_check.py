@@ -5,7 +5,8 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
-from diary_mcp.store.connecting import CONNECT_TIMEOUT_S, Connection
+from diary_mcp.store.bounded_connection import Connection
+from diary_mcp.store.connecting import CONNECT_TIMEOUT_S
 from diary_mcp.store.database import connect
 from diary_mcp.store.sql import load_queries
 

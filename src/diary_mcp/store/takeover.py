@@ -19,7 +19,8 @@ from psycopg.rows import dict_row, scalar_row
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import PERMISSION_QUEUE, QUEUES, Duty, PollRates
-from diary_mcp.store.connecting import Connection, open_connection
+from diary_mcp.store.bounded_connection import Connection
+from diary_mcp.store.connecting import open_connection
 from diary_mcp.store.database import Database, fetch_flag
 from diary_mcp.store.failures import translate_errors
 from diary_mcp.store.sql import load_queries

@@ -12,7 +12,7 @@ from psycopg.abc import PQGen
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.store import waiting
-from diary_mcp.store.connecting import BoundedConnection
+from diary_mcp.store.bounded_connection import BoundedConnection
 from diary_mcp.store.database import Connection, Database, WaitLimits, connect, open_database
 from support.ground_truth import ask
 
