@@ -7,6 +7,7 @@ database driver and everything behind it.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import anyio
@@ -186,6 +187,9 @@ async def _answers(check: Callable[[], Awaitable[None]]) -> bool:
 
 def _import_app():  # noqa: ANN202  # inferred: a module
     with lasting_imports():
+        # Whole, before any part of it, as the thread does that has started PostgreSQL: where one of
+        # two has begun with a part, each may wait for the other, and Python lets an import fail.
+        import_module("psycopg")
         from diary_mcp import app  # noqa: PLC0415  # late, see above
 
     return app

@@ -1,8 +1,13 @@
-"""What a server has imported before it answers `initialize`."""
+"""What a server has imported before it answers `initialize`, and how it imports the rest."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from support.clients import environment, raw_client
+from support.fork_server import Stream
 
 _CODE = """
 import json, sys
@@ -45,6 +50,25 @@ def models(base):
     return [base, *(model for each in base.__subclasses__() for model in models(each))]
 
 print(json.dumps([model.__name__ for model in models(Model) if model.__pydantic_complete__]))
+"""
+_MEETING = """
+import sys, threading
+from diary_mcp.__main__ import main
+
+class Meeting:
+    begun, met = threading.Event(), threading.Event()
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "diary_mcp.app":
+            self.begun.wait(20)
+        elif name == "psycopg._server_cursor_async" and not self.begun.is_set():
+            self.begun.set()
+            self.met.wait(3)
+        elif name == "psycopg.types.json":
+            self.met.set()
+
+sys.meta_path.insert(0, Meeting())
+main()
 """
 _LATER = {
     "diary_mcp.app",
@@ -93,6 +117,32 @@ def test_what_checks_arguments_and_shows_results_is_not_built_before_it_is_used(
     built = _printed_by(_BUILT)
 
     assert built & {"CreateArguments", "EntryDraft", "EntryResult", "Reflection"} == set()
+
+
+def test_two_threads_that_import_the_driver_at_the_same_time_do_no_harm(tmp_path: Path) -> None:
+    settings = environment(data_dir=tmp_path)
+    with raw_client(settings) as first:
+        first.wait_until_up()
+        # PostgreSQL is there already: who asks it imports the driver while the rest is imported.
+        with raw_client(settings, start=_start_meeting) as second:
+            assert second.call("diary_whoami").data["agent"] == "local"
+
+
+def _start_meeting(
+    *words: str,
+    env: Mapping[str, str],
+    stdin: Stream = subprocess.DEVNULL,
+    stdout: Stream = subprocess.DEVNULL,
+    stderr: Stream = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _MEETING, *words],
+        env=dict(env),
+        start_new_session=True,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+    )
 
 
 def _printed_by(code: str) -> set[str]:
