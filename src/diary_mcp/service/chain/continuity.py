@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from diary_mcp.domain.chain import ChainHead, PublicKey
-from diary_mcp.domain.errors import ConflictError
+from diary_mcp.domain.errors import ConflictError, SigningKeyError
 from diary_mcp.domain.fields import AgentName, format_time
 from diary_mcp.service.chain.check import ChainCheck
 from diary_mcp.service.chain.key_history import CheckSignature, ToldKeys
@@ -103,12 +103,13 @@ class Continuity:
     def _remember(self, head: Head) -> None:
         try:
             self._memory.remember(head)
-        except OSError as error:
-            _log.warning("signing.not_remembered", path=self._memory.path, error=error.strerror)
+        except (OSError, SigningKeyError) as error:
+            # What is signed may be committed by now.
+            _log.warning("signing.not_remembered", path=self._memory.path, error=str(error))
 
     async def _meet(self, chain: ChainReader, head: Head) -> Head:
         """The first time, when there is nothing to compare with."""
-        if head.sequence == 0:
+        if head.sequence == 0 and head.hash is None:
             return NO_HEAD
         keys = ToldKeys()
         links = await chain.list_key_links(self.agent)
@@ -143,8 +144,8 @@ class Continuity:
             for row in page:
                 check.add_link(row.link)
             after = page[-1].sequence
-        if head.hash is not None:
-            check.finish(ChainHead(sequence=head.sequence, hash=head.hash))
+        told = None if head.hash is None else ChainHead(sequence=head.sequence, hash=head.hash)
+        check.finish(told)
         if check.broken is not None:
             raise self._replaced(f"link {check.broken.sequence}: {check.broken.problem}")
         self._remember(check.head)

@@ -73,6 +73,7 @@ SHORTER = {
         "update diary.chain_head set sequence = 4",
     ),
     "a head without links": ("update diary.chain_head set sequence = 9",),
+    "a head without a hash": ("update diary.chain_head set sequence = 9, hash = null",),
     "no head": ("delete from diary.chain_head",),
     "a link as far ahead as a number can be": (
         (
@@ -182,6 +183,22 @@ async def test_a_chain_that_is_forgotten_is_met_anew(
         entry = await write(later, "after a backup was restored")
 
     assert entry.signature.state == "signed"
+
+
+async def test_a_chain_that_does_not_end_where_its_head_says_is_not_met(
+    diary: Foundation, database_url: str, data_dir: Path, subtests: pytest.Subtests
+) -> None:
+    for sequence, link_hash in ((0, "'sha256:00'"), (3, "'sha256:00'"), (3, "null"), (9, "hash")):
+        await run_sql(
+            diary, f"update diary.chain_head set sequence = {sequence}, hash = {link_hash}"
+        )
+        (data_dir / "keys" / "chains" / "alice.json").unlink(missing_ok=True)
+        async with signed_diary(database_url, data_dir) as later:
+            with subtests.test(sequence=sequence, link_hash=link_hash):
+                entry = await write(later, "written all the same")
+
+                assert entry.signature.state == "pending"
+                assert "does not end" in str((await later.diary.signing.describe(ALICE)).problem)
 
 
 async def test_what_is_verified_is_held_against_what_was_seen(diary: Foundation) -> None:

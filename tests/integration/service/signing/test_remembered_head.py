@@ -42,6 +42,23 @@ async def second_machine(database_url: str, tmp_path: Path) -> AsyncGenerator[Fo
         yield foundation
 
 
+@contextlib.asynccontextmanager
+async def writing_up_to_its_link(diary: Foundation) -> AsyncGenerator[None]:
+    """An entry is being written; its link waits for the head until the block ends."""
+
+    async def waits() -> bool:
+        waiting = await run_sql(
+            diary, "select query from pg_stat_activity where wait_event_type = 'Lock'"
+        )
+        return any("insert into diary.link" in str(query) for (query,) in waiting)
+
+    async with anyio.create_task_group() as writers, diary.database.transaction() as other:
+        await other.execute("select from diary.chain_head for update")
+        writers.start_soon(write, diary, "the second")
+        await eventually(waits, within_s=10)
+        yield
+
+
 async def check_one_chain(diary: Foundation, entries: int) -> None:
     """Each entry is there once with all that belongs to it, and signed by a link of one chain."""
     report = await verify(diary)
@@ -60,17 +77,22 @@ async def check_one_chain(diary: Foundation, entries: int) -> None:
 async def test_it_is_signed_before_anything_is_known_of_the_chain(diary: Foundation) -> None:
     await write(diary, "the first")
 
-    async def waits_with_its_link() -> bool:
-        waiting = await run_sql(
-            diary, "select query from pg_stat_activity where wait_event_type = 'Lock'"
-        )
-        return any("insert into diary.link" in str(query) for (query,) in waiting)
+    async with writing_up_to_its_link(diary):
+        pass
 
-    async with anyio.create_task_group() as writers, diary.database.transaction() as other:
-        await other.execute("select from diary.chain_head for update")
-        writers.start_soon(write, diary, "the second")
-        await eventually(waits_with_its_link, within_s=10)
+    await check_one_chain(diary, 2)
 
+
+async def test_an_entry_is_told_of_whose_link_cannot_be_remembered(
+    diary: Foundation, tmp_path: Path
+) -> None:
+    await write(diary, "the first")
+    memory = tmp_path / "data" / "keys" / "chains" / "alice.json"
+
+    async with writing_up_to_its_link(diary):
+        memory.write_text("{")
+
+    memory.unlink()
     await check_one_chain(diary, 2)
 
 
