@@ -50,8 +50,7 @@ def main(
     kept = CACHE / ("quick.json" if quick else "peers.json")
     partly = bool(only or steps or resume) and kept.exists()
     report = load(kept) if partly else Report(describe_machine(quick=quick))
-    found = [(name, _install(name, report)) for name in only or CONTENDERS]
-    contenders = {name: contender for name, contender in found if contender is not None}
+    contenders = _install_all(only or list(CONTENDERS), report)
     for step in steps or STEPS:
         if not resume:
             for name in contenders:
@@ -76,6 +75,14 @@ def _from(number: int, names: Sequence[str]) -> Sequence[str]:
     """All of them; each round begins with another."""
     start = number % max(1, len(names))
     return [*names[start:], *names[:start]]
+
+
+def _install_all(names: Sequence[str], report: Report) -> dict[str, Contender]:
+    found = [(name, _install(name, report)) for name in names]
+    installed = {name: contender for name, contender in found if contender is not None}
+    if not installed:
+        raise click.ClickException("None of them can be installed; is uv in your PATH?")
+    return installed
 
 
 def _install(name: str, report: Report) -> Contender | None:
