@@ -50,7 +50,7 @@ _LONGEST_WAIT_S = 10.0
 # which another may leave undone, and otherwise. A wait keeps a snapshot, and that keeps VACUUM from
 # what died since, so it is short.
 _WAIT_AT_WORK_S = 2.0
-_WAIT_S = 10.0
+_WAIT_S = 12.0
 _STANDBY_LIMITS = MappingProxyType({**_LIMITS, "statement_timeout": "15s"})
 # What is settled at once, or by whoever runs workflows, does not take so long; nor does the rest.
 _LATE = timedelta(seconds=4)
