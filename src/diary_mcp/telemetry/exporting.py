@@ -1,7 +1,7 @@
 """Traces and metrics with OpenTelemetry. The providers are this process's own, not global."""
 
 from collections.abc import Collection, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -41,12 +41,15 @@ def export(signals: Collection[Signal], version: str) -> "OpenTelemetry":
     resource = _resource(version)
     tracers: TracerProvider | None = None
     meters: MeterProvider | None = None
-    if "traces" in signals:
-        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    if "metrics" in signals:
-        reader = PeriodicExportingMetricReader(OTLPMetricExporter())
-        meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+    with ExitStack() as refused:
+        if "traces" in signals:
+            tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+            refused.callback(tracers.shutdown)
+            tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        if "metrics" in signals:
+            reader = PeriodicExportingMetricReader(OTLPMetricExporter())
+            meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+        refused.pop_all()
     return OpenTelemetry(tracers, meters)
 
 
