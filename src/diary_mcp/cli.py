@@ -73,8 +73,8 @@ class _LateCommands(click.Group):
         # structlog would take it along, and Pygments with it, to print what `logs.py` never prints:
         # as much memory in each idle server as PostgreSQL's driver, and as long to import.
         with lasting_imports(), importing_without("rich"):
-            # Their `__init__` takes along clients, an HTTP client and the SDK's other server: a
-            # third of what is imported before the answer to `initialize`.
+            # Their `__init__` takes along clients, an HTTP client and the SDK's other server, for
+            # which the answer to `initialize` would have to wait.
             import_parts_alone("mcp", "mcp.server")
             command: object = getattr(import_module(f"diary_mcp.commands.{module}"), attribute)
         return command if isinstance(command, click.Command) else None

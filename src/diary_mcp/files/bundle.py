@@ -17,11 +17,12 @@ from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Importance, T
 from diary_mcp.domain.version import EntryRecord, Version
 from diary_mcp.files.folder import ExportFolder
 from diary_mcp.service.chain.check import CheckedEntry
+from diary_mcp.service.chain.continuity import end_of
 from diary_mcp.service.chain.key_history import KeyPeriod, ToldKeys
 from diary_mcp.service.chain.statements import JsonObject, parse_json, read_strictly
 from diary_mcp.service.ports.chain import SignedLink
 from diary_mcp.service.ports.store import Reading, Store
-from diary_mcp.service.signing.verification import end_of, entry_pages, link_pages, list_checked
+from diary_mcp.service.signing.verification import entry_pages, link_pages, list_checked
 
 BUNDLE_NAME = "diary.bundle"
 _FORMAT = "diary-mcp/bundle/1"

@@ -105,7 +105,7 @@ async def making_workflow_schema(
     """Whether DBOS's own tables have to be made or changed; asks without importing DBOS.
 
     Who wants to make them waits for whoever is at it, and then finds them: a process that has
-    imported DBOS keeps a third more memory to its end. It does not wait for ever, and two at once
+    imported DBOS keeps more memory to its end. It does not wait for ever, and two at once
     do no harm.
 
     Raises:

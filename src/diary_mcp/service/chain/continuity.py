@@ -144,8 +144,7 @@ class Continuity:
             for row in page:
                 check.add_link(row.link)
             after = page[-1].sequence
-        told = None if head.hash is None else ChainHead(sequence=head.sequence, hash=head.hash)
-        check.finish(told)
+        check.finish(end_of(head))
         if check.broken is not None:
             raise self._replaced(f"link {check.broken.sequence}: {check.broken.problem}")
         self._remember(check.head)
@@ -157,6 +156,13 @@ class Continuity:
             "is signed, and `diary-mcp verify` says more. If an older backup was restored, or the "
             f"diary begun anew, move {self._memory.path} away."
         )
+
+
+def end_of(head: Head | None) -> ChainHead | None:
+    """The head as a checker is told it."""
+    if head is None or head.hash is None:
+        return None
+    return ChainHead(sequence=head.sequence, hash=head.hash)
 
 
 def _has_not_come(moment: datetime) -> bool:

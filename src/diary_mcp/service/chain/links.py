@@ -29,7 +29,7 @@ from diary_mcp.domain.entry import Entry, Signature
 from diary_mcp.domain.errors import ConflictError, NotFoundError, SigningKeyError
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord
-from diary_mcp.service.chain.continuity import NO_HEAD, ChainReplacedError, Continuity
+from diary_mcp.service.chain.continuity import NO_HEAD, ChainReplacedError, Continuity, end_of
 from diary_mcp.service.chain.statements import (
     canonical,
     commit,
@@ -360,19 +360,16 @@ class ChainSigning:
         """
         if self._continuity is None or self._continuity.agent != owner:
             return None
-        head = self._continuity.recall()
-        if head is None or head.hash is None:
-            return None
-        return ChainHead(sequence=head.sequence, hash=head.hash)
+        return end_of(self._continuity.recall())
 
     async def _expect(self, owner: AgentName) -> tuple[Drafting, SigningKey] | None:
         if self._signer is None or self._signer.agent != owner or self._continuity is None:
             return None
         expected = self._continuity.expect()
-        key = pick_key(await self._signer.keys(), expected) if expected is not None else None
-        if expected is None or key is None:
+        if expected is None:
             return None
-        return Drafting(owner, expected, key.public_key), key
+        key = pick_key(await self._signer.keys(), expected)
+        return None if key is None else (Drafting(owner, expected, key.public_key), key)
 
     async def _lock(
         self, chain: ChainWriter, owner: AgentName

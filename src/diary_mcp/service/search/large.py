@@ -36,6 +36,7 @@ from diary_mcp.service.search.codes import Coder
 from diary_mcp.service.search.outline import Columns, Outline, as_columns
 from diary_mcp.service.search.ranking import Flags
 from diary_mcp.service.search.terms import KeptTerms, Terms
+from diary_mcp.service.search.together import together
 
 LARGE_FROM = 50_000
 """From how many entries on a diary is searched by its outline."""
@@ -235,14 +236,9 @@ class _Making:
 
         A call that is called off waits for the thread.
         """
-        following: list[tuple[PackedDocuments, PagePosition | None]] = []
-        try:
-            async with anyio.create_task_group() as putting_in:
-                putting_in.start_soon(anyio.to_thread.run_sync, self._add, documents, end)
-                following.append(await read(end))
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        return following[0]
+        put_in = partial(anyio.to_thread.run_sync, partial(self._add, documents, end))
+        _, following = await together(put_in, partial(read, end))
+        return following
 
     def _add(self, packed: PackedDocuments, end: PagePosition) -> None:
         documents = unpack(packed)

@@ -58,6 +58,7 @@ from diary_mcp.service.search.ranking import (
     Weights,
 )
 from diary_mcp.service.search.terms import Terms
+from diary_mcp.service.search.together import together
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -81,7 +82,6 @@ _UNPLACED = -1
 _READ_A_HIT = 4
 _SIFTED_A_READ = 8
 _Result = TypeVar("_Result")
-_Other = TypeVar("_Other")
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class MaterialReader:
         waiting = large.list_unworded(MAX_COUNTED_NOW)
         counted = await self._count_unindexed(dict.fromkeys(waiting, _UNPLACED))
         authors = named_authors(request.query, large.authors)
-        (meaning, shared_bits), (terms, guesses) = await _together(
+        (meaning, shared_bits), (terms, guesses) = await together(
             partial(self._understand_in_large, request.mode, query, authors, large),
             partial(self._look_up_in_large, query, large, counted),
         )
@@ -297,25 +297,6 @@ class MaterialReader:
 async def _aside(work: Callable[[], _Result]) -> _Result:
     """In a thread that is left behind where its caller gives up: what it does is bounded."""
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-
-
-async def _together(
-    first: Callable[[], Awaitable[_Result]], second: Callable[[], Awaitable[_Other]]
-) -> tuple[_Result, _Other]:
-    """Both, at the same time."""
-    of_first: list[_Result] = []
-    of_second: list[_Other] = []
-
-    async def keep_first() -> None:
-        of_first.append(await first())
-
-    try:
-        async with anyio.create_task_group() as beside:
-            beside.start_soon(keep_first)
-            of_second.append(await second())
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return of_first[0], of_second[0]
 
 
 async def _guess(

@@ -16,10 +16,11 @@ from diary_mcp.domain.verification import (
 )
 from diary_mcp.domain.version import EntryRecord
 from diary_mcp.service.chain.check import ChainCheck, CheckedEntry
+from diary_mcp.service.chain.continuity import end_of
 from diary_mcp.service.chain.key_history import CheckSignature
 from diary_mcp.service.chain.links import ChainSigning
 from diary_mcp.service.entries.access import Access
-from diary_mcp.service.ports.chain import Head, KeptLink
+from diary_mcp.service.ports.chain import KeptLink
 from diary_mcp.service.ports.entries import EntryPosition
 from diary_mcp.service.ports.store import Reading, Store
 
@@ -255,10 +256,3 @@ def _in_its_chain(found: Verification, check: ChainCheck, *, is_whole: bool) -> 
     if problem is None:
         return found
     return found.model_copy(update={"signature_valid": False, "problem": problem})
-
-
-def end_of(head: Head | None) -> ChainHead | None:
-    """The head as a checker is told it."""
-    if head is None or head.hash is None:
-        return None
-    return ChainHead(sequence=head.sequence, hash=head.hash)

@@ -28,12 +28,6 @@ from support.workflows import eventually
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def diary(database_url: str, tmp_path: Path) -> AsyncGenerator[Foundation]:
-    async with signed_diary(database_url, tmp_path / "data") as foundation:
-        yield foundation
-
-
 @contextlib.asynccontextmanager
 async def second_machine(database_url: str, tmp_path: Path) -> AsyncGenerator[Foundation]:
     """One with the same key, that remembers for itself how far the chain has come."""

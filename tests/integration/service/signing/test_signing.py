@@ -1,7 +1,6 @@
 """Signing what is written, in the transaction that writes it."""
 
 import contextlib
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import anyio
@@ -37,12 +36,6 @@ from support.signed_diaries import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def diary(database_url: str, tmp_path: Path) -> AsyncGenerator[Foundation]:
-    async with signed_diary(database_url, tmp_path / "data") as foundation:
-        yield foundation
 
 
 @pytest.fixture
