@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis.configuration import storage_directory
 
+from support.paths import ROOT
+
 OF_DBOS = ("dbos-destroy", "queue-worker-")
 PROCESSES = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"}
 SOCKETS = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"}
@@ -21,6 +23,7 @@ WRITABLE = (
     str(storage_directory(intent_to_write=False).path),
 )
 BYTECODE = ".pyc"
+CHECKOUT = f"{ROOT}{os.sep}"
 
 
 class Guard:
@@ -42,7 +45,15 @@ class Guard:
         if not isinstance(path, str | bytes) or not isinstance(flags, int) or not flags & WRITING:
             return False
         name = os.fsdecode(path)
-        return not (name.startswith(WRITABLE) or BYTECODE in Path(name).name)
+        return not (_is_writable(name) or BYTECODE in Path(name).name)
+
+
+def _is_writable(name: str) -> bool:
+    """Whether it is in one of these places; one that holds the checkout does not count for it."""
+    places = WRITABLE
+    if name.startswith(CHECKOUT):
+        places = tuple(place for place in WRITABLE if not CHECKOUT.startswith(place))
+    return name.startswith(places)
 
 
 GUARD = Guard()
