@@ -38,6 +38,8 @@ class _SyncedPipeline(AsyncPipeline):
     ever, and the transaction keeps its locks for as long as this process is stopped.
     """
 
+    _failure: psycopg.Error | None = None
+
     def _communicate_gen(self) -> PQGen[None]:
         if self.command_queue and self.command_queue[-1] == self.pgconn.pipeline_sync:
             # psycopg's sends one after the other, and PostgreSQL wakes up for each.
@@ -54,14 +56,18 @@ class _SyncedPipeline(AsyncPipeline):
     def _exit_gen(self) -> PQGen[None]:
         """Tells of the statement that failed; psycopg's tells of one that was skipped for it."""
         self._enqueue_sync()
-        failure: psycopg.Error | None = None
+        self._failure = None
         for attempt in (self._communicate_gen(), self._fetch_gen(flush=False)):
             try:
                 yield from attempt
             except psycopg.Error as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
+                self._failure = self._failure or error
+        if self._failure is not None:
+            raise self._failure
+
+    def _exit(self, exc: BaseException | None) -> None:
+        # A pipeline that is in no state to be left has a reason for that, which is to be told.
+        super()._exit(exc or self._failure)
 
 
 class BoundedConnection(AsyncConnection[tuple[object, ...]]):

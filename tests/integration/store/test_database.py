@@ -324,3 +324,20 @@ async def test_a_connection_that_is_lost_in_a_pipeline_is_told_and_replaced(
         await work()
 
     assert await count_notes(notes) == (0,)
+
+
+async def test_a_pipeline_that_cannot_be_left_tells_what_has_failed_in_it(
+    database_url: str,
+) -> None:
+    """As where a connection is lost at the wrong moment: psycopg tells of the leaving alone."""
+
+    async def work() -> None:
+        async with (
+            await BoundedConnection.connect(database_url, autocommit=True) as connection,
+            connection.pipeline(),
+        ):
+            await connection.execute("select 1 / 0")
+            connection.pgconn.send_query_params(b"select 1", None)
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await work()
