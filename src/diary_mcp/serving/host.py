@@ -56,7 +56,8 @@ class DiaryHost:
         self._told = anyio.Event()
         self._foundation: Foundation | None = None
         self._failure: UnavailableError | None = None
-        self._workflows_are_running = False
+        self._duty: Duty | None = None
+        """What falls to this process, while workflows run; by it or by another."""
 
     async def __call__(self) -> "Diary":
         """The diary; waits while it comes up for the first time.
@@ -78,17 +79,20 @@ class DiaryHost:
         return Readiness(
             database=await _answers(foundation.database.check),
             permission_backend=await _answers(foundation.permissions.check_ready),
-            workflows=self._workflows_are_running,
+            workflows=self._duty is not None,
         )
 
     async def came_up(self) -> None:
         """Returns once the diary is up, or why it is not is known."""
         await self._told.wait()
 
-    async def finish(self) -> None:
-        """What is worth a moment before the end; to be called when no call comes any more."""
-        if self._foundation is not None:
-            await self._foundation.eager_indexing.finish()
+    async def finish(self, hurried: anyio.Event) -> None:
+        """What is worth a moment before the end; to be called when no call comes any more.
+
+        A shorter one once somebody is `hurried`, and none where another process does it.
+        """
+        if self._foundation is not None and self._duty != "rest":
+            await self._foundation.eager_indexing.finish(hurried)
 
     async def run(self, first_answer: anyio.Event) -> None:
         """Runs until it is cancelled; a backend that is down is tried again and again.
@@ -139,11 +143,11 @@ class DiaryHost:
                     duty = await standby.look()
                     async with doing[duty](foundation):
                         _log.info("workflows.up", duty=duty)
-                        self._workflows_are_running = True
+                        self._duty = duty
                         await _while_it_is(duty, standby, foundation.eager_settlement.noted)
                 except UnavailableError as error:
                     _log.warning("workflows.down", reason=str(error))
-                    self._workflows_are_running = False
+                    self._duty = None
                     await anyio.sleep(_RETRY_S)
 
 

@@ -64,7 +64,10 @@ _HAS_ENVELOPE = (
 
 
 async def serve_stdio(
-    server: DiaryServer, in_flight: InFlight, came_up: Callable[[], Awaitable[None]]
+    server: DiaryServer,
+    in_flight: InFlight,
+    came_up: Callable[[], Awaitable[None]],
+    finish: Callable[[anyio.Event], Awaitable[None]],
 ) -> int:
     """Serves one client until stdin ends or a signal comes.
 
@@ -72,6 +75,7 @@ async def serve_stdio(
         server: the protocol's side of it.
         in_flight: what the server's middleware counts with.
         came_up: returns once calls need not wait for the diary any more.
+        finish: what is to be done after the last answer, in a hurry once a signal has come.
 
     Returns:
         The process's exit status: 0, or 128 and the signal's number.
@@ -87,6 +91,7 @@ async def serve_stdio(
 
         messages = _Messages(stdin, answers, in_flight, last, end)
         await _serve_in_its_era(server, messages, answers)
+    await finish(signals.came)
     return signals.status
 
 

@@ -142,6 +142,21 @@ def test_a_settled_server_ends_within_two_seconds_and_keeps_its_work(data_dir: P
         assert is_kept(client.wait_until_up())
 
 
+def test_a_session_that_hangs_up_once_it_has_written_leaves_nothing_to_embed(
+    database: str,
+) -> None:
+    waiting = "select count(*)::integer from diary.search_document where vectors_by is null"
+
+    def leaves_nothing() -> bool:
+        with raw_client(environment(database_url=database, embeddings="default")) as client:
+            client.create()
+            end(client, "stdin closed")
+        return ask(database, waiting) == [(0,)]
+
+    # On a machine that others use, the model may take longer to load than an end may.
+    assert any(leaves_nothing() for _ in range(ATTEMPTS))
+
+
 def test_a_server_with_calls_in_flight_answers_them_and_ends_within_two_seconds(
     data_dir: Path,
 ) -> None:

@@ -16,8 +16,10 @@ from diary_mcp.service.index.indexer import EntryIndexer
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Who ends a server kills it after half a second; closing all takes the rest.
+# Who ends a server by a signal kills it after half a second; closing all takes the rest.
 _LAST_S = 0.25
+# Who closes stdin waits two seconds before the first signal.
+_UNHURRIED_S = 1.0
 
 
 class EagerIndexing:
@@ -27,8 +29,13 @@ class EagerIndexing:
         self._indexer = indexer
         self._activity = activity
         self._is_needed = anyio.Event()
-        self.written = asyncio.Event()
-        """Set with each commit that leaves something to index."""
+        self._written = asyncio.Event()
+        self._has_written = False
+
+    def note_written(self) -> None:
+        """To be told of each commit that leaves something to index."""
+        self._has_written = True
+        self._written.set()
 
     @contextmanager
     def needed(self) -> Generator[None]:
@@ -42,18 +49,32 @@ class EagerIndexing:
     async def run(self) -> None:
         """Indexes what was written since this began, until it is cancelled."""
         while True:
-            await self.written.wait()
+            await self._written.wait()
             await self._is_needed.wait()
-            self.written.clear()
+            self._written.clear()
             try:
                 await self._indexer.index_at_once()
             except Exception:  # noqa: BLE001  # it must outlive its own mistakes
                 _log.exception("indexing.failed")
 
-    async def finish(self) -> None:
-        """At the end of the process: a moment for what waits, where the model is there already."""
+    async def finish(self, hurried: anyio.Event) -> None:
+        """At the end of the process: a moment for what waits, where the model is there already.
+
+        For what this process has written the model is loaded, too, unless somebody is `hurried`.
+        """
         self._activity.end()
-        if self._is_needed.is_set() and self._indexer.is_warm:
-            with anyio.move_on_after(_LAST_S):
+        is_unhurried = self._has_written and not hurried.is_set()
+        if not is_unhurried and not (self._is_needed.is_set() and self._indexer.is_warm):
+            return
+        with anyio.move_on_after(_UNHURRIED_S if is_unhurried else _LAST_S) as patience:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._hurry, patience, hurried)
+                await self._is_needed.wait()
                 await self._indexer.index_at_once()
                 await self._indexer.wait_until_idle()
+                tasks.cancel_scope.cancel()
+
+    async def _hurry(self, patience: anyio.CancelScope, hurried: anyio.Event) -> None:
+        await hurried.wait()
+        left_s = _LAST_S if self._indexer.is_warm else 0
+        patience.deadline = min(patience.deadline, anyio.current_time() + left_s)

@@ -58,7 +58,7 @@ class Session:
 
     async def write(self, count: int) -> None:
         await self.diary.write(*(f"Entry {number}." for number in range(count)))
-        self.eager.written.set()
+        self.eager.note_written()
 
     async def count_waiting(self) -> object:
         ((count,),) = await self.diary.query(WAITING)
@@ -125,6 +125,13 @@ async def test_the_model_begins_to_load_before_the_words_are_indexed(
             await eventually(is_warm)
 
 
+def signal() -> anyio.Event:
+    """One that has come."""
+    event = anyio.Event()
+    event.set()
+    return event
+
+
 async def test_at_the_end_what_waits_is_embedded_by_a_model_that_is_there(
     foundation: Foundation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,12 +142,12 @@ async def test_at_the_end_what_waits_is_embedded_by_a_model_that_is_there(
     with session.activity.change():
         async with session.running():
             await session.write(7)
-            await session.eager.finish()
+            await session.eager.finish(signal())
 
     assert await session.is_indexed()
 
 
-async def test_the_end_waits_for_no_model_that_is_still_to_be_loaded(
+async def test_after_a_signal_the_end_waits_for_no_model_that_is_still_to_be_loaded(
     foundation: Foundation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(eager_module, "_LAST_S", 3_600)
@@ -153,10 +160,64 @@ async def test_the_end_waits_for_no_model_that_is_still_to_be_loaded(
         await embedder.wait_until_asked()
         embedder.is_warm = False
         with anyio.fail_after(60):
-            await session.eager.finish()
+            await session.eager.finish(signal())
     embedder.go_on.set()
 
     assert await session.count_waiting() == 1
+
+
+async def test_without_a_signal_the_end_waits_for_the_model_that_embeds_what_was_written(
+    foundation: Foundation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eager_module, "_UNHURRIED_S", 60)
+    embedder = SlowEmbedder()
+    embedder.is_warm = False
+    session = Session(foundation, embedder)
+
+    async with session.running(), anyio.create_task_group() as tasks:
+        await session.write(3)
+        tasks.start_soon(session.eager.finish, anyio.Event())
+        await embedder.wait_until_asked()
+        embedder.is_warm = False
+        embedder.go_on.set()
+
+    assert await session.is_indexed()
+
+
+async def test_a_signal_ends_the_wait_for_a_model_that_is_still_to_be_loaded(
+    foundation: Foundation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patience in ("_UNHURRIED_S", "_LAST_S"):
+        monkeypatch.setattr(eager_module, patience, 3_600)
+    embedder, coming = SlowEmbedder(), anyio.Event()
+    session = Session(foundation, embedder)
+
+    with anyio.fail_after(60):
+        async with session.running(), anyio.create_task_group() as tasks:
+            await session.write(1)
+            tasks.start_soon(session.eager.finish, coming)
+            await embedder.wait_until_asked()
+            embedder.is_warm = False
+            coming.set()
+    embedder.go_on.set()
+
+    assert await session.count_waiting() == 1
+
+
+async def test_the_end_of_a_session_that_wrote_nothing_loads_no_model(
+    foundation: Foundation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eager_module, "_UNHURRIED_S", 3_600)
+    embedder = WordEmbedder()
+    embedder.is_warm = False
+    session = Session(foundation, embedder)
+    await session.diary.write("Left by a session before.")
+
+    async with session.running():
+        with anyio.fail_after(60):
+            await session.eager.finish(anyio.Event())
+
+    assert not embedder.is_warm
 
 
 async def test_the_end_writes_what_is_embedded_of_a_batch_that_is_not_done(
@@ -171,7 +232,7 @@ async def test_the_end_writes_what_is_embedded_of_a_batch_that_is_not_done(
         await embedder.wait_until_asked()
         session.activity.end()
         embedder.go_on.set()
-        await session.eager.finish()
+        await session.eager.finish(signal())
 
     assert await session.is_indexed()
 
@@ -187,7 +248,7 @@ async def test_the_end_does_not_wait_for_long(
         await session.write(3)
         await embedder.wait_until_asked()
         with anyio.fail_after(60):
-            await session.eager.finish()
+            await session.eager.finish(signal())
     embedder.go_on.set()
 
     assert await session.count_waiting() == 3
