@@ -11,8 +11,9 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
+from threading import Lock
 from typing import IO, NoReturn
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
@@ -42,7 +43,7 @@ class ModelProcess:
         # Texts wait in one line, one of each caller at a time: a question that somebody waits for
         # is not behind all that is being indexed.
         self._line = deque[tuple[str, Future[bytes]]]()
-        self._server = ThreadPoolExecutor(1, thread_name_prefix="embedding")
+        self._asking = Lock()
         self._pipes()
 
     def embed(self, texts: Sequence[str]) -> list[bytes]:
@@ -51,7 +52,7 @@ class ModelProcess:
         Raises:
             EmbeddingUnavailableError: its process has ended, and cannot be started again.
         """
-        return [self._queue_up(text).result() for text in texts]
+        return [self._embed_in_turn(text) for text in texts]
 
     @property
     def is_running(self) -> bool:
@@ -64,13 +65,18 @@ class ModelProcess:
         Raises:
             EmbeddingUnavailableError: it cannot be started.
         """
-        self._server.submit(self._pipes).result()
+        with self._asking:
+            self._pipes()
 
-    def _queue_up(self, text: str) -> Future[bytes]:
+    def _embed_in_turn(self, text: str) -> bytes:
         place = Future[bytes]()
         self._line.append((text, place))
-        self._server.submit(self._serve_next)
-        return place
+        # Whoever waits serves the first in the line: a thread for that would be woken up each time.
+        while not place.done():
+            with self._asking:
+                if not place.done():
+                    self._serve_next()
+        return place.result()
 
     def _serve_next(self) -> None:
         """Serves the first in the line, and with a short text those that follow and are short."""
@@ -79,8 +85,6 @@ class ModelProcess:
             if served and max(len(served[0][0]), len(self._line[0][0])) > _SHORT_CHARACTERS:
                 break
             served.append(self._line.popleft())
-        if not served:
-            return
         try:
             vectors = self._embed([text for text, _ in served])
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait are told
