@@ -17,6 +17,7 @@ from diary_mcp.service.ports.search import (
     PackedDocuments,
     PackedRevisions,
     Postings,
+    QueryWords,
     Snapshot,
     Whose,
 )
@@ -40,9 +41,9 @@ class PostgresSearch:
         self._connection = connection
 
     async def read_snapshot(
-        self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
+        self, reader: Readership, filters: EntryFilters, words: QueryWords, most: int
     ) -> Snapshot:
-        asked = _asked(reader, filters, names, most)
+        asked = _asked(reader, filters, words, most)
         # Groups are asked for where something was open the last time: the first would find nothing.
         may_be_lone = filters.scope == "all" and reader.place is None and not reader.groups
         if may_be_lone and not asked["filtered"]:
@@ -52,9 +53,9 @@ class PostgresSearch:
         return await self._fetch(Snapshot, "read_snapshot", asked)
 
     async def read_diary_snapshot(
-        self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
+        self, reader: Readership, filters: EntryFilters, words: QueryWords, most: int
     ) -> DiarySnapshot | None:
-        asked = _asked(reader, filters, names, most)
+        asked = _asked(reader, filters, words, most)
         return await self._fetch_any(DiarySnapshot, "read_diary_snapshot", asked)
 
     async def list_revisions(self, whose: Whose) -> PackedRevisions:
@@ -119,7 +120,7 @@ class PostgresSearch:
 
 
 def _asked(
-    reader: Readership, filters: EntryFilters, names: Collection[str], most: int
+    reader: Readership, filters: EntryFilters, words: QueryWords, most: int
 ) -> Mapping[str, object]:
     """What a snapshot is asked for."""
     parameters = filter_parameters(filters)
@@ -128,8 +129,9 @@ def _asked(
         **parameters,
         "filtered": any(parameters[name] is not None for name in parameters.keys() - _NOT_MATCHED),
         "most": most,
-        "names": list(names),
-        "ids": [entry_id for entry_id in map(as_entry_id, names) if entry_id is not None],
+        "names": list(words.names),
+        "ids": [entry_id for entry_id in map(as_entry_id, words.names) if entry_id is not None],
+        "terms": list(words.terms),
     }
 
 

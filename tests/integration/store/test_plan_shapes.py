@@ -10,6 +10,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.ports.entries import Readership
+from diary_mcp.service.ports.search import QueryWords
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import PostgresEntries
 from diary_mcp.store.search import PostgresSearch
@@ -55,9 +56,10 @@ async def test_a_search_of_nothing_but_ones_own_is_not_planned_each_time(
     """Planning it took four times as long as all that a search reads."""
     alice = Readership(AgentName("alice"))
     filters = EntryFilters(scope="all", include_superseded=False)
+    words = QueryWords(["backup"], ["backup", "restor"])
     async with foundation.database.connection() as connection:
         for _ in range(20):
-            await PostgresSearch(connection).read_snapshot(alice, filters, [], 100)
+            await PostgresSearch(connection).read_snapshot(alice, filters, words, 100)
         kept = await count_kept(connection, "%counted.revision%")
 
     assert kept > 0

@@ -51,6 +51,19 @@ class Known:
     """Ids of those that pass the filters; `None` where there are none."""
     named: bytes
     """Ids that the query names, or whose key it names; some may be of no entry at all."""
+    terms: Sequence[str] | None
+    """Those of the query's that stand in any of these; `None` where they were not looked up."""
+    posting_ids: Sequence[bytes] | None
+    """For each of the terms, in which entries it stands, and perhaps in more of their owners'."""
+    posting_counts: Sequence[bytes] | None
+    """And how often in each, 32 bits each, big-endian."""
+
+    @property
+    def postings(self) -> "list[Postings] | None":
+        """The terms with their entries, as `SearchReader.read_postings` gives them."""
+        if self.terms is None or self.posting_ids is None or self.posting_counts is None:
+            return None
+        return list(map(Postings, self.terms, self.posting_ids, self.posting_counts))
 
 
 @dataclass(frozen=True)
@@ -150,20 +163,29 @@ class Indexed:
     others: Sequence[EntryId]
 
 
+@dataclass(frozen=True)
+class QueryWords:
+    """What of a query is looked up."""
+
+    names: Collection[str]
+    """Words that may be ids or keys."""
+    terms: Collection[str]
+
+
 class SearchReader(Protocol):
     """The index as rows. Whether the caller may see them is the service's to decide."""
 
     async def read_snapshot(
-        self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
+        self, reader: Readership, filters: EntryFilters, words: QueryWords, most: int
     ) -> Snapshot:
-        """What there is at this moment; `names` are words that may be ids or keys.
+        """What there is at this moment.
 
         At most so many of the caller's own are counted, and where `most` is 0, they are left out.
         """
         ...
 
     async def read_diary_snapshot(
-        self, reader: Readership, filters: EntryFilters, names: Collection[str], most: int
+        self, reader: Readership, filters: EntryFilters, words: QueryWords, most: int
     ) -> DiarySnapshot | None:
         """What there is in the reader's place; `None` where the rows do not open it as a whole."""
         ...

@@ -12,7 +12,14 @@ from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.outline import Within
 from diary_mcp.service.ports.permissions import PermissionReader
-from diary_mcp.service.ports.search import Known, SearchReader, Snapshot, Whose
+from diary_mcp.service.ports.search import (
+    Known,
+    Postings,
+    QueryWords,
+    SearchReader,
+    Snapshot,
+    Whose,
+)
 from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.search.cache import (
     NO_DOCUMENTS,
@@ -45,6 +52,8 @@ class Read:
     entries: SearchedEntries | LargeDiary
     is_reached: bool
     """Whether anything of others' is open to the caller's name, or to any group."""
+    postings: Sequence[Postings] | None = None
+    """Where the query's terms stand, where that was read with the entries."""
 
 
 class DocumentLoader:
@@ -72,7 +81,7 @@ class DocumentLoader:
         self,
         request: SearchRequest,
         reader: Readership,
-        names: Collection[str],
+        words: QueryWords,
         model: str | None,
     ) -> Read:
         """What there is within the scope that the caller may read, or where that is large, where.
@@ -85,7 +94,7 @@ class DocumentLoader:
         """
         diary = None if reader.place is None else reader.place.id
         if diary is not None and request.filters.scope == "all":
-            whole = await self._read_diary(request, reader, diary, names, model)
+            whole = await self._read_diary(request, reader, diary, words, model)
             if whole is not None:
                 return whole
         whose = Whose(request.caller)
@@ -93,7 +102,7 @@ class DocumentLoader:
         view: View | None = None
         async with self._store.reading() as rows:
             snapshot = await rows.search.read_snapshot(
-                reader, request.filters, names, self._most(whose)
+                reader, request.filters, words, self._most(whose)
             )
             if mine and self._is_large(whose, snapshot):
                 view = await self._look(rows, whose, request, model)
@@ -111,14 +120,14 @@ class DocumentLoader:
             return Read(replace(large, shared=seen), snapshot.is_reached)
         own = _by_then(own, request)
         entries = SearchedEntries(own, [request.caller], shared=_by_then(seen, request))
-        return Read(entries, snapshot.is_reached)
+        return Read(entries, snapshot.is_reached, snapshot.postings)
 
     async def _read_diary(
         self,
         request: SearchRequest,
         reader: Readership,
         diary: DiaryId,
-        names: Collection[str],
+        words: QueryWords,
         model: str | None,
     ) -> Read | None:
         """All that is in the diary, or `None` where the rows do not open it as a whole."""
@@ -126,7 +135,7 @@ class DocumentLoader:
         part, view = NO_PART, None
         async with self._store.reading() as rows:
             snapshot = await rows.search.read_diary_snapshot(
-                reader, request.filters, names, self._most(whose)
+                reader, request.filters, words, self._most(whose)
             )
             if snapshot is None:
                 return None
@@ -151,7 +160,7 @@ class DocumentLoader:
         if not await may_read():
             return Read(SearchedEntries(NO_PART, ()), snapshot.is_reached)
         entries = SearchedEntries(_by_then(part, request), snapshot.owners, diary)
-        return Read(entries, snapshot.is_reached)
+        return Read(entries, snapshot.is_reached, snapshot.postings)
 
     def _most(self, whose: Whose) -> int:
         """How many documents are counted: of what is known to be large, none."""

@@ -25,6 +25,7 @@ from diary_mcp.service.index.tokenizer import count_terms, fold
 from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import Embedder, model_version
 from diary_mcp.service.ports.permissions import PermissionReader
+from diary_mcp.service.ports.search import Postings
 from diary_mcp.service.ports.store import Store
 from diary_mcp.service.search.candidates import Sought
 from diary_mcp.service.search.code_table import SharedBits
@@ -154,11 +155,11 @@ class MaterialReader:
             PermissionBackendUnavailableError: something is shared, and nobody can say whether
                 the caller may still read it.
         """
-        read = await self._reader.read(request, reader, query.names, self._model)
+        read = await self._reader.read(request, reader, query.to_look_up, self._model)
         if isinstance(read.entries, LargeDiary):
             material = await self._narrow(request, query, read.entries)
         else:
-            material = await self._gather(request, query, read.entries)
+            material = await self._gather(request, query, read.entries, read.postings)
         return replace(material, is_reached=read.is_reached)
 
     async def _measure_vectors(self) -> int | None:
@@ -170,7 +171,11 @@ class MaterialReader:
         return self._dimensions
 
     async def _gather(
-        self, request: SearchRequest, query: Query, entries: SearchedEntries
+        self,
+        request: SearchRequest,
+        query: Query,
+        entries: SearchedEntries,
+        postings: Sequence[Postings] | None,
     ) -> Material:
         """Of everything there is."""
         waiting = entries.newest(np.flatnonzero(~entries.worded))[:MAX_COUNTED_NOW]
@@ -178,7 +183,7 @@ class MaterialReader:
         unindexed = await self._count_unindexed(indices)
         authors = named_authors(request.query, entries.authors)
         meaning = await self._understand(request.mode, query, authors, entries)
-        found, guesses = await self._look_up(query, entries, unindexed)
+        found, guesses = await self._look_up(query, entries, unindexed, postings)
         spans = _spans(query, entries.years)
         return Material(entries, unindexed, authors, spans, meaning, found, guesses)
 
@@ -279,15 +284,18 @@ class MaterialReader:
         query: Query,
         entries: SearchedEntries,
         unindexed: Sequence[Unindexed],
+        postings: Sequence[Postings] | None,
     ) -> tuple[Found, dict[str, str]]:
         """Where each term occurs, and what stands in for those that occur nowhere."""
         indexed = entries.indexed
+        if postings is None:
+            async with self._store.reading() as rows:
+                postings = await rows.search.read_postings(indexed, query.looked_up)
+        found = entries.find(postings, unindexed)
+        unknown = [term for term in query.terms if term not in found and can_be_guessed(term)]
+        if not unknown:
+            return found, {}
         async with self._store.reading() as rows:
-            postings = await rows.search.read_postings(indexed, query.looked_up)
-            found = entries.find(postings, unindexed)
-            unknown = [term for term in query.terms if term not in found and can_be_guessed(term)]
-            if not unknown:
-                return found, {}
             list_terms = partial(rows.search.list_terms, indexed)
             guesses = await _guess(list_terms, unknown, unindexed)
             more = await rows.search.read_postings(indexed, guesses.values())

@@ -13,7 +13,7 @@ from functools import cached_property
 from diary_mcp.domain.entry import EntryFilters, SearchMode
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.index.tokenizer import fold, list_terms
-from diary_mcp.service.ports.search import SearchPosition
+from diary_mcp.service.ports.search import QueryWords, SearchPosition
 
 MAX_TERMS = 64
 MAX_EXCLUDED = 32
@@ -86,6 +86,11 @@ class Query:
     def looked_up(self) -> set[str]:
         """The terms of the query and of what it excludes."""
         return {*self.terms, *(term for _, terms in self.excluded for term in terms)}
+
+    @property
+    def to_look_up(self) -> QueryWords:
+        """What of the query the store is asked for."""
+        return QueryWords(self.names, self.looked_up)
 
     def literal_for(self, mode: SearchMode) -> str | None:
         """The query as it must stand in a hit, where neither words nor meaning can be searched."""

@@ -33,6 +33,9 @@ select
     end as matching,
     -- include: own_named
     as named,
+    null as terms,
+    null as posting_ids,
+    null as posting_counts,
     shared.ids as shared_ids,
     shared.revisions as shared_revisions,
     shared.eligible as shared_eligible,
@@ -112,9 +115,17 @@ select
     replaced.superseded_by,
     null::bytea as matching,
     -- include: own_named
-    as named
+    as named,
+    words.terms,
+    words.posting_ids,
+    words.posting_counts
 from
     -- include: own_documents
+cross join (select array[%(caller)s::text] as owners) as written
+cross join lateral (
+    -- include: packed_postings
+    where own.documents < %(most)s
+) as words
 where
     not exists (select from diary.reach_of(%(caller)s))
     and not exists (
@@ -154,6 +165,9 @@ select
             select unnest(%(ids)s::uuid []) as id
         ) as e
     ), '') as named,
+    words.terms,
+    words.posting_ids,
+    words.posting_counts,
     written.owners,
     whole.is_own
 from (
@@ -193,6 +207,10 @@ cross join lateral (
 cross join lateral (
     select array(select writer.owner from diary.writers_in(whole.id) as writer) as owners
 ) as written
+cross join lateral (
+    -- include: packed_postings
+    where known.documents < %(most)s
+) as words
 
 -- name: list_revisions
 -- The documents of an owner, or of a diary, each with the number of its state.
@@ -232,16 +250,11 @@ where e.id in (select unnest(%(ids)s::uuid []))
 -- Each term's entries: those of some owners by their index, term by term, because gathering the terms
 -- of all that was found takes longer than finding it; shared ones entry by entry.
 (
-    select asked.term, own.ids, own.counts
-    from unnest(%(terms)s::text []) as asked (term)
+    select own.term, own.ids, own.counts
+    from (select %(owners)s::text [] as owners) as written
     cross join lateral (
-        select
-            string_agg(uuid_send(posting.entry_id), '') as ids,
-            string_agg(int4send(posting.count::integer), '') as counts
-        from diary.posting
-        where posting.owner = any(%(owners)s::text []) and posting.term = asked.term
+        -- include: postings_by_term
     ) as own
-    where own.ids is not null
 )
 union all
 (

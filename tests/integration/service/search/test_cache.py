@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.fields import AgentName, Grantee
+from diary_mcp.service.ports.entries import Readership
+from diary_mcp.service.ports.search import Postings, QueryWords
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -161,6 +163,21 @@ async def test_what_is_kept_is_not_read_again(diary: Searching) -> None:
 
     assert kept.notice is None
     assert anew.notice is not None
+
+
+async def test_where_words_stand_is_read_with_what_there_is(diary: Searching) -> None:
+    """By itself, that would be one round trip more for each search of one's own."""
+    (entry,) = await diary.write("backup backup")
+    await diary.index()
+    everything = EntryFilters(scope="all", include_superseded=False)
+    asked = Readership(ALICE), everything, QueryWords((), ("backup", "moon"))
+
+    async with diary.foundation.store.reading() as rows:
+        snapshot = await rows.search.read_snapshot(*asked, 100)
+        of_a_large_diary = await rows.search.read_snapshot(*asked, 1)
+
+    assert snapshot.postings == [Postings("backup", entry.id.bytes, (2).to_bytes(4, "big"))]
+    assert of_a_large_diary.postings == []
 
 
 async def test_a_change_that_search_reads_makes_a_new_revision(diary: Searching) -> None:

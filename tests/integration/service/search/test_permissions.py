@@ -17,6 +17,7 @@ from diary_mcp.domain.entry import (
 from diary_mcp.domain.errors import NotFoundError
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 from diary_mcp.service.ports.entries import Place, Readership
+from diary_mcp.service.ports.search import Postings, QueryWords
 from diary_mcp.service.search.corpus import SearchedEntries
 from diary_mcp.service.search.loader import DocumentLoader
 from diary_mcp.service.search.query import SearchRequest
@@ -228,20 +229,24 @@ async def test_the_owner_of_a_diary_finds_without_naming_it_what_others_wrote_th
 
 async def test_a_role_that_the_backend_denies_opens_no_diary_to_a_search(diary: Searching) -> None:
     await diary.open_team(BOB)
-    await diary.write(EntryDraft(content="The backup failed.", diary="team"))
+    (entry,) = await diary.write(EntryDraft(content="The backup failed.", diary="team"))
+    await diary.index()
     ((diary_id,),) = await diary.query("select id::text from diary.diary")
     looked = Place(ALICE, "team", DiaryId(UUID(str(diary_id))))
     loader = DocumentLoader(diary.foundation.store, diary.foundation.permissions, no_model)
     request = SearchRequest(BOB, "backup", TEAM, "text", 10, None)
     reader = Readership(BOB, place=looked)
-    open_to_bob = await loader.read(request, reader, (), None)
+    words = QueryWords((), ("backup", "moon"))
+    open_to_bob = await loader.read(request, reader, words, None)
 
     await diary.query("delete from diary.relation_tuple where relation = 'writer'")
 
-    denied = await loader.read(request, reader, (), None)
+    denied = await loader.read(request, reader, words, None)
     assert isinstance(open_to_bob.entries, SearchedEntries)
     assert isinstance(denied.entries, SearchedEntries)
     assert (open_to_bob.entries.size, denied.entries.size) == (1, 0)
+    assert open_to_bob.postings == [Postings("backup", entry.id.bytes, (1).to_bytes(4, "big"))]
+    assert denied.postings is None
 
 
 async def no_model() -> None:
