@@ -27,10 +27,8 @@ from diary_mcp.embeddings.choice import choose_embedder
 from diary_mcp.keys.chain_memory import ChainMemoryFile
 from diary_mcp.keys.key_files import AgentKeys, LocalSigner
 from diary_mcp.lasting_imports import lasting_imports
-from diary_mcp.opening import open_postgres
+from diary_mcp.migrating import open_migrated_database
 from diary_mcp.permissions.embedded import EmbeddedPermissions
-from diary_mcp.postgres.configuration import SERVING_ROLE
-from diary_mcp.postgres.sockets import as_serving_role
 from diary_mcp.service.activity import Activity
 from diary_mcp.service.agents.removal import RemovalService
 from diary_mcp.service.agents.tokens import TokenService
@@ -51,26 +49,17 @@ from diary_mcp.service.sharing.unanswered_writes import SecondLooks
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
 from diary_mcp.store.connecting import Limits, open_blocking_connection
-from diary_mcp.store.database import (
-    LONGEST_STATEMENT_S,
-    Database,
-    WaitLimits,
-    connect,
-    open_database,
-)
+from diary_mcp.store.database import Database, WaitLimits, open_database
 from diary_mcp.store.drift import PostgresDriftFinder
 from diary_mcp.store.entries import PostgresAnnouncements
 from diary_mcp.store.housekeeping import PostgresHousekeeping
-from diary_mcp.store.migrations import apply_pending, making_workflow_schema, migrating
 from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.relation_tuples import PostgresTuples
 from diary_mcp.store.search_index import PostgresSearchIndex
-from diary_mcp.store.serving_role import let_serve, require_grants
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.takeover import PostgresExecutors, PostgresStandby
 from diary_mcp.store.tokens import PostgresTokens
-from diary_mcp.store.workflow_queue import check_workflow_schema
 from diary_mcp.workflows.chores import queue_chores
 from diary_mcp.workflows.loop import end_tasks
 from diary_mcp.workflows.ports import RuntimeStore, Work
@@ -87,7 +76,6 @@ _SETTLING_CONNECTIONS = 4
 # It asks the permission backend in its transactions, for as long as that has something to say.
 _SETTLING_WAITS = WaitLimits(transaction_s=0)
 _BACKLOG_S = 15
-_MIGRATION_LIMITS: Limits = MappingProxyType({"idle_in_transaction_session_timeout": "60s"})
 # DBOS commits three times for every workflow that runs, and nobody waits for these commits. What a
 # crash of PostgreSQL takes of them is how far workflows had come; those run again. That there is a
 # workflow was committed by the unit of work, which does wait (docs/DBOS.md).
@@ -143,23 +131,9 @@ async def open_foundation(
         DatabaseUnavailableError: PostgreSQL cannot be started, reached or migrated.
     """
     async with (
-        open_postgres(settings) as url,
-        found_on(url, settings, telemetry, with_keys=with_keys) as foundation,
+        open_migrated_database(settings) as url,
+        lay_foundation(url, settings, telemetry, with_keys=with_keys) as foundation,
     ):
-        yield foundation
-
-
-@asynccontextmanager
-async def found_on(
-    url: str, settings: Settings, telemetry: Telemetry = NO_TELEMETRY, *, with_keys: bool = False
-) -> AsyncGenerator[Foundation]:
-    """The same on the PostgreSQL that the settings name, which is open.
-
-    Raises:
-        DatabaseUnavailableError: PostgreSQL cannot be reached or migrated.
-    """
-    served = await _migrate(url, settings)
-    async with lay_foundation(served, settings, telemetry, with_keys=with_keys) as foundation:
         yield foundation
 
 
@@ -167,14 +141,20 @@ async def found_on(
 async def lay_foundation(
     url: str, settings: Settings, telemetry: Telemetry = NO_TELEMETRY, *, with_keys: bool = False
 ) -> AsyncGenerator[Foundation]:
-    """The same on a database that is migrated and whose server was looked at.
+    """The same on a database that was looked at a moment ago, and is migrated.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL cannot be reached.
     """
     async with (
         # None of them stays open: nearly all servers are idle nearly all the time.
-        open_database(url, max_size=_CALL_CONNECTIONS, min_size=0, idle_s=_CALL_IDLE_S) as database,
+        open_database(
+            url,
+            max_size=_CALL_CONNECTIONS,
+            min_size=0,
+            idle_s=_CALL_IDLE_S,
+            has_answered=True,
+        ) as database,
         open_database(
             url,
             max_size=_SETTLING_CONNECTIONS,
@@ -236,40 +216,6 @@ async def lay_foundation(
             ),
             telemetry=telemetry,
         )
-
-
-@asynccontextmanager
-async def open_migrated_database(settings: Settings) -> AsyncGenerator[str]:
-    """The URL of the database, with our migrations and DBOS's applied, for whoever serves.
-
-    The embedded one is served by a role that owns nothing of it.
-
-    Raises:
-        DatabaseUnavailableError: PostgreSQL cannot be started, reached or migrated.
-    """
-    async with open_postgres(settings) as url:
-        yield await _migrate(url, settings)
-
-
-async def _migrate(url: str, settings: Settings) -> str:
-    async with migrating(url) as connection:
-        for migration in await apply_pending(connection):
-            _log.info("migration.applied", name=migration.name)
-        # Nearly every start: nothing is left to be done, on one connection.
-        if settings.database_url is None and await check_workflow_schema(connection):
-            await let_serve(connection, SERVING_ROLE)
-            return as_serving_role(url)
-    if settings.database_url is not None:
-        await require_grants(url)
-    async with making_workflow_schema(url) as is_to_be_made:
-        if is_to_be_made:
-            await anyio.to_thread.run_sync(_migrate_dbos, url)
-            _log.info("migration.applied", name="dbos")
-    if settings.database_url is not None:
-        return url
-    async with connect(url) as connection:
-        await let_serve(connection, SERVING_ROLE)
-    return as_serving_role(url)
 
 
 @asynccontextmanager
@@ -464,16 +410,6 @@ def _check_signature(key: PublicKey, signature: str, message: bytes) -> bool:
 
 def _database_name(settings: Settings) -> str:
     return "embedded" if settings.database_url is None else "postgresql"
-
-
-def _migrate_dbos(url: str) -> None:
-    from diary_mcp.workflows.dbos_process import migrate_dbos  # noqa: PLC0415  # imports DBOS
-
-    migrate_dbos(
-        partial(
-            open_blocking_connection, url, _MIGRATION_LIMITS, longest_wait_s=LONGEST_STATEMENT_S
-        )
-    )
 
 
 def _import_runtime():  # noqa: ANN202  # inferred: naming the type would import DBOS

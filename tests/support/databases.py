@@ -16,7 +16,7 @@ import psycopg
 from anyio.from_thread import start_blocking_portal
 from psycopg import sql
 
-from diary_mcp.app import open_migrated_database
+from diary_mcp.migrating import open_migrated_database
 from diary_mcp.postgres.embedded import embedded_postgres
 from diary_mcp.settings import Settings
 from support.paths import keys_of

@@ -3,8 +3,8 @@
 import anyio
 import click
 
-from diary_mcp.app import open_migrated_database
 from diary_mcp.commands.options import with_settings
+from diary_mcp.migrating import open_migrated_database
 from diary_mcp.settings import Settings
 
 

@@ -38,6 +38,8 @@ _LOOK_AT_WORK_S: dict["Duty", float] = {"run": 1.0, "watch": 2.0}
 _AFTER_COMMIT_S = 0.5
 # A client that has not said anything by then is not kept waiting either.
 _FIRST_WORD_S = 0.5
+# Nor do workflows wait for a call that takes long, or for ever new ones.
+_FIRST_CALLS_S = 1.0
 
 
 class DiaryHost:
@@ -94,10 +96,13 @@ class DiaryHost:
         if self._foundation is not None and self._duty != "rest":
             await self._foundation.eager_indexing.finish(hurried)
 
-    async def run(self, first_answer: anyio.Event) -> None:
+    async def run(
+        self, first_answer: anyio.Event, wait_until_idle: Callable[[], Awaitable[None]]
+    ) -> None:
         """Runs until it is cancelled; a backend that is down is tried again and again.
 
-        Starts after the first answer, so that it does not compete with it for the processor.
+        Starts after the first answer, so that it does not compete with it for the processor, and
+        workflows after the answers to the calls that have waited for the diary.
         """
         with anyio.move_on_after(_FIRST_WORD_S):
             await first_answer.wait()
@@ -109,6 +114,8 @@ class DiaryHost:
                     _log.info("diary.up", **vars(foundation.diary.backends))
                     # What settles must not wait for DBOS, nor depend on it.
                     async with _import_app().settle_beside_queue(foundation):
+                        with anyio.move_on_after(_FIRST_CALLS_S):
+                            await wait_until_idle()
                         await self._keep_workflows_running(foundation)
             except UnavailableError as error:
                 _log.warning("diary.down", reason=str(error))
@@ -118,11 +125,16 @@ class DiaryHost:
 
     @asynccontextmanager
     async def _open_foundation(self) -> AsyncGenerator["Foundation"]:
-        """Everything is imported while the embedded PostgreSQL starts."""
+        """Everything is imported while the embedded PostgreSQL starts, and then answers."""
         async with start_postgres(self._settings) as ready:
-            app = await anyio.to_thread.run_sync(_import_app)
-            async with app.found_on(
-                await ready(), self._settings, self._telemetry, with_keys=self._with_keys
+            migrating = await anyio.to_thread.run_sync(_import_migrating)
+
+            async def migrate() -> str:
+                return await migrating.migrate_to_serve(await ready(), self._settings)
+
+            url, app = await asyncio.gather(migrate(), anyio.to_thread.run_sync(_import_app))
+            async with app.lay_foundation(
+                url, self._settings, self._telemetry, with_keys=self._with_keys
             ) as foundation:
                 yield foundation
 
@@ -189,11 +201,18 @@ async def _answers(check: Callable[[], Awaitable[None]]) -> bool:
     return True
 
 
-def _import_app():  # noqa: ANN202  # inferred: a module
+def _import_migrating():  # noqa: ANN202  # inferred: a module
     with lasting_imports():
         # Whole, before any part of it, as the thread does that has started PostgreSQL: where one of
         # two has begun with a part, each may wait for the other, and Python lets an import fail.
         import_module("psycopg")
+        from diary_mcp import migrating  # noqa: PLC0415  # late, see above
+
+    return migrating
+
+
+def _import_app():  # noqa: ANN202  # inferred: a module
+    with lasting_imports():
         from diary_mcp import app  # noqa: PLC0415  # late, see above
 
     return app

@@ -88,7 +88,7 @@ async def _serve(
     status = 0
     refusal: DiaryError | None = None
     async with anyio.create_task_group() as background:
-        background.start_soon(host.run, now)
+        background.start_soon(host.run, now, in_flight.wait_until_idle)
         background.start_soon(watchers.run)
         refusal = await _find_refusal(host, settings, options)
         if refusal is None:

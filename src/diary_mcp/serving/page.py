@@ -43,7 +43,7 @@ async def serve_page(
     watchers = Watchers(host)
     dispatcher = Dispatcher(host, lambda _context: caller)
     desk = Desk(dispatcher, door, base, look, Changes(watchers), sign_in_connection)
-    connection_drain = ConnectionDrain()
+    connection_drain, in_flight = ConnectionDrain(), InFlight()
     now = anyio.Event()
     now.set()
     status = 0
@@ -51,10 +51,10 @@ async def serve_page(
         address = f"{_LOOPBACK}:{listeners[0].getsockname()[1]}"
         app = HostCheck(connection_drain.watch(page_app(desk)), only_from(address))
         async with anyio.create_task_group() as background:
-            background.start_soon(host.run, now)
+            background.start_soon(host.run, now, in_flight.wait_until_idle)
             background.start_soon(watchers.run)
             background.start_soon(_tell, tell, f"http://{address}{base}/sign-in?link={door.secret}")
-            status = await serve_http(app, listeners, connection_drain, InFlight())
+            status = await serve_http(app, listeners, connection_drain, in_flight)
             background.cancel_scope.cancel()
     return status
 

@@ -50,7 +50,7 @@ async def _serve(settings: Settings, telemetry: Telemetry) -> int:
     observe(server, telemetry, caller_of)
     status = 0
     async with anyio.create_task_group() as background:
-        background.start_soon(host.run, in_flight.first_answer)
+        background.start_soon(host.run, in_flight.first_answer, in_flight.wait_until_idle)
         background.start_soon(watchers.run)
         status = await serve_stdio(server, in_flight, host.came_up, host.finish)
         background.cancel_scope.cancel()

@@ -24,22 +24,21 @@ async def let_serve(connection: Connection, role: str) -> None:
             await connection.execute(_SQL["let_serve"], {"role": role})
 
 
-async def require_grants(url: str) -> None:
-    """Makes sure that whom `url` signs in may serve.
+async def require_grants(connection: Connection) -> None:
+    """Makes sure that whoever is signed in on the connection may serve.
 
     Raises:
-        DatabaseUnavailableError: no answer, or what is missing, by name.
+        DatabaseUnavailableError: what is missing, by name.
     """
-    async with connect(url) as connection:
-        missing = await _list(connection, _SQL["list_missing"], None)
-        if missing:
-            named = ", ".join(missing[:_NAMED])
-            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-            user = connection.info.user
-            raise DatabaseUnavailableError(
-                f"The database user {user!r} lacks {named}{more}. Let the owner of the schema "
-                f"`diary` run `select diary.let_serve('{user}')` once (docs/security.md)."
-            )
+    missing = await _list(connection, _SQL["list_missing"], None)
+    if missing:
+        named = ", ".join(missing[:_NAMED])
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        user = connection.info.user
+        raise DatabaseUnavailableError(
+            f"The database user {user!r} lacks {named}{more}. Let the owner of the schema "
+            f"`diary` run `select diary.let_serve('{user}')` once (docs/security.md)."
+        )
 
 
 async def list_excess(url: str) -> list[str]:

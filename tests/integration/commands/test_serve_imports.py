@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from support.clients import environment, raw_client
@@ -35,6 +36,13 @@ import diary_mcp.postgres.lease
 
 print(json.dumps(list(sys.modules)))
 """
+_MIGRATING = """
+import json, sys
+import diary_mcp.serving.host
+import diary_mcp.migrating
+
+print(json.dumps(list(sys.modules)))
+"""
 _SEARCHING = """
 import json, sys
 import diary_mcp.service.search.engine
@@ -59,7 +67,7 @@ class Meeting:
     begun, met = threading.Event(), threading.Event()
 
     def find_spec(self, name, path=None, target=None):
-        if name == "diary_mcp.app":
+        if name == "diary_mcp.migrating":
             self.begun.wait(20)
         elif name == "psycopg._server_cursor_async" and not self.begun.is_set():
             self.begun.set()
@@ -68,6 +76,30 @@ class Meeting:
             self.met.set()
 
 sys.meta_path.insert(0, Meeting())
+main()
+"""
+_HASTE = """
+import sys, threading
+from importlib.machinery import PathFinder
+from diary_mcp.__main__ import main
+
+class Haste:
+    begun = threading.Event()
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "dbos":
+            self.begun.set()
+        elif name == "diary_mcp.keys.ed25519":
+            spec = PathFinder.find_spec(name, path)
+            execute = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: self.wait() or execute(module)
+            return spec
+
+    def wait(self):
+        if self.begun.wait(0.5):
+            raise RuntimeError("DBOS is imported while a call waits for its answer.")
+
+sys.meta_path.insert(0, Haste())
 main()
 """
 _LATER = {
@@ -106,6 +138,13 @@ def test_the_embedded_postgresql_is_started_before_the_rest_is_imported() -> Non
     assert imported & _LATER == set()
 
 
+def test_the_database_is_migrated_before_the_rest_is_imported() -> None:
+    imported = _printed_by(_MIGRATING)
+
+    assert "diary_mcp.store.migrations" in imported
+    assert imported & (_LATER - {"psycopg", "diary_mcp.domain.entry"}) == set()
+
+
 def test_a_search_imports_of_numpy_only_what_it_uses() -> None:
     imported = _printed_by(_SEARCHING)
 
@@ -124,11 +163,23 @@ def test_two_threads_that_import_the_driver_at_the_same_time_do_no_harm(tmp_path
     with raw_client(settings) as first:
         first.wait_until_up()
         # PostgreSQL is there already: who asks it imports the driver while the rest is imported.
-        with raw_client(settings, start=_start_meeting) as second:
+        with raw_client(settings, start=partial(_start, _MEETING)) as second:
             assert second.call("diary_whoami").data["agent"] == "local"
 
 
-def _start_meeting(
+def test_workflows_of_a_session_before_do_not_compete_with_the_first_call(tmp_path: Path) -> None:
+    settings = environment(data_dir=tmp_path)
+    with raw_client(settings) as first:
+        first.call("diary_create", content="Left behind for the next session.")
+
+    with raw_client(settings, start=partial(_start, _HASTE)) as second:
+        written = second.call("diary_create", content="This one waits for its answer.")
+
+    assert not written.is_error
+
+
+def _start(
+    code: str,
     *words: str,
     env: Mapping[str, str],
     stdin: Stream = subprocess.DEVNULL,
@@ -136,7 +187,7 @@ def _start_meeting(
     stderr: Stream = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", _MEETING, *words],
+        [sys.executable, "-c", code, *words],
         env=dict(env),
         start_new_session=True,
         stdin=stdin,
