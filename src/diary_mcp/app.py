@@ -6,7 +6,7 @@ launching DBOS costs more than all the rest, and a mutation only needs DBOS's ta
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -40,11 +40,12 @@ from diary_mcp.service.index.eager_indexing import EagerIndexing
 from diary_mcp.service.index.indexer import EntryIndexer
 from diary_mcp.service.index.tokenizer import WordCounts
 from diary_mcp.service.ports.settlement import DriftCounts, Grant
-from diary_mcp.service.ports.workflows import QUEUES, RelatedId
+from diary_mcp.service.ports.workflows import QUEUES
+from diary_mcp.service.sharing.common_look import CommonLook
 from diary_mcp.service.sharing.eager_settlement import EagerSettlement
 from diary_mcp.service.sharing.overdue_settlement import OverdueSettlement
 from diary_mcp.service.sharing.reconciliation import Repairs, count_drift, preview, reconcile
-from diary_mcp.service.sharing.settlement import is_settled, settle
+from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.service.sharing.unanswered_writes import SecondLooks
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.settings import Settings
@@ -295,11 +296,10 @@ async def watch_queue(foundation: Foundation) -> AsyncGenerator[None]:
 
 
 def _work(foundation: Foundation) -> Work:
-    async def settle_what_is_left(ids: Sequence[RelatedId]) -> None:
-        if not await is_settled(ids, foundation.settlements, foundation.permissions):
-            await foundation.second_looks.settle(ids)
-
-    return Work(settle_what_is_left, foundation.indexer, foundation.diary.signing.expire)
+    look = CommonLook(
+        foundation.second_looks.settle, foundation.settlements, foundation.permissions
+    )
+    return Work(look.settle, foundation.indexer, foundation.diary.signing.expire)
 
 
 async def count_rows_adrift(foundation: Foundation) -> DriftCounts:

@@ -20,7 +20,8 @@ from diary_mcp.domain.relations import (
     parent_tuple,
     viewer_tuple,
 )
-from diary_mcp.service.ports.workflows import RelatedId
+from diary_mcp.service.ports.settlement import WaitingWorkflow
+from diary_mcp.service.ports.workflows import ENTRY_WORKFLOWS, PERMISSION_QUEUE, RelatedId
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.store.database import Connection, Database
 from diary_mcp.store.failures import is_unavailability
@@ -116,6 +117,25 @@ class PostgresSettlements:
             cursor = connection.cursor(row_factory=class_row(_Wanted))
             await cursor.execute(_SQL["read_wanted"], {"ids": list(ids)})
             return PostgresRelations(ids, await cursor.fetchall())
+
+    async def list_waiting(self, limit: int) -> list[WaitingWorkflow]:
+        async with self._database.connection() as connection:
+            cursor = connection.cursor(row_factory=class_row(WaitingWorkflow))
+            await cursor.execute(
+                _SQL["list_waiting"],
+                {
+                    "queue": PERMISSION_QUEUE,
+                    "workflows": list(ENTRY_WORKFLOWS),
+                    "limit": limit,
+                },
+            )
+            return await cursor.fetchall()
+
+    async def end_waiting(self, waiting: Sequence[WaitingWorkflow]) -> None:
+        async with self._database.connection() as connection:
+            await connection.execute(
+                _SQL["end_waiting"], {"ids": [each.workflow_id for each in waiting]}
+            )
 
     async def list_unsettled(self, after: RelatedId | None, limit: int) -> list[RelatedId]:
         async with self._database.connection() as connection:

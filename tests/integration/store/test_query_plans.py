@@ -319,6 +319,7 @@ STATEMENTS = (
     "diary.list_readable by name",
     *("settlement." + name for name in (
         "read_wanted", "mark_applied", "remove_tombstones", "mark_refused", "count_backlog",
+        "list_waiting",
     )),
     *("relation_tuple." + name for name in ("list_memberships", "list_granted")),
     *("suggestion." + name for name in ("suggest_entries", "suggest_sessions", "suggest_tags")),

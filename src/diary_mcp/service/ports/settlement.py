@@ -120,6 +120,34 @@ class Drift(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class WaitingWorkflow:
+    """A workflow of one entry that nobody has begun."""
+
+    workflow_id: str
+    entry_id: EntryId
+
+
+class WaitingStore(SettlementStore, Protocol):
+    async def list_waiting(self, limit: int) -> list[WaitingWorkflow]:
+        """The oldest that wait for an entry whose last change is recorded as settled.
+
+        None of an entry of which one is running.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer in time.
+        """
+        ...
+
+    async def end_waiting(self, waiting: Sequence[WaitingWorkflow]) -> None:
+        """Ends those that still wait, as if they had run.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer in time.
+        """
+        ...
+
+
 class UnsettledStore(SettlementStore, Protocol):
     async def list_unsettled(self, after: RelatedId | None, limit: int) -> list[RelatedId]:
         """Those whose last change is not settled, or was refused; sorted, after `after`."""

@@ -38,8 +38,9 @@ DiaryWorkflow = Literal[
 ]
 RemovalWorkflow = Literal["remove_grantee_relations"]
 PermissionWorkflow = EntryWorkflow | DiaryWorkflow | RemovalWorkflow
+ENTRY_WORKFLOWS: tuple[EntryWorkflow, ...] = get_args(EntryWorkflow)
 PERMISSION_WORKFLOWS: tuple[PermissionWorkflow, ...] = (
-    *get_args(EntryWorkflow),
+    *ENTRY_WORKFLOWS,
     *get_args(DiaryWorkflow),
     *get_args(RemovalWorkflow),
 )
@@ -80,7 +81,7 @@ class PermissionChange:
     @property
     def queue(self) -> str:
         """Where its workflow waits."""
-        return PERMISSION_QUEUE if self.workflow in get_args(EntryWorkflow) else DIARY_QUEUE
+        return PERMISSION_QUEUE if self.workflow in ENTRY_WORKFLOWS else DIARY_QUEUE
 
     def arguments(self, trace_parent: str | None = None) -> list[list[str] | str | None]:
         """Positional arguments of the workflow, as JSON values.

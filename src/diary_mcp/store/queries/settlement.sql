@@ -234,3 +234,57 @@ select
 -- name: get_identity
 select identity.id
 from diary.identity
+
+-- name: list_waiting
+-- Workflows of one entry each that DBOS would claim next, of entries whose last change is recorded as
+-- settled. What another executor runs for an entry may still write, and the next one has to look at
+-- that. One that goes on with a trace runs, so that its span is there.
+with oldest as materialized (
+    select
+        workflow.workflow_uuid,
+        workflow.queue_partition_key as partition,
+        -- Whatever else may stand there is nothing to fail of.
+        case
+            when workflow.queue_partition_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                then workflow.queue_partition_key::uuid
+        end as entry_id
+    from dbos.workflow_status as workflow
+    where
+        workflow.queue_name = %(queue)s
+        and workflow.status = 'ENQUEUED'
+        and workflow.name = any(%(workflows)s)
+        and workflow.serialization = 'portable_json'
+    order by workflow.priority, workflow.created_at
+    limit %(limit)s
+)
+select oldest.workflow_uuid as workflow_id, oldest.entry_id
+from oldest
+inner join diary.entry_permission as permission on permission.entry_id = oldest.entry_id
+inner join dbos.workflow_input as input on input.workflow_uuid = oldest.workflow_uuid
+where
+    permission.applied_generation >= permission.generation
+    and permission.refusal is null
+    and permission.deleted_at is null
+    and input.inputs like '{"positionalArgs" : [["' || oldest.partition || '"],%%'
+    and input.inputs !~ '"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"\]'
+    and not exists (
+        select
+        from dbos.workflow_status as running
+        where
+            running.queue_name = %(queue)s
+            and running.status = 'PENDING'
+            and running.queue_partition_key = oldest.partition
+    )
+
+-- name: end_waiting
+-- Those that nobody has begun meanwhile.
+with waiting as materialized (
+    select workflow.workflow_uuid
+    from dbos.workflow_status as workflow
+    where workflow.workflow_uuid = any(%(ids)s) and workflow.status = 'ENQUEUED'
+    for update skip locked
+)
+update dbos.workflow_status
+-- include: as_if_it_had_run
+from waiting
+where workflow_status.workflow_uuid = waiting.workflow_uuid

@@ -99,10 +99,7 @@ superseded as materialized (
     for update skip locked
 )
 update dbos.workflow_status
-set
-    status = 'SUCCESS',
-    updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint,
-    completed_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
+-- include: as_if_it_had_run
 from superseded
 where workflow_status.workflow_uuid = superseded.workflow_uuid
 returning workflow_status.workflow_uuid
