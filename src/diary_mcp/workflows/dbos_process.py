@@ -173,6 +173,8 @@ def launch_dbos(
                 polling_interval_sec=max(
                     _TIMES_AS_SELDOM[queue] * poll_rate.interval_s, _SHORTEST_POLLING_S[queue]
                 ),
+                # By default DBOS asks for each whether this is the latest version; all are.
+                on_conflict="always_update",
             )
     except (SQLAlchemyError, DBOSException) as error:
         raise _unavailable(error) from error
