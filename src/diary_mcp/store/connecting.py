@@ -20,7 +20,7 @@ from diary_mcp.store.bounded_connection import (
     BoundedConnection,
     Connection,
 )
-from diary_mcp.store.packed_ids import register_packed_ids
+from diary_mcp.store.packed_arrays import register_packed_arrays
 from diary_mcp.store.sql import load_queries
 
 Limits = Mapping[str, str]
@@ -163,7 +163,7 @@ async def prepare_session(connection: Connection, url: str, limits: Limits = NO_
     """
     # Each row of a list has some, and Python's own reader takes ten times as long.
     set_json_loads(from_json, connection)
-    register_packed_ids(connection.adapters)
+    register_packed_arrays(connection.adapters)
     await connection.execute(_SQL["set_session"], _session(url, limits))
 
 

@@ -31,6 +31,7 @@ from diary_mcp.service.ports.entries import (
 from diary_mcp.service.ports.search import Candidates, SharedWords
 from diary_mcp.store.database import Connection, connect, fetch_count, fetch_flag
 from diary_mcp.store.failures import translate_errors
+from diary_mcp.store.packed_arrays import Texts
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("entry")
@@ -306,7 +307,7 @@ def reader_parameters(reader: Readership) -> dict[str, object]:
     """The reader as every reading statement takes it."""
     return {
         "caller": reader.caller,
-        "grantees": [reader.caller, *reader.groups],
+        "grantees": Texts([reader.caller, *reader.groups]),
         **place_parameters(reader.place),
     }
 

@@ -19,7 +19,7 @@ from diary_mcp.service.ports.outline import (
 from diary_mcp.service.ports.search import MAX_VOCABULARY, PackedDocuments, Whose
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
-from diary_mcp.store.packed_ids import PackedIds
+from diary_mcp.store.packed_arrays import PackedIds
 from diary_mcp.store.search import prefix_bounds
 from diary_mcp.store.sql import load_queries
 

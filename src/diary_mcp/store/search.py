@@ -23,7 +23,7 @@ from diary_mcp.service.ports.search import (
 )
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
-from diary_mcp.store.packed_ids import PackedIds
+from diary_mcp.store.packed_arrays import PackedIds, Texts
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("search")
@@ -74,7 +74,7 @@ class PostgresSearch:
         if not terms or not (indexed.owners or indexed.others):
             return []
         cursor = self._connection.cursor(row_factory=class_row(Postings))
-        asked = {**_looked_up(indexed), "terms": list(set(terms))}
+        asked = {**_looked_up(indexed), "terms": Texts(set(terms))}
         await cursor.execute(_SQL["read_postings"], asked, binary=True)
         return await cursor.fetchall()
 
@@ -101,7 +101,8 @@ class PostgresSearch:
         if not ids:
             return []
         cursor = self._connection.cursor(row_factory=class_row(Entry))
-        await cursor.execute(_SQL["list_entries"], {**reader_parameters(reader), "ids": list(ids)})
+        packed = PackedIds(b"".join(each.bytes for each in ids))
+        await cursor.execute(_SQL["list_entries"], {**reader_parameters(reader), "ids": packed})
         return await cursor.fetchall()
 
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
@@ -129,9 +130,9 @@ def _asked(
         **parameters,
         "filtered": any(parameters[name] is not None for name in parameters.keys() - _NOT_MATCHED),
         "most": most,
-        "names": list(words.names),
+        "names": Texts(words.names),
         "ids": [entry_id for entry_id in map(as_entry_id, words.names) if entry_id is not None],
-        "terms": list(words.terms),
+        "terms": Texts(words.terms),
     }
 
 
@@ -145,7 +146,7 @@ def prefix_bounds(prefixes: Collection[str]) -> Mapping[str, object]:
 
 def _looked_up(indexed: Indexed) -> Mapping[str, object]:
     return {
-        "owners": list(indexed.owners),
+        "owners": Texts(indexed.owners),
         "diary": indexed.diary,
         "shared": list(indexed.others),
     }

@@ -23,7 +23,7 @@ Ids = NDArray[np.bytes_]
 MAX_BYTES = 64 * 2**20
 """How much of documents a process keeps at most."""
 
-_ID_BYTES = 16
+ID_BYTES = 16
 _BYTES_BESIDE_VECTORS = 128
 _NOWHERE = -1
 _EPOCH_YEAR = 1970
@@ -196,7 +196,7 @@ async def renew(
 
 def as_ids(column: bytes) -> Ids:
     """16 bytes each. An id that ends in zeros reads shorter, and compares the same."""
-    return np.frombuffer(column, dtype=f"S{_ID_BYTES}")
+    return np.frombuffer(column, dtype=f"S{ID_BYTES}")
 
 
 def as_entry_ids(ids: Ids) -> list[EntryId]:
@@ -205,7 +205,7 @@ def as_entry_ids(ids: Ids) -> list[EntryId]:
 
 def as_uuids(ids: Ids) -> list[UUID]:
     packed = ids.tobytes()
-    return [UUID(bytes=packed[i : i + _ID_BYTES]) for i in range(0, len(packed), _ID_BYTES)]
+    return [UUID(bytes=packed[i : i + ID_BYTES]) for i in range(0, len(packed), ID_BYTES)]
 
 
 def as_integers(column: bytes, kind: str) -> Integers:

@@ -1,6 +1,6 @@
 """The entries that one search looks at: one diary, or the caller's own and what others share."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId
 from diary_mcp.service.ports.search import Indexed, Postings
 from diary_mcp.service.search.cache import (
+    ID_BYTES,
     NO_DOCUMENTS,
     Documents,
     Ids,
+    as_entry_ids,
     as_flags,
     as_ids,
     as_integers,
@@ -180,8 +182,8 @@ class SearchedEntries:
     def id_at(self, index: int) -> EntryId:
         return EntryId(UUID(bytes=self._ids[index : index + 1].tobytes()))
 
-    def ids_at(self, indices: Iterable[int] | Integers) -> list[EntryId]:
-        return [self.id_at(int(index)) for index in indices]
+    def ids_at(self, indices: Sequence[int] | Integers) -> list[EntryId]:
+        return as_entry_ids(self._ids[np.asarray(indices, np.int64)])
 
     def indices_of(self, ids: Collection[EntryId]) -> Integers:
         """Where these entries are; those that are not among these are left out."""
@@ -199,8 +201,8 @@ class SearchedEntries:
         `known` ones are of other entries.
         """
         found = dict(known or {})
-        for posting in postings:
-            found[posting.term] = _with(found.get(posting.term), self._read(posting))
+        for posting, read in zip(postings, self._read(postings), strict=True):
+            found[posting.term] = _with(found.get(posting.term), read)
         now: dict[str, tuple[list[int], list[int]]] = {}
         for entry in unindexed:
             for term, count in entry.counts.items():
@@ -250,13 +252,19 @@ class SearchedEntries:
         """The indices, that of the newest entry first: ids tell when an entry was made."""
         return [int(index) for index in indices[np.argsort(self._ids[indices])[::-1]]]
 
-    def _read(self, posting: Postings) -> tuple[Integers, Floats]:
-        indices = self._indices(as_ids(posting.ids))
-        counts = as_integers(posting.counts, ">i4").astype(np.float64)
+    def _read(self, postings: Sequence[Postings]) -> Iterator[tuple[Integers, Floats]]:
+        """Of each term; all are looked up together."""
+        indices = self._indices(as_ids(b"".join(posting.ids for posting in postings)))
+        counts = as_integers(b"".join(posting.counts for posting in postings), ">i4")
         present = indices >= 0
         # The words of an entry that was changed are outdated until it is indexed again.
         present[present] = self.worded[indices[present]]
-        return indices[present], counts[present]
+        start = 0
+        for posting in postings:
+            end = start + len(posting.ids) // ID_BYTES
+            kept = present[start:end]
+            yield indices[start:end][kept], counts[start:end][kept].astype(np.float64)
+            start = end
 
     def _find_heirs(self, superseded_by: Ids) -> Integers:
         """Itself of what is eligible, and of what is superseded what is at the end of the chain."""

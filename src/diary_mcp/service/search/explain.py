@@ -1,6 +1,6 @@
 """Why an entry is a hit, which passage of it shows that, and what a search says beside its hits."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,11 +56,11 @@ class Explanation:
             matched=(*words, *self._reasons(index)) or (self._faint_reason(),),
         )
 
-    def _words(self, present: Collection[str]) -> list[str]:
+    def _words(self, present: set[str]) -> list[str]:
         """Words of the query as they were written, or what was found in their place."""
         matched: list[str] = []
         for word, terms in self.query.words:
-            if any(term in present for term in terms):
+            if not present.isdisjoint(terms):
                 matched.append(word)
             else:
                 guessed = [self.guesses[term] for term in terms if term in self.guesses]

@@ -24,6 +24,7 @@ from diary_mcp.service.ports.search import (
 )
 from diary_mcp.service.ports.store import Reading, Store
 from diary_mcp.service.search.cache import (
+    ID_BYTES,
     NO_DOCUMENTS,
     Documents,
     as_ids,
@@ -51,7 +52,6 @@ _LEFT_AT_MOST = 1
 _AT_ONCE = 5_000
 _MOST_CHANGES = 20_000
 _MERGED_FROM = 1_000
-_ID_BYTES = 16
 
 _ReadPage = Callable[[PagePosition | None], Awaitable[tuple[PackedDocuments, PagePosition | None]]]
 
@@ -157,7 +157,7 @@ class Outlines:
             changes = await rows.outlines.list_changes(whose, kept.horizon, _MOST_CHANGES)
             # Time that goes back is that of another server, put in the place of the one before.
             is_other = int(changes.horizon) < int(kept.horizon)
-            if is_other or len(changes.ids) >= _ID_BYTES * _MOST_CHANGES:
+            if is_other or len(changes.ids) >= ID_BYTES * _MOST_CHANGES:
                 kept = await self._make(rows, whose, model, dimensions)
                 changes = await rows.outlines.list_changes(whose, kept.horizon, _MOST_CHANGES)
             revisions = as_integers(changes.revisions, ">i8")

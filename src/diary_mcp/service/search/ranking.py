@@ -181,7 +181,7 @@ def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights)
     return Ranking(
         scores=scores,
         text=text,
-        cosines=np.nan_to_num(cosines, nan=-1.0),
+        cosines=np.where(np.isnan(cosines), -1.0, cosines),
         deviations=deviations,
         context=context,
         dated=dated,
@@ -271,33 +271,33 @@ def _in_context(corpus: Corpus, own: Floats, weights: Weights) -> Floats:
     """The weighted mean of an entry's own score and its neighbours' in the same session."""
     if not corpus.sessions.any():
         return own
-    total, weight = own.copy(), np.ones(corpus.size)
-    share = np.minimum(1.0, weights.context_length / np.maximum(corpus.lengths, 1))
+    # All columns session by session: what stands beside an entry there is its neighbour.
+    line = corpus.line
+    in_line, sessions, lengths = own[line], corpus.sessions[line], corpus.lengths[line]
+    share = np.minimum(1.0, weights.context_length / np.maximum(lengths, 1))
+    total, weight = in_line.copy(), np.ones(corpus.size)
     steps = [(-d, worth) for d, worth in enumerate(weights.before, 1)]
     steps += [(d, worth) for d, worth in enumerate(weights.after, 1)]
     for distance, worth in steps:
-        neighbours = _neighbours(corpus, corpus.line, distance)
-        present = neighbours != _NOWHERE
-        near = np.where(present, share * worth, 0.0)
+        here, there = _side_by_side(distance)
+        together = (sessions[here] == sessions[there]) & (sessions[here] != 0)
+        near = np.where(together, share[here] * worth, 0.0)
         if distance == -1:
-            answers = (
-                present & corpus.is_question[neighbours] & (corpus.lengths < weights.context_length)
-            )
-            near += share * weights.after_question * answers
-        total += near * own[neighbours]
-        weight += near
-    return total / weight
+            is_question = corpus.is_question[line[there]]
+            answers = together & is_question & (lengths[here] < weights.context_length)
+            near += share[here] * weights.after_question * answers
+        total[here] += near * in_line[there]
+        weight[here] += near
+    context = np.empty(corpus.size)
+    context[line] = total / weight
+    return context
 
 
-def _neighbours(corpus: Corpus, line: Integers, distance: int) -> Integers:
-    """Which entry stands so far behind each in its session."""
-    beside = np.full(corpus.size, _NOWHERE, dtype=np.int64)
-    first, second = (line[-distance:], line[:distance]) if distance < 0 else (
-        line[:-distance], line[distance:]
-    )  # fmt: skip
-    together = (corpus.sessions[first] == corpus.sessions[second]) & (corpus.sessions[first] != 0)
-    beside[first[together]] = second[together]
-    return beside
+def _side_by_side(distance: int) -> tuple[slice, slice]:
+    """All that have something so far behind them in a column, and what these have there."""
+    if distance < 0:
+        return slice(-distance, None), slice(distance)
+    return slice(-distance), slice(distance, None)
 
 
 def _score_authors(corpus: Corpus, named: Sequence[str], weights: Weights) -> tuple[Flags, Floats]:
