@@ -4,30 +4,12 @@ import numpy as np
 
 from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.ports.search import Whose
-from diary_mcp.service.search.cache import CacheKey, DocumentCache, Documents, as_ids, join
+from diary_mcp.service.search.cache import CacheKey, DocumentCache, join
+from support.kept_documents import documents
 
 ALICE = CacheKey(Whose(AgentName("alice")), "model")
 BOB = CacheKey(Whose(AgentName("bob")), "model")
 CAROL = CacheKey(Whose(AgentName("carol")), "model")
-
-
-def documents(*names: int, vector: bytes = b"vector") -> Documents:
-    """Documents whose ids are these numbers, shifted so that they end in zeros."""
-    size = len(names)
-    return Documents(
-        ids=as_ids(b"".join((name << 64).to_bytes(16, "big") for name in names)),
-        revisions=np.array(names, dtype=np.int64),
-        worded=np.ones(size, dtype=np.bool_),
-        created=np.zeros(size, dtype=np.int64),
-        days=np.zeros(size),
-        sessions=np.zeros(size, dtype=np.int64),
-        lengths=np.ones(size),
-        words=np.ones(size),
-        is_question=np.zeros(size, dtype=np.bool_),
-        authors=np.array(["ann"] * size, dtype=np.object_),
-        sizes=np.full(size, len(vector)),
-        vectors=vector * size,
-    )
 
 
 def test_places_are_found_in_any_order_and_what_is_not_there_is_not() -> None:
