@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 
 from diary_mcp.domain.time_parsing import MONTH, MONTHS, read_time
 
@@ -42,7 +43,7 @@ def find_spans(query: str, *, today: date, years: Collection[int]) -> list[DateS
     nearest = sorted(years, key=lambda year: (abs(year - today.year), year))[:MAX_YEARS]
     spans: dict[DateSpan, None] = {}
     rest, named = query, 0
-    for pattern, list_spans in _FORMS:
+    for pattern, list_spans in _forms():
         kept: list[str] = []
         end = 0
         for match in pattern.finditer(rest):
@@ -63,11 +64,11 @@ def read_span(text: str, today: date) -> DateSpan | None:
     or last year's where May is still to come.
     """
     # A month's name alone is a word or a month; here it is the month.
-    words = _LEADING.sub("", text.strip()).capitalize()
+    words = _without_leading(text).capitalize()
     day = read_time(words)
     if isinstance(day, date) and not isinstance(day, datetime):
         return DateSpan(day, day)
-    for pattern, list_spans in (*_FORMS, *_WHOLE_FORMS):
+    for pattern, list_spans in (*_forms(), *_whole_forms()):
         match = pattern.fullmatch(words)
         if match:
             years = range(today.year - 8, today.year + 1)
@@ -83,10 +84,10 @@ def read_period(text: str, now: datetime) -> tuple[datetime, datetime] | None:
     Beside what `read_span` reads, "now", "2 hours ago" and "the last 24 hours". `None` where it
     names none.
     """
-    words = _LEADING.sub("", text.strip())
+    words = _without_leading(text)
     if words.lower() == "now":
         return now, now
-    hours = _HOURS.fullmatch(words)
+    hours = re.fullmatch(_HOURS, words, re.IGNORECASE)
     if hours is None:
         span = read_span(text, now.date())
         return span and _as_instants(span)
@@ -200,6 +201,10 @@ def _month(year: int, month: int) -> DateSpan:
     return DateSpan(first, first.replace(day=calendar.monthrange(year, month)[1]))
 
 
+def _without_leading(text: str) -> str:
+    return re.sub(_LEADING, "", text.strip(), flags=re.IGNORECASE)
+
+
 def _number(count: str) -> int:
     return int(count) if count.isdecimal() else _NUMBERS[count.lower()]
 
@@ -214,34 +219,38 @@ _NAME = f"(?P<month>{MONTH})"
 _UNIT = "(?P<unit>day|week|month|year)"
 _LAST = "last|past|previous"
 _SECONDS = {"hour": 3600, "hr": 3600, "minute": 60, "min": 60, "second": 1, "sec": 1}
-_LEADING = re.compile(r"^(?:on|in|during|since|from|until|the)\s+(?:the\s+)?", re.IGNORECASE)
-
-
-_HOURS = re.compile(
-    rf"(?:(?P<last>{_LAST})\s+)?(?:{_COUNT}\s+)?(?P<unit>{'|'.join(_SECONDS)})s?(?(last)|\s+ago)",
-    re.IGNORECASE,
+_LEADING = r"^(?:on|in|during|since|from|until|the)\s+(?:the\s+)?"
+_HOURS = (
+    rf"(?:(?P<last>{_LAST})\s+)?(?:{_COUNT}\s+)?(?P<unit>{'|'.join(_SECONDS)})s?(?(last)|\s+ago)"
 )
 
 
-def _forms(*forms: tuple[str, _ListSpans]) -> tuple[tuple[re.Pattern[str], _ListSpans], ...]:
+def _compiled(*forms: tuple[str, _ListSpans]) -> tuple[tuple[re.Pattern[str], _ListSpans], ...]:
     return tuple((re.compile(pattern, re.IGNORECASE), list_spans) for pattern, list_spans in forms)
 
 
-_FORMS = _forms(
-    (r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", _day),
-    (rf"\b{_DAY}(?:\s+of)?\s+{_NAME}\b\.?,?(?:\s+{_YEAR}\b)?", _in_each_year),
-    (rf"\b{_NAME}\b\.?\s+{_DAY}\b(?![0-9])(?:,?\s*{_YEAR}\b)?", _in_each_year),
-    (rf"\b(?P<day>){_NAME}\b\.?,?(?:\s+(?:of\s+)?{_YEAR}\b)?", _in_each_year),
-    (r"\b(?:today|tonight|(?:day\s+before\s+)?yesterday|(?:last|this)\s+night)\b", _near_today),
-    (
-        rf"\b(?P<which>{_LAST}|this)\s+(?P<unit>week|month|year|{'|'.join(_WEEKDAYS)})\b",
-        _beside,
-    ),
-    (rf"\b{_COUNT}\s+{_UNIT}s?\s+ago\b", _some_ago),
-)
-# What is no date within a sentence.
-_WHOLE_FORMS = _forms(
-    (rf"(?:{_LAST})\s+{_COUNT}\s+{_UNIT}s?", _until_today),
-    ("|".join(_WEEKDAYS), _weekday),
-    (rf"{_YEAR}(?:-(?P<month>[0-9]{{1,2}}))?", _numbered),
-)
+# Compiled where somebody asks for a time: that takes longer than reading this file.
+@cache
+def _forms() -> tuple[tuple[re.Pattern[str], _ListSpans], ...]:
+    return _compiled(
+        (r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b", _day),
+        (rf"\b{_DAY}(?:\s+of)?\s+{_NAME}\b\.?,?(?:\s+{_YEAR}\b)?", _in_each_year),
+        (rf"\b{_NAME}\b\.?\s+{_DAY}\b(?![0-9])(?:,?\s*{_YEAR}\b)?", _in_each_year),
+        (rf"\b(?P<day>){_NAME}\b\.?,?(?:\s+(?:of\s+)?{_YEAR}\b)?", _in_each_year),
+        (r"\b(?:today|tonight|(?:day\s+before\s+)?yesterday|(?:last|this)\s+night)\b", _near_today),
+        (
+            rf"\b(?P<which>{_LAST}|this)\s+(?P<unit>week|month|year|{'|'.join(_WEEKDAYS)})\b",
+            _beside,
+        ),
+        (rf"\b{_COUNT}\s+{_UNIT}s?\s+ago\b", _some_ago),
+    )
+
+
+@cache
+def _whole_forms() -> tuple[tuple[re.Pattern[str], _ListSpans], ...]:
+    """What is no date within a sentence."""
+    return _compiled(
+        (rf"(?:{_LAST})\s+{_COUNT}\s+{_UNIT}s?", _until_today),
+        ("|".join(_WEEKDAYS), _weekday),
+        (rf"{_YEAR}(?:-(?P<month>[0-9]{{1,2}}))?", _numbered),
+    )
