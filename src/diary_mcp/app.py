@@ -295,6 +295,13 @@ async def watch_queue(foundation: Foundation) -> AsyncGenerator[None]:
             yield
 
 
+@asynccontextmanager
+async def leave_queue(foundation: Foundation) -> AsyncGenerator[None]:
+    """Leaves the queue to the process whose it is."""
+    with foundation.eager_indexing.left_to_others():
+        yield
+
+
 def _work(foundation: Foundation) -> Work:
     look = CommonLook(
         foundation.second_looks.settle, foundation.settlements, foundation.permissions

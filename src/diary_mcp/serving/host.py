@@ -6,7 +6,7 @@ database driver and everything behind it.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -93,7 +93,7 @@ class DiaryHost:
 
         A shorter one once somebody is `hurried`, and none where another process does it.
         """
-        if self._foundation is not None and self._duty != "rest":
+        if self._foundation is not None:
             await self._foundation.eager_indexing.finish(hurried)
 
     async def run(
@@ -148,7 +148,7 @@ class DiaryHost:
     async def _keep_workflows_running(self, foundation: "Foundation") -> None:
         """Does what falls to this process: runs workflows, watches for work, or rests."""
         app = _import_app()
-        doing = {"run": app.run_queue, "watch": app.watch_queue, "rest": nullcontext}
+        doing = {"run": app.run_queue, "watch": app.watch_queue, "rest": app.leave_queue}
         async with app.standing_by(foundation) as standby:
             while True:
                 try:

@@ -29,6 +29,7 @@ class EagerIndexing:
         self._indexer = indexer
         self._activity = activity
         self._is_needed = anyio.Event()
+        self._is_left_to_others = anyio.Event()
         self._written = asyncio.Event()
         self._has_written = False
 
@@ -39,12 +40,21 @@ class EagerIndexing:
 
     @contextmanager
     def needed(self) -> Generator[None]:
-        """While the block runs, this process indexes; otherwise another does, with one model."""
+        """While the block runs, this process indexes."""
         self._is_needed.set()
         try:
             yield
         finally:
             self._is_needed = anyio.Event()
+
+    @contextmanager
+    def left_to_others(self) -> Generator[None]:
+        """While the block runs, another process does, with one model for all."""
+        self._is_left_to_others.set()
+        try:
+            yield
+        finally:
+            self._is_left_to_others = anyio.Event()
 
     async def run(self) -> None:
         """Indexes what was written since this began, until it is cancelled."""
@@ -52,15 +62,13 @@ class EagerIndexing:
             await self._written.wait()
             await self._is_needed.wait()
             self._written.clear()
-            try:
-                await self._indexer.index_at_once()
-            except Exception:  # noqa: BLE001  # it must outlive its own mistakes
-                _log.exception("indexing.failed")
+            await self._index()
 
     async def finish(self, hurried: anyio.Event) -> None:
         """At the end of the process: a moment for what waits, where the model is there already.
 
-        For what this process has written the model is loaded, too, unless somebody is `hurried`.
+        For what this process has written the model is loaded, too, unless somebody is `hurried` or
+        it turns out that another process does it.
         """
         self._activity.end()
         is_unhurried = self._has_written and not hurried.is_set()
@@ -69,8 +77,9 @@ class EagerIndexing:
         with anyio.move_on_after(_UNHURRIED_S if is_unhurried else _LAST_S) as patience:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._hurry, patience, hurried)
+                tasks.start_soon(self._leave_to_others, patience)
                 await self._is_needed.wait()
-                await self._indexer.index_at_once()
+                await self._index()
                 await self._indexer.wait_until_idle()
                 tasks.cancel_scope.cancel()
 
@@ -78,3 +87,13 @@ class EagerIndexing:
         await hurried.wait()
         left_s = _LAST_S if self._indexer.is_warm else 0
         patience.deadline = min(patience.deadline, anyio.current_time() + left_s)
+
+    async def _leave_to_others(self, patience: anyio.CancelScope) -> None:
+        await self._is_left_to_others.wait()
+        patience.cancel()
+
+    async def _index(self) -> None:
+        try:
+            await self._indexer.index_at_once()
+        except Exception:  # noqa: BLE001  # neither a session nor its end may fail by it
+            _log.exception("indexing.failed")

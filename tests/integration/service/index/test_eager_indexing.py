@@ -47,6 +47,13 @@ class SlowEmbedder(WordEmbedder):
         await eventually(lambda: anyio.to_thread.run_sync(self.begun.wait, 60))
 
 
+class BrokenEmbedder(WordEmbedder):
+    """Fails as no embedder should."""
+
+    def embed(self, texts: Sequence[str]) -> list[bytes]:
+        raise RuntimeError(texts)
+
+
 class Session:
     """A process that writes, and indexes beside the queue."""
 
@@ -162,6 +169,36 @@ async def test_after_a_signal_the_end_waits_for_no_model_that_is_still_to_be_loa
         with anyio.fail_after(60):
             await session.eager.finish(signal())
     embedder.go_on.set()
+
+    assert await session.count_waiting() == 1
+
+
+async def test_the_end_waits_for_nothing_once_another_process_is_found_to_index(
+    foundation: Foundation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eager_module, "_UNHURRIED_S", 3_600)
+    session = Session(foundation, WordEmbedder())
+
+    async with session.running(needed=False):
+        await session.write(1)
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as ending:
+                ending.start_soon(session.eager.finish, anyio.Event())
+                await anyio.wait_all_tasks_blocked()
+                with session.eager.left_to_others():
+                    await anyio.wait_all_tasks_blocked()
+
+    assert await session.count_waiting() == 1
+
+
+async def test_the_end_goes_on_where_indexing_fails_as_nobody_expects(
+    foundation: Foundation,
+) -> None:
+    session = Session(foundation, BrokenEmbedder())
+
+    async with session.running():
+        await session.write(1)
+        await session.eager.finish(anyio.Event())
 
     assert await session.count_waiting() == 1
 
