@@ -35,8 +35,8 @@ _WORDS_AT_ONCE = 64
 _VECTORS_AT_ONCE = 4
 _PAUSE_S = 0.1
 # While changes come in, words of several are indexed together: a batch of one needs all the
-# statements that one of fifty does.
-_GATHER_S = 0.25
+# statements that one of fifty does. A search reads what is not indexed yet.
+_GATHER_S = 1.0
 # The model's share of the time while changes come in is an eighth, for two minutes of a run.
 _REST = 7
 _COURTESY_S = 120.0
@@ -124,9 +124,14 @@ class EntryIndexer:
         indexed = 0
         while count := await self._index_words():
             indexed += count
-            if count < _WORDS_AT_ONCE and self._activity.is_lively:
-                await self._activity.pause(_GATHER_S)
+            if count < _WORDS_AT_ONCE:
+                await self._gather()
         return indexed
+
+    async def _gather(self) -> None:
+        until = time.monotonic() + _GATHER_S
+        while self._activity.is_lively and time.monotonic() < until:
+            await self._activity.pause(_PAUSE_S)
 
     async def _index_words(self) -> int:
         async with self._store.claim("words", WORDS_VERSION, _WORDS_AT_ONCE) as claim:

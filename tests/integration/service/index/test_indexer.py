@@ -192,6 +192,27 @@ async def test_words_that_come_while_changes_are_made_are_indexed_together(
     assert len(index.batches) < 6
 
 
+async def test_words_are_gathered_only_for_as_long_as_somebody_writes(
+    foundation: Foundation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexer_module, "_GATHER_S", 1_000_000)
+    index, activity = CountingIndex(foundation.settling_database), Activity()
+    diary = Searching(foundation, None)
+
+    async def is_first_indexed() -> bool:
+        return sum(index.batches) == 1
+
+    await diary.write("The first.")
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            with activity.change():
+                group.start_soon(EntryIndexer(index, None, activity).index_waiting)
+                await eventually(is_first_indexed)
+                await diary.write("The second.")
+
+    assert sum(index.batches) == 2
+
+
 async def test_a_write_does_not_wait_for_the_index(diary: Searching) -> None:
     (entry,) = await diary.write("The backup failed.")
     store = PostgresSearchIndex(diary.foundation.settling_database)
