@@ -31,7 +31,7 @@ from diary_mcp.service.search.phrases import (
     MAX_LOOKED_THROUGH,
     Texts,
 )
-from diary_mcp.service.search.query import Query, parse_query
+from diary_mcp.service.search.query import Query, SearchRequest, parse_query
 from diary_mcp.service.search.ranking import (
     Corpus,
     Flags,
@@ -42,7 +42,6 @@ from diary_mcp.service.search.ranking import (
     Weights,
     rank,
 )
-from diary_mcp.service.search.request import SearchRequest
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,14 @@ from diary_mcp.domain.entry import Entry, SearchHit, SearchMode
 from diary_mcp.domain.fields import counted
 from diary_mcp.service.index.passages import cut_snippet
 from diary_mcp.service.search.corpus import Found, SearchedEntries, Unindexed
-from diary_mcp.service.search.query import MAX_EXCLUDED, MAX_PHRASES, MAX_TERMS, Query
+from diary_mcp.service.search.query import (
+    MAX_EXCLUDED,
+    MAX_PHRASES,
+    MAX_TERMS,
+    Query,
+    SearchRequest,
+)
 from diary_mcp.service.search.ranking import Ranking, Weights
-from diary_mcp.service.search.request import SearchRequest
 
 _NEIGHBOUR_HELPED = 0.3
 _MAX_TOLD = 5

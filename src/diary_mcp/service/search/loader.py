@@ -38,8 +38,8 @@ from diary_mcp.service.search.cache import (
 from diary_mcp.service.search.corpus import NO_PART, Part, SearchedEntries
 from diary_mcp.service.search.large import Outlines, View
 from diary_mcp.service.search.narrowing import LargeDiary
+from diary_mcp.service.search.query import SearchRequest
 from diary_mcp.service.search.ranking import Flags, Integers
-from diary_mcp.service.search.request import SearchRequest
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

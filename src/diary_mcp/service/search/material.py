@@ -45,6 +45,7 @@ from diary_mcp.service.search.phrases import (
 from diary_mcp.service.search.query import (
     MAX_GUESSED,
     Query,
+    SearchRequest,
     can_be_guessed,
     guess_terms,
     named_authors,
@@ -57,7 +58,6 @@ from diary_mcp.service.search.ranking import (
     Statistics,
     Weights,
 )
-from diary_mcp.service.search.request import SearchRequest
 from diary_mcp.service.search.terms import Terms
 from diary_mcp.service.search.together import together
 

@@ -1,4 +1,4 @@
-"""The query as people and models write it, taken apart.
+"""What is asked for, and the query as people and models write it, taken apart.
 
 Words, phrases, slips of the finger.
 Any text is a query; none is an error.
@@ -7,11 +7,13 @@ Any text is a query; none is an error.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
-from diary_mcp.domain.entry import SearchMode
+from diary_mcp.domain.entry import EntryFilters, SearchMode
+from diary_mcp.domain.fields import AgentName
 from diary_mcp.service.index.tokenizer import fold, list_terms
-from diary_mcp.service.ports.search import QueryWords
+from diary_mcp.service.ports.search import QueryWords, SearchPosition
 
 MAX_TERMS = 64
 MAX_EXCLUDED = 32
@@ -31,6 +33,27 @@ _EDGES = ".,;:!?()[]{}<>'\"`“”\u2018\u2019"
 _SHORTEST = 5
 _SHORTEST_FOR_TWO = 8
 _SHORTEST_PREFIX = 6
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """One page of one search, as it is asked for."""
+
+    caller: AgentName
+    query: str
+    filters: EntryFilters
+    mode: SearchMode
+    limit: int
+    position: SearchPosition | None
+
+    @property
+    def created_by(self) -> datetime | None:
+        return None if self.position is None else self.position.created_by
+
+    @property
+    def seen(self) -> frozenset[bytes]:
+        """Marks of those that the pages before showed."""
+        return frozenset() if self.position is None else self.position.seen
 
 
 @dataclass(frozen=True)

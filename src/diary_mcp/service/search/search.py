@@ -25,7 +25,7 @@ from diary_mcp.service.ports.index import Embedder
 from diary_mcp.service.ports.permissions import PermissionReader
 from diary_mcp.service.ports.search import SearchPosition
 from diary_mcp.service.ports.store import Store
-from diary_mcp.service.search.request import SearchRequest
+from diary_mcp.service.search.query import SearchRequest
 
 if TYPE_CHECKING:
     from diary_mcp.service.search.engine import FoundPage, SearchEngine

@@ -20,7 +20,7 @@ from diary_mcp.service.ports.entries import Place, Readership
 from diary_mcp.service.ports.search import Postings, QueryWords
 from diary_mcp.service.search.corpus import SearchedEntries
 from diary_mcp.service.search.loader import DocumentLoader
-from diary_mcp.service.search.request import SearchRequest
+from diary_mcp.service.search.query import SearchRequest
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 
 pytestmark = pytest.mark.anyio
