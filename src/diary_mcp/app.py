@@ -178,7 +178,7 @@ async def lay_foundation(
             telemetry,
             wants_signatures=settings.signing == "on",
             committed=prompt.committed,
-            written=eager_indexing.note_written,
+            written=eager_indexing.written.set,
         )
         backends = BackendNames(_database_name(settings), permissions.name)
         signing = _signing(settings, with_keys=with_keys)

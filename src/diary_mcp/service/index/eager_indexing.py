@@ -30,13 +30,9 @@ class EagerIndexing:
         self._activity = activity
         self._is_needed = anyio.Event()
         self._is_left_to_others = anyio.Event()
-        self._written = asyncio.Event()
+        self.written = asyncio.Event()
+        """Set with each commit that leaves something to index."""
         self._has_written = False
-
-    def note_written(self) -> None:
-        """To be told of each commit that leaves something to index."""
-        self._has_written = True
-        self._written.set()
 
     @contextmanager
     def needed(self) -> Generator[None]:
@@ -59,9 +55,10 @@ class EagerIndexing:
     async def run(self) -> None:
         """Indexes what was written since this began, until it is cancelled."""
         while True:
-            await self._written.wait()
+            await self.written.wait()
+            self._has_written = True
             await self._is_needed.wait()
-            self._written.clear()
+            self.written.clear()
             await self._index()
 
     async def finish(self, hurried: anyio.Event) -> None:
@@ -71,7 +68,8 @@ class EagerIndexing:
         it turns out that another process does it.
         """
         self._activity.end()
-        is_unhurried = self._has_written and not hurried.is_set()
+        has_written = self._has_written or self.written.is_set()
+        is_unhurried = has_written and not hurried.is_set()
         if not is_unhurried and not (self._is_needed.is_set() and self._indexer.is_warm):
             return
         with anyio.move_on_after(_UNHURRIED_S if is_unhurried else _LAST_S) as patience:

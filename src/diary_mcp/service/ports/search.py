@@ -58,13 +58,6 @@ class Known:
     posting_counts: Sequence[bytes] | None
     """And how often in each, 32 bits each, big-endian."""
 
-    @property
-    def postings(self) -> "list[Postings] | None":
-        """The terms with their entries, as `SearchReader.read_postings` gives them."""
-        if self.terms is None or self.posting_ids is None or self.posting_counts is None:
-            return None
-        return list(map(Postings, self.terms, self.posting_ids, self.posting_counts))
-
 
 @dataclass(frozen=True)
 class DiarySnapshot(Known):

@@ -120,7 +120,7 @@ class DocumentLoader:
             return Read(replace(large, shared=seen), snapshot.is_reached)
         own = _by_then(own, request)
         entries = SearchedEntries(own, [request.caller], shared=_by_then(seen, request))
-        return Read(entries, snapshot.is_reached, snapshot.postings)
+        return Read(entries, snapshot.is_reached, _list_postings(snapshot))
 
     async def _read_diary(
         self,
@@ -160,7 +160,7 @@ class DocumentLoader:
         if not await may_read():
             return Read(SearchedEntries(NO_PART, ()), snapshot.is_reached)
         entries = SearchedEntries(_by_then(part, request), snapshot.owners, diary)
-        return Read(entries, snapshot.is_reached, snapshot.postings)
+        return Read(entries, snapshot.is_reached, _list_postings(snapshot))
 
     def _most(self, whose: Whose) -> int:
         """How many documents are counted: of what is known to be large, none."""
@@ -294,6 +294,13 @@ class DocumentLoader:
 
 async def _always() -> bool:
     return True
+
+
+def _list_postings(known: Known) -> list[Postings] | None:
+    """As `SearchReader.read_postings` gives them."""
+    if known.terms is None or known.posting_ids is None or known.posting_counts is None:
+        return None
+    return list(map(Postings, known.terms, known.posting_ids, known.posting_counts))
 
 
 def _by_then(part: Part, request: SearchRequest) -> Part:

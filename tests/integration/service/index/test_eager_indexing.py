@@ -65,7 +65,7 @@ class Session:
 
     async def write(self, count: int) -> None:
         await self.diary.write(*(f"Entry {number}." for number in range(count)))
-        self.eager.note_written()
+        self.eager.written.set()
 
     async def count_waiting(self) -> object:
         ((count,),) = await self.diary.query(WAITING)

@@ -10,7 +10,7 @@ from diary_mcp.app import Foundation
 from diary_mcp.domain.entry import EntryChanges, EntryDraft, EntryFilters, SearchHit, SearchMode
 from diary_mcp.domain.fields import AgentName, Grantee
 from diary_mcp.service.ports.entries import Readership
-from diary_mcp.service.ports.search import Postings, QueryWords
+from diary_mcp.service.ports.search import QueryWords
 from support.searching import ALICE, BOB, Searching, WordEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -176,8 +176,9 @@ async def test_where_words_stand_is_read_with_what_there_is(diary: Searching) ->
         snapshot = await rows.search.read_snapshot(*asked, 100)
         of_a_large_diary = await rows.search.read_snapshot(*asked, 1)
 
-    assert snapshot.postings == [Postings("backup", entry.id.bytes, (2).to_bytes(4, "big"))]
-    assert of_a_large_diary.postings == []
+    assert (snapshot.terms, snapshot.posting_ids) == (["backup"], [entry.id.bytes])
+    assert snapshot.posting_counts == [(2).to_bytes(4, "big")]
+    assert of_a_large_diary.terms == []
 
 
 async def test_a_change_that_search_reads_makes_a_new_revision(diary: Searching) -> None:
