@@ -7,6 +7,7 @@ wait as well, and where all is settled these end, as if they had run.
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.service.ports.permissions import PermissionWriter
 from diary_mcp.service.ports.settlement import WaitingStore
 from diary_mcp.service.ports.workflows import RelatedId
@@ -47,6 +48,8 @@ class CommonLook:
             if not others or not await is_settled(looked_at, self._store, self._writer):
                 return False
             await self._store.end_waiting(others)
+        except UnavailableError:
+            return False  # of so many, one answer may be missing where these have theirs
         finally:
             self._looks = False
         return True

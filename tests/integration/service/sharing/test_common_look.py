@@ -1,14 +1,18 @@
 """One workflow looks for many: what is settled needs no run of its own."""
 
+from collections.abc import Collection
 from uuid import uuid4
 
 import anyio
 import pytest
 
+from diary_mcp.domain.errors import PermissionBackendUnavailableError
 from diary_mcp.domain.fields import EntryId
+from diary_mcp.domain.relations import RelationTuple
 from diary_mcp.service.ports.workflows import PermissionChange
 from diary_mcp.service.sharing.common_look import CommonLook
-from support.workflows import BOB, Diary, open_diary
+from diary_mcp.service.sharing.settlement import settle
+from support.workflows import BOB, Diary, TupleTable, open_diary
 
 pytestmark = pytest.mark.anyio
 
@@ -98,6 +102,31 @@ async def test_where_the_backend_differs_from_settled_rows_each_workflow_looks_f
         assert await list_ended(diary) == set()
 
         await look(diary).settle([lost])
+        assert await diary.all_tuples() == await diary.wanted_tuples()
+
+
+class ForgetfulTuples(TupleTable):
+    """Answers a question about one entry, and seldom all of many."""
+
+    async def list_entry_tuples(self, entry_ids: Collection[EntryId]) -> set[RelationTuple]:
+        if len(entry_ids) > 1:
+            raise PermissionBackendUnavailableError("No answer.")
+        return await super().list_entry_tuples(entry_ids)
+
+
+async def test_where_the_backend_cannot_tell_of_all_a_workflow_looks_for_its_own(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        await create_settled(diary)
+        own = await diary.create()
+        forgetful = ForgetfulTuples(database_url)
+
+        await CommonLook(
+            lambda ids: settle(ids, diary.settlements, forgetful), diary.settlements, forgetful
+        ).settle([own])
+
+        assert await list_ended(diary) == set()
         assert await diary.all_tuples() == await diary.wanted_tuples()
 
 
