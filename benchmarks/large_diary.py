@@ -161,14 +161,32 @@ def open_to_team(url: str) -> None:
         connection.execute("vacuum analyze")
 
 
-async def measure(
-    settings: Settings, entries: int, compared: int, rounds: int, rows: list[str]
-) -> None:
+@dataclass(frozen=True)
+class Measured:
+    """One reader's searches of one diary."""
+
+    settings: Settings
+    entries: int
+    whose: str
+    queries: Sequence[str]
+    taken: Taken
+    first_s: float
+    peak_mib: int
+
+    def row(self, recall: str) -> str:
+        return (
+            f"| {self.entries} | {self.whose} | {self.taken} | {self.first_s:.1f} | "
+            f"{self.peak_mib} | {recall} |"
+        )
+
+
+async def measure(settings: Settings, entries: int, rounds: int) -> list[Measured]:
     embedder = OfflineEmbedder()
     async with open_foundation(settings), open_postgres(settings) as url:
         wanted = describe(entries, 1, f"one diary; {model_version(embedder.name)}")
         await asyncio.to_thread(load_of, url, [Writer(ALONE, entries)], wanted, embedder)
         await asyncio.to_thread(open_to_team, url)
+    measured: list[Measured] = []
     for whose in READERS:
         async with open_foundation(settings) as foundation:
             queries = list(questions(Vocabulary(), rounds, seed=1))
@@ -178,15 +196,16 @@ async def measure(
             first_s = perf_counter() - started
             taken = await outlined.ask_all(whose, queries)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // MIB
-            recall = "not compared"
-            if compared:
-                recall = f"{await _recall(settings, whose, queries[:compared], taken):.3f}"
-            rows.append(f"| {entries} | {whose} | {taken} | {first_s:.1f} | {peak} | {recall} |")
-            click.echo(rows[-1])
+            measured.append(Measured(settings, entries, whose, queries, taken, first_s, peak))
+            click.echo(measured[-1].row("not compared"))
+    return measured
 
 
-async def _recall(settings: Settings, whose: str, queries: Sequence[str], taken: Taken) -> float:
+async def find_recall(measured: Measured, compared: int) -> str:
     """How many of the best ten of the exact ranking are among those that were found."""
+    if not compared:
+        return "not compared"
+    settings, hits = measured.settings, measured.taken.hits[:compared]
     shared = total = 0
     async with open_postgres(settings) as url:
         patient = Settings.model_validate(
@@ -194,11 +213,11 @@ async def _recall(settings: Settings, whose: str, queries: Sequence[str], taken:
         )
         async with open_foundation(patient) as foundation:
             exact = Searches(foundation, OfflineEmbedder(), settings.data_dir, EVERYTHING_FITS)
-            for found, query in zip(taken.hits, queries, strict=False):
-                best = await exact.ask(whose, query)
+            for found, query in zip(hits, measured.queries, strict=False):
+                best = await exact.ask(measured.whose, query)
                 shared += len({hit.id for hit in found} & {hit.id for hit in best})
                 total += len(best)
-    return shared / total
+    return f"{shared / total:.3f}"
 
 
 async def measure_vectors(settings: Settings, entries: int, rounds: int, rows: list[str]) -> None:
@@ -239,9 +258,14 @@ def main(
     machine = describe_machine(quick=False)
     rows: list[str] = list(HEAD)
     click.echo("\n".join(rows))
+    measured: list[Measured] = []
     for entries in sizes:
         settings = Settings(data_dir=folder / f"large-{entries}")
-        asyncio.run(measure(settings, entries, compared, rounds, rows))
+        measured += asyncio.run(measure(settings, entries, rounds))
+    # After all: what ranks exactly takes memory that the next would be charged with.
+    for each in measured:
+        rows.append(each.row(asyncio.run(find_recall(each, compared))))
+        click.echo(rows[-1])
     if pgvector:
         rows += ["", *PGVECTOR_HEAD]
         settings = Settings(data_dir=folder / f"large-{sizes[0]}")
