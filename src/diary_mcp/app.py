@@ -149,19 +149,9 @@ async def lay_foundation(
     """
     async with (
         # None of them stays open: nearly all servers are idle nearly all the time.
+        open_database(url, max_size=_CALL_CONNECTIONS, min_size=0, idle_s=_CALL_IDLE_S) as database,
         open_database(
-            url,
-            max_size=_CALL_CONNECTIONS,
-            min_size=0,
-            idle_s=_CALL_IDLE_S,
-            has_answered=True,
-        ) as database,
-        open_database(
-            url,
-            max_size=_SETTLING_CONNECTIONS,
-            min_size=0,
-            waits=_SETTLING_WAITS,
-            has_answered=True,
+            url, max_size=_SETTLING_CONNECTIONS, min_size=0, waits=_SETTLING_WAITS
         ) as settling_database,
         _open_permissions(settings, database) as permissions,
     ):

@@ -336,9 +336,8 @@ async def open_database(
     min_size: int = 1,
     idle_s: float = _IDLE_S,
     waits: WaitLimits = DEFAULT_WAITS,
-    has_answered: bool = False,
 ) -> AsyncGenerator[Database]:
-    """Opens a pool on `url` for as long as the block runs.
+    """Opens a pool on `url` for as long as the block runs, and connects when somebody asks.
 
     Args:
         url: as the user wrote it.
@@ -347,15 +346,7 @@ async def open_database(
             bursts.
         idle_s: for how long the others are kept, about.
         waits: how long this side waits.
-        has_answered: whether the server was seen a moment ago to let this user in.
-
-    Raises:
-        DatabaseUnavailableError: the server gives no answer, or refuses the user or database.
     """
-    # The pool would only say that it timed out; one plain connection says why.
-    if not has_answered:
-        async with connect(url):
-            pass
     pool = TellingPool(
         complete_url(url),
         kwargs={"autocommit": True, "prepare_threshold": _ASKED_BEFORE},
