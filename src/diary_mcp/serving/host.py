@@ -58,8 +58,7 @@ class DiaryHost:
         self._told = anyio.Event()
         self._foundation: Foundation | None = None
         self._failure: UnavailableError | None = None
-        self._duty: Duty | None = None
-        """What falls to this process, while workflows run; by it or by another."""
+        self._workflows_are_running = False
 
     async def __call__(self) -> "Diary":
         """The diary; waits while it comes up for the first time.
@@ -81,7 +80,7 @@ class DiaryHost:
         return Readiness(
             database=await _answers(foundation.database.check),
             permission_backend=await _answers(foundation.permissions.check_ready),
-            workflows=self._duty is not None,
+            workflows=self._workflows_are_running,
         )
 
     async def came_up(self) -> None:
@@ -155,11 +154,11 @@ class DiaryHost:
                     duty = await standby.look()
                     async with doing[duty](foundation):
                         _log.info("workflows.up", duty=duty)
-                        self._duty = duty
+                        self._workflows_are_running = True
                         await _while_it_is(duty, standby, foundation.eager_settlement.noted)
                 except UnavailableError as error:
                     _log.warning("workflows.down", reason=str(error))
-                    self._duty = None
+                    self._workflows_are_running = False
                     await anyio.sleep(_RETRY_S)
 
 

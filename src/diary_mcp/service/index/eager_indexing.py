@@ -6,7 +6,7 @@ that ends soon after it has written would leave the vectors to the next one, whi
 
 import asyncio
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import anyio
 import structlog
@@ -28,29 +28,19 @@ class EagerIndexing:
     def __init__(self, indexer: EntryIndexer, activity: Activity) -> None:
         self._indexer = indexer
         self._activity = activity
-        self._is_needed = anyio.Event()
-        self._is_left_to_others = anyio.Event()
+        self._is_needed = asyncio.Event()
+        self._is_left_to_others = asyncio.Event()
         self.written = asyncio.Event()
         """Set with each commit that leaves something to index."""
         self._has_written = False
 
-    @contextmanager
-    def needed(self) -> Generator[None]:
+    def needed(self) -> AbstractContextManager[None]:
         """While the block runs, this process indexes."""
-        self._is_needed.set()
-        try:
-            yield
-        finally:
-            self._is_needed = anyio.Event()
+        return _while_set(self._is_needed)
 
-    @contextmanager
-    def left_to_others(self) -> Generator[None]:
+    def left_to_others(self) -> AbstractContextManager[None]:
         """While the block runs, another process does, with one model for all."""
-        self._is_left_to_others.set()
-        try:
-            yield
-        finally:
-            self._is_left_to_others = anyio.Event()
+        return _while_set(self._is_left_to_others)
 
     async def run(self) -> None:
         """Indexes what was written since this began, until it is cancelled."""
@@ -95,3 +85,12 @@ class EagerIndexing:
             await self._indexer.index_at_once()
         except Exception:  # noqa: BLE001  # neither a session nor its end may fail by it
             _log.exception("indexing.failed")
+
+
+@contextmanager
+def _while_set(event: asyncio.Event) -> Generator[None]:
+    event.set()
+    try:
+        yield
+    finally:
+        event.clear()
