@@ -26,6 +26,15 @@ class Endpoint:
     requests: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     keys: set[str | None] = field(default_factory=set[str | None])
 
+    def settings(self, model: str) -> dict[str, str]:
+        """What lets a server ask this one."""
+        return {
+            "DIARY_MCP_EMBEDDINGS": "openai",
+            "DIARY_MCP_EMBEDDINGS_URL": self.url,
+            "DIARY_MCP_EMBEDDINGS_MODEL": model,
+            "DIARY_MCP_EMBEDDINGS_API_KEY": "secret",
+        }
+
     def answer(self, body: dict[str, Any]) -> tuple[int, bytes]:
         texts: list[str] = body["input"]
         if self.status != 200 or self.raw is not None:

@@ -203,15 +203,7 @@ def test_a_server_uses_the_endpoint_that_is_set_and_backfills_for_the_next_model
     with own_database(postgres_url) as url:
 
         def server(model: str) -> RawClient:
-            return RawClient(
-                environment(database_url=url)
-                | {
-                    "DIARY_MCP_EMBEDDINGS": "openai",
-                    "DIARY_MCP_EMBEDDINGS_URL": endpoint.url,
-                    "DIARY_MCP_EMBEDDINGS_MODEL": model,
-                    "DIARY_MCP_EMBEDDINGS_API_KEY": "secret",
-                }
-            )
+            return RawClient(environment(database_url=url) | endpoint.settings(model))
 
         def found(client: RawClient) -> tuple[list[str], str | None]:
             answer = client.call("diary_search", query="vehicle", mode="semantic").data
