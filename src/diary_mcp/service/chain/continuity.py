@@ -79,7 +79,7 @@ class Continuity:
         """
         proposed = self._proposed.get(head.hash or "")
         is_at_end = proposed is not None and proposed.sequence == head.sequence
-        if proposed is not None and is_at_end and _is_not_behind(proposed, known):
+        if proposed is not None and is_at_end and _goes_on_from(known, proposed):
             end = proposed
         elif known is None:
             end = await self._meet(chain, head)
@@ -133,7 +133,9 @@ class Continuity:
     ) -> Head:
         if head.sequence == known.sequence and head.hash == known.hash:
             return known
-        if head.sequence <= known.sequence:
+        if head.sequence == known.sequence:
+            raise self._replaced(f"link {head.sequence} is another one")
+        if head.sequence < known.sequence:
             raise self._replaced(f"it ends at link {head.sequence} now")
         check = ChainCheck.going_on(self.agent, self._check_signature, known, own)
         after = known.sequence
@@ -169,5 +171,5 @@ def _has_not_come(moment: datetime) -> bool:
     return moment > datetime.now(UTC) + MAX_CLOCK_AHEAD
 
 
-def _is_not_behind(head: Head, known: Head | None) -> bool:
-    return known is None or head.sequence >= known.sequence
+def _goes_on_from(known: Head | None, head: Head) -> bool:
+    return known is None or head.sequence > known.sequence or head.hash == known.hash

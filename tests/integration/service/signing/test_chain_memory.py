@@ -1,5 +1,6 @@
 """A signer that remembers how far its chain went, and a database that says otherwise."""
 
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,23 @@ async def assert_nothing_is_signed(foundation: Foundation, data_dir: Path) -> No
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["signing.refused"]
     with pytest.raises(ConflictError, match="has seen"):
         await foundation.diary.signing.change_keys(ALICE, [KeyChange("admit", OTHER)])
+
+
+async def test_nothing_is_signed_where_the_last_link_seen_is_another(
+    diary: Foundation, database_url: str, data_dir: Path, subtests: pytest.Subtests
+) -> None:
+    """Not by the process that signed the one which the database shows, either."""
+    path = data_dir / "keys" / "chains" / "alice.json"
+    ((place, head),) = json.loads(path.read_bytes()).items()
+    seen = json.dumps({place: head | {"hash": HEAD.hash}})
+    path.write_text(seen)
+
+    async with signed_diary(database_url, data_dir) as later:
+        for who, foundation in (("another", later), ("this one", diary)):
+            with subtests.test(who=who):
+                await assert_nothing_is_signed(foundation, data_dir)
+
+    assert path.read_text() == seen
 
 
 async def test_what_the_head_says_of_keys_and_time_is_not_believed(diary: Foundation) -> None:
