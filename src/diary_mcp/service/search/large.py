@@ -110,12 +110,14 @@ class KeptOutline:
         return {posting.term: self._as_terms(posting) for posting in read}
 
     def _as_terms(self, posting: Postings) -> Terms:
-        slots = self.outline.find(as_ids(posting.ids))
+        slots, counts = self.outline.find(as_ids(posting.ids)), as_integers(posting.counts, ">i4")
         present = slots >= 0
         # The words of an entry that was changed are outdated until it is indexed again.
-        present[present] = self.outline.worded[slots[present]]
-        counts = as_integers(posting.counts, ">i4")[present]
-        return Terms.at(slots[present], counts, self.outline.size)
+        if len(self.outline.unworded):
+            present[present] = self.outline.worded[slots[present]]
+        if not present.all():
+            slots, counts = slots[present], counts[present]
+        return Terms.at(slots, counts)
 
 
 @dataclass(frozen=True)

@@ -114,13 +114,16 @@ class Outline:
         if not self.size:
             return np.full(len(ids), _NOWHERE, dtype=np.int64)
         firsts, slots = self._by_id
-        wanted = _halves(ids)[:, 0]
+        wanted = np.ascontiguousarray(_halves(ids)[:, 0])
         # As they are stored: texts of bytes take long to compare.
         seconds, wanted_seconds = _second_halves(self.ids), _second_halves(ids)
         places = np.searchsorted(firsts, wanted)
-        found = np.full(len(ids), _NOWHERE, dtype=np.int64)
-        left = np.arange(len(ids))
         # Mostly the first half tells; those made in the same moment are gone through.
+        nearest = np.minimum(places, self.size - 1)
+        at = slots[nearest]
+        is_it = (firsts[nearest] == wanted) & (seconds[at] == wanted_seconds)
+        found = np.where(is_it, at, np.int64(_NOWHERE))
+        left = np.flatnonzero(found == _NOWHERE)
         while len(left):
             left = left[places[left] < self.size]
             left = left[firsts[places[left]] == wanted[left]]
