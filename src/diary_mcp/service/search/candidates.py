@@ -30,8 +30,8 @@ from diary_mcp.service.search.terms import Terms
 REFINED = 4_096
 """How many slots are looked at closer."""
 
-_CALIBRATED = 1_024
-_SEEN_AS_ALL = 65_536
+_CALIBRATED = 256
+_SEEN_AS_ALL = 16_384
 """How many slots tell what is so of all: a mean, or the least of the best."""
 
 
@@ -111,21 +111,26 @@ def choose_candidates(
 ) -> Candidates:
     """The best of the allowed slots, at most so many, and what is so of all slots."""
     text = _score_text(outline, sought.terms, weights)
-    own = text * np.float32(weights.text if sought.by_words else 0)
+    by_text = np.float32(weights.text if sought.by_words else 0)
     statistics = Statistics(outline.size, outline.average_words)
     bonus = _bonus(outline, sought, weights)
     if sought.vector is None or sought.shared_bits is None:
+        own = np.multiply(text, by_text, out=text)
         best = _best(own, bonus, allowed, max(most, REFINED))
     else:
         sample = _measure(outline, sought.vector, text, weights)
-        rough, sample = _deviations(outline, sought.shared_bits, sample, text)
-        own += np.float32(weights.vector) * rough
+        own, sample = _deviations(outline, sought.shared_bits, sample, text)
+        own *= np.float32(weights.vector)
+        text *= by_text
+        own += text
         best = _best(own, bonus, allowed, max(most, REFINED))
         closer = best[_greatest(own[best], REFINED)]
         closer = np.sort(closer[outline.codes.counts[closer] > 0])
         refined = _refine(outline, closer, sought.vector, sample)
-        own[closer] += np.float32(weights.vector) * (refined - rough[closer])
+        own[closer] = np.float32(weights.vector) * refined + text[closer]
         statistics = replace(statistics, mean=sample.mean, spread=sample.spread, slope=sample.slope)
+    # Those that gain by their neighbours have some of these beside them.
+    best = best[_greatest(own[best] if bonus is None else own[best] + bonus[best], most)]
     near = outline.around(best, weights)
     near = near[allowed[near]]
     scores = _in_context(outline, near, own, weights)
@@ -138,7 +143,8 @@ def choose_candidates(
 
 def _best(own: Singles, bonus: Singles | None, allowed: Flags, most: int) -> Integers:
     scores = own if bonus is None else own + bonus
-    scores = np.where(allowed, scores, np.float32(-np.inf))
+    if not allowed.all():
+        scores = np.where(allowed, scores, np.float32(-np.inf))
     best = _greatest(scores, most)
     return best[scores[best] > -np.inf]
 
