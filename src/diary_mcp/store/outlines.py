@@ -7,7 +7,9 @@ from uuid import UUID
 
 from psycopg.rows import class_row, scalar_row
 
+from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.fields import AgentName
+from diary_mcp.service.ports.entries import Readership
 from diary_mcp.service.ports.index import WORDS_VERSION
 from diary_mcp.service.ports.outline import (
     Changes,
@@ -16,11 +18,18 @@ from diary_mcp.service.ports.outline import (
     Standing,
     Within,
 )
-from diary_mcp.service.ports.search import MAX_VOCABULARY, PackedDocuments, Whose
+from diary_mcp.service.ports.search import (
+    MAX_VOCABULARY,
+    DiarySnapshot,
+    PackedDocuments,
+    QueryWords,
+    Snapshot,
+    Whose,
+)
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
 from diary_mcp.store.packed_arrays import PackedIds
-from diary_mcp.store.search import prefix_bounds
+from diary_mcp.store.search import name_parameters, prefix_bounds
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("outline")
@@ -74,6 +83,18 @@ class PostgresOutlines:
         await cursor.execute(_SQL["list_vocabulary"], {**asked, "most": MAX_VOCABULARY})
         return [str(term) for term in await cursor.fetchall()]
 
+    async def read_beside_own(
+        self, reader: Readership, filters: EntryFilters, words: QueryWords
+    ) -> Snapshot:
+        asked = {**reader_parameters(reader), **filter_parameters(filters)}
+        return await self._fetch(Snapshot, "read_beside_own", {**asked, **name_parameters(words)})
+
+    async def read_beside_diary(
+        self, reader: Readership, words: QueryWords
+    ) -> DiarySnapshot | None:
+        asked = {**reader_parameters(reader), **name_parameters(words)}
+        return await self._fetch_any(DiarySnapshot, "read_beside_diary", asked)
+
     async def read_standing(self, within: Within, ids: bytes) -> Standing:
         asked = {**_searched(within), "asked": PackedIds(ids)}
         return await self._fetch(Standing, "read_standing", asked)
@@ -86,11 +107,16 @@ class PostgresOutlines:
         return (await self._fetch(_Ids, "list_matching", _searched(within))).ids
 
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
-        """The one row of a statement that always gives one."""
+        only = await self._fetch_any(row, statement, parameters)
+        assert only is not None, statement  # noqa: S101  # an invariant
+        return only
+
+    async def _fetch_any(
+        self, row: type[Row], statement: str, parameters: Mapping[str, object]
+    ) -> Row | None:
         cursor = self._connection.cursor(row_factory=class_row(row))
         await cursor.execute(_SQL[statement], parameters, binary=True)
-        (only,) = await cursor.fetchall()
-        return only
+        return await cursor.fetchone()
 
 
 def _searched(within: Within) -> Mapping[str, object]:

@@ -130,10 +130,15 @@ def _asked(
         **parameters,
         "filtered": any(parameters[name] is not None for name in parameters.keys() - _NOT_MATCHED),
         "most": most,
-        "names": Texts(words.names),
-        "ids": [entry_id for entry_id in map(as_entry_id, words.names) if entry_id is not None],
+        **name_parameters(words),
         "terms": Texts(words.terms),
     }
+
+
+def name_parameters(words: QueryWords) -> Mapping[str, object]:
+    """What in a query may be an entry's key or id."""
+    ids = [entry_id for entry_id in map(as_entry_id, words.names) if entry_id is not None]
+    return {"names": Texts(words.names), "ids": ids}
 
 
 def prefix_bounds(prefixes: Collection[str]) -> Mapping[str, object]:

@@ -224,6 +224,7 @@ NEW: Mapping[str, object] = {
     "previous_version": 1,
 }
 SPECIAL: Mapping[str, Mapping[str, object]] = {
+    "outline.read_beside_diary": {"diary": UUID(int=1)},
     "outline.read_standing": {"whole": None, "asked": [ENTRY]},
     "outline.read_chosen": {"whole": None, "asked": [ENTRY]},
     "outline.list_matching": {"whole": None},
@@ -288,8 +289,8 @@ STATEMENTS = (
         "lock_documents", "remove_postings", "is_waiting",
     )),
     *("outline." + name for name in (
-        "read_page", "list_changes", "list_vocabulary", "read_standing", "read_chosen",
-        "list_matching",
+        "read_page", "list_changes", "list_vocabulary", "read_beside_own", "read_beside_diary",
+        "read_standing", "read_chosen", "list_matching",
     )),
     *("entry." + name for name in (
         "find_entry", "was_owned_by", "list_entries", "list_own_entries", "list_tags",

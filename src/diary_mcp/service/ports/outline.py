@@ -8,7 +8,13 @@ from uuid import UUID
 from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.fields import AgentName, DiaryId
 from diary_mcp.service.ports.entries import Readership
-from diary_mcp.service.ports.search import PackedDocuments, Whose
+from diary_mcp.service.ports.search import (
+    DiarySnapshot,
+    PackedDocuments,
+    QueryWords,
+    Snapshot,
+    Whose,
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,18 @@ class OutlineReader(Protocol):
         self, owners: Sequence[AgentName], prefixes: Collection[str]
     ) -> list[str]:
         """Terms of these owners that begin with one of the prefixes; `MAX_VOCABULARY` at most."""
+        ...
+
+    async def read_beside_own(
+        self, reader: Readership, filters: EntryFilters, words: QueryWords
+    ) -> Snapshot:
+        """What there is beside the caller's own documents, of which it tells nothing."""
+        ...
+
+    async def read_beside_diary(
+        self, reader: Readership, words: QueryWords
+    ) -> DiarySnapshot | None:
+        """The same of a diary, where the rows open it as a whole."""
         ...
 
     async def read_standing(self, within: Within, ids: bytes) -> Standing:

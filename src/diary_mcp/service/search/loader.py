@@ -101,10 +101,14 @@ class DocumentLoader:
         mine = request.filters.scope != "shared"
         view: View | None = None
         async with self._store.reading() as rows:
-            snapshot = await rows.search.read_snapshot(
-                reader, request.filters, words, self._most(whose)
-            )
-            if mine and self._is_large(whose, snapshot):
+            is_large = mine and self._outlines.has(whose)
+            if is_large:
+                snapshot = await rows.outlines.read_beside_own(reader, request.filters, words)
+            else:
+                snapshot = await rows.search.read_snapshot(
+                    reader, request.filters, words, self._outlines.large_from + 1
+                )
+            if is_large or (mine and snapshot.documents > self._outlines.large_from):
                 view = await self._look(rows, whose, request, model)
                 own = NO_PART
             else:
@@ -134,12 +138,16 @@ class DocumentLoader:
         whose = Whose(diary=diary)
         part, view = NO_PART, None
         async with self._store.reading() as rows:
-            snapshot = await rows.search.read_diary_snapshot(
-                reader, request.filters, words, self._most(whose)
-            )
+            is_large = self._outlines.has(whose)
+            if is_large:
+                snapshot = await rows.outlines.read_beside_diary(reader, words)
+            else:
+                snapshot = await rows.search.read_diary_snapshot(
+                    reader, request.filters, words, self._outlines.large_from + 1
+                )
             if snapshot is None:
                 return None
-            if self._is_large(whose, snapshot):
+            if is_large or snapshot.documents > self._outlines.large_from:
                 view = await self._look(rows, whose, request, model)
             else:
                 part = await self._whole(rows.search, request, whose, snapshot, model)
@@ -161,13 +169,6 @@ class DocumentLoader:
             return Read(SearchedEntries(NO_PART, ()), snapshot.is_reached)
         entries = SearchedEntries(_by_then(part, request), snapshot.owners, diary)
         return Read(entries, snapshot.is_reached, _list_postings(snapshot))
-
-    def _most(self, whose: Whose) -> int:
-        """How many documents are counted: of what is known to be large, none."""
-        return 0 if self._outlines.has(whose) else self._outlines.large_from + 1
-
-    def _is_large(self, whose: Whose, snapshot: Known) -> bool:
-        return self._outlines.has(whose) or snapshot.documents > self._outlines.large_from
 
     def _large(
         self,

@@ -62,6 +62,51 @@ from (
     )
 ) as changed
 
+-- name: read_beside_own
+-- What there is beside a caller's own documents: what names them, and what others share. Nothing in
+-- it is worth another plan for other values, and PostgreSQL keeps the one that it has.
+select
+    0::bigint as documents,
+    0::bigint as fingerprint,
+    exists (select from diary.reach_of(%(caller)s)) as is_reached,
+    ''::bytea as superseded,
+    ''::bytea as superseded_by,
+    null::bytea as matching,
+    -- include: own_named
+    as named,
+    null::text [] as terms,
+    null::bytea [] as posting_ids,
+    null::bytea [] as posting_counts,
+    shared.ids as shared_ids,
+    shared.revisions as shared_revisions,
+    shared.eligible as shared_eligible,
+    shared.superseded_by as shared_superseded_by,
+    shared.named as shared_named,
+    shared.diaries as shared_diaries,
+    shared.in_own as shared_in_own
+from (
+    -- include: shared_documents
+) as shared
+
+-- name: read_beside_diary
+-- The same of a diary that is open to the reader as a whole.
+select
+    0::bigint as documents,
+    0::bigint as fingerprint,
+    exists (select from diary.reach_of(%(caller)s)) as is_reached,
+    ''::bytea as superseded,
+    ''::bytea as superseded_by,
+    null::bytea as matching,
+    -- include: named_in_diary
+    as named,
+    null::text [] as terms,
+    null::bytea [] as posting_ids,
+    null::bytea [] as posting_counts,
+    written.owners,
+    whole.is_own
+from
+    -- include: whole_diary
+
 -- name: read_standing
 -- Of these entries those that are where it is searched, and which of them may be hits.
 select

@@ -46,61 +46,7 @@ select
 from
     -- include: own_documents
 cross join (
-    select
-        coalesce(string_agg(uuid_send(candidate.id), ''), '') as ids,
-        coalesce(string_agg(int8send(candidate.revision), ''), '') as revisions,
-        coalesce(string_agg(boolsend(candidate.matching and candidate.superseded_by is null), ''), '') as eligible,
-        coalesce(string_agg(uuid_send(
-            coalesce(candidate.superseded_by, '00000000-0000-0000-0000-000000000000')
-        ), ''), '') as superseded_by,
-        coalesce(string_agg(boolsend(candidate.named), ''), '') as named,
-        coalesce(string_agg(uuid_send(candidate.diary), ''), '') as diaries,
-        coalesce(string_agg(boolsend(candidate.in_own), ''), '') as in_own
-    from (
-        select
-            e.id,
-            document.revision,
-            -- include: passes_filters
-            as matching,
-            case
-                when
-                    not %(include_superseded)s
-                    and e.superseded_by is not null
-                    and diary.is_open_to(e.superseded_by, %(grantees)s)
-                    then e.superseded_by
-            end as superseded_by,
-            coalesce(e.key = any(%(names)s::text []), false) as named,
-            coalesce(d.id, '00000000-0000-0000-0000-000000000000') as diary,
-            coalesce(d.owner = %(caller)s, false) as in_own
-        from diary.entry as e
-        inner join diary.search_document as document on document.entry_id = e.id
-        left join diary.diary as d
-            on
-                d.id = coalesce(
-                    e.diary_id,
-                    (
-                        select main.id from diary.diary as main
-                        where main.owner = e.owner and main.name = 'main'
-                    )
-                )
-        where
-            %(shared)s
-            and e.owner <> %(caller)s
-            and diary.lies_in(e.diary_id, e.owner, %(diary)s, %(main_of)s)
-            and e.id in (
-                -- All that is in diaries of one's own would be gone through, for what others wrote there.
-                select s.entry_id
-                from diary.active_share as s
-                where s.grantee = any(%(grantees)s) and s.granted_by <> %(caller)s
-                union all
-                select written.entry_id
-                from diary.diary as own
-                cross join lateral diary.writers_in(own.id) as writer
-                inner join diary.search_document as written
-                    on written.diary_id = own.id and written.owner = writer.owner
-                where own.owner = %(caller)s and writer.owner <> %(caller)s
-            )
-    ) as candidate
+    -- include: shared_documents
 ) as shared
 
 -- name: read_lone_snapshot
@@ -154,30 +100,15 @@ select
                 and -- include: passes_filters
         ), '')
     end as matching,
-    coalesce((
-        select string_agg(uuid_send(e.id), '')
-        from (
-            select keyed.id
-            from unnest(written.owners) as writer (owner)
-            inner join diary.entry as keyed
-                on keyed.owner = writer.owner and keyed.key = any(%(names)s::text [])
-            union all
-            select unnest(%(ids)s::uuid []) as id
-        ) as e
-    ), '') as named,
+    -- include: named_in_diary
+    as named,
     words.terms,
     words.posting_ids,
     words.posting_counts,
     written.owners,
     whole.is_own
-from (
-    select d.id, d.owner = %(caller)s as is_own
-    from diary.diary as d
-    where
-        d.id = %(diary)s
-        and (d.name <> 'main' or d.is_placed)
-        and -- include: is_open_as_a_whole
-) as whole
+from
+    -- include: whole_diary
 cross join lateral (
     select
         count(*) as documents,
@@ -204,9 +135,6 @@ cross join lateral (
             from diary.newer_seen_by(older.superseded_by, %(diary)s, %(caller)s, %(grantees)s)
         )
 ) as replaced
-cross join lateral (
-    select array(select writer.owner from diary.writers_in(whole.id) as writer) as owners
-) as written
 cross join lateral (
     -- include: packed_postings
     where known.documents < %(most)s
