@@ -1,6 +1,6 @@
 """Every kind of drift is found and repaired, in either backend."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
@@ -110,7 +110,7 @@ STRAYS = {
 async def test_a_stray_tuple_is_removed(diary: Diary, subtests: pytest.Subtests) -> None:
     for name, anywhere in STRAYS.items():
         here = str(diary.entry.id) if anywhere.object == THE_ENTRY else anywhere.object
-        stray = replace(anywhere, object=here)
+        stray = anywhere._replace(object=here)
         await diary.backend.administrator.place([stray])
 
         before = await diary.count()
@@ -127,7 +127,7 @@ async def test_an_agent_called_like_a_group_does_not_stand_for_it(diary: Diary) 
     await diary.foundation.diary.sharing.share(ALICE, str(diary.entry.id), Grantee("group:team"))
     await diary.reconcile()
     await diary.backend.permissions.patch(insert=(), delete=[share])
-    await diary.backend.administrator.place([replace(share, subject="group:team")])
+    await diary.backend.administrator.place([share._replace(subject="group:team")])
 
     assert await diary.count() == DriftCounts(missing=1, stray=1)
     await diary.repair()
@@ -244,7 +244,7 @@ async def test_drift_of_a_diary_is_repaired(diary: Diary) -> None:
         RelationTuple("Diary", role.object, "writer", "eve"),
         RelationTuple("Diary", role.object, "owner", "eve"),
         RelationTuple("DiaryEntry", role.object, "viewer", "eve"),
-        replace(parent, subject=SubjectSet("Diary", str(GONE), "")),
+        parent._replace(subject=SubjectSet("Diary", str(GONE), "")),
     ]
     await diary.backend.permissions.patch(insert=(), delete=[role, parent])
     await diary.backend.administrator.place(strays)

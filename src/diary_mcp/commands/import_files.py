@@ -1,7 +1,7 @@
 """`diary-mcp import`."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -56,7 +56,7 @@ def import_files(
             bar.update(done - bar.pos)
 
         is_open = allow_secrets or settings.secrets == "allow"
-        door = replace(CLOSED_DOOR, is_open=is_open)
+        door = CLOSED_DOOR._replace(is_open=is_open)
         choices = _Choices(door, diary, dry_run=dry_run, may_overwrite=force)
         report = anyio.run(_import, settings, paths, choices, on_progress)
     for rejection in report.rejected:

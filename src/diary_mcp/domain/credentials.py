@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from diary_mcp.domain.entry import Entry, EntryChanges, EntryDraft
 from diary_mcp.domain.errors import InvalidArgumentError
@@ -33,8 +34,7 @@ _WORDS = rf"{_WORD}(?:[._~+/=-]+{_WORD})*(?![A-Za-z0-9])"
 _OPAQUE = rf"(?!{_WORDS})[A-Za-z0-9._~+/=-]{{16,}}"
 
 
-@dataclass(frozen=True)
-class Credential:
+class Credential(NamedTuple):
     """What looks like a credential and where it stands in its text, from 1; never what it is."""
 
     kind: str
@@ -287,8 +287,7 @@ def find_credential(text: str) -> Credential | None:
     return Credential(kind, before.count("\n") + 1, start - before.rfind("\n"))
 
 
-@dataclass(frozen=True)
-class CredentialDoor:
+class CredentialDoor(NamedTuple):
     """Looks at every text that is to be written; `is_open` lets everything through.
 
     `way_through` is what a refused draft is told to be given with, where it is meant to be kept.

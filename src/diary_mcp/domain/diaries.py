@@ -1,8 +1,7 @@
 """Diaries: named collections of entries, of which every entry is in exactly one."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -27,8 +26,7 @@ GivenRole = Literal["viewer", "writer"]
 DiaryRole = Literal["owner", "writer", "viewer"]
 
 
-@dataclass(frozen=True)
-class DiaryName:
+class DiaryName(NamedTuple):
     """Whose diary, and which."""
 
     owner: AgentName

@@ -6,7 +6,7 @@ its members as the subject set `Group:NAME#member`. The rules over them are in
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee, GroupName
 
@@ -22,8 +22,7 @@ class SubjectSet:
     relation: str
 
 
-@dataclass(frozen=True, slots=True)
-class RelationTuple:
+class RelationTuple(NamedTuple):
     """`namespace:object#relation@subject`."""
 
     namespace: str
@@ -40,8 +39,7 @@ class Membership:
     relation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """`subjects` may stand in `relation` to an object of `namespace`; `None` means agents."""
 
     namespace: str
@@ -49,8 +47,7 @@ class Rule:
     subjects: Membership | None
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What grants something on an object: one tuple on it that fits one of the `granting` rules.
 
     Where such a rule admits members of something, the `membership` rules say who belongs to it,
@@ -63,8 +60,7 @@ class Grant:
     parent: "Parent | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(NamedTuple):
     """The relation of an object to one that lends it what is granted there."""
 
     holder: Membership

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import Literal, NamedTuple, assert_never
 
 from diary_mcp.embeddings.lazy import LazyEmbedder, Model
 from diary_mcp.embeddings.model_files import find_model
@@ -15,8 +14,7 @@ EmbedderKind = Literal["default", "none", "static", "onnx", "fastembed", "openai
 _HASHED_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class EmbedderChoice:
+class EmbedderChoice(NamedTuple):
     """The settings of one embedder; `model` is a name, or for `onnx` a folder."""
 
     kind: EmbedderKind

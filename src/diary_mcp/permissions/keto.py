@@ -14,7 +14,6 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Final
@@ -125,7 +124,7 @@ class KetoPermissions:
             PermissionBackendUnavailableError: no usable answer.
         """
         await self._require_namespaces()
-        asked = replace(_PROBE[0], subject=_PROBE[-1].subject)
+        asked = _PROBE[0]._replace(subject=_PROBE[-1].subject)
         if await self._check_one(asked):
             return True
         groups = [GroupName(each.object) for each in _PROBE]

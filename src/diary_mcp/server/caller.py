@@ -1,7 +1,6 @@
 """Who is calling; imports no MCP, so that a hook is quick."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from diary_mcp.domain.errors import ForbiddenError
 from diary_mcp.domain.fields import AgentName
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from diary_mcp.domain.entry import EntryDiary, EntryFields
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """An agent, with the scopes of its token; on stdio there is no token, and nothing is held back.
 
     Scopes narrow what the agent may ask for. Which entries it reaches is decided elsewhere.

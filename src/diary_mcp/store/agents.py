@@ -1,6 +1,5 @@
 """Agents, groups and answered requests in PostgreSQL."""
 
-from dataclasses import asdict
 from difflib import SequenceMatcher
 
 from psycopg import AsyncCursor
@@ -60,7 +59,7 @@ class PostgresAgents:
     async def claim(
         self, agent: AgentName, key: str, request: RememberedRequest
     ) -> RememberedRequest:
-        call = {"agent": agent, "key": key, **asdict(request)}
+        call = {"agent": agent, "key": key, **request._asdict()}
         # An insert that meets one in flight waits for its commit; the select then sees it.
         await self._connection.execute(_SQL["claim_request"], call)
         cursor = self._connection.cursor(row_factory=class_row(RememberedRequest))

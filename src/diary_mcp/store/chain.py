@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from uuid import UUID
 
@@ -65,7 +64,7 @@ class PostgresChain:
                 "expected_hash": expected.hash,
                 "valid_keys": list(head.valid_keys),
                 "known_keys": list(head.known_keys),
-                "links": Json([vars(link) for link in links], dumps=_dump),
+                "links": Json([link._asdict() for link in links], dumps=_dump),
             },
         )
 
@@ -146,7 +145,7 @@ class PostgresChain:
         )
 
     async def put_request(self, owner: AgentName, request: RequestedSignature) -> None:
-        await self._connection.execute(_SQL["put_request"], {**asdict(request), "owner": owner})
+        await self._connection.execute(_SQL["put_request"], {**request._asdict(), "owner": owner})
 
     async def expire_request(self, request_id: UUID) -> None:
         await self._connection.execute(_SQL["expire_request"], {"id": request_id})

@@ -4,10 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -73,8 +72,7 @@ _SHOWN_EVERY_S = 60.0
 _OF_LATE_S = 10.0
 
 
-@dataclass(frozen=True)
-class WaitLimits:
+class WaitLimits(NamedTuple):
     """How long this side of a connection waits, in seconds (docs/time-limits.md).
 
     `transaction_s` bounds a transaction, also where the process sleeps while it sends something

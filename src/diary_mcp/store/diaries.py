@@ -27,11 +27,11 @@ class PostgresDiaries:
 
     async def find(self, reader: Readership, name: DiaryName) -> HeldDiary | None:
         cursor = self._connection.cursor(row_factory=class_row(HeldDiary))
-        await cursor.execute(_SQL["find_diary"], {**reader_parameters(reader), **vars(name)})
+        await cursor.execute(_SQL["find_diary"], {**reader_parameters(reader), **name._asdict()})
         return await cursor.fetchone()
 
     async def hold(self, reader: Readership, name: DiaryName) -> HeldDiary | None:
-        asked = {**reader_parameters(reader), **vars(name)}
+        asked = {**reader_parameters(reader), **name._asdict()}
         await self._connection.execute(_SQL["hold_diary"], asked)
         await self._connection.execute(_SQL["hold_roles"], asked)
         # By a statement of its own: what was waited for may have gone.
@@ -74,7 +74,7 @@ class PostgresDiaries:
 
     async def insert(self, name: DiaryName) -> DiaryId | None:
         cursor = self._connection.cursor(row_factory=args_row(DiaryId))
-        await cursor.execute(_SQL["insert_diary"], vars(name))
+        await cursor.execute(_SQL["insert_diary"], name._asdict())
         return await cursor.fetchone()
 
     async def raise_generation(self, diary_id: DiaryId) -> int | None:

@@ -1,8 +1,7 @@
 """The expiry of shares and roles: the one place that carries it out, and takes it back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from psycopg.rows import class_row, scalar_row
 
@@ -17,8 +16,7 @@ _SQL = load_queries("expiry")
 _RevokeAndGrant = tuple[PermissionWorkflow, PermissionWorkflow]
 
 
-@dataclass(frozen=True)
-class _Expiry:
+class _Expiry(NamedTuple):
     id: RelatedId
     generation: int
     grantee: Grantee

@@ -9,8 +9,7 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import LiteralString, cast
+from typing import LiteralString, NamedTuple, cast
 
 import anyio
 import psycopg
@@ -29,8 +28,7 @@ _LONGEST_MAKING_S = 30.0
 _LOOK_S = 0.1
 
 
-@dataclass(frozen=True)
-class Migration:
+class Migration(NamedTuple):
     """One file, or what the ledger says of one."""
 
     name: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from psycopg.rows import class_row, scalar_row
@@ -39,8 +39,7 @@ _FIRST = {"change": str(2**64 - 1), "id": UUID(int=2**128 - 1)}
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True)
-class _Ids:
+class _Ids(NamedTuple):
     ids: bytes
 
 
@@ -67,12 +66,12 @@ class PostgresOutlines:
     ) -> tuple[PackedDocuments, PagePosition | None]:
         start = _FIRST if after is None else {"change": after.last_change, "id": after.last_id}
         asked = {"limit": limit, "model": model, "words_by": WORDS_VERSION}
-        page = await self._fetch(_Page, "read_page", {**vars(whose), **start, **asked})
+        page = await self._fetch(_Page, "read_page", {**whose._asdict(), **start, **asked})
         return page, page.end
 
     async def list_changes(self, whose: Whose, horizon: str, most: int) -> Changes:
         return await self._fetch(
-            Changes, "list_changes", {**vars(whose), "horizon": horizon, "most": most}
+            Changes, "list_changes", {**whose._asdict(), "horizon": horizon, "most": most}
         )
 
     async def list_vocabulary(

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from psycopg import postgres
 from psycopg.adapt import AdaptersMap, Dumper
@@ -16,15 +16,13 @@ _HEAD = struct.Struct("!iiIii")
 _LENGTH = struct.Struct("!i")
 
 
-@dataclass(frozen=True)
-class PackedIds:
+class PackedIds(NamedTuple):
     """An array of ids, 16 bytes each, as they come."""
 
     packed: bytes
 
 
-@dataclass(frozen=True)
-class Texts:
+class Texts(NamedTuple):
     """An array of texts."""
 
     texts: Collection[str]

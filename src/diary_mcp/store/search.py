@@ -60,14 +60,14 @@ class PostgresSearch:
 
     async def list_revisions(self, whose: Whose) -> PackedRevisions:
         statement = "list_revisions" if whose.diary is None else "list_revisions_in_diary"
-        return await self._fetch(PackedRevisions, statement, vars(whose))
+        return await self._fetch(PackedRevisions, statement, whose._asdict())
 
     async def read_documents(self, ids: bytes, model: str | None) -> PackedDocuments:
         asked = {"ids": PackedIds(ids), "model": model, "words_by": WORDS_VERSION}
         return await self._fetch(PackedDocuments, "read_documents", asked)
 
     async def read_all_documents(self, whose: Whose, model: str | None) -> PackedDocuments:
-        asked = {**vars(whose), "model": model, "words_by": WORDS_VERSION}
+        asked = {**whose._asdict(), "model": model, "words_by": WORDS_VERSION}
         return await self._fetch(PackedDocuments, "read_all_documents", asked)
 
     async def read_postings(self, indexed: Indexed, terms: Collection[str]) -> list[Postings]:

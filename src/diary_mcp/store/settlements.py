@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from psycopg import Error
@@ -33,8 +32,7 @@ _SQL = load_queries("settlement")
 _EXPIRY_IS_OVERDUE = timedelta(minutes=2)
 
 
-@dataclass(frozen=True)
-class Backlog:
+class Backlog(NamedTuple):
     """How far the permission backend is behind the rows.
 
     `longest_wait` is since the oldest change that is not settled yet was made, by PostgreSQL's
@@ -48,8 +46,7 @@ class Backlog:
     expiries: int = 0
 
 
-@dataclass(frozen=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """The rows of one entry or diary; a tombstone, or a name that was removed, has no tuples."""
 
     id: UUID

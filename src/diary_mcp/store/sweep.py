@@ -1,10 +1,9 @@
 """The sweep: what the queue has lost, what it has too much of, and what has expired."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import uuid4
 
 from psycopg.rows import class_row
@@ -33,8 +32,7 @@ _REFUSAL_PATIENCE = timedelta(hours=1)
 _WAITING_PER_ENTRY = 10
 
 
-@dataclass(frozen=True)
-class _Forgotten:
+class _Forgotten(NamedTuple):
     id: RelatedId
     namespace: Literal["DiaryEntry", "Diary", "Group"]
     generation: int
@@ -50,8 +48,7 @@ class _Forgotten:
         return "remove_entry_relations" if self.deleted else "grant_ownership"
 
 
-@dataclass(frozen=True)
-class _Placed:
+class _Placed(NamedTuple):
     id: EntryId
     generation: int
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from diary_mcp.service.ports.workflows import PollRates, RelatedId
@@ -38,8 +38,7 @@ class Indexer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What workflows do. Indexing and expiry are left to others where they are `None`."""
 
     settle: Settle

@@ -4,8 +4,8 @@ import hashlib
 import re
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from diary_mcp.domain.errors import InvalidArgumentError, NotFoundError
 from diary_mcp.domain.fields import AgentName, DiaryId
@@ -18,8 +18,7 @@ _TOKEN_BYTES = 32
 _TOKEN = re.compile(rf"{TOKEN_PREFIX}[A-Za-z0-9_-]{{43}}")
 
 
-@dataclass(frozen=True)
-class IssuedToken:
+class IssuedToken(NamedTuple):
     """A new token: `secret` is what the agent presents, and is never to be had again."""
 
     secret: str

@@ -6,7 +6,7 @@ Pure: links and entries are handed in by whoever has them, from a database or fr
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 from diary_mcp.domain.chain import ChainHead, Opening, PublicKey, Statement
 from diary_mcp.domain.fields import AgentName, EntryId
@@ -17,8 +17,7 @@ from diary_mcp.service.chain.statements import commit, hash_bytes, read_statemen
 from diary_mcp.service.ports.chain import Head, SignedLink
 
 
-@dataclass(frozen=True)
-class CheckedEntry:
+class CheckedEntry(NamedTuple):
     """An entry with the versions that are known, the present one first."""
 
     id: EntryId

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import structlog
 
@@ -59,8 +59,7 @@ HeadSource = Literal["remembered", "locked"]
 _Written = TypeVar("_Written")
 
 
-@dataclass(frozen=True)
-class KeyChange:
+class KeyChange(NamedTuple):
     """A key that is admitted to a chain, or revoked."""
 
     act: Act

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import astuple
 from datetime import datetime
 
 from diary_mcp.domain.credentials import CredentialDoor
@@ -279,7 +278,7 @@ class DiaryService:
             )
             if name is None:
                 shares = await rows.shares.list_page(caller, None, after, limit + 1)
-        given = sorted([*roles, *shares], key=lambda each: astuple(share_position(each)))
+        given = sorted([*roles, *shares], key=share_position)
         return share_page(given, limit, self._cursors, listing)
 
     async def _require_own(self, caller: AgentName, text: str) -> DiaryName:

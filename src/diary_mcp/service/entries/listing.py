@@ -7,7 +7,7 @@ is full.
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from diary_mcp.domain.diaries import DiaryShare
 from diary_mcp.domain.entry import EntryFilters, EntrySummary, Share
@@ -40,8 +40,7 @@ class Page(Generic[Row]):
     notice: str | None = None
 
 
-@dataclass(frozen=True)
-class Whoami:
+class Whoami(NamedTuple):
     """Who the caller is; `groups` is `None` where the permission backend does not answer."""
 
     agent: AgentName

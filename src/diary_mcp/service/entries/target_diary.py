@@ -7,9 +7,8 @@ that writes, and the role with it: a role that was taken away opens nothing any 
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from diary_mcp.domain.diaries import (
@@ -41,8 +40,7 @@ _SUGGESTIONS = 3
 Read = TypeVar("Read")
 
 
-@dataclass(frozen=True)
-class Looked:
+class Looked(NamedTuple):
     """What a reading call is about: one diary, or everything where `place` is `None`."""
 
     place: Place | None
@@ -70,8 +68,7 @@ class Looked:
         return before.place is None or before.place == self.place
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Where something is to be written, as far as could be said before the unit of work."""
 
     name: DiaryName
@@ -149,7 +146,7 @@ class Places:
         """
         if not self.asks_for_groups(looked, scope):
             return self.reader_at_first(looked, scope)
-        return replace(await self._access.readership(looked.reader.caller), place=looked.place)
+        return (await self._access.readership(looked.reader.caller))._replace(place=looked.place)
 
     @staticmethod
     def asks_for_groups(looked: Looked, scope: Scope) -> bool:
@@ -162,7 +159,7 @@ class Places:
     def reader_at_first(looked: Looked, scope: Scope) -> Readership:
         """Who reads what is looked at, as far as it is known without asking anybody."""
         reader = Readership(looked.reader.caller) if scope == "mine" else looked.reader
-        return replace(reader, place=looked.place)
+        return reader._replace(place=looked.place)
 
     async def names_of(self, looked: Looked) -> Readership:
         """Under which names the caller may read; without groups while nobody can say which."""

@@ -1,7 +1,7 @@
 """What an entry said before: for its owner alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from diary_mcp.domain.entry import Entry
 from diary_mcp.domain.errors import NotFoundError
@@ -14,8 +14,7 @@ from diary_mcp.service.ports.store import Store
 _MAX_VERSIONS = 200
 
 
-@dataclass(frozen=True)
-class History:
+class History(NamedTuple):
     """An entry, and its earlier versions with the newest first; at most 200."""
 
     entry: Entry

@@ -1,9 +1,8 @@
 """Agents, groups and tokens as rows."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from diary_mcp.domain.fields import AgentName, DiaryId, Grantee, RemovalId
 from diary_mcp.domain.scopes import TokenScope
@@ -25,16 +24,14 @@ class AgentDirectory(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Raised:
+class Raised(NamedTuple):
     """An entry or a diary that has changed, and its generation from now on."""
 
     id: RelatedId
     generation: int
 
 
-@dataclass(frozen=True)
-class Holdings:
+class Holdings(NamedTuple):
     """What keeps an agent from being removed."""
 
     entries: int

@@ -3,23 +3,21 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, EntryVersion
 from diary_mcp.service.ports.entries import EntryPosition, EntryReference
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """An entry that says it supersedes what is called `name`."""
 
     id: EntryId
     name: str
 
 
-@dataclass(frozen=True)
-class Supersession:
+class Supersession(NamedTuple):
     """`newer` supersedes `older`."""
 
     newer: EntryId

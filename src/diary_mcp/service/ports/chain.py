@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from diary_mcp.domain.chain import Act, PublicKey, SupersededEntry
@@ -12,8 +12,7 @@ from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import Version
 
 
-@dataclass(frozen=True)
-class SignedLink:
+class SignedLink(NamedTuple):
     """A link as it is kept: the statement's bytes as text, and the signature."""
 
     statement: str
@@ -91,8 +90,7 @@ class ChainMemory(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class NewLink:
+class NewLink(NamedTuple):
     """A link to append."""
 
     sequence: int
@@ -107,8 +105,7 @@ class NewLink:
     salt: str | None
 
 
-@dataclass(frozen=True)
-class KeptLink:
+class KeptLink(NamedTuple):
     """A link, and the place where the store keeps it."""
 
     sequence: int
@@ -120,8 +117,7 @@ class KeptLink:
         return SignedLink(self.statement, self.signature)
 
 
-@dataclass(frozen=True)
-class LastLink:
+class LastLink(NamedTuple):
     """The last link about an entry."""
 
     entry_id: EntryId
@@ -131,8 +127,7 @@ class LastLink:
     salt: str | None
 
 
-@dataclass(frozen=True)
-class VersionToSign:
+class VersionToSign(NamedTuple):
     """What a link says of an entry's present version."""
 
     entry_id: EntryId
@@ -149,8 +144,7 @@ class VersionToSign:
     """`False` for what was written before signing began."""
 
 
-@dataclass(frozen=True)
-class RequestedSignature:
+class RequestedSignature(NamedTuple):
     """A statement that waits for its signature."""
 
     id: UUID

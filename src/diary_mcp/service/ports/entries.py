@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
 from diary_mcp.domain.entry import Entry, EntryFilters, EntrySummary
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId, Grantee
 from diary_mcp.domain.version import EntryRecord, EntryVersion, VersionSummary
 
 
-@dataclass(frozen=True)
-class Readership:
+class Readership(NamedTuple):
     """The caller, and the groups that something may have been shared with in its place.
 
     Without groups: what the rows alone tell. With a place: of what is in that diary.
@@ -23,8 +22,7 @@ class Readership:
     place: "Place | None" = None
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """One diary to look into; without `id` it is a `main` that has no row."""
 
     owner: AgentName
@@ -58,16 +56,14 @@ class EntryReference:
     key: str | None
 
 
-@dataclass(frozen=True)
-class EntryPosition:
+class EntryPosition(NamedTuple):
     """Where a list goes on: after this entry."""
 
     date: datetime
     id: EntryId
 
 
-@dataclass(frozen=True)
-class RememberedRequest:
+class RememberedRequest(NamedTuple):
     """A create call that was answered: the hash of its arguments, and the entry it made."""
 
     arguments_hash: str
@@ -226,8 +222,7 @@ class SuggestionReader(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Announcement:
+class Announcement(NamedTuple):
     """An entry changed. Where `reader` is named, that agent or group could read it until now.
 
     Without an entry: what `reader` may read, taken together, is not what it was.

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from diary_mcp.domain.version import SearchText
 
@@ -36,8 +35,7 @@ class Embedder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class WordsOfEntry:
+class WordsOfEntry(NamedTuple):
     """One entry's part of the word index."""
 
     text: SearchText
@@ -45,8 +43,7 @@ class WordsOfEntry:
     is_question: bool
 
 
-@dataclass(frozen=True)
-class VectorsOfEntry:
+class VectorsOfEntry(NamedTuple):
     """One entry's vectors, packed."""
 
     text: SearchText

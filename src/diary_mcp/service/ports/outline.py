@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from diary_mcp.domain.entry import EntryFilters
@@ -17,8 +17,7 @@ from diary_mcp.service.ports.search import (
 )
 
 
-@dataclass(frozen=True)
-class PagePosition:
+class PagePosition(NamedTuple):
     """Where a page of documents ended, those changed last first."""
 
     last_change: str
@@ -26,8 +25,7 @@ class PagePosition:
     last_id: UUID
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(NamedTuple):
     """Documents that may have changed since a moment."""
 
     ids: bytes
@@ -57,8 +55,7 @@ class ChosenDocuments(PackedDocuments, Standing):
     """The same with their documents."""
 
 
-@dataclass(frozen=True)
-class Within:
+class Within(NamedTuple):
     """Where it is searched: all in a diary, or the reader's own within the reader's place."""
 
     reader: Readership

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from diary_mcp.domain.fields import AgentName, EntryId, EntryType, Grantee
 from diary_mcp.service.ports.entries import Place, Reach, TagCount
@@ -30,8 +30,7 @@ class EntrySelection:
         return replace(self, types=(entry_type,) if selected else ())
 
 
-@dataclass(frozen=True)
-class TypeCount:
+class TypeCount(NamedTuple):
     """Entries of one type; nothing supersedes the `current` ones."""
 
     type: EntryType
@@ -39,8 +38,7 @@ class TypeCount:
     current: int
 
 
-@dataclass(frozen=True)
-class DayCount:
+class DayCount(NamedTuple):
     """Entries of one type, of one day in UTC."""
 
     day: date
@@ -48,8 +46,7 @@ class DayCount:
     entries: int
 
 
-@dataclass(frozen=True)
-class OpenedCount:
+class OpenedCount(NamedTuple):
     """By how much the number of problems that nothing supersedes changed on a day."""
 
     day: date

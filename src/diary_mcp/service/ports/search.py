@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from diary_mcp.domain.entry import Entry, EntryFilters
 from diary_mcp.domain.fields import AgentName, DiaryId, EntryId
@@ -17,8 +17,7 @@ from diary_mcp.service.ports.entries import Readership
 MAX_VOCABULARY = 100_000
 
 
-@dataclass(frozen=True)
-class SearchPosition:
+class SearchPosition(NamedTuple):
     """Where a search goes on: with what was there by then and was not shown yet."""
 
     created_by: datetime
@@ -92,8 +91,7 @@ class Snapshot(Known):
     """One byte each: 1 where the diary is the caller's own."""
 
 
-@dataclass(frozen=True)
-class PackedRevisions:
+class PackedRevisions(NamedTuple):
     """Documents, and in which state each is: 16 bytes and 64 bits, big-endian."""
 
     ids: bytes
@@ -128,8 +126,7 @@ class PackedDocuments:
     authors: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Postings:
+class Postings(NamedTuple):
     """In which entries a term occurs, and how often."""
 
     term: str
@@ -139,16 +136,14 @@ class Postings:
     """32 bits each, big-endian."""
 
 
-@dataclass(frozen=True)
-class Whose:
+class Whose(NamedTuple):
     """What is read as a whole: all that an agent owns, or all in a diary, whoever wrote there."""
 
     owner: AgentName | None = None
     diary: DiaryId | None = None
 
 
-@dataclass(frozen=True)
-class Indexed:
+class Indexed(NamedTuple):
     """Where words are looked up: with some owners, in one diary if it is named, and in others."""
 
     owners: Sequence[AgentName]
@@ -156,8 +151,7 @@ class Indexed:
     others: Sequence[EntryId]
 
 
-@dataclass(frozen=True)
-class QueryWords:
+class QueryWords(NamedTuple):
     """What of a query is looked up."""
 
     names: Collection[str]
@@ -219,8 +213,7 @@ class SearchReader(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class SharedWords:
+class SharedWords(NamedTuple):
     """How many words an entry has, and how many of them another has too."""
 
     id: EntryId
@@ -232,8 +225,7 @@ class SharedWords:
     """Each as often as both have it."""
 
 
-@dataclass(frozen=True)
-class Candidates:
+class Candidates(NamedTuple):
     """Earlier entries that may say the same as a new one."""
 
     indexed: list[SharedWords]

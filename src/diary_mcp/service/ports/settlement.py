@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from diary_mcp.domain.fields import DiaryId, EntryId, Grantee
 from diary_mcp.domain.relations import RelationTuple
@@ -76,8 +75,7 @@ class SettlementStore(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class DriftCounts:
+class DriftCounts(NamedTuple):
     """Tuples that the rows want and the backend has not, and those it has and nobody wants."""
 
     missing: int
@@ -88,8 +86,7 @@ class DriftCounts:
         return self.missing + self.stray
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(NamedTuple):
     """Access that the rows give and the backend does not yet, to an entry or a diary."""
 
     namespace: Literal["DiaryEntry", "Diary"]
@@ -120,8 +117,7 @@ class Drift(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class WaitingWorkflow:
+class WaitingWorkflow(NamedTuple):
     """A workflow of one entry that nobody has begun."""
 
     workflow_id: str

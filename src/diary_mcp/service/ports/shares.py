@@ -1,8 +1,7 @@
 """Shares as rows."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from diary_mcp.domain.entry import Share
@@ -10,8 +9,7 @@ from diary_mcp.domain.fields import AgentName, EntryId, Grantee
 from diary_mcp.service.ports.entries import Readership
 
 
-@dataclass(frozen=True)
-class SharePosition:
+class SharePosition(NamedTuple):
     """Where a list of shares goes on: after this one, of an entry or a diary."""
 
     created_at: datetime
@@ -52,8 +50,7 @@ class ShareReader(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """What became of an entry by a share of it."""
 
     is_known: bool

@@ -4,9 +4,8 @@ Names, ids and arguments here are a wire format: rows written by an older versio
 newer one, so they are added to and never changed. Arguments carry ids, never content.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 from uuid import UUID
 
 from diary_mcp.domain.fields import DiaryId, EntryId, Grantee, RemovalId
@@ -48,8 +47,7 @@ RelatedId = EntryId | DiaryId | RemovalId
 """What has relation tuples: an entry, a diary, or a name that was removed. No two share an id."""
 
 
-@dataclass(frozen=True)
-class PermissionChange:
+class PermissionChange(NamedTuple):
     """One event that the permission backend must come to agree with: of entries, a diary, a name.
 
     `generation` is the entry's or the diary's, raised in the same transaction. A batch of new
@@ -113,16 +111,14 @@ class WorkflowQueue(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class PollRate:
+class PollRate(NamedTuple):
     """How often a process looks, and how many workflows it runs at once."""
 
     interval_s: float
     at_once: int
 
 
-@dataclass(frozen=True)
-class PollRates:
+class PollRates(NamedTuple):
     """The poll_rate of a queue by what waits in it."""
 
     idle: PollRate

@@ -5,7 +5,7 @@ settled yet is settled first, since a change may wait where no server runs.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from diary_mcp.domain.errors import PermissionRefusedError
 from diary_mcp.domain.fields import as_entry_id
@@ -27,8 +27,7 @@ _ENTRIES_AT_ONCE = 50
 _GRANTS_AT_ONCE = 500
 
 
-@dataclass(frozen=True)
-class Repairs:
+class Repairs(NamedTuple):
     """Entries whose change waited and is settled now, and the drift that was found and repaired."""
 
     settled: int

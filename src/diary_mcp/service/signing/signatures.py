@@ -2,8 +2,8 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import anyio.to_thread
@@ -44,8 +44,7 @@ from diary_mcp.service.ports.store import Store, UnitOfWork
 REQUEST_LIFETIME = timedelta(minutes=15)
 
 
-@dataclass(frozen=True)
-class SigningState:
+class SigningState(NamedTuple):
     """Where an agent's chain ends, who may sign, and with which key this process does."""
 
     sequence: int
@@ -56,8 +55,7 @@ class SigningState:
     """Why nothing is signed at present."""
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What is to be signed: an entry (or its deletion) by id or key, or a change of keys."""
 
     entry: str | None = None
@@ -71,8 +69,7 @@ class Wanted:
         return None if self.revoke is None else KeyChange("revoke", self.revoke)
 
 
-@dataclass(frozen=True)
-class Signed:
+class Signed(NamedTuple):
     """A link that was added with a signature from outside."""
 
     statement: Statement

@@ -1,8 +1,8 @@
 """`/health` and `/ready`: for whoever watches the server, not for agents. Neither says a secret."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
 from time import monotonic
+from typing import NamedTuple
 
 import anyio
 from starlette.requests import Request
@@ -13,8 +13,7 @@ _FRESH_S = 0.5
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
-@dataclass(frozen=True)
-class Readiness:
+class Readiness(NamedTuple):
     """What answers at this moment."""
 
     database: bool
@@ -36,7 +35,7 @@ def health_routes(look: Callable[[], Awaitable[Readiness]]) -> list[Route]:
     async def tell_ready(_request: Request) -> JSONResponse:
         readiness = await ready.look()
         return JSONResponse(
-            {"ready": readiness.is_complete, **asdict(readiness)},
+            {"ready": readiness.is_complete, **readiness._asdict()},
             status_code=200 if readiness.is_complete else 503,
             headers=_UNCACHED,
         )
