@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
@@ -63,7 +63,7 @@ from diary_mcp.store.takeover import PostgresExecutors, PostgresStandby
 from diary_mcp.store.tokens import PostgresTokens
 from diary_mcp.workflows.chores import queue_chores
 from diary_mcp.workflows.loop import end_tasks
-from diary_mcp.workflows.ports import RuntimeStore, Work
+from diary_mcp.workflows.ports import OpenRuntime, RuntimeStore, Work
 
 if TYPE_CHECKING:
     from diary_mcp.permissions.keto import KetoPermissions
@@ -103,6 +103,8 @@ class Foundation:
     store: PostgresStore
     settlements: PostgresSettlements
     runtime_store: RuntimeStore
+    import_runtime: Callable[[], OpenRuntime]
+    """Imports DBOS; the same each time."""
     standby: PostgresStandby
     second_looks: SecondLooks
     eager_settlement: EagerSettlement
@@ -183,6 +185,7 @@ async def lay_foundation(
                 PostgresSweep(settling_database),
                 PostgresHousekeeping(settling_database),
             ),
+            import_runtime=cache(partial(_import_runtime, url)),
             standby=PostgresStandby(url, QUEUES),
             second_looks=second_looks,
             eager_settlement=prompt,
@@ -261,19 +264,13 @@ async def run_queue(foundation: Foundation) -> AsyncGenerator[None]:
     Raises:
         DatabaseUnavailableError: PostgreSQL does not answer now; this can be tried again.
     """
-    connect = partial(
-        open_blocking_connection,
-        foundation.database_url,
-        _ACCOUNT_LIMITS,
-        longest_wait_s=_ACCOUNT_WAIT_S,
-    )
     store, work = foundation.runtime_store, _work(foundation)
     # One connection to settle on is there before DBOS takes its own, however few PostgreSQL has.
     await foundation.settling_database.check()
     with foundation.eager_indexing.needed():
         async with _beside(foundation.indexer.index_at_once()):
-            runtime = await anyio.to_thread.run_sync(_import_runtime)
-            async with runtime(connect, store, work, telemetry=foundation.telemetry):
+            runtime = await anyio.to_thread.run_sync(foundation.import_runtime)
+            async with runtime(store, work, telemetry=foundation.telemetry):
                 yield
 
 
@@ -409,8 +406,13 @@ def _database_name(settings: Settings) -> str:
     return "embedded" if settings.database_url is None else "postgresql"
 
 
-def _import_runtime():  # noqa: ANN202  # inferred: naming the type would import DBOS
+def _import_runtime(database_url: str) -> OpenRuntime:
     with lasting_imports():
-        from diary_mcp.workflows.runtime import workflow_runtime  # noqa: PLC0415  # imports DBOS
+        # They import DBOS.
+        from diary_mcp.workflows.dbos_process import DbosProcess  # noqa: PLC0415
+        from diary_mcp.workflows.runtime import workflow_runtime  # noqa: PLC0415
 
-    return workflow_runtime
+    connect = partial(
+        open_blocking_connection, database_url, _ACCOUNT_LIMITS, longest_wait_s=_ACCOUNT_WAIT_S
+    )
+    return partial(workflow_runtime, DbosProcess(connect))

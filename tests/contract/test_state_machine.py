@@ -39,6 +39,7 @@ from diary_mcp.service.sharing.settlement import settle
 from diary_mcp.settings import Settings
 from diary_mcp.store.search_index import PostgresSearchIndex
 from diary_mcp.store.sweep import PostgresSweep
+from diary_mcp.workflows.dbos_process import DbosProcess
 from diary_mcp.workflows.ports import Work
 from diary_mcp.workflows.runtime import workflow_runtime
 from support.backends import Administrator, KetoAdministrator, SqlAdministrator
@@ -478,12 +479,13 @@ class Histories(RuleBasedStateMachine):
 
 
 def _run_queue(foundation: Foundation) -> AbstractAsyncContextManager[str]:
-    connect = connect_to(foundation.database_url)
+    dbos = DbosProcess(connect_to(foundation.database_url))
 
     async def settle_some(ids: Sequence[RelatedId]) -> None:
         await settle(ids, foundation.settlements, foundation.permissions)
 
-    return workflow_runtime(connect, foundation.runtime_store, Work(settle_some), intervals=QUICK)
+    work = Work(settle_some)
+    return workflow_runtime(dbos, foundation.runtime_store, work, intervals=QUICK)
 
 
 def _until(hours: float | None) -> datetime | None:

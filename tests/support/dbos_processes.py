@@ -7,8 +7,7 @@ from diary_mcp.service.ports.workflows import APPLICATION_NAME
 from diary_mcp.workflows.dbos_process import (
     APPLICATION_VERSION,
     DBOS_SCHEMA,
-    destroy_dbos,
-    open_engine,
+    DbosProcess,
 )
 from support.workflows import Diary, connect_to
 
@@ -27,11 +26,11 @@ async def claim(diary: Diary, entry_id: EntryId, executor_id: str) -> None:
 
 def launch_as(database_url: str, executor_id: str) -> None:
     """Starts DBOS under this id, listening to no queue, until it has recovered its work."""
-    engine = open_engine(connect_to(database_url))
+    process = DbosProcess(connect_to(database_url))
     DBOS(
         config=DBOSConfig(
             name=APPLICATION_NAME,
-            system_database_engine=engine,
+            system_database_engine=process.engine,
             dbos_system_schema=DBOS_SCHEMA,
             application_version=APPLICATION_VERSION,
             executor_id=executor_id,
@@ -43,4 +42,4 @@ def launch_as(database_url: str, executor_id: str) -> None:
         while DBOS.list_workflows(executor_id=executor_id, status="PENDING"):
             pass
     finally:
-        destroy_dbos(engine)
+        process.destroy()

@@ -42,6 +42,7 @@ from diary_mcp.store.postgres import PostgresStore
 from diary_mcp.store.settlements import PostgresSettlements
 from diary_mcp.store.sweep import PostgresSweep
 from diary_mcp.store.takeover import PostgresExecutors
+from diary_mcp.workflows.dbos_process import DbosProcess
 from diary_mcp.workflows.ports import Connect, RuntimeStore, Work
 from diary_mcp.workflows.retrying import RetryPolicy
 from diary_mcp.workflows.runtime import Intervals, workflow_runtime
@@ -196,7 +197,7 @@ class Diary:
     ) -> AbstractAsyncContextManager[str]:
         store = RuntimeStore(self.executors, self.sweep, self.housekeeping)
         return workflow_runtime(
-            connect_to(self.database_url),
+            DbosProcess(connect_to(self.database_url)),
             store,
             Work(self.settle),
             retries=retries,

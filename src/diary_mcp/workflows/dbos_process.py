@@ -141,31 +141,59 @@ def _migrate(engine: Engine) -> None:
         database.destroy()
 
 
-def launch_dbos(
-    engine: Engine,
-    executor_id: str,
-    poll_rate: PollRate,
-    register: Callable[[], None],
-    *,
-    queues: Sequence[str],
-) -> None:
-    """Starts DBOS with a loop and threads of its own; `destroy_dbos` ends it. Blocks.
+class DbosProcess:
+    """DBOS with a loop and threads of its own: launched as often as wanted, one after the other.
 
     What DBOS is stands in globals of its module: one that ends takes along what starts meanwhile.
-
-    Raises:
-        DatabaseUnavailableError: PostgreSQL gives no answer; after `destroy_dbos` it can be tried
-            again.
-        UnsafeDbosError: DBOS would read rows in a way that could run what stands in them.
+    From one launch to the next the engine is kept, which knows its statements, and no connection.
     """
-    _quieten()
-    config = _configuration(engine, executor_id)
-    try:
-        DBOS(config=config)
-        register()
-        DBOS.listen_queues(list(queues))
-        DBOS.launch()
+
+    def __init__(self, connect: Connect) -> None:
+        self.engine = open_engine(connect)
+        self._registered = set[str]()
+
+    def launch(
+        self,
+        executor_id: str,
+        poll_rate: PollRate,
+        register: Callable[[], None],
+        *,
+        queues: Sequence[str],
+    ) -> None:
+        """Starts it; `destroy` ends it. Blocks.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL gives no answer; after `destroy` it can be tried
+                again.
+            UnsafeDbosError: DBOS would read rows in a way that could run what stands in them.
+        """
+        _quieten()
+        config = _configuration(self.engine, executor_id)
+        try:
+            DBOS(config=config)
+            register()
+            DBOS.listen_queues(list(queues))
+            DBOS.launch()
+            self._register_queues(queues, poll_rate)
+        except (SQLAlchemyError, DBOSException) as error:
+            raise _unavailable(error) from error
+
+    def destroy(self) -> None:
+        """Ends it without waiting for its workflows: they stay pending in the database. Blocks."""
+        # What is cut off would be told as failures.
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)
+        warnings.filterwarnings(
+            "ignore", "coroutine '.*' was never awaited", RuntimeWarning, "dbos"
+        )
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0)
+        self.engine.dispose()
+
+    def _register_queues(self, queues: Sequence[str], poll_rate: PollRate) -> None:
+        """Once is enough, unless somebody takes one away: it is most of what a launch costs."""
+        self._registered &= {queue.name for queue in DBOS.list_queues()}
         for queue in queues:
+            if queue in self._registered:
+                continue
             DBOS.register_queue(
                 queue,
                 partition_concurrency=_PARTITION_CONCURRENCY[queue],
@@ -176,21 +204,11 @@ def launch_dbos(
                 # By default DBOS asks for each whether this is the latest version; all are.
                 on_conflict="always_update",
             )
-    except (SQLAlchemyError, DBOSException) as error:
-        raise _unavailable(error) from error
+            self._registered.add(queue)
 
 
 def _worker_concurrency(queue: str, poll_rate: PollRate) -> int:
     return poll_rate.at_once if queue in PERMISSION_QUEUES else 1
-
-
-def destroy_dbos(engine: Engine) -> None:
-    """Ends DBOS without waiting for its workflows: they stay pending in the database. Blocks."""
-    # What is cut off would be told as failures.
-    logging.getLogger("dbos").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning, "dbos")
-    DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0)
-    engine.dispose()
 
 
 def _configuration(engine: Engine, executor_id: str) -> DBOSConfig:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from diary_mcp.service.ports.workflows import PollRates, RelatedId
+from diary_mcp.service.telemetry import Telemetry
 
 Settle = Callable[[Sequence[RelatedId]], Awaitable[None]]
 """Makes the permission backend agree with the rows of these entries and diaries, or raises."""
@@ -130,3 +131,11 @@ class RuntimeStore:
     sweep: Sweep
     housekeeping: Housekeeping
     chores_due: dict[str, float] = field(default_factory=dict[str, float])
+
+
+class OpenRuntime(Protocol):
+    """`workflow_runtime` with the DBOS of this process."""
+
+    def __call__(
+        self, store: RuntimeStore, work: Work, *, telemetry: Telemetry
+    ) -> AbstractAsyncContextManager[str]: ...

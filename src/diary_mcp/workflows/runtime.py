@@ -15,7 +15,6 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 import structlog
-from sqlalchemy import Engine
 
 from diary_mcp.domain.errors import DatabaseUnavailableError
 from diary_mcp.service.ports.workflows import (
@@ -26,9 +25,9 @@ from diary_mcp.service.ports.workflows import (
 )
 from diary_mcp.service.telemetry import NO_TELEMETRY, Telemetry
 from diary_mcp.workflows.chores import ChoreIntervals, in_background, queue_chores
-from diary_mcp.workflows.dbos_process import PACES, destroy_dbos, launch_dbos, open_engine
+from diary_mcp.workflows.dbos_process import PACES, DbosProcess
 from diary_mcp.workflows.loop import ApplicationLoop
-from diary_mcp.workflows.ports import Connect, Executor, RuntimeStore, Work
+from diary_mcp.workflows.ports import Executor, RuntimeStore, Work
 from diary_mcp.workflows.retrying import DEFAULT_RETRIES, RetryPolicy
 from diary_mcp.workflows.workflows import Workflows
 
@@ -54,7 +53,7 @@ _LONGEST_END_S = 120
 
 @asynccontextmanager
 async def workflow_runtime(
-    connect: Connect,
+    dbos: DbosProcess,
     store: RuntimeStore,
     work: Work,
     *,
@@ -66,7 +65,7 @@ async def workflow_runtime(
 
     One at a time in a process, as often as wanted one after the other. At the end nothing is
     waited for: work that is not finished goes back on the queue, for the others or for the next
-    start. `connect` opens a connection for DBOS.
+    start.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL gives no answer; trying again is right.
@@ -74,11 +73,9 @@ async def workflow_runtime(
     await _wait_for_the_last()
     executor_id = str(uuid4())
     loop = ApplicationLoop()
-    engine = open_engine(connect)
     workflows = Workflows(work, loop, retries, telemetry)
     launch = partial(
-        launch_dbos,
-        engine,
+        dbos.launch,
         executor_id,
         intervals.poll_rates.idle,
         workflows.register,
@@ -93,7 +90,7 @@ async def workflow_runtime(
                 yield executor_id
         finally:
             with anyio.CancelScope(shield=True):
-                await _stop(engine, executor, loop, intervals)
+                await _stop(dbos, executor, loop, intervals)
 
 
 def _queues(work: Work) -> list[str]:
@@ -156,25 +153,25 @@ async def _wait_for_the_last() -> None:
 
 
 async def _stop(
-    engine: Engine, executor: Executor, loop: ApplicationLoop, intervals: Intervals
+    dbos: DbosProcess, executor: Executor, loop: ApplicationLoop, intervals: Intervals
 ) -> None:
     """Stops claiming, calls off what runs, and goes silent only when no step runs any more.
 
     With PostgreSQL away, DBOS goes on trying and may never end; its threads are left behind then.
     """
     with anyio.move_on_after(intervals.stop_s):
-        await _destroy_in_thread(engine).wait()
+        await _destroy_in_thread(dbos).wait()
     with anyio.move_on_after(intervals.stop_s), suppress(DatabaseUnavailableError):
         await loop.stop()
         await executor.hand_back(running=loop.running, after_s=0)
 
 
-def _destroy_in_thread(engine: Engine) -> asyncio.Event:
+def _destroy_in_thread(dbos: DbosProcess) -> asyncio.Event:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
     def destroy() -> None:
-        destroy_dbos(engine)
+        dbos.destroy()
         with suppress(RuntimeError):  # the loop did not wait
             loop.call_soon_threadsafe(ended.set)
 

@@ -14,7 +14,7 @@ from diary_mcp.domain.fields import EntryId
 from diary_mcp.domain.relations import owner_tuple
 from diary_mcp.service.ports.workflows import PollRate, PollRates
 from diary_mcp.store.workflow_queue import check_workflow_schema
-from diary_mcp.workflows.dbos_process import migrate_dbos
+from diary_mcp.workflows.dbos_process import DbosProcess, migrate_dbos
 from diary_mcp.workflows.ports import RuntimeStore, Sweep, Work
 from diary_mcp.workflows.runtime import workflow_runtime
 from support.workflows import (
@@ -56,11 +56,27 @@ async def test_a_launch_without_a_database_fails_clearly_and_can_be_tried_again(
         assert await diary.all_tuples() == {owner_tuple(entry_id, ALICE)}
 
 
+async def test_queues_that_were_taken_away_are_there_again_with_the_next_launch(
+    database_url: str,
+) -> None:
+    async with open_diary(database_url) as diary:
+        dbos = DbosProcess(connect_to(database_url))
+        for _ in range(2):
+            await diary.create()
+            await diary.query("delete from dbos.queues")
+            async with workflow_runtime(
+                dbos, runtime_store(diary), Work(diary.settle), intervals=QUICK
+            ):
+                await eventually(diary.is_settled)
+
+
 async def test_dbos_that_cannot_be_launched_is_a_database_that_is_unavailable(
     database_url: str,
 ) -> None:
     async with open_diary(database_url) as diary:
-        runtime = workflow_runtime(connect_to(NOWHERE), runtime_store(diary), Work(diary.settle))
+        runtime = workflow_runtime(
+            DbosProcess(connect_to(NOWHERE)), runtime_store(diary), Work(diary.settle)
+        )
         with pytest.raises(DatabaseUnavailableError, match="DBOS"):
             await runtime.__aenter__()
 
@@ -238,7 +254,7 @@ async def test_a_sweep_that_failed_is_tried_again(database_url: str) -> None:
     sweep = FlakySweep(DatabaseUnavailableError("away"), ZeroDivisionError())
     async with open_diary(database_url) as diary:
         runtime = workflow_runtime(
-            connect_to(database_url),
+            DbosProcess(connect_to(database_url)),
             runtime_store(diary, sweep),
             Work(diary.settle),
             intervals=replace(QUICK, sweep_s=0.01),
@@ -265,7 +281,7 @@ async def test_it_ends_also_where_a_chore_misses_that_it_is_called_off(database_
     sweep = DeafSweep()
     async with open_diary(database_url) as diary:
         runtime = workflow_runtime(
-            connect_to(database_url),
+            DbosProcess(connect_to(database_url)),
             runtime_store(diary, sweep),
             Work(diary.settle),
             intervals=replace(QUICK, sweep_s=60),
