@@ -7,7 +7,7 @@ output schemas say what the absence of a field means (docs/tools.md, "Entries").
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
-from typing import Literal, TypedDict
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field, JsonValue
@@ -307,30 +307,28 @@ def show_entry(
         InvalidArgumentError: there is no such character.
     """
     content, next_from = _part(entry.content, start)
-    return EntryResult(
-        **_shown(entry, diary),
+    shown = _shown(
+        entry,
+        diary,
         version=entry.version,
         created_at=None if entry.created_at == entry.date else entry.created_at,
         updated_at=None if entry.updated_at == entry.created_at else entry.updated_at,
         signature=entry.signature.state,
-        content=content,
-        next_from=next_from,
-        shared_by=None if share is None else share.granted_by,
-        expires_at=None if share is None else share.expires_at,
-        note=None if share is None else share.note,
     )
+    return _result(shown, content, next_from, share)
 
 
 def show_listed(entry: EntrySummary, diary: str | None = None) -> ListedEntry:
     """An entry in a list."""
-    return ListedEntry(**_listed(entry, diary, _MAX_LISTED_CHARACTERS))
+    return ListedEntry.of_checked(_listed(entry, diary, _MAX_LISTED_CHARACTERS))
 
 
 def show_found(hit: SearchHit, diary: str | None = None) -> FoundEntry:
     """An entry that a search found."""
-    return FoundEntry(
-        **_listed(hit, diary, _MAX_FOUND_CHARACTERS), score=round(hit.score, 4), matched=hit.matched
-    )
+    found = _listed(hit, diary, _MAX_FOUND_CHARACTERS)
+    found["score"] = round(hit.score, 4)
+    found["matched"] = hit.matched
+    return FoundEntry.of_checked(found)
 
 
 def show_share(share: Share) -> ShareResult:
@@ -431,14 +429,25 @@ def show_version(
             "importance": past.importance,
         }
     )
-    return EntryResult(
-        **_shown(then, diary),
+    shown = _shown(
+        then,
+        diary,
         version=past.version,
         created_at=None if entry.created_at == entry.date else entry.created_at,
         updated_at=None if past.updated_at == entry.created_at else past.updated_at,
-        content=content,
-        next_from=next_from,
     )
+    return _result(shown, content, next_from)
+
+
+def _result(
+    shown: dict[str, object], content: str, next_from: int | None, share: Share | None = None
+) -> EntryResult:
+    shown["content"] = content
+    shown["next_from"] = next_from
+    shown["shared_by"] = None if share is None else share.granted_by
+    shown["expires_at"] = None if share is None else share.expires_at
+    shown["note"] = None if share is None else share.note
+    return EntryResult.of_checked(shown)
 
 
 def _part(content: str, start: int) -> tuple[str, int | None]:
@@ -453,61 +462,51 @@ def _part(content: str, start: int) -> tuple[str, int | None]:
     return content[start:end], end if end < len(content) else None
 
 
-class _Shown(TypedDict):
-    id: EntryId
-    key: str | None
-    untrusted: str | None
-    diary: str | None
-    owner: AgentName | None
-    role: Literal["viewer"] | None
-    author: str | None
-    session: str | None
-    type: EntryType
-    title: str | None
-    tags: tuple[str, ...] | None
-    importance: float | None
-    supersedes: tuple[EntryId, ...] | None
-    superseded_by: EntryId | None
-    date: datetime
-    sharing: Literal["pending"] | None
-
-
-class _Listed(_Shown):
-    version: int | None
-    signature: Literal["pending", "none"] | None
-    snippet: str
-
-
-def _shown(entry: EntryFields, diary: str | None) -> _Shown:
+def _shown(
+    entry: EntryFields,
+    diary: str | None,
+    *,
+    version: int | None,
+    created_at: datetime | None = None,
+    updated_at: datetime | None = None,
+    signature: Literal["signed", "pending", "none"] | None = None,
+) -> dict[str, object]:
+    """The fields of `ShownEntry`, in their order."""
     is_own = entry.role == "owner"
-    return _Shown(
-        id=entry.id,
-        key=entry.key,
-        untrusted=None if is_own else untrusted(entry.owner),
-        diary=diary,
-        owner=None if is_own else entry.owner,
-        role=None if is_own else "viewer",
-        author=None if entry.author == entry.owner else entry.author,
-        session=entry.session,
-        type=entry.type,
-        title=entry.title or None,
-        tags=entry.tags or None,
-        importance=None if entry.importance == DEFAULT_IMPORTANCE else entry.importance,
-        supersedes=entry.supersedes or None,
-        superseded_by=entry.superseded_by,
-        date=entry.date,
-        sharing=_pending(entry.sharing),
-    )
+    return {
+        "id": entry.id,
+        "key": entry.key,
+        "untrusted": None if is_own else untrusted(entry.owner),
+        "diary": diary,
+        "owner": None if is_own else entry.owner,
+        "role": None if is_own else "viewer",
+        "author": None if entry.author == entry.owner else entry.author,
+        "session": entry.session,
+        "type": entry.type,
+        "title": entry.title or None,
+        "tags": entry.tags or None,
+        "importance": None if entry.importance == DEFAULT_IMPORTANCE else entry.importance,
+        "supersedes": entry.supersedes or None,
+        "superseded_by": entry.superseded_by,
+        "version": version,
+        "date": entry.date,
+        "created_at": created_at,
+        "updated_at": updated_at,
+        "sharing": _pending(entry.sharing),
+        "signature": signature,
+    }
 
 
-def _listed(entry: EntrySummary, diary: str | None, most_characters: int) -> _Listed:
+def _listed(entry: EntrySummary, diary: str | None, most_characters: int) -> dict[str, object]:
     state = entry.signature.state
-    return _Listed(
-        **_shown(entry, diary),
+    shown = _shown(
+        entry,
+        diary,
         version=None if entry.version == 1 else entry.version,
         signature=None if state == "signed" else state,
-        snippet=_cut(_without_title(entry.snippet, entry.title), most_characters),
     )
+    shown["snippet"] = _cut(_without_title(entry.snippet, entry.title), most_characters)
+    return shown
 
 
 def _without_title(snippet: str, title: str | None) -> str:

@@ -45,16 +45,17 @@ class Explanation:
         terms = [term for term in self.query.terms if term in present]
         words = self._words(present) if self.mode != "semantic" else []
         best = int(self.ranking.best_chunks[index])
-        return SearchHit(
+        score = float(self.ranking.scores[self.found_by[index]])
+        shown: dict[str, object] = {
             **vars(entry),
-            snippet=cut_snippet(
-                entry,
-                [*self.query.phrases, *words, *terms],
-                best if best >= 0 else None,
+            "snippet": cut_snippet(
+                entry, [*self.query.phrases, *words, *terms], best if best >= 0 else None
             ),
-            score=min(self.most, round(float(self.ranking.scores[self.found_by[index]]), 6)),
-            matched=(*words, *self._reasons(index)) or (self._faint_reason(),),
-        )
+            "score": min(self.most, round(score, 6)),
+            "matched": (*words, *self._reasons(index)) or (self._faint_reason(),),
+        }
+        del shown["content"]
+        return SearchHit.of_checked(shown)
 
     def _words(self, present: set[str]) -> list[str]:
         """Words of the query as they were written, or what was found in their place."""

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from diary_mcp.domain.entry import Signature
+from diary_mcp.domain.entry import Role, SearchHit, Signature
 from diary_mcp.domain.errors import InvalidArgumentError
 from diary_mcp.server.tools.results import (
     MAX_PART_CHARACTERS,
     as_json,
     show_entry,
+    show_found,
     show_listed,
     show_version,
 )
@@ -61,6 +62,20 @@ def test_a_row_says_no_version_that_is_the_first_and_no_signature_that_is_there(
         "date": "2026-03-01T12:00:00Z",
         "snippet": "x",
     }
+
+
+@pytest.mark.parametrize("role", ["owner", "viewer"])
+def test_what_is_shown_without_a_check_is_what_the_check_makes_of_it(role: Role) -> None:
+    whole, row = entry(role), summary(role, "x")
+    hit = SearchHit(**vars(row), score=1.5, matched=("disk",))
+    shown = [
+        show_entry(whole, diary="notes"), show_version(whole, as_version(whole)),
+        show_listed(row, "notes"), show_found(hit),
+    ]  # fmt: skip
+
+    for each in shown:
+        assert list(vars(each)) == list(type(each).model_fields)
+        assert type(each)(**vars(each)) == each
 
 
 @pytest.mark.parametrize(
