@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import LiteralString, NamedTuple
 
 import anyio
@@ -221,7 +221,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: no connection in time, or it failed under the block.
         """
-        return self._lent()
+        return _Lent(self._queue)
 
     async def check(self) -> None:
         """Makes sure that PostgreSQL answers now.
@@ -258,7 +258,7 @@ class Database:
             DatabaseUnavailableError: no connection in time, or it failed under the block. Where
                 it failed during the commit, the outcome is unknown.
         """
-        async with self._lent(shield=True) as connection, connection.transaction():
+        async with _Lent(self._queue, shield=True) as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
@@ -273,7 +273,7 @@ class Database:
             DatabaseUnavailableError: as `transaction` does.
         """
         # Rolls back what an error has left open.
-        async with self._lent(shield=True) as connection:
+        async with _Lent(self._queue, shield=True) as connection:
             async with connection.pipeline():
                 await connection.execute("begin", prepare=False)
                 try:
@@ -286,23 +286,58 @@ class Database:
             if committed.statusmessage != "COMMIT":
                 raise psycopg.InternalError("A failed transaction cannot be committed.")
 
-    @asynccontextmanager
-    async def _lent(self, *, shield: bool = False) -> AsyncGenerator[Connection]:
-        """One of the pool's; closed where another host may be the primary by now."""
+
+class _Lent:
+    """One of the pool's connections; closed where another host may be the primary by now.
+
+    By hand, because most calls borrow twice: generators take longer than all the rest of it.
+    """
+
+    def __init__(self, queue: PoolQueue, *, shield: bool = False) -> None:
+        """Where it is to `shield`, nobody calls the block off once there is a connection."""
+        self._queue = queue
+        self._scope = anyio.CancelScope(shield=True) if shield else nullcontext()
+
+    async def __aenter__(self) -> Connection:
         try:
-            connection = await self._queue.take()
-            with anyio.CancelScope(shield=True) if shield else nullcontext():
-                try:
-                    # Ends a transaction that was left open; the pool goes on with the connection.
-                    async with connection:
-                        yield connection
-                except psycopg.errors.ReadOnlySqlTransaction:
-                    await connection.close()
-                    raise
-                finally:
-                    await self._queue.give_back(connection)
+            self._connection = await self._queue.take()
         except psycopg.Error as error:
             raise_translated(error)
+        self._scope.__enter__()
+        return self._connection
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        try:
+            await self._give_back(exc_type, exc_val, exc_tb)
+        except psycopg.Error as error:
+            raise_translated(error)
+        finally:
+            self._scope.__exit__(exc_type, exc_val, exc_tb)
+        if isinstance(exc_val, psycopg.Error):
+            raise_translated(exc_val)
+
+    async def _give_back(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        connection = self._connection
+        try:
+            # Ends a transaction that was left open; the pool goes on with the connection.
+            await connection.__aexit__(exc_type, exc_val, exc_tb)
+            if isinstance(exc_val, psycopg.errors.ReadOnlySqlTransaction):
+                await connection.close()
+        except psycopg.errors.ReadOnlySqlTransaction:
+            await connection.close()
+            raise
+        finally:
+            await self._queue.give_back(connection)
 
 
 @asynccontextmanager

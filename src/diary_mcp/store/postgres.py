@@ -1,8 +1,9 @@
 """The store: reading on one connection, and the unit of work in one transaction."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from types import TracebackType
 
 from psycopg.rows import args_row
 
@@ -59,10 +60,8 @@ class PostgresStore:
             (key,) = await cursor.fetchall()
         return key
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[Reading]:
-        async with self._database.connection() as connection:
-            yield _Reading(connection)
+    def reading(self) -> AbstractAsyncContextManager[Reading]:
+        return _Read(self._database.connection())
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Reading]:
@@ -87,6 +86,24 @@ class PostgresStore:
             self._committed(workflows.changed)
         if workflows.leaves_to_index:
             self._written()
+
+
+class _Read:
+    """The readers on a connection that is lent for a block."""
+
+    def __init__(self, lent: AbstractAsyncContextManager[Connection]) -> None:
+        self._lent = lent
+
+    async def __aenter__(self) -> Reading:
+        return _Reading(await self._lent.__aenter__())
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        return await self._lent.__aexit__(exc_type, exc_val, exc_tb)
 
 
 @dataclass(frozen=True)

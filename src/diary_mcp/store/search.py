@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row, kwargs_row, scalar_row
 
-from diary_mcp.domain.entry import Entry, EntryFilters
+from diary_mcp.domain.entry import Entry, EntryFilters, Signature
 from diary_mcp.domain.fields import EntryId, as_entry_id
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.ports.entries import Readership
@@ -100,9 +100,10 @@ class PostgresSearch:
     async def list_entries(self, reader: Readership, ids: Collection[EntryId]) -> list[Entry]:
         if not ids:
             return []
-        cursor = self._connection.cursor(row_factory=class_row(Entry))
+        cursor = self._connection.cursor(row_factory=kwargs_row(_as_entry))
         packed = PackedIds(b"".join(each.bytes for each in ids))
-        await cursor.execute(_SQL["list_entries"], {**reader_parameters(reader), "ids": packed})
+        asked = {**reader_parameters(reader), "ids": packed}
+        await cursor.execute(_SQL["list_entries"], asked, binary=True)
         return await cursor.fetchall()
 
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
@@ -118,6 +119,12 @@ class PostgresSearch:
         cursor = self._connection.cursor(row_factory=class_row(row))
         await cursor.execute(_SQL[statement], parameters, binary=True)
         return await cursor.fetchone()
+
+
+def _as_entry(**columns: object) -> Entry:
+    """An entry of its row, which names the state of its signature alone."""
+    state = {"state": columns["signature"], "key": None, "signed_at": None, "link": None}
+    return Entry.model_validate({**columns, "signature": Signature.of_checked(state)})
 
 
 def _asked(

@@ -244,7 +244,7 @@ select
     e.id, e.key, e.owner, e.author, e.session, e.type, e.title, e.content, e.tags, e.importance,
     visible.supersedes, visible.superseded_by, e.version, e.date, e.created_at, e.updated_at,
     e.content_hash, visible.role, visible.sharing,
-    jsonb_build_object('state', signed.signature -> 'state') as signature, placed.diary
+    signed.signature ->> 'state' as signature, placed.diary
 from diary.entry as e
 -- include: seen_by_the_caller
 where
