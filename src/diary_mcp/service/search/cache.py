@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.service.ports.search import PackedDocuments, SearchReader, Whose
-from diary_mcp.service.search.ranking import Flags, Floats, Integers
+from diary_mcp.service.search.ranking import Corpus, Flags, Floats, Integers
 
 Ids = NDArray[np.bytes_]
 
@@ -24,7 +24,7 @@ MAX_BYTES = 64 * 2**20
 """How much of documents a process keeps at most."""
 
 ID_BYTES = 16
-_BYTES_BESIDE_VECTORS = 128
+_BYTES_BESIDE_VECTORS = 192
 _NOWHERE = -1
 _EPOCH_YEAR = 1970
 
@@ -66,6 +66,20 @@ class Documents:
     def line(self) -> Integers:
         """Session by session, and in each from the first entry to the last."""
         return np.lexsort((self.order[:, 1], self.order[:, 0], self.days, self.sessions))
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """These alone, as the ranking takes them."""
+        return Corpus(
+            days=self.days,
+            sessions=self.sessions,
+            order=self.order,
+            line=self.line,
+            lengths=self.lengths,
+            words=self.words,
+            is_question=self.is_question,
+            authors=self.authors,
+        )
 
     @cached_property
     def author_names(self) -> frozenset[str]:

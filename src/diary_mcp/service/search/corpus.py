@@ -214,14 +214,17 @@ class SearchedEntries:
             found[term] = _with(found.get(term), counted)
         return found
 
+    def count_vectors(self, vector_bytes: int) -> Integers:
+        """How many vectors each has."""
+        return _joined([part.sizes for part in self._parts], np.int64) // vector_bytes
+
     def as_corpus(
-        self,
-        unindexed: Sequence[Unindexed],
-        vector_bytes: int,
-        statistics: Statistics | None = None,
+        self, unindexed: Sequence[Unindexed], statistics: Statistics | None = None
     ) -> Corpus:
         """The columns as the ranking takes them."""
         parts = self._parts
+        if len(parts) == 1 and not unindexed and statistics is None:
+            return parts[0].corpus
         starts = np.cumsum([0, *(part.size for part in parts)]).tolist()
         words = _joined([part.words for part in parts], np.float64)
         lengths = _joined([part.lengths for part in parts], np.float64)
@@ -244,7 +247,6 @@ class SearchedEntries:
             words=words,
             is_question=is_question,
             authors=_joined([part.authors for part in parts], np.object_),
-            vector_counts=_joined([part.sizes for part in parts], np.int64) // vector_bytes,
             statistics=statistics,
         )
 

@@ -111,10 +111,11 @@ class SearchEngine:
         # Without a single vector, what was to be found by meaning is found by words.
         has_vectors = meaning.vector is not None and not entries.without_vectors.all()
         mode: SearchMode = request.mode if has_vectors else "text"
-        corpus = entries.as_corpus(unindexed, meaning.vector_bytes, material.statistics)
+        corpus = entries.as_corpus(unindexed, material.statistics)
         question = Question(
             terms=_matches(query, material, self._weights),
             cosines=meaning.cosines,
+            vector_counts=entries.count_vectors(meaning.vector_bytes),
             authors=material.authors,
             spans=material.spans,
             named=entries.named,

@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -70,6 +70,28 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """What stands beside each entry in its session, session by session."""
+
+    beside: Sequence[tuple[slice, slice, Floats]]
+    """Of all that have something so far behind or before them: where, what, and its weight."""
+    weight: Floats
+    """What an entry itself and all that stands beside it weigh together."""
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What no query changes of the entries' scores."""
+
+    norm: Floats
+    """How often a word must stand in each for half of what it can be worth."""
+    asks: Floats
+    """What each loses because it merely asks."""
+    neighbours: Neighbours | None
+    """`None` where no entry has a session."""
+
+
+@dataclass(frozen=True)
 class Corpus:
     """The entries that may be searched, as columns in one order."""
 
@@ -84,13 +106,24 @@ class Corpus:
     words: Floats
     is_question: Flags
     authors: NDArray[np.object_]
-    vector_counts: Integers
     statistics: Statistics | None = None
     """Of all, where these are a choice."""
+    _constants: dict[Weights, Constants] = field(
+        default_factory=dict[Weights, Constants], init=False, compare=False
+    )
 
     @property
     def size(self) -> int:
         return len(self.days)
+
+    def constants(self, weights: Weights) -> Constants:
+        """Those by these weights; the last ones that were asked for are kept."""
+        kept = self._constants.get(weights)
+        if kept is None:
+            kept = _find_constants(self, weights)
+            self._constants.clear()
+            self._constants[weights] = kept
+        return kept
 
 
 @dataclass(frozen=True)
@@ -111,6 +144,8 @@ class Question:
     terms: Sequence[TermMatch]
     cosines: Floats | None
     """Of every vector, in the order of the entries; `None` where there is no model."""
+    vector_counts: Integers
+    """How many of these are of each entry."""
     authors: Sequence[str]
     """Those that the query names, the first one first."""
     spans: Sequence[DateSpan]
@@ -159,21 +194,22 @@ class Ranking:
 
 def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights) -> Ranking:
     """Scores every entry of the corpus; what is not in it has no influence."""
-    text = _score_text(corpus, question.terms, weights)
-    cosines, best_chunks = nearest(corpus.vector_counts, question.cosines, weights.best_chunks)
-    deviations = (
-        np.zeros(corpus.size) if mode == "text" else _deviations(cosines, text, corpus.statistics)
-    )
-    own = weights.vector * deviations
-    if mode != "semantic":
-        own = own + weights.text * text
-    context = _in_context(corpus, own, weights)
+    constants = corpus.constants(weights)
+    text = _score_text(corpus, constants.norm, question.terms, weights)
+    cosines, best_chunks = nearest(question.vector_counts, question.cosines, weights.best_chunks)
+    own = weights.text * text
+    if mode == "text":
+        deviations = np.zeros(corpus.size)
+    else:
+        deviations = _deviations(cosines, text, corpus.statistics)
+        meaning = weights.vector * deviations
+        own = meaning if mode == "semantic" else meaning + own
+    context = _in_context(corpus, own, constants.neighbours)
     by_author, author_bonus = _score_authors(corpus, question.authors, weights)
     dated = score_dates(corpus.days, question.spans, weights)
-    short_question = corpus.is_question & (corpus.lengths < weights.context_length)
     scores = (
         context
-        - weights.question * short_question
+        - constants.asks
         + author_bonus
         + weights.date * dated
         + weights.name * question.named
@@ -190,19 +226,31 @@ def rank(corpus: Corpus, question: Question, mode: SearchMode, weights: Weights)
     )
 
 
-def _score_text(corpus: Corpus, terms: Sequence[TermMatch], weights: Weights) -> Floats:
+def _find_constants(corpus: Corpus, weights: Weights) -> Constants:
+    if corpus.statistics is not None:
+        average = corpus.statistics.average_words
+    else:
+        average = corpus.words.mean() if corpus.size else 0.0
+    share = corpus.words / average if average else np.zeros(corpus.size)
+    return Constants(
+        norm=weights.saturation * (1 - weights.length_share + weights.length_share * share),
+        asks=np.where(
+            corpus.is_question & (corpus.lengths < weights.context_length), weights.question, 0.0
+        ),
+        neighbours=_find_neighbours(corpus, weights) if corpus.sessions.any() else None,
+    )
+
+
+def _score_text(
+    corpus: Corpus, norm: Floats, terms: Sequence[TermMatch], weights: Weights
+) -> Floats:
     """BM25 divided by the sum of the terms' idf: the share of the question that is there.
 
     A term that occurs nowhere counts in the divisor, which keeps half matches small.
     """
     scores = np.zeros(corpus.size)
     best = 0.0
-    average = corpus.words.mean() if corpus.size else 0.0
-    size = corpus.size
-    if corpus.statistics is not None:
-        average, size = corpus.statistics.average_words, corpus.statistics.size
-    share = corpus.words / average if average else np.zeros(corpus.size)
-    norm = weights.saturation * (1 - weights.length_share + weights.length_share * share)
+    size = corpus.size if corpus.statistics is None else corpus.statistics.size
     for term in terms:
         rarity = rarity_of(len(term.entries) if term.found is None else term.found, size)
         best += rarity
@@ -267,17 +315,28 @@ def _deviations(cosines: Floats, text: Floats, statistics: Statistics | None) ->
     return np.where(present, deviations, slope * text)
 
 
-def _in_context(corpus: Corpus, own: Floats, weights: Weights) -> Floats:
+def _in_context(corpus: Corpus, own: Floats, neighbours: Neighbours | None) -> Floats:
     """The weighted mean of an entry's own score and its neighbours' in the same session."""
-    if not corpus.sessions.any():
+    if neighbours is None:
         return own
     # All columns session by session: what stands beside an entry there is its neighbour.
+    in_line = own[corpus.line]
+    total = in_line.copy()
+    for here, there, near in neighbours.beside:
+        total[here] += near * in_line[there]
+    context = np.empty(corpus.size)
+    context[corpus.line] = total / neighbours.weight
+    return context
+
+
+def _find_neighbours(corpus: Corpus, weights: Weights) -> Neighbours:
     line = corpus.line
-    in_line, sessions, lengths = own[line], corpus.sessions[line], corpus.lengths[line]
+    sessions, lengths = corpus.sessions[line], corpus.lengths[line]
     share = np.minimum(1.0, weights.context_length / np.maximum(lengths, 1))
-    total, weight = in_line.copy(), np.ones(corpus.size)
+    weight = np.ones(corpus.size)
     steps = [(-d, worth) for d, worth in enumerate(weights.before, 1)]
     steps += [(d, worth) for d, worth in enumerate(weights.after, 1)]
+    beside: list[tuple[slice, slice, Floats]] = []
     for distance, worth in steps:
         here, there = _side_by_side(distance)
         together = (sessions[here] == sessions[there]) & (sessions[here] != 0)
@@ -286,11 +345,9 @@ def _in_context(corpus: Corpus, own: Floats, weights: Weights) -> Floats:
             is_question = corpus.is_question[line[there]]
             answers = together & is_question & (lengths[here] < weights.context_length)
             near += share[here] * weights.after_question * answers
-        total[here] += near * in_line[there]
         weight[here] += near
-    context = np.empty(corpus.size)
-    context[line] = total / weight
-    return context
+        beside.append((here, there, near))
+    return Neighbours(beside, weight)
 
 
 def _side_by_side(distance: int) -> tuple[slice, slice]:

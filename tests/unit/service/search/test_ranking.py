@@ -20,11 +20,11 @@ CORPUS = Corpus(
     words=np.full(4, 10.0),
     is_question=np.zeros(4, dtype=np.bool_),
     authors=np.array(["ann"] * 4, dtype=np.object_),
-    vector_counts=np.zeros(4, dtype=np.int64),
 )
 QUESTION = Question(
     terms=[TermMatch(np.array([SECOND]), np.ones(1))],
     cosines=None,
+    vector_counts=np.zeros(4, dtype=np.int64),
     authors=(),
     spans=(),
     named=np.zeros(4, dtype=np.bool_),
@@ -52,3 +52,11 @@ def test_a_long_entry_takes_less_of_what_stands_beside_it() -> None:
     ranking = rank(long, QUESTION, "text", WEIGHTS)
 
     assert ranking.context.tolist() == pytest.approx([1 / 1.75, 0.25 / 1.25, 0.25 / 1.25, 0])
+
+
+def test_what_a_corpus_keeps_for_some_weights_is_not_taken_for_others() -> None:
+    apart = replace(WEIGHTS, before=(0.0, 0.0), after=(0.0, 0.0))
+
+    contexts = [rank(CORPUS, QUESTION, "text", each).context.tolist() for each in (apart, WEIGHTS)]
+
+    assert contexts == [pytest.approx([1, 0, 0, 0]), pytest.approx([1 / 1.75, 0.2, 1 / 3, 0])]
