@@ -7,6 +7,7 @@ surrogate cannot be encoded; both are refused in every string, never replaced.
 import re
 import unicodedata
 from datetime import UTC, datetime, time
+from functools import cache
 from typing import Annotated, Literal, NewType, Self, cast, get_args
 from unicodedata import category
 from uuid import UUID
@@ -74,14 +75,20 @@ class Model(BaseModel, frozen=True, defer_build=True):
         Pydantic's `model_construct`, which looks for what is missing, takes longer than its checks.
         """
         made = cls.__new__(cls)
-        for name, value in (
-            ("__dict__", values),
-            ("__pydantic_fields_set__", set(values)),
-            ("__pydantic_extra__", None),
-            ("__pydantic_private__", None),
-        ):
-            object.__setattr__(made, name, value)
+        _set(made, "__dict__", values)
+        _set(made, "__pydantic_fields_set__", _names_of(cls))
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
         return made
+
+
+# Models are frozen.
+_set = object.__setattr__
+
+
+@cache
+def _names_of(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields)
 
 
 def is_none(value: object) -> bool:

@@ -1,9 +1,10 @@
 """The search index in PostgreSQL, read."""
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import TypeVar
 
-from psycopg.rows import class_row, kwargs_row, scalar_row
+from psycopg.rows import class_row, dict_row, scalar_row
 
 from diary_mcp.domain.entry import Entry, EntryFilters, Signature
 from diary_mcp.domain.fields import EntryId, as_entry_id
@@ -100,11 +101,12 @@ class PostgresSearch:
     async def list_entries(self, reader: Readership, ids: Collection[EntryId]) -> list[Entry]:
         if not ids:
             return []
-        cursor = self._connection.cursor(row_factory=kwargs_row(_as_entry))
+        cursor = self._connection.cursor(row_factory=dict_row)
         packed = PackedIds(b"".join(each.bytes for each in ids))
         asked = {**reader_parameters(reader), "ids": packed}
         await cursor.execute(_SQL["list_entries"], asked, binary=True)
-        return await cursor.fetchall()
+        rows: list[dict[str, object]] = await cursor.fetchall()
+        return list(map(_as_entry, rows))
 
     async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
         """The one row of a statement that always gives one."""
@@ -121,10 +123,15 @@ class PostgresSearch:
         return await cursor.fetchone()
 
 
-def _as_entry(**columns: object) -> Entry:
+def _as_entry(row: dict[str, object]) -> Entry:
     """An entry of its row, which names the state of its signature alone."""
-    state = {"state": columns["signature"], "key": None, "signed_at": None, "link": None}
-    return Entry.model_validate({**columns, "signature": Signature.of_checked(state)})
+    row["signature"] = _signature(str(row["signature"]))
+    return Entry.model_validate(row)
+
+
+@cache
+def _signature(state: str) -> Signature:
+    return Signature.model_validate({"state": state})
 
 
 def _asked(

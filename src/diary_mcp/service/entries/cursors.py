@@ -31,6 +31,7 @@ from diary_mcp.service.ports.shares import SharePosition
 _SIGNATURE_BYTES = 6
 _MARK_BYTES = 5
 _VALUES = TypeAdapter(list[str])
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 class Cursors:
@@ -97,7 +98,7 @@ class Cursors:
             return int(number)
 
     def _encode(self, values: Sequence[str], listing: str) -> str:
-        payload = json.dumps(values, separators=(",", ":")).encode()
+        payload = _JSON.encode(values).encode()
         return _as_text(self._signature(payload, listing) + payload)
 
     def _decode(self, cursor: str, listing: str, expected: int) -> list[str]:

@@ -82,6 +82,11 @@ class Documents:
         )
 
     @cached_property
+    def unworded(self) -> int:
+        """How many lack words in the index."""
+        return int((~self.worded).sum())
+
+    @cached_property
     def author_names(self) -> frozenset[str]:
         """Every author once."""
         return frozenset(self.authors.tolist())

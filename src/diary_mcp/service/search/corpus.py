@@ -61,7 +61,7 @@ class Part:
 
     def take(self, keep: Flags) -> "Part":
         """Those that are flagged."""
-        if keep.all():
+        if not self.documents.size or keep.all():
             return self
         return Part(
             self.documents.take(keep),
@@ -142,7 +142,7 @@ class SearchedEntries:
     def count_unworded(self) -> int:
         """How many of all lack words in the index."""
         besides = 0 if self._besides is None else self._besides.unworded
-        return int((~self.worded).sum()) + besides
+        return sum(part.unworded for part in self._parts) + besides
 
     def count_without_vectors(self) -> int:
         """How many of all have no vectors."""

@@ -178,9 +178,11 @@ class MaterialReader:
         postings: Sequence[Postings] | None,
     ) -> Material:
         """Of everything there is."""
-        waiting = entries.newest(np.flatnonzero(~entries.worded))[:MAX_COUNTED_NOW]
-        indices = {entries.id_at(index): index for index in waiting}
-        unindexed = await self._count_unindexed(indices)
+        unindexed: list[Unindexed] = []
+        if entries.count_unworded():
+            waiting = entries.newest(np.flatnonzero(~entries.worded))[:MAX_COUNTED_NOW]
+            indices = {entries.id_at(index): index for index in waiting}
+            unindexed = await self._count_unindexed(indices)
         authors = named_authors(request.query, entries.authors)
         meaning = await self._understand(request.mode, query, authors, entries)
         found, guesses = await self._look_up(query, entries, unindexed, postings)
