@@ -192,11 +192,12 @@ def _score_text(
     least = weights.saturation * (1 - weights.length_share)
     share = weights.saturation * weights.length_share / (outline.average_words or 1.0)
     for (term, weight), rarity in zip(terms, rarities, strict=True):
-        counts = term.counts.astype(np.float32)
-        norm = np.float32(share) * outline.words[term.slots] + np.float32(least)
+        # As numpy looks them up, or they would be converted each time.
+        slots, counts = term.slots.astype(np.intp), term.counts.astype(np.float32)
+        norm = np.float32(share) * outline.words[slots] + np.float32(least)
         frequency = counts / (counts + norm)
         frequency *= np.float32(weight * rarity * (weights.saturation + 1) / best)
-        scores[term.slots] += frequency
+        scores[slots] += frequency
     return scores
 
 

@@ -23,10 +23,10 @@ Measure = TypeVar("Measure", np.uint16, np.float32)
 class _Turn:
     """The first code of all slots that have one, or the second, and so on."""
 
-    holders: NDArray[np.uint32]
-    """Sorted."""
+    holders: NDArray[np.intp]
+    """Sorted; as numpy looks them up, or each search would convert them."""
     start: int
-    among_several: NDArray[np.uint32]
+    among_several: NDArray[np.intp]
     """Where these are among those that have a second one."""
 
     @property
@@ -37,8 +37,7 @@ class _Turn:
         """Where the codes of these are, each of which has one, where there are so many slots."""
         if len(self.holders) == size:
             return self.start + slots
-        # Of the same type: else all holders would be converted first.
-        return self.start + np.searchsorted(self.holders, slots.astype(self.holders.dtype))
+        return self.start + np.searchsorted(self.holders, slots)
 
 
 class CodeTable:
@@ -58,9 +57,7 @@ class CodeTable:
         for turn in range(int(counts.max(initial=0))):
             holders = np.flatnonzero(self.counts > turn)
             among = np.flatnonzero(self.counts[self.counts > 1] > turn) if turn else holders[:0]
-            self._turns.append(
-                _Turn(holders.astype(np.uint32), sum(map(len, order)), among.astype(np.uint32))
-            )
+            self._turns.append(_Turn(holders, sum(map(len, order)), among))
             order.append(starts[holders] + turn)
         # Row by row: all of them together are most of what an outline takes.
         places = np.concatenate(order)
@@ -87,7 +84,7 @@ class CodeTable:
     def take(self, keep: Flags) -> Codes:
         """Those of the flagged slots, slot after slot."""
         turns = np.repeat(np.arange(len(self._turns)), [len(each.holders) for each in self._turns])
-        holders = np.concatenate([each.holders for each in self._turns] or [np.zeros(0, np.uint32)])
+        holders = np.concatenate([each.holders for each in self._turns] or [np.zeros(0, np.intp)])
         order = np.lexsort((turns, holders))
         return self._at(order[keep[holders[order]]])
 
