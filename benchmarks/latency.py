@@ -80,7 +80,7 @@ async def measure_transactions(
         await create_signed()
         for _ in range(rounds):
             await table.time("bare INSERT and commit", insert)
-            await table.time("create (rows and workflow, similar entries beside)", create)
+            await table.time("create (rows and workflow, similar entries behind)", create)
             await table.time("create, signed", create_signed)
         for _ in range(max(1, rounds // PARALLEL)):
             await table.time(f"{PARALLEL} creates at once", partial(at_once, create))

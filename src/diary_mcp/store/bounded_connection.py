@@ -13,7 +13,7 @@ import psycopg
 from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.abc import PQGen
 from psycopg.generators import send
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
 
 from diary_mcp.store.waiting import SocketWatch
@@ -55,8 +55,10 @@ class _SyncedPipeline(AsyncPipeline):
 
     def _exit_gen(self) -> PQGen[None]:
         """Tells of the statement that failed; psycopg's tells of one that was skipped for it."""
-        self._enqueue_sync()
         self._failure = None
+        if self._is_at_rest():
+            return
+        self._enqueue_sync()
         for attempt in (self._communicate_gen(), self._fetch_gen(flush=False)):
             try:
                 yield from attempt
@@ -64,6 +66,15 @@ class _SyncedPipeline(AsyncPipeline):
                 self._failure = self._failure or error
         if self._failure is not None:
             raise self._failure
+
+    def _is_at_rest(self) -> bool:
+        """Whether the last sync has been answered, and nothing was asked since."""
+        return (
+            not self.command_queue
+            and not self.result_queue
+            and self.pgconn.pipeline_status == PipelineStatus.ON
+            and self.pgconn.transaction_status != TransactionStatus.ACTIVE
+        )
 
     def _exit(self, exc: BaseException | None) -> None:
         # A pipeline that is in no state to be left has a reason for that, which is to be told.

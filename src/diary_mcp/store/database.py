@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from types import MappingProxyType, TracebackType
@@ -11,6 +11,7 @@ from typing import LiteralString, NamedTuple
 import anyio
 import anyio.lowlevel
 import psycopg
+import structlog
 from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -54,6 +55,8 @@ _LIFT_TRANSACTION_LIMIT = (
     "select set_config(name, '0', true) from pg_settings where name = 'transaction_timeout'"
 )
 
+_BRIEFLY = "select set_config('statement_timeout', '1s', true)"
+
 # What is asked a second time will be asked again. PostgreSQL parses it anew each time before, and
 # keeps no plan until it has made five after.
 _ASKED_BEFORE = 1
@@ -90,6 +93,10 @@ class WaitLimits(NamedTuple):
 
 
 DEFAULT_WAITS = WaitLimits()
+
+Read = Callable[[Connection], Awaitable[None]]
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class TellingPool(AsyncConnectionPool[Connection]):
@@ -262,12 +269,17 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def pipelined_transaction(self) -> AsyncGenerator[Connection]:
+    async def pipelined_transaction(
+        self, behind: Collection[Read] = ()
+    ) -> AsyncGenerator[Connection]:
         """The same in few round trips: only results that are fetched are waited for.
 
         A statement that fails is told by the next one whose result is fetched, or at the end; what
         was sent after it is not done. Neither `rowcount` nor anything else about a result is known
         before it is fetched.
+
+        What is `behind` it when the block ends goes out with the commit, and reads what that has
+        left. It has a second, and where it fails nothing is told but the log.
 
         Raises:
             DatabaseUnavailableError: as `transaction` does.
@@ -283,8 +295,11 @@ class Database:
                         await connection.rollback()
                     raise
                 committed = await connection.execute("commit", prepare=False)
+                failure = await _read_behind(connection, behind) if behind else None
             if committed.statusmessage != "COMMIT":
-                raise psycopg.InternalError("A failed transaction cannot be committed.")
+                raise failure or psycopg.InternalError("A failed transaction cannot be committed.")
+            if failure is not None:
+                _log.warning("database.read_behind_failed", exc_info=failure)
 
 
 class _Lent:
@@ -426,6 +441,18 @@ async def fetch_count(
     await cursor.execute(statement, parameters)
     value: object = await cursor.fetchone()
     return value if isinstance(value, int) else None
+
+
+async def _read_behind(connection: Connection, behind: Collection[Read]) -> Exception | None:
+    """Why something could not be read; of what came before it, where that has failed."""
+    try:
+        # Until PostgreSQL is told to go on, which ends the transaction that this begins.
+        await connection.execute(_BRIEFLY)
+        for read in behind:
+            await read(connection)
+    except Exception as error:  # noqa: BLE001  # what is committed stays so
+        return error
+    return None
 
 
 async def _check_unless_quiet(connection: Connection) -> None:

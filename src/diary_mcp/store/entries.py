@@ -254,26 +254,24 @@ class PostgresSimilar:
         counts: Mapping[str, int],
         rarest: Sequence[str],
     ) -> Candidates:
-        unindexed = self._connection.cursor(row_factory=class_row(SearchText))
-        indexed = self._connection.cursor(row_factory=class_row(SharedWords))
-        # Two statements in one round trip, in this order: what is indexed between them must not
-        # be missing from both.
-        async with self._connection.pipeline():
-            await unindexed.execute(
-                _SIMILAR_SQL["list_unindexed_before"],
-                {"owner": owner, "diary": diary_id, "before": before},
-            )
-            await indexed.execute(
-                _SIMILAR_SQL["list_similar"],
-                {
-                    "owner": owner,
-                    "diary": diary_id,
-                    "before": before,
-                    "counts": Json(counts),
-                    "rarest": list(rarest),
-                },
-            )
-        return Candidates(await indexed.fetchall(), await unindexed.fetchall())
+        cursor = self._connection.cursor(row_factory=args_row(_candidate))
+        await cursor.execute(
+            _SIMILAR_SQL["list_candidates"],
+            {
+                "owner": owner,
+                "diary": diary_id,
+                "before": before,
+                "counts": Json(counts),
+                "rarest": list(rarest),
+            },
+        )
+        found = Candidates([], [])
+        for each in await cursor.fetchall():
+            if isinstance(each, SharedWords):
+                found.indexed.append(each)
+            else:
+                found.unindexed.append(each)
+        return found
 
 
 class PostgresAnnouncements:
@@ -354,6 +352,28 @@ def filter_parameters(filters: EntryFilters) -> dict[str, object]:
         "mine": filters.scope in {"mine", "all"},
         "shared": filters.scope in {"shared", "all"},
     }
+
+
+def _candidate(
+    entry_id: EntryId,
+    title: str | None,
+    words: int | None,
+    shared_terms: int,
+    shared_words: int,
+    *unindexed: *tuple[AgentName, str, str, list[str], int],
+) -> SharedWords | SearchText:
+    if words is not None:
+        return SharedWords(entry_id, title, words, shared_terms, shared_words)
+    owner, author, content, tags, version = unindexed
+    return SearchText(
+        id=entry_id,
+        owner=owner,
+        author=author,
+        title=title,
+        content=content,
+        tags=tags,
+        version=version,
+    )
 
 
 def _list_statement(

@@ -1,6 +1,6 @@
 """The store: reading on one connection, and the unit of work in one transaction."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,7 +14,7 @@ from diary_mcp.store.agents import PostgresAgents
 from diary_mcp.store.archive import PostgresArchive
 from diary_mcp.store.audit import PostgresAudit
 from diary_mcp.store.chain import PostgresChain
-from diary_mcp.store.database import Connection, Database
+from diary_mcp.store.database import Connection, Database, Read
 from diary_mcp.store.diaries import PostgresDiaries
 from diary_mcp.store.entries import (
     PostgresEntries,
@@ -76,10 +76,13 @@ class PostgresStore:
             else nullcontext()
         )
         with span:
-            async with self._database.pipelined_transaction() as connection:
+            behind: list[Read] = []
+            async with self._database.pipelined_transaction(behind) as connection:
                 workflows = DbosQueue(connection, self._telemetry)
                 after_commit: list[Callable[[], None]] = []
-                yield _UnitOfWork(connection, workflows, self._wants_signatures, after_commit)
+                yield _UnitOfWork(
+                    connection, workflows, self._wants_signatures, after_commit, behind
+                )
         for tell in after_commit:
             tell()
         if workflows.changed:
@@ -171,6 +174,10 @@ class _UnitOfWork:
     workflows: DbosQueue
     _wants_signatures: bool
     _after_commit: list[Callable[[], None]]
+    _behind: list[Read]
+
+    def read_behind(self, read: Callable[[Reading], Awaitable[None]]) -> None:
+        self._behind.append(lambda connection: read(_Reading(connection)))
 
     @property
     def entries(self) -> PostgresEntries:

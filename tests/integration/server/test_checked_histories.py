@@ -4,7 +4,7 @@ What the chaos tests check after kills is checked here in one process without an
 break a promise: so it is known that those tests would see it.
 """
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from mcp.client.client import Client
 
 from diary_mcp.app import open_foundation
 from diary_mcp.settings import Settings
-from diary_mcp.store.database import Connection, Database
+from diary_mcp.store.database import Connection, Database, Read
 from support.clients import Json
 from support.in_memory import InMemory
 from support.load import Author, Logbook
@@ -136,8 +136,10 @@ def test_what_is_acknowledged_before_its_commit_is_found_once_a_commit_fails(
     numbers = count(1)
 
     @asynccontextmanager
-    async def acknowledge_first(database: Database) -> AsyncGenerator[Connection]:
-        async with commit(database) as connection:
+    async def acknowledge_first(
+        database: Database, behind: Collection[Read]
+    ) -> AsyncGenerator[Connection]:
+        async with commit(database, behind) as connection:
             yield connection
             if next(numbers) % 20 == 0:
                 await connection.execute("rollback")

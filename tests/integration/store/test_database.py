@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from typing import TypeVar
+from typing import LiteralString, TypeVar
 
 import anyio
 import psycopg
@@ -279,6 +279,58 @@ async def test_a_transaction_whose_failure_was_overlooked_does_not_pass_for_comm
                     await pipeline.sync()
 
     with pytest.raises((DatabaseUnavailableError, psycopg.Error)):
+        await work()
+
+    assert await count_notes(notes) == (0,)
+
+
+async def test_what_is_behind_a_pipelined_transaction_reads_what_it_has_left(
+    notes: Database,
+) -> None:
+    found: list[object] = []
+
+    async def read(connection: Connection) -> None:
+        cursor = await connection.execute(
+            "select count(*)::integer, current_setting('statement_timeout') from public.note"
+        )
+        found.append(await cursor.fetchone())
+
+    for number in (1, 2, 3):
+        async with notes.pipelined_transaction([read]) as connection:
+            await connection.execute(NOTE, [number])
+
+    assert found == [(1, "1s"), (2, "1s"), (3, "1s")]
+
+
+@pytest.mark.parametrize("statement", ["select 1 / 0", "select pg_sleep(60)"])
+async def test_what_fails_behind_a_pipelined_transaction_takes_nothing_back(
+    notes: Database, statement: LiteralString
+) -> None:
+    async def read(connection: Connection) -> None:
+        await (await connection.execute(statement)).fetchone()
+
+    for number in (1, 2):
+        async with notes.pipelined_transaction([read]) as connection:
+            await connection.execute(NOTE, [number])
+
+    assert await count_notes(notes) == (2,)
+    async with notes.connection() as connection:
+        cursor = await connection.execute("show statement_timeout")
+        assert await cursor.fetchone() == ("10s",)
+
+
+async def test_a_transaction_that_fails_is_told_and_not_what_was_to_be_read_behind_it(
+    notes: Database,
+) -> None:
+    async def read(connection: Connection) -> None:
+        await (await connection.execute("select 1 / 0")).fetchone()
+
+    async def work() -> None:
+        async with notes.pipelined_transaction([read]) as connection:
+            for number in (1, 1):
+                await connection.execute(NOTE, [number])
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
         await work()
 
     assert await count_notes(notes) == (0,)

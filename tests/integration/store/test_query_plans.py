@@ -324,7 +324,7 @@ STATEMENTS = (
     )),
     *("relation_tuple." + name for name in ("list_memberships", "list_granted")),
     *("suggestion." + name for name in ("suggest_entries", "suggest_sessions", "suggest_tags")),
-    *("similar." + name for name in ("list_similar", "list_unindexed_before")),
+    "similar.list_candidates",
     *("history." + name for name in ("list_versions", "find_version")),
     *("agent." + name for name in ("claim_request", "find_request")),
     "workflow_queue.request_indexing",

@@ -1,6 +1,5 @@
 """Writing, reading, correcting and deleting entries."""
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,7 +29,7 @@ from diary_mcp.domain.fields import AgentName, EntryId
 from diary_mcp.domain.version import EntryRecord, content_hash, new_record, text_of
 from diary_mcp.service.chain.links import ChainSigning, HeadSource, signable
 from diary_mcp.service.entries.access import Access, not_found
-from diary_mcp.service.entries.similarity import SimilarityService
+from diary_mcp.service.entries.similarity import Look, SimilarityService
 from diary_mcp.service.entries.target_diary import Places, Target
 from diary_mcp.service.ports.entries import Readership, RememberedRequest
 from diary_mcp.service.ports.store import Store, UnitOfWork
@@ -94,24 +93,16 @@ class EntryService:
         target = await self._places.target(caller, draft.diary, current)
         in_session = draft.model_copy(update={"session": draft.session or session})
         record = new_record(in_session, caller, datetime.now(UTC))
-        diary_id = await self._places.find_id(target)
-        # The look takes about as long as the write, so it begins with it. Only what a correction
-        # makes outdated must be known before.
-        looking = (
-            asyncio.create_task(self._similarity.find_similar(record, diary_id))
-            if not draft.supersedes
-            else None
+        look = await self._similarity.begin(record)
+        await self._signing.prepare(caller)
+        write = partial(self._write, record, draft, target, idempotency_key, look=look)
+        entry = await self._signing.attempt(caller, write)
+        similar = (
+            await self._similarity.finish(look)
+            if entry.id == record.id
+            # An earlier call has written it.
+            else await self._similarity.find_similar(text_of(entry), entry.diary and entry.diary.id)
         )
-        try:
-            await self._signing.prepare(caller)
-            write = partial(self._write, record, draft, target, idempotency_key)
-            entry = await self._signing.attempt(caller, write)
-        finally:
-            similar = await looking if looking is not None else None
-        if similar is None or entry.id != record.id:  # An earlier call may have written it.
-            similar = await self._similarity.find_similar(
-                text_of(entry), entry.diary and entry.diary.id
-            )
         return CreatedEntry(**vars(entry), similar=tuple(similar))
 
     async def _write(
@@ -121,6 +112,8 @@ class EntryService:
         target: Target,
         idempotency_key: str | None,
         head: HeadSource,
+        *,
+        look: Look | None,
     ) -> Entry:
         caller = record.owner
         async with self._store.unit_of_work() as unit:
@@ -132,6 +125,8 @@ class EntryService:
                 superseded_by = await unit.entry_changes.insert(record)
                 await unit.workflows.enqueue(PermissionChange("grant_ownership", (record.id,)))
                 signature = await self._sign_new(unit, record, superseded_by, head)
+                if look is not None:
+                    unit.read_behind(partial(look.read, diary_id=record.diary_id))
                 return _as_created(record, superseded_by, signature, diary)
         return await self._get_created_earlier(caller, earlier, idempotency_key)
 

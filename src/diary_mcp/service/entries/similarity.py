@@ -5,7 +5,9 @@ mostly do so in the same words.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
@@ -16,8 +18,8 @@ from diary_mcp.domain.errors import UnavailableError
 from diary_mcp.domain.fields import DiaryId, EntryId
 from diary_mcp.domain.version import SearchText
 from diary_mcp.service.index.tokenizer import WordCounts
-from diary_mcp.service.ports.search import SharedWords
-from diary_mcp.service.ports.store import Store
+from diary_mcp.service.ports.search import Candidates, SharedWords
+from diary_mcp.service.ports.store import Reading, Store
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -30,6 +32,24 @@ _MAX_RAREST = 16
 _DEADLINE_S = 1.0
 _QUICK_CHARACTERS = 8_000
 """What is no longer is counted at once; a thread would cost more than it saves."""
+
+
+@dataclass
+class Look:
+    """A look for entries that say nearly what a new one does."""
+
+    text: SearchText
+    counts: Counter[str]
+    found: Candidates | None = None
+    """`None` as long as nothing was read."""
+
+    async def read(self, rows: Reading, diary_id: DiaryId | None) -> None:
+        """Reads what is to be compared, in the diary where the entry is."""
+        # Long words are rare ones; which are is not known before they are looked up.
+        rarest = sorted(self.counts, key=lambda term: (-len(term), term))[:_MAX_RAREST]
+        self.found = await rows.similar.list_candidates(
+            self.text.owner, diary_id, self.text.id, self.counts, rarest
+        )
 
 
 class SimilarityService:
@@ -49,36 +69,54 @@ class SimilarityService:
         raises, and never takes long: an entry that is long, or a database that is slow, is answered
         with none.
         """
-        if len(text.content) > _LONGEST_CONTENT:
-            return []
-        try:
-            with anyio.move_on_after(_DEADLINE_S):
-                return await self._find(text, diary_id)
-        except UnavailableError as error:
-            _log.warning("similar.unavailable", reason=str(error))
-        except Exception:  # noqa: BLE001  # an entry is stored all the same
-            _log.exception("similar.failed")
+        with anyio.move_on_after(_DEADLINE_S), _never_mind():
+            look = await self.begin(text)
+            if look is not None:
+                async with self._store.reading() as rows:
+                    await look.read(rows, diary_id)
+            return await self.finish(look)
         return []
 
-    async def _find(self, text: SearchText, diary_id: DiaryId | None) -> list[SimilarEntry]:
-        counts = (await self._count([text]))[text.id]
-        if len(counts) < _FEWEST_TERMS:
+    async def begin(self, text: SearchText) -> Look | None:
+        """What there is to look for, if there is; it is to be read, and then finished.
+
+        Never raises.
+        """
+        if len(text.content) > _LONGEST_CONTENT:
+            return None
+        with _never_mind():
+            counts = (await self._count([text]))[text.id]
+            return Look(text, counts) if len(counts) >= _FEWEST_TERMS else None
+        return None
+
+    async def finish(self, look: Look | None) -> list[SimilarEntry]:
+        """As `find_similar`; none, where nothing could be read."""
+        if look is None or look.found is None:
             return []
-        async with self._store.reading() as rows:
-            # Long words are rare ones; which are is not known before they are looked up.
-            rarest = sorted(counts, key=lambda term: (-len(term), term))[:_MAX_RAREST]
-            found = await rows.similar.list_candidates(
-                text.owner, diary_id, text.id, counts, rarest
-            )
-        theirs = await self._count(found.unindexed)
-        compared = [_compare(counts, theirs[other.id], other) for other in found.unindexed]
-        return _most_similar(counts, found.indexed + compared)
+        with _never_mind():
+            theirs = await self._count(look.found.unindexed)
+            compared = [
+                _compare(look.counts, theirs[other.id], other) for other in look.found.unindexed
+            ]
+            return _most_similar(look.counts, look.found.indexed + compared)
+        return []
 
     async def _count(self, texts: Sequence[SearchText]) -> Mapping[EntryId, Counter[str]]:
         uncounted = self._counts.list_uncounted(texts)
         if _characters(uncounted) <= _QUICK_CHARACTERS:
             return self._counts.count(texts)
         return await anyio.to_thread.run_sync(self._counts.count, texts)
+
+
+@contextmanager
+def _never_mind() -> Generator[None]:
+    """An entry is stored whatever becomes of the look."""
+    try:
+        yield
+    except UnavailableError as error:
+        _log.warning("similar.unavailable", reason=str(error))
+    except Exception:  # noqa: BLE001
+        _log.exception("similar.failed")
 
 
 def _most_similar(counts: Counter[str], found: Sequence[SharedWords]) -> list[SimilarEntry]:
@@ -88,9 +126,7 @@ def _most_similar(counts: Counter[str], found: Sequence[SharedWords]) -> list[Si
         if each.shared_terms >= _FEWEST_TERMS
         and (similarity := _similarity(counts.total(), each)) >= _LEAST_SIMILARITY
     ]
-    # What is indexed at this very moment may have been found twice.
-    once = {each.id: each for each in alike}
-    return sorted(once.values(), key=lambda each: (-each.similarity, each.id))[:_MAX_SHOWN]
+    return sorted(alike, key=lambda each: (-each.similarity, each.id))[:_MAX_SHOWN]
 
 
 def _similarity(words: int, other: SharedWords) -> float:

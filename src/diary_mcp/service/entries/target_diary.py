@@ -252,14 +252,6 @@ class Places:
             raise _read_only(name, caller)
         return Target(name, reader, may_be_made=False, id=held.id)
 
-    async def find_id(self, target: Target) -> DiaryId | None:
-        """Of where something is to be written; of one to be made, that of none."""
-        if target.is_own_main or target.id is not None:
-            return target.id
-        async with self._store.reading() as rows:
-            held = await rows.diaries.find(target.reader, target.name)
-        return _NOWHERE if held is None else held.id
-
     async def hold(self, unit: UnitOfWork, target: Target) -> EntryDiary | None:
         """The diary to write into, which does not go before the unit of work ends.
 

@@ -245,7 +245,6 @@ class SimilarReader(Protocol):
     ) -> Candidates:
         """Some indexed entries of a diary, before `before`, that have most of `rarest`; no order.
 
-        And the newest entries made before it that are not indexed yet, a few pages of them. What
-        is indexed at this moment may be among both.
+        And the newest entries made before it that are not indexed yet, a few pages of them.
         """
         ...

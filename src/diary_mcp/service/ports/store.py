@@ -1,5 +1,6 @@
 """The store: what can be read on one connection, and the unit of work."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -76,6 +77,14 @@ class UnitOfWork(Protocol):
     def archive(self) -> ArchiveWriter: ...
     @property
     def chain(self) -> ChainWriter: ...
+
+    def read_behind(self, read: Callable[[Reading], Awaitable[None]]) -> None:
+        """Reads what the commit has left, in the same round trip.
+
+        Where that fails, or takes longer than a second, what was committed stays so, and nobody
+        is told.
+        """
+        ...
 
 
 class Store(Protocol):
