@@ -57,7 +57,7 @@ _LATE = timedelta(seconds=4)
 _VERY_LATE = timedelta(seconds=60)
 # Somebody who has written something often writes more. To poll for so long costs about as much as
 # starting anew.
-_GO_ON_S = 2.0
+_GO_ON_S = 1.0
 # Somewhat longer than between two looks.
 _OF_LATE_S = 15.0
 # This end of a broken network must not take itself for alive much longer than the other end does.
