@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from uuid import UUID
 
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import scalar_row
 
 from diary_mcp.domain.entry import EntryFilters
 from diary_mcp.domain.fields import AgentName
@@ -29,14 +29,12 @@ from diary_mcp.service.ports.search import (
 from diary_mcp.store.database import Connection
 from diary_mcp.store.entries import filter_parameters, reader_parameters
 from diary_mcp.store.packed_arrays import PackedIds
-from diary_mcp.store.search import name_parameters, prefix_bounds
+from diary_mcp.store.search import fetch_packed, find_packed, name_parameters, prefix_bounds
 from diary_mcp.store.sql import load_queries
 
 _SQL = load_queries("outline")
 # Beyond every transaction and every id.
 _FIRST = {"change": str(2**64 - 1), "id": UUID(int=2**128 - 1)}
-
-Row = TypeVar("Row")
 
 
 class _Ids(NamedTuple):
@@ -66,12 +64,17 @@ class PostgresOutlines:
     ) -> tuple[PackedDocuments, PagePosition | None]:
         start = _FIRST if after is None else {"change": after.last_change, "id": after.last_id}
         asked = {"limit": limit, "model": model, "words_by": WORDS_VERSION}
-        page = await self._fetch(_Page, "read_page", {**whose._asdict(), **start, **asked})
+        page = await fetch_packed(
+            self._connection, _Page, _SQL["read_page"], {**whose._asdict(), **start, **asked}
+        )
         return page, page.end
 
     async def list_changes(self, whose: Whose, horizon: str, most: int) -> Changes:
-        return await self._fetch(
-            Changes, "list_changes", {**whose._asdict(), "horizon": horizon, "most": most}
+        return await fetch_packed(
+            self._connection,
+            Changes,
+            _SQL["list_changes"],
+            {**whose._asdict(), "horizon": horizon, "most": most},
         )
 
     async def list_vocabulary(
@@ -86,36 +89,30 @@ class PostgresOutlines:
         self, reader: Readership, filters: EntryFilters, words: QueryWords
     ) -> Snapshot:
         asked = {**reader_parameters(reader), **filter_parameters(filters)}
-        return await self._fetch(Snapshot, "read_beside_own", {**asked, **name_parameters(words)})
+        return await fetch_packed(
+            self._connection, Snapshot, _SQL["read_beside_own"], {**asked, **name_parameters(words)}
+        )
 
     async def read_beside_diary(
         self, reader: Readership, words: QueryWords
     ) -> DiarySnapshot | None:
         asked = {**reader_parameters(reader), **name_parameters(words)}
-        return await self._fetch_any(DiarySnapshot, "read_beside_diary", asked)
+        return await find_packed(self._connection, DiarySnapshot, _SQL["read_beside_diary"], asked)
 
     async def read_standing(self, within: Within, ids: bytes) -> Standing:
         asked = {**_searched(within), "asked": PackedIds(ids)}
-        return await self._fetch(Standing, "read_standing", asked)
+        return await fetch_packed(self._connection, Standing, _SQL["read_standing"], asked)
 
     async def read_chosen(self, within: Within, ids: bytes, model: str | None) -> ChosenDocuments:
         asked = {"asked": PackedIds(ids), "model": model, "words_by": WORDS_VERSION}
-        return await self._fetch(ChosenDocuments, "read_chosen", {**_searched(within), **asked})
+        return await fetch_packed(
+            self._connection, ChosenDocuments, _SQL["read_chosen"], {**_searched(within), **asked}
+        )
 
     async def list_matching(self, within: Within) -> bytes:
-        return (await self._fetch(_Ids, "list_matching", _searched(within))).ids
-
-    async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
-        only = await self._fetch_any(row, statement, parameters)
-        assert only is not None, statement  # noqa: S101  # an invariant
-        return only
-
-    async def _fetch_any(
-        self, row: type[Row], statement: str, parameters: Mapping[str, object]
-    ) -> Row | None:
-        cursor = self._connection.cursor(row_factory=class_row(row))
-        await cursor.execute(_SQL[statement], parameters, binary=True)
-        return await cursor.fetchone()
+        return (
+            await fetch_packed(self._connection, _Ids, _SQL["list_matching"], _searched(within))
+        ).ids
 
 
 def _searched(within: Within) -> Mapping[str, object]:

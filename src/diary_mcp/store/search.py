@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import TypeVar
+from typing import LiteralString, TypeVar
 
 from psycopg.rows import class_row, dict_row, scalar_row
 
@@ -48,28 +48,34 @@ class PostgresSearch:
         # Groups are asked for where something was open the last time: the first would find nothing.
         may_be_lone = filters.scope == "all" and reader.place is None and not reader.groups
         if may_be_lone and not asked["filtered"]:
-            lone = await self._fetch_any(Snapshot, "read_lone_snapshot", asked)
+            lone = await find_packed(self._connection, Snapshot, _SQL["read_lone_snapshot"], asked)
             if lone is not None:
                 return lone
-        return await self._fetch(Snapshot, "read_snapshot", asked)
+        return await fetch_packed(self._connection, Snapshot, _SQL["read_snapshot"], asked)
 
     async def read_diary_snapshot(
         self, reader: Readership, filters: EntryFilters, words: QueryWords, most: int
     ) -> DiarySnapshot | None:
         asked = _asked(reader, filters, words, most)
-        return await self._fetch_any(DiarySnapshot, "read_diary_snapshot", asked)
+        return await find_packed(
+            self._connection, DiarySnapshot, _SQL["read_diary_snapshot"], asked
+        )
 
     async def list_revisions(self, whose: Whose) -> PackedRevisions:
         statement = "list_revisions" if whose.diary is None else "list_revisions_in_diary"
-        return await self._fetch(PackedRevisions, statement, whose._asdict())
+        return await fetch_packed(
+            self._connection, PackedRevisions, _SQL[statement], whose._asdict()
+        )
 
     async def read_documents(self, ids: bytes, model: str | None) -> PackedDocuments:
         asked = {"ids": PackedIds(ids), "model": model, "words_by": WORDS_VERSION}
-        return await self._fetch(PackedDocuments, "read_documents", asked)
+        return await fetch_packed(self._connection, PackedDocuments, _SQL["read_documents"], asked)
 
     async def read_all_documents(self, whose: Whose, model: str | None) -> PackedDocuments:
         asked = {**whose._asdict(), "model": model, "words_by": WORDS_VERSION}
-        return await self._fetch(PackedDocuments, "read_all_documents", asked)
+        return await fetch_packed(
+            self._connection, PackedDocuments, _SQL["read_all_documents"], asked
+        )
 
     async def read_postings(self, indexed: Indexed, terms: Collection[str]) -> list[Postings]:
         if not terms or not (indexed.owners or indexed.others):
@@ -108,19 +114,23 @@ class PostgresSearch:
         rows: list[dict[str, object]] = await cursor.fetchall()
         return list(map(_as_entry, rows))
 
-    async def _fetch(self, row: type[Row], statement: str, parameters: Mapping[str, object]) -> Row:
-        """The one row of a statement that always gives one."""
-        only = await self._fetch_any(row, statement, parameters)
-        assert only is not None, statement  # noqa: S101  # an invariant
-        return only
 
-    async def _fetch_any(
-        self, row: type[Row], statement: str, parameters: Mapping[str, object]
-    ) -> Row | None:
-        """The row of a statement that gives one at most."""
-        cursor = self._connection.cursor(row_factory=class_row(row))
-        await cursor.execute(_SQL[statement], parameters, binary=True)
-        return await cursor.fetchone()
+async def fetch_packed(
+    connection: Connection, row: type[Row], statement: LiteralString, asked: Mapping[str, object]
+) -> Row:
+    """The one row of a statement that always gives one, in binary."""
+    only = await find_packed(connection, row, statement, asked)
+    assert only is not None, statement  # noqa: S101  # an invariant
+    return only
+
+
+async def find_packed(
+    connection: Connection, row: type[Row], statement: LiteralString, asked: Mapping[str, object]
+) -> Row | None:
+    """The row of a statement that gives one at most, in binary."""
+    cursor = connection.cursor(row_factory=class_row(row))
+    await cursor.execute(statement, asked, binary=True)
+    return await cursor.fetchone()
 
 
 def _as_entry(row: dict[str, object]) -> Entry:
