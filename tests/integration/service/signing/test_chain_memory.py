@@ -126,7 +126,7 @@ async def assert_nothing_is_signed(foundation: Foundation, data_dir: Path) -> No
     assert entry.signature.state == "pending"
     assert state.problem is not None
     assert "is not the one that this machine has seen" in state.problem
-    assert str(data_dir / "keys" / "chains" / "alice.json") in state.problem
+    assert str(chain_file(data_dir)) in state.problem
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["signing.refused"]
     with pytest.raises(ConflictError, match="has seen"):
         await foundation.diary.signing.change_keys(ALICE, [KeyChange("admit", OTHER)])
@@ -136,8 +136,8 @@ async def test_nothing_is_signed_where_the_last_link_seen_is_another(
     diary: Foundation, database_url: str, data_dir: Path, subtests: pytest.Subtests
 ) -> None:
     """Not by the process that signed the one which the database shows, either."""
-    path = data_dir / "keys" / "chains" / "alice.json"
-    ((place, head),) = json.loads(path.read_bytes()).items()
+    path = chain_file(data_dir)
+    ((place, head),) = json.loads(path.read_bytes().splitlines()[-1]).items()
     seen = json.dumps({place: head | {"hash": HEAD.hash}})
     path.write_text(seen)
 
@@ -195,7 +195,7 @@ async def test_a_chain_that_is_forgotten_is_met_anew(
 ) -> None:
     for statement in SHORTER["its last link cut off"]:
         await run_sql(diary, statement)
-    (data_dir / "keys" / "chains" / "alice.json").unlink()
+    chain_file(data_dir).unlink()
 
     async with signed_diary(database_url, data_dir) as later:
         entry = await write(later, "after a backup was restored")
@@ -210,7 +210,7 @@ async def test_a_chain_that_does_not_end_where_its_head_says_is_not_met(
         await run_sql(
             diary, f"update diary.chain_head set sequence = {sequence}, hash = {link_hash}"
         )
-        (data_dir / "keys" / "chains" / "alice.json").unlink(missing_ok=True)
+        chain_file(data_dir).unlink(missing_ok=True)
         async with signed_diary(database_url, data_dir) as later:
             with subtests.test(sequence=sequence, link_hash=link_hash):
                 entry = await write(later, "written all the same")
@@ -229,6 +229,10 @@ async def test_what_is_verified_is_held_against_what_was_seen(diary: Foundation)
     assert not alone.entries[0].is_sound
 
 
+def chain_file(data_dir: Path) -> Path:
+    return data_dir / "keys" / "chains" / "alice.json"
+
+
 def memory(data_dir: Path, place: str = "embedded") -> ChainMemoryFile:
     return ChainMemoryFile(data_dir, ALICE, place)
 
@@ -239,6 +243,9 @@ HEAD = Head(
     signed_at=datetime.now(UTC),
     valid_keys=[],
     known_keys=[],
+)
+LINE = (
+    '{"embedded":{"sequence":7,"hash":"sha256:0","signed_at":null,"valid_keys":[],"known_keys":[]}}'
 )
 
 
@@ -269,13 +276,50 @@ def test_it_remembers_what_is_further_on_each_place_by_itself(tmp_path: Path) ->
 
     assert one.recall() == memory(tmp_path).recall() == HEAD
     assert other.recall() == replace(HEAD, sequence=1)
-    assert (tmp_path / "keys" / "chains" / "alice.json").stat().st_mode & 0o077 == 0
+    assert chain_file(tmp_path).stat().st_mode & 0o077 == 0
 
 
-def test_a_memory_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_several_that_remember_in_one_file_see_each_other(tmp_path: Path) -> None:
+    signers = [memory(tmp_path) for _ in range(3)]
+
+    for sequence in range(1, 400):
+        signers[sequence % 3].remember(replace(HEAD, sequence=sequence))
+
+        assert [each.recall() for each in signers] == [replace(HEAD, sequence=sequence)] * 3
+        assert chain_file(tmp_path).stat().st_size <= 64 * 1024
+    assert [path.name for path in chain_file(tmp_path).parent.iterdir()] == ["alice.json"]
+
+
+@pytest.mark.parametrize("end", ["", LINE[:40], LINE], ids=["none", "half of it", "all but it"])
+def test_what_was_remembered_before_a_line_without_an_end_counts(tmp_path: Path, end: str) -> None:
     memory(tmp_path).remember(HEAD)
-    path = tmp_path / "keys" / "chains" / "alice.json"
-    path.write_text("{")
+    with chain_file(tmp_path).open("a") as file:
+        file.write(end)
 
-    with pytest.raises(SigningKeyError, match=str(path)):
+    check_that_it_goes_on(tmp_path)
+
+
+def test_what_was_remembered_as_one_value_in_several_lines_counts(tmp_path: Path) -> None:
+    memory(tmp_path).remember(HEAD)
+    path = chain_file(tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_bytes()), indent=1))
+
+    check_that_it_goes_on(tmp_path)
+
+
+def check_that_it_goes_on(data_dir: Path) -> None:
+    later = replace(HEAD, sequence=4)
+    after = memory(data_dir)
+
+    assert after.recall() == HEAD
+    after.remember(later)
+    assert after.recall() == memory(data_dir).recall() == later
+
+
+@pytest.mark.parametrize("told", ["{", "", "{}\n{\n", "[]", "\n"])
+def test_a_memory_that_cannot_be_read_is_named(tmp_path: Path, told: str) -> None:
+    memory(tmp_path).remember(HEAD)
+    chain_file(tmp_path).write_text(told)
+
+    with pytest.raises(SigningKeyError, match=str(chain_file(tmp_path))):
         memory(tmp_path).recall()
