@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from threading import Lock
+from threading import Lock, Thread
 from typing import IO, NoReturn
 
 from diary_mcp.domain.errors import EmbeddingUnavailableError
@@ -140,6 +140,8 @@ class ModelProcess:
         if told != READY:
             _kill(process)
             raise EmbeddingUnavailableError(told or "The embedding model's process does not start.")
+        # Where it has ended by itself, nobody may ask for a long time: it would be a zombie.
+        Thread(target=process.wait, name="model-end", daemon=True).start()
         return process
 
     def _end(self) -> None:

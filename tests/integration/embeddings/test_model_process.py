@@ -66,6 +66,15 @@ def test_a_process_that_has_ended_is_started_again(embedder: OfflineEmbedder) ->
     assert worker not in workers()
 
 
+def test_a_process_that_has_ended_is_no_zombie(embedder: OfflineEmbedder) -> None:
+    embedder.embed(["a text"])
+    (worker,) = workers()
+
+    worker.kill()
+
+    eventually(lambda: not psutil.pid_exists(worker.pid))
+
+
 def test_it_is_warm_from_the_start_of_its_process_to_the_end(embedder: OfflineEmbedder) -> None:
     told = [embedder.is_warm]
     for _ in range(2):
