@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -39,12 +40,32 @@ def main() -> None:
         return
     _give_back_memory()
     _write(READY)
-    leaving = _leave_when_idle()
+    idle_end = IdleEnd(_IDLE_S)
     for line in sys.stdin.buffer:
-        leaving.cancel()
+        idle_end.put_off()
         vectors = model.embed_together(json.loads(line))
         _write(str(len(vectors[0])), b"".join(vectors))
-        leaving = _leave_when_idle()
+        idle_end.put_off()
+
+
+class IdleEnd:
+    """Ends this process once nothing has put it off for so long, in seconds.
+
+    One thread waits for that. A timer would be another thread for each question.
+    """
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self.put_off()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def put_off(self) -> None:
+        self._until = time.monotonic() + self._idle_s
+
+    def _wait(self) -> None:
+        while (left_s := self._until - time.monotonic()) > 0:
+            time.sleep(left_s)
+        os._exit(0)
 
 
 def load_minilm() -> OnnxModel:
@@ -74,13 +95,6 @@ def _model_path() -> str:
 def _write(line: str, body: bytes = b"") -> None:
     sys.stdout.buffer.write(line.encode() + b"\n" + body)
     sys.stdout.buffer.flush()
-
-
-def _leave_when_idle() -> threading.Timer:
-    timer = threading.Timer(_IDLE_S, os._exit, [0])
-    timer.daemon = True
-    timer.start()
-    return timer
 
 
 def _give_back_memory() -> None:
