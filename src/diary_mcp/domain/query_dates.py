@@ -25,6 +25,8 @@ _DAYS_AGO = {
     "day before yesterday": 2,
 }  # fmt: skip
 _WEEKDAYS = [name.lower() for name in calendar.day_name]
+# `re.IGNORECASE` takes these for i and s, and `str.lower` does not.
+_SAME_LETTERS = str.maketrans("\u0130\u0131\u017f", "Iis")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def find_spans(query: str, *, today: date, years: Collection[int]) -> list[DateS
     """
     nearest = sorted(years, key=lambda year: (abs(year - today.year), year))[:MAX_YEARS]
     spans: dict[DateSpan, None] = {}
-    rest, named = query, 0
+    rest, named = query.translate(_SAME_LETTERS), 0
     for pattern, list_spans in _forms():
         kept: list[str] = []
         end = 0
@@ -202,7 +204,8 @@ def _month(year: int, month: int) -> DateSpan:
 
 
 def _without_leading(text: str) -> str:
-    return re.sub(_LEADING, "", text.strip(), flags=re.IGNORECASE)
+    words = text.strip().translate(_SAME_LETTERS)
+    return re.sub(_LEADING, "", words, flags=re.IGNORECASE)
 
 
 def _number(count: str) -> int:

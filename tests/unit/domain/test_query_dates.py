@@ -64,13 +64,20 @@ def test_what_is_no_date_is_no_span(query: str) -> None:
     assert find_spans(query, today=TODAY, years=[2026]) == []
 
 
+@pytest.mark.parametrize("query", ["APR\u0130L 2025", "apr\u0131l 2025", "april 2025"])
+def test_a_month_has_its_meaning_also_with_the_i_of_another_language(query: str) -> None:
+    assert find_spans(query, today=TODAY, years=[2026]) == [
+        DateSpan(date(2025, 4, 1), date(2025, 4, 30))
+    ]
+
+
 def test_a_month_without_a_year_is_one_in_every_year_of_the_diary() -> None:
     spans = find_spans("in May", today=TODAY, years=[2024, 2025, 2026])
 
     assert sorted(span.first.year for span in spans) == [2024, 2025, 2026]
 
 
-@given(st.text(st.sampled_from("0123456789-/ .,ofstndrdthMaylastweekagojune"), max_size=60))
+@given(st.text(st.sampled_from("0123456789-/ .,ofstndrdthMaylastweekagojune\u0130\u0131\u017f\u212a"), max_size=60))
 def test_no_text_is_an_error(query: str) -> None:
     find_spans(query, today=TODAY, years=range(2020, 2027))
 
@@ -138,6 +145,8 @@ def test_a_text_that_is_not_one_span_as_a_whole_names_none(text: str) -> None:
         ("2 hours ago", datetime(2026, 3, 18, 7, 30, tzinfo=UTC), None),
         ("an Hour ago", datetime(2026, 3, 18, 8, 30, tzinfo=UTC), None),
         ("45 min ago", datetime(2026, 3, 18, 8, 45, tzinfo=UTC), None),
+        ("45 M\u0130N ago", datetime(2026, 3, 18, 8, 45, tzinfo=UTC), None),
+        ("5400 \u017fecond\u017f ago", datetime(2026, 3, 18, 8, 0, tzinfo=UTC), None),
         ("the last 24 hours", datetime(2026, 3, 17, 9, 30, tzinfo=UTC), NOW),
         ("last hour", datetime(2026, 3, 18, 8, 30, tzinfo=UTC), NOW),
         (

@@ -65,6 +65,8 @@ def _read_moment(value: object, read: Callable[[object], datetime], *, is_end: b
     try:
         return read(value)
     except ValueError as error:
+        if isinstance(error.__cause__, OverflowError):
+            raise
         words = value if isinstance(value, str) and len(value) <= _MAX_MOMENT_CHARACTERS else ""
         period = read_period(words, datetime.now(UTC))
         if period is None:

@@ -55,6 +55,12 @@ def test_what_names_no_time_is_refused_with_what_is_understood(words: str) -> No
         ListArguments.model_validate({"until": words})
 
 
+@pytest.mark.parametrize("words", ["0001-01-01T00:00:00+14:00", "31 Dec 9999 23:00 -0500"])
+def test_a_time_that_is_in_no_year_of_utc_is_refused_with_the_years_there_are(words: str) -> None:
+    with pytest.raises(ValidationError, match=r"is out of range: the years are 1 to 9999"):
+        ListArguments.model_validate({"since": words})
+
+
 def test_a_time_stays_the_instant_that_it_is() -> None:
     asked = ListArguments.model_validate(
         {"since": "2026-06-01 10:00 +0200", "until": "2026-06-01T10:00"}
