@@ -123,7 +123,7 @@ def issue_token(
         )
         click.echo(issued.secret)
 
-    _run(settings, run)
+    run_settled(settings, run)
 
 
 @agent.command("revoke")

@@ -48,6 +48,14 @@ def test_agents_are_listed_with_what_their_tokens_may_do(database: str) -> None:
     assert listed.out == f"alice\n  token 1: {token}\nalise\n  token 2: {token}\nbob\n"
 
 
+def test_the_diary_that_a_token_is_for_is_settled_where_no_server_runs(database: str) -> None:
+    run(database, "agent", "token", "alice", "--diary", "work")
+
+    found = run(database, "reconcile", "--dry-run")
+
+    assert found.out == "found 0 missing and 0 stray relation tuples; 0 waiting changes\n"
+
+
 def test_revoked_tokens_are_not_listed_and_the_trail_tells_of_them(database: str) -> None:
     for _ in range(3):
         run(database, "agent", "token", "alice")

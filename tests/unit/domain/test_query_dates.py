@@ -77,7 +77,12 @@ def test_a_month_without_a_year_is_one_in_every_year_of_the_diary() -> None:
     assert sorted(span.first.year for span in spans) == [2024, 2025, 2026]
 
 
-@given(st.text(st.sampled_from("0123456789-/ .,ofstndrdthMaylastweekagojune\u0130\u0131\u017f\u212a"), max_size=60))
+@given(
+    st.text(
+        st.sampled_from("0123456789-/ .,ofstndrdthMaylastweekagojune\u0130\u0131\u017f\u212a"),
+        max_size=60,
+    )
+)
 def test_no_text_is_an_error(query: str) -> None:
     find_spans(query, today=TODAY, years=range(2020, 2027))
 
