@@ -1,8 +1,10 @@
 """The command `diary-mcp`: one module of `commands/` for each of its commands."""
 
+import errno
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -108,3 +110,23 @@ def main(limit: TimeLimit | None = None) -> None:
     except DiaryError as error:
         click.echo(f"diary-mcp: {for_terminal(str(error))}", err=True)
         sys.exit(_USAGE_ERROR if error.code == "invalid_argument" else 1)
+    except OSError as error:
+        reason = _find_reason(error)
+        if reason is None:
+            raise
+        click.echo(f"diary-mcp: {reason}", err=True)
+        sys.exit(1)
+
+
+def _find_reason(error: OSError) -> str | None:
+    """What a person can do about it; `None` where that is not known."""
+    if error.errno == errno.ENOSPC:
+        # What is left to print would fail again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return "No space is left where this command writes; make room there, and try again."
+    if isinstance(error, FileNotFoundError):
+        try:
+            Path.cwd()
+        except FileNotFoundError:
+            return "The folder that this was started in is gone; change to one that is there."
+    return None
