@@ -5,7 +5,8 @@ Changes are announced through LISTEN and NOTIFY.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Final, LiteralString
+from functools import cache
+from typing import Final, LiteralString, cast
 from unicodedata import normalize
 from uuid import UUID
 
@@ -47,14 +48,6 @@ _IN_REACH: Final = """(
     or (entry.diary_id is null and entry.owner = any(%(mains)s::text []))
 )"""
 _EVERYTHING: Final = EntryFilters(scope="all")
-# With these as parameters PostgreSQL finds that a plan of their values promises more, and plans
-# the statement each time, which takes it longer than the list.
-_LIST_EVERYTHING: Final = (
-    _SQL["list_entries"]
-    .replace("%(mine)s", "true")
-    .replace("%(shared)s", "true")
-    .replace("%(include_superseded)s", "true")
-)
 _FORMS: Final = ("NFC", "NFD")
 _READERS: Final = "diary_reader"
 _QUIET_S = 20
@@ -94,8 +87,7 @@ class PostgresEntries:
             {
                 **reader_parameters(reader),
                 **filter_parameters(filters),
-                "after_date": after and after.date,
-                "after_id": after and after.id,
+                **_after(after),
                 "limit": limit,
                 "snippet": MAX_SNIPPET_CHARACTERS,
             },
@@ -376,6 +368,26 @@ def _candidate(
     )
 
 
+def _after(position: EntryPosition | None) -> dict[str, object]:
+    return {"after_date": position and position.date, "after_id": position and position.id}
+
+
+@cache
+def _listing_everything() -> LiteralString:
+    """The first page of everything, in which no value leaves anything out.
+
+    With these as parameters PostgreSQL takes it that hardly anything passes, and its kept plan
+    reads all that the reader owns; or it plans the statement each time, which takes it longer than
+    the list.
+    """
+    statement = _SQL["list_entries"]
+    for name in ("mine", "shared", "include_superseded"):
+        statement = statement.replace(f"%({name})s", "true")
+    for name in (*filter_parameters(_EVERYTHING), *place_parameters(None), *_after(None)):
+        statement = statement.replace(f"%({name})s", "null")
+    return cast("LiteralString", statement)
+
+
 def _list_statement(
     reader: Readership, filters: EntryFilters, after: EntryPosition | None
 ) -> LiteralString:
@@ -384,7 +396,7 @@ def _list_statement(
         return _SQL["list_own_entries"]
     is_first_page_of_all = reader.place is None and after is None
     if is_first_page_of_all and filters.model_copy(update={"diary": None}) == _EVERYTHING:
-        return _LIST_EVERYTHING
+        return _listing_everything()
     return _SQL["list_entries"]
 
 

@@ -31,6 +31,24 @@ insert into diary.relation_tuple (namespace, object, relation, subject_id)
 select 'DiaryEntry', number::text, 'owner', 'alice' from generate_series(1, 20000) as number
 """
 KEPT = b"select coalesce(max(generic_plans), 0) from pg_prepared_statements where statement like %s"
+MANY_ENTRIES = b"""
+insert into diary.agent (name)
+select 'agent-' || number from generate_series(1, 300) as number union select 'alice';
+insert into diary.entry (
+    id, owner, author, type, content, tags, importance, date, created_at, updated_at, content_hash
+)
+select
+    gen_random_uuid(), case when number <= 3000 then 'alice' else 'agent-' || number % 300 + 1 end,
+    'model', 'note', '', '{}', 0.5, now() - number * interval '1 minute', now(), now(), ''
+from generate_series(1, 6000) as number;
+insert into diary.entry_permission (entry_id, owner, applied_generation)
+select id, owner, 1 from diary.entry;
+"""
+READ_OF_ENTRIES = b"""
+select (seq_tup_read + idx_tup_fetch)::integer
+from pg_stat_xact_user_tables
+where schemaname = 'diary' and relname = 'entry'
+"""
 GROUPS = b"""
 prepare groups (text) as select object from diary.memberships(
     $1, 2, '{Group,Group}', '{member,member}', '{null,Group}', '{null,member}'
@@ -76,6 +94,31 @@ async def test_a_list_of_everything_is_not_planned_each_time(foundation: Foundat
     assert kept > 0
 
 
+async def test_a_list_of_everything_reads_its_page_of_a_large_diary(
+    foundation: Foundation,
+) -> None:
+    """By the plan that PostgreSQL keeps for whoever lists, most of whom own little."""
+    alice = Readership(AgentName("alice"))
+    async with foundation.database.connection() as connection:
+        await connection.execute(MANY_ENTRIES)
+        await connection.execute(b"vacuum analyze diary.entry, diary.entry_permission")
+        await connection.execute("set enable_seqscan = off")
+        for _ in range(20):
+            await PostgresEntries(connection).list_page(alice, EntryFilters(scope="all"), None, 20)
+        kept = await count_kept(connection, "with whole as materialized%")
+        async with connection.transaction():
+            before = await count_read(connection)
+            page = await PostgresEntries(connection).list_page(
+                alice, EntryFilters(scope="all"), None, 20
+            )
+            read = await count_read(connection) - before
+        await connection.execute("reset enable_seqscan")
+
+    assert kept > 0
+    assert len(page) == 20
+    assert read < 200
+
+
 async def test_what_is_to_be_placed_is_found_without_looking_at_each_entry(
     foundation: Foundation,
 ) -> None:
@@ -109,6 +152,13 @@ async def count_kept(connection: Connection, statement: str) -> int:
     cursor = await connection.execute(KEPT, [statement])
     ((kept,),) = cast("list[tuple[int]]", await cursor.fetchall())
     return kept
+
+
+async def count_read(connection: Connection) -> int:
+    """How many entries were read so far."""
+    cursor = await connection.execute(READ_OF_ENTRIES)
+    ((read,),) = cast("list[tuple[int]]", await cursor.fetchall())
+    return read
 
 
 async def explain(
