@@ -245,6 +245,8 @@ class PostgresSimilar:
         before: EntryId,
         counts: Mapping[str, int],
         rarest: Sequence[str],
+        *,
+        fewest: int,
     ) -> Candidates:
         cursor = self._connection.cursor(row_factory=args_row(_candidate))
         await cursor.execute(
@@ -254,7 +256,8 @@ class PostgresSimilar:
                 "diary": diary_id,
                 "before": before,
                 "counts": Json(counts),
-                "rarest": list(rarest),
+                "rarest": Texts(rarest),
+                "fewest": fewest,
             },
         )
         found = Candidates([], [])

@@ -151,6 +151,7 @@ PARAMETERS: Mapping[str, object] = {
     "prefix": "",
     "counts": Json({"term-3": 1, "term-4": 1}),
     "rarest": ["term-1", "term-2"],
+    "fewest": 1,
     "before": UUID(int=2**120),
     "phrase": "content",
     "limit": 20,

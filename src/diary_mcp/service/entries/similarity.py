@@ -4,6 +4,7 @@ Words and not vectors: a write never waits for a model, and two entries that con
 mostly do so in the same words.
 """
 
+import math
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from diary_mcp.service.ports.store import Reading, Store
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _LEAST_SIMILARITY = 0.6
+_LEAST_SHARED = 0.42
+"""Whatever shares a smaller part of a text's words is less similar to it, however short it is."""
 # The author's name is one of them, mostly.
 _FEWEST_TERMS = 3
 _MAX_SHOWN = 3
@@ -47,8 +50,9 @@ class Look:
         """Reads what is to be compared, in the diary where the entry is."""
         # Long words are rare ones; which are is not known before they are looked up.
         rarest = sorted(self.counts, key=lambda term: (-len(term), term))[:_MAX_RAREST]
+        fewest = math.ceil(_LEAST_SHARED * self.counts.total())
         self.found = await rows.similar.list_candidates(
-            self.text.owner, diary_id, self.text.id, self.counts, rarest
+            self.text.owner, diary_id, self.text.id, self.counts, rarest, fewest=fewest
         )
 
 

@@ -242,9 +242,12 @@ class SimilarReader(Protocol):
         before: EntryId,
         counts: Mapping[str, int],
         rarest: Sequence[str],
+        *,
+        fewest: int,
     ) -> Candidates:
         """Some indexed entries of a diary, before `before`, that have most of `rarest`; no order.
 
+        They share at least the `fewest` words with `counts`, each as often as both have it.
         And the newest entries made before it that are not indexed yet, a few pages of them.
         """
         ...

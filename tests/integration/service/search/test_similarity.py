@@ -169,6 +169,33 @@ async def test_old_entries_are_found_among_many_that_share_their_words(diary: Se
     assert old.id in [each.id for each in await similar_to(diary, new)]
 
 
+async def test_what_shares_too_few_words_is_not_read(diary: Searching) -> None:
+    repeated, _ = await diary.write(LIMIT, "Each key of the house opens one door per floor.")
+    await diary.index()
+    (new,) = await diary.write(LIMIT)
+
+    look = await diary.foundation.diary.similarity.begin(text_of(new))
+    assert look is not None
+    async with diary.foundation.store.reading() as rows:
+        await look.read(rows, None)
+
+    assert look.found is not None
+    assert [each.id for each in look.found.indexed] == [repeated.id]
+
+
+async def test_what_is_said_again_within_a_longer_text_is_found(diary: Searching) -> None:
+    (short,) = await diary.write("Alpha beta gamma delta omega.")
+    await diary.index()
+
+    # With the author's name 6 words of 14: no similar entry shares a smaller part.
+    (new,) = await diary.write(
+        "Alpha beta gamma delta omega, birds fish trees stone water cloud light sound."
+    )
+
+    found = await similar_to(diary, new)
+    assert [(each.id, each.similarity) for each in found] == [(short.id, 0.6)]
+
+
 @settings(max_examples=20)
 @given(
     texts=st.lists(
@@ -312,6 +339,7 @@ async def test_the_statement_reads_by_an_index(diary: Searching) -> None:
         "diary": None,
         "counts": Json({"term-1": 1, "term-2": 1}),
         "rarest": ["term-1", "term-2"],
+        "fewest": 1,
     }
     statement = b"explain " + load_queries("similar")["list_candidates"].encode()
     async with diary.foundation.database.connection() as connection:
