@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import TypeVar
 
+import anyio
 import psycopg
 from psycopg import AsyncConnection, AsyncPipeline
 from psycopg.abc import PQGen
@@ -25,7 +26,7 @@ SURE_S = 5.0
 
 # Nothing is looked at in between.
 _LONGEST_INTERVAL_S = 3600.0
-_CALL_OFF_S = 5.0
+_CALL_OFF_S = 1.0
 
 _Answer = TypeVar("_Answer")
 
@@ -163,8 +164,10 @@ class BoundedConnection(AsyncConnection[tuple[object, ...]]):
     async def _call_off(self, gen: PQGen[_Answer]) -> None:
         """Ends what PostgreSQL does for who has gone, or the connection."""
         try:
-            await self.cancel_safe(timeout=_CALL_OFF_S)
-            await super().wait(gen, _LONGEST_INTERVAL_S, _CALL_OFF_S)
+            # A scope that was cancelled cancels each wait in it, and this one too.
+            with anyio.fail_after(_CALL_OFF_S, shield=True):
+                await self.cancel_safe(timeout=_CALL_OFF_S)
+                await super().wait(gen, _LONGEST_INTERVAL_S, _CALL_OFF_S)
         except psycopg.errors.QueryCanceled:
             return
         except BaseException:  # noqa: BLE001  # whatever it is, its state is not known

@@ -1,7 +1,7 @@
 """Connections of the pool, when PostgreSQL has closed them meanwhile."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import LiteralString, TypeVar
 
 import anyio
@@ -82,6 +82,34 @@ async def test_whoever_listens_and_is_called_off_leaves_no_connection_open(
         tasks.cancel_scope.cancel()
 
     assert opened[0].closed
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True], ids=["alone", "in a pipeline"])
+async def test_a_statement_that_is_called_off_ends_and_its_connection_serves_the_next(
+    database_url: str, caplog: pytest.LogCaptureFixture, *, in_pipeline: bool
+) -> None:
+    asleep = "from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'"
+    async with open_database(database_url, max_size=1) as database:
+        async with database.connection() as connection:
+            before = await backend_of(connection)
+
+        async def sleep() -> None:
+            async with database.connection() as connection, AsyncExitStack() as stack:
+                if in_pipeline:
+                    await stack.enter_async_context(connection.pipeline())
+                cursor = await connection.execute("select pg_sleep(60)")
+                await cursor.fetchone()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sleep)
+            while ask(database_url, f"select count(*) {asleep}") == [(0,)]:  # noqa: ASYNC110  # nothing tells
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+
+        assert ask(database_url, f"select count(*) {asleep}") == [(0,)]
+        async with database.connection() as connection:
+            assert await backend_of(connection) == before
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 async def test_the_connection_that_calls_take_in_turn_is_closed_in_the_end(
