@@ -123,7 +123,7 @@ def _find_reason(error: OSError) -> str | None:
     if error.errno == errno.ENOSPC:
         # What is left to print would fail again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return "No space is left where this command writes; make room there, and try again."
+        return "No space is left to write to; make room. What was changed stays changed."
     if isinstance(error, FileNotFoundError):
         try:
             Path.cwd()

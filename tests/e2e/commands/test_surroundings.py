@@ -53,7 +53,7 @@ def test_output_that_finds_no_space_is_one_line(database: str) -> None:
 
     assert (status, told) == (
         1,
-        "diary-mcp: No space is left where this command writes; make room there, and try again.\n",
+        "diary-mcp: No space is left to write to; make room. What was changed stays changed.\n",
     )
 
 
