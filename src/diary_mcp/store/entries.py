@@ -256,7 +256,7 @@ class PostgresSimilar:
                 "diary": diary_id,
                 "before": before,
                 "counts": Json(counts),
-                "rarest": Texts(rarest),
+                "rarest": list(rarest),
                 "fewest": fewest,
             },
         )
