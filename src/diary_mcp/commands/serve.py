@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Literal, NoReturn
 
 import anyio
@@ -56,9 +55,6 @@ def serve(
     without_auth: bool,
 ) -> None:
     """Run the MCP server."""
-    if sys.stdin is None:
-        # Whoever started it closed stdin: that is a stdin which has ended.
-        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # until the process ends
     if transport == "stdio":
         leave(anyio.run(serve_over_stdio, settings, backend_options=_LOOP))
     from diary_mcp.serving.http import HttpOptions, serve_over_http  # noqa: PLC0415  # imports uvicorn

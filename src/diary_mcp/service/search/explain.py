@@ -160,7 +160,7 @@ def _nothing_found(request: SearchRequest, entries: SearchedEntries) -> str:
     whose = {
         "mine": " of yours",
         "shared": " shared with you",
-        "all": " that are yours or shared with you",
+        "all": " of yours or shared with you",
     }[request.filters.scope]
     searched = int(entries.eligible.sum())
     if request.filters.diary not in {None, EVERYTHING}:
